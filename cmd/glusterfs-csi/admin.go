@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+)
+
+// adminTimeout bounds what only reads, and the start of a client: a server that is
+// silently gone costs GlusterFS's ping-timeout of 42 s.
+const adminTimeout = 60 * time.Second
+
+// withVolumes calls fn with the volumes of the clusters file. A client that a driver
+// runs on this host is used; one that had to be started is detached again.
+func withVolumes(ctx context.Context, shared *sharedFlags, fn func(ctx context.Context, m *volume.Manager, volumes []gluster.Volume) error) (err error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	clusters := gluster.WatchClusters(ctx, shared.clusters)
+	loaded, err := clusters.Current()
+	if err != nil {
+		return err
+	}
+	host, err := gluster.NewHost(shared.stateDir, clusters)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, host.DetachStarted(context.WithoutCancel(ctx))) }()
+	return fn(ctx, volume.NewManager(clusters, host), loaded.Volumes())
+}
+
+// output is the -o flag.
+type output struct{ format string }
+
+func (o *output) add(c *cobra.Command) {
+	c.Flags().StringVarP(&o.format, "output", "o", "table", "table or json")
+}
+
+// write prints items as JSON, or as a table with these columns.
+func write[T any](w io.Writer, o output, items []T, header []string, row func(T) []string) error {
+	switch o.format {
+	case "json":
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		if items == nil {
+			items = []T{}
+		}
+		return encoder.Encode(items)
+	case "table":
+		table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+		fmt.Fprintln(table, strings.Join(header, "\t"))
+		for _, item := range items {
+			fmt.Fprintln(table, strings.Join(row(item), "\t"))
+		}
+		return table.Flush()
+	}
+	return fmt.Errorf("%w: --output %q is neither table nor json", errUsage, o.format)
+}
+
+// bytesIEC is a size as a person reads it: 1Gi, 1.5Gi, 512Mi.
+func bytesIEC(n int64) string {
+	units := []string{"", "Ki", "Mi", "Gi", "Ti", "Pi"}
+	size, unit := float64(n), 0
+	for size >= 1024 && unit < len(units)-1 {
+		size /= 1024
+		unit++
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", size), ".0") + units[unit]
+}
+
+func isoTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }

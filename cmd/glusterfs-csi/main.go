@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command glusterfs-csi is the GlusterFS CSI driver, and what its administrator runs
+// beside it.
+//
+// Exit codes: 0 done, 1 it failed (the reason is on standard error), 2 wrong usage.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+)
+
+// version is set when the binary is built.
+var version = "devel"
+
+// errUsage marks what is wrong with the command line itself.
+var errUsage = errors.New("usage")
+
+func main() {
+	os.Exit(run())
+}
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	defer klog.Flush()
+	err := newRoot().ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(os.Stderr, "glusterfs-csi:", err)
+		return 2
+	}
+	fmt.Fprintln(os.Stderr, "glusterfs-csi:", err)
+	return 1
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "glusterfs-csi",
+		Short: "Directories of a GlusterFS volume as Kubernetes volumes",
+		Long: `glusterfs-csi serves the Container Storage Interface for GlusterFS: it makes a
+directory of a Gluster volume for each claim and mounts it where a pod wants it.`,
+		Version:           version,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+	}
+	root.SetVersionTemplate("glusterfs-csi {{.Version}}\n")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w: %w; see `%s --help`", errUsage, err, c.CommandPath())
+	})
+	addLogFlag(root)
+	shared := &sharedFlags{}
+	shared.add(root)
+	root.AddCommand(serveCommands(shared)...)
+	root.AddCommand(volumeCommand(shared), trashCommand(shared))
+	return root
+}
+
+// addLogFlag offers klog's verbosity and none of its two dozen other flags.
+func addLogFlag(root *cobra.Command) {
+	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(flags)
+	root.PersistentFlags().AddGoFlag(flags.Lookup("v"))
+	root.PersistentFlags().Lookup("v").Usage = "how much to log: 0 calls and events, 4 kubelet's periodic questions too, 5 whole requests"
+}
+
+// sharedFlags are those that every command has.
+type sharedFlags struct {
+	clusters string
+	stateDir string
+}
+
+func (f *sharedFlags) add(root *cobra.Command) {
+	root.PersistentFlags().StringVar(&f.clusters, "clusters", "/etc/glusterfs-csi/clusters.yaml", "the clusters file: servers and the volumes that may be used")
+	root.PersistentFlags().StringVar(&f.stateDir, "state-dir", "/var/lib/glusterfs-csi", "root-only directory for the clients' mount points and logs")
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/driver"
+)
+
+func serveCommands(shared *sharedFlags) []*cobra.Command {
+	return []*cobra.Command{
+		serveCommand(shared, driver.Controller, "Serve CSI's controller: make and delete volumes"),
+		serveCommand(shared, driver.Node, "Serve CSI's node: mount volumes on this host"),
+		serveCommand(shared, driver.All, "Serve both in one process"),
+	}
+}
+
+func serveCommand(shared *sharedFlags, mode driver.Mode, short string) *cobra.Command {
+	options := driver.Options{Mode: mode, Version: version}
+	c := &cobra.Command{
+		Use:   string(mode),
+		Short: short,
+		Args:  noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			options.ClustersFile, options.StateDir = shared.clusters, shared.stateDir
+			if err := options.Validate(); err != nil {
+				return fmt.Errorf("%w: %w", errUsage, err)
+			}
+			d, err := driver.New(c.Context(), options)
+			if err != nil {
+				return err
+			}
+			return d.Run(c.Context())
+		},
+	}
+	flags := c.Flags()
+	flags.StringVar(&options.Endpoint, "endpoint", "unix:///run/glusterfs-csi/csi.sock", "where to serve CSI: unix:///path or tcp://address:port")
+	flags.StringVar(&options.Name, "driver-name", driver.DefaultName, "the driver's name in CSI")
+	if mode != driver.Controller {
+		flags.StringVar(&options.NodeID, "node-id", "", "this node's name in Kubernetes")
+	}
+	if mode != driver.Node {
+		flags.DurationVar(&options.TrashRetention, "trash-retention", 24*time.Hour, "how long a deleted volume can be restored")
+	}
+	return c
+}
+
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%w: `%s` takes no argument, got %q", errUsage, c.CommandPath(), args[0])
+	}
+	return nil
+}

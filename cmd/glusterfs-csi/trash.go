@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+)
+
+// trashRow is a trash entry in JSON.
+type trashRow struct {
+	Entry    string    `json:"entry"`
+	Volume   string    `json:"volume"`
+	Path     string    `json:"path"`
+	Capacity int64     `json:"capacityBytes"`
+	Deleted  time.Time `json:"deleted"`
+}
+
+func trashCommand(shared *sharedFlags) *cobra.Command {
+	c := &cobra.Command{Use: "trash", Short: "Look at deleted volumes, restore or purge them", Args: noArguments}
+	c.AddCommand(trashList(shared), trashRestore(shared), trashPurge(shared))
+	return c
+}
+
+func trashList(shared *sharedFlags) *cobra.Command {
+	var o output
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the deleted volumes that can be restored, the oldest first",
+		Args:  noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return withVolumes(c.Context(), shared, func(ctx context.Context, m *volume.Manager, volumes []gluster.Volume) error {
+				rows, err := listTrash(ctx, m, volumes)
+				header := []string{"ENTRY", "PATH", "CAPACITY", "DELETED"}
+				return errors.Join(err, write(c.OutOrStdout(), o, rows, header, func(r trashRow) []string {
+					return []string{r.Entry, r.Path, bytesIEC(r.Capacity), isoTime(r.Deleted)}
+				}))
+			})
+		},
+	}
+	o.add(c)
+	return c
+}
+
+func listTrash(ctx context.Context, m *volume.Manager, volumes []gluster.Volume) ([]trashRow, error) {
+	var rows []trashRow
+	var errs []error
+	for _, v := range volumes {
+		ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+		entries, err := m.Trash(ctx, v)
+		cancel()
+		errs = append(errs, err)
+		for _, e := range entries {
+			id := volume.ID{Volume: v, ID: e.Record.ID}
+			rows = append(rows, trashRow{v.String() + "/" + e.Name, id.String(), e.Record.Path, e.Record.Capacity, e.Record.Deleted})
+		}
+	}
+	return rows, errors.Join(errs...)
+}
+
+func trashRestore(shared *sharedFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "restore ENTRY",
+		Short: "Put a deleted volume back where it was",
+		Args:  oneEntry,
+		RunE: func(c *cobra.Command, args []string) error {
+			return withVolumes(c.Context(), shared, func(ctx context.Context, m *volume.Manager, _ []gluster.Volume) error {
+				entry, err := parseEntry(args[0])
+				if err != nil {
+					return err
+				}
+				ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+				defer cancel()
+				r, err := m.Restore(ctx, entry.Volume, entry.Name)
+				if err != nil {
+					return err
+				}
+				id := volume.ID{Volume: entry.Volume, ID: r.ID}
+				fmt.Fprintf(c.OutOrStdout(), "Restored %s to directory %s of %s.\n", id, r.Path, entry.Volume)
+				return nil
+			})
+		},
+	}
+}
+
+func trashPurge(shared *sharedFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "purge ENTRY",
+		Short: "Remove a deleted volume's data for good, now",
+		Args:  oneEntry,
+		RunE: func(c *cobra.Command, args []string) error {
+			return withVolumes(c.Context(), shared, func(ctx context.Context, m *volume.Manager, _ []gluster.Volume) error {
+				entry, err := parseEntry(args[0])
+				if err != nil {
+					return err
+				}
+				// However long it takes: it ends with the last file, or with Ctrl-C.
+				if err := m.Purge(ctx, entry.Volume, entry.Name); err != nil {
+					return err
+				}
+				fmt.Fprintf(c.OutOrStdout(), "Purged %s.\n", args[0])
+				return nil
+			})
+		},
+	}
+}
+
+func oneEntry(c *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("%w: `%s` takes one ENTRY, as `glusterfs-csi trash list` shows it", errUsage, c.CommandPath())
+	}
+	return nil
+}
+
+func parseEntry(arg string) (volume.EntryID, error) {
+	entry, err := volume.ParseEntryID(arg)
+	if err != nil {
+		return volume.EntryID{}, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return entry, nil
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+)
+
+type controller struct {
+	csi.UnimplementedControllerServer
+	volumes *volume.Manager
+}
+
+var controllerCapabilities = []csi.ControllerServiceCapability_RPC_Type{
+	csi.ControllerServiceCapability_RPC_CREATE_DELETE_VOLUME,
+	csi.ControllerServiceCapability_RPC_LIST_VOLUMES,
+	csi.ControllerServiceCapability_RPC_GET_CAPACITY,
+	csi.ControllerServiceCapability_RPC_GET_VOLUME,
+	csi.ControllerServiceCapability_RPC_SINGLE_NODE_MULTI_WRITER,
+}
+
+// ControllerGetCapabilities lists what this service offers.
+func (c *controller) ControllerGetCapabilities(context.Context, *csi.ControllerGetCapabilitiesRequest) (*csi.ControllerGetCapabilitiesResponse, error) {
+	response := &csi.ControllerGetCapabilitiesResponse{}
+	for _, capability := range controllerCapabilities {
+		response.Capabilities = append(response.Capabilities, &csi.ControllerServiceCapability{
+			Type: &csi.ControllerServiceCapability_Rpc{Rpc: &csi.ControllerServiceCapability_RPC{Type: capability}},
+		})
+	}
+	return response, nil
+}
+
+// CreateVolume makes a directory, or returns the one that the same request made before.
+func (c *controller) CreateVolume(ctx context.Context, request *csi.CreateVolumeRequest) (*csi.CreateVolumeResponse, error) {
+	p, err := checkCreate(request)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := specOf(request, p)
+	if err != nil {
+		return nil, err
+	}
+	v, err := c.choose(p)
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.volumes.Create(ctx, v, spec)
+	if err != nil {
+		return nil, err
+	}
+	return &csi.CreateVolumeResponse{Volume: toCSI(volume.Volume{ID: volume.ID{Volume: v, ID: r.ID}, Record: r})}, nil
+}
+
+// choose returns the Gluster volume that a class names.
+func (c *controller) choose(p parameters) (gluster.Volume, error) {
+	v, err := c.volumes.Choose(p.cluster, p.volume)
+	if err != nil && !errors.Is(err, gluster.ErrNotLoaded) {
+		err = invalid("StorageClass parameters cluster and volume: %v", err)
+	}
+	return v, err
+}
+
+func checkCreate(request *csi.CreateVolumeRequest) (parameters, error) {
+	if request.GetName() == "" {
+		return parameters{}, invalid("the volume's name is missing")
+	}
+	if request.GetVolumeContentSource() != nil {
+		return parameters{}, invalid("volumes cannot be made from snapshots or other volumes yet")
+	}
+	if len(request.GetMutableParameters()) > 0 {
+		return parameters{}, invalid("VolumeAttributesClass is not offered: remove spec.volumeAttributesClassName from the claim")
+	}
+	if err := checkCapabilities(request.GetVolumeCapabilities()); err != nil {
+		return parameters{}, err
+	}
+	return parseParameters(request.GetParameters())
+}
+
+func specOf(request *csi.CreateVolumeRequest, p parameters) (volume.Spec, error) {
+	required, limit := request.GetCapacityRange().GetRequiredBytes(), request.GetCapacityRange().GetLimitBytes()
+	if required < 0 || limit < 0 || limit > 0 && required > limit {
+		return volume.Spec{}, status.Errorf(codes.OutOfRange, "the capacity range from %d to %d bytes is empty", required, limit)
+	}
+	if p.vars.PVName == "" {
+		// Without --extra-create-metadata; the ID is the name made safe for a path.
+		p.vars.PVName = volume.IDFor(request.GetName())
+	}
+	path, err := volume.RenderPath(p.path, p.vars)
+	if err != nil {
+		return volume.Spec{}, fmt.Errorf("StorageClass parameter path: %w", err)
+	}
+	return volume.Spec{Name: request.GetName(), Path: path, Required: required, Limit: limit, Owner: p.owner, OnDelete: p.onDelete}, nil
+}
+
+func toCSI(v volume.Volume) *csi.Volume {
+	return &csi.Volume{
+		VolumeId:      v.ID.String(),
+		CapacityBytes: v.Record.Capacity,
+		VolumeContext: map[string]string{pathKey: v.Record.Path},
+	}
+}
+
+// DeleteVolume gives a volume up as it was asked for when it was made. An ID that this
+// driver cannot have given names nothing, so it is deleted already.
+func (c *controller) DeleteVolume(ctx context.Context, request *csi.DeleteVolumeRequest) (*csi.DeleteVolumeResponse, error) {
+	if request.GetVolumeId() == "" {
+		return nil, invalid("the volume ID is missing")
+	}
+	id, err := volume.ParseID(request.GetVolumeId())
+	if err != nil {
+		klog.FromContext(ctx).Info("Nothing to delete: the volume ID is not one of this driver's", "why", err.Error())
+		return &csi.DeleteVolumeResponse{}, nil
+	}
+	if err := c.volumes.Delete(ctx, id); err != nil {
+		return nil, err
+	}
+	return &csi.DeleteVolumeResponse{}, nil
+}
+
+// parseExisting reads the ID of a volume that must exist: one that is not of this driver
+// cannot.
+func parseExisting(handle string) (volume.ID, error) {
+	if handle == "" {
+		return volume.ID{}, invalid("the volume ID is missing")
+	}
+	id, err := volume.ParseID(handle)
+	if err != nil {
+		return volume.ID{}, status.Error(codes.NotFound, err.Error())
+	}
+	return id, nil
+}
+
+// ValidateVolumeCapabilities confirms what parseCapability accepts.
+func (c *controller) ValidateVolumeCapabilities(ctx context.Context, request *csi.ValidateVolumeCapabilitiesRequest) (*csi.ValidateVolumeCapabilitiesResponse, error) {
+	if len(request.GetVolumeCapabilities()) == 0 {
+		return nil, invalid("the volume capabilities are missing")
+	}
+	id, err := parseExisting(request.GetVolumeId())
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.volumes.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if path, has := request.GetVolumeContext()[pathKey]; has && path != r.Path {
+		return &csi.ValidateVolumeCapabilitiesResponse{Message: fmt.Sprintf("the volume's path is %q, not %q", r.Path, path)}, nil
+	}
+	if err := checkCapabilities(request.GetVolumeCapabilities()); err != nil {
+		return &csi.ValidateVolumeCapabilitiesResponse{Message: status.Convert(toStatus(err)).Message()}, nil
+	}
+	return &csi.ValidateVolumeCapabilitiesResponse{Confirmed: &csi.ValidateVolumeCapabilitiesResponse_Confirmed{
+		VolumeContext: request.GetVolumeContext(), VolumeCapabilities: request.GetVolumeCapabilities(), Parameters: request.GetParameters(),
+	}}, nil
+}
+
+// maxPage bounds a page of ListVolumes.
+const maxPage = 1000
+
+// ListVolumes lists the volumes of every Gluster volume in the clusters file. The token
+// of a page is the last ID on it, so it stays valid whatever is created or deleted.
+func (c *controller) ListVolumes(ctx context.Context, request *csi.ListVolumesRequest) (*csi.ListVolumesResponse, error) {
+	if request.GetMaxEntries() < 0 {
+		return nil, invalid("max_entries is negative")
+	}
+	if token := request.GetStartingToken(); token != "" {
+		if _, err := volume.ParseID(token); err != nil {
+			return nil, status.Errorf(codes.Aborted, "the starting token %.160q was not given by this driver: list again from the start", token)
+		}
+	}
+	limit := int(request.GetMaxEntries())
+	if limit == 0 || limit > maxPage {
+		limit = maxPage
+	}
+	volumes, next, err := c.volumes.List(ctx, request.GetStartingToken(), limit)
+	if err != nil {
+		return nil, err
+	}
+	response := &csi.ListVolumesResponse{NextToken: next}
+	for _, v := range volumes {
+		response.Entries = append(response.Entries, &csi.ListVolumesResponse_Entry{Volume: toCSI(v)})
+	}
+	return response, nil
+}
+
+// ControllerGetVolume returns one volume.
+func (c *controller) ControllerGetVolume(ctx context.Context, request *csi.ControllerGetVolumeRequest) (*csi.ControllerGetVolumeResponse, error) {
+	id, err := parseExisting(request.GetVolumeId())
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.volumes.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &csi.ControllerGetVolumeResponse{
+		Volume: toCSI(volume.Volume{ID: id, Record: r}),
+		Status: &csi.ControllerGetVolumeResponse_VolumeStatus{},
+	}, nil
+}
+
+// GetCapacity returns the bytes free on the Gluster volume that a class names. They are
+// shared by all volumes on it: nothing is reserved.
+func (c *controller) GetCapacity(ctx context.Context, request *csi.GetCapacityRequest) (*csi.GetCapacityResponse, error) {
+	if len(request.GetVolumeCapabilities()) > 0 && checkCapabilities(request.GetVolumeCapabilities()) != nil {
+		return &csi.GetCapacityResponse{}, nil // nothing of that kind can be made
+	}
+	p, err := parseParameters(request.GetParameters())
+	if err != nil {
+		return nil, err
+	}
+	v, err := c.choose(p)
+	if err != nil {
+		return nil, err
+	}
+	available, _, err := c.volumes.Capacity(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	return &csi.GetCapacityResponse{AvailableCapacity: available}, nil
+}

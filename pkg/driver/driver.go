@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package driver serves CSI: it validates requests, calls the packages below, and
+// gives their errors gRPC codes. It opens no file on a Gluster volume.
+package driver
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+)
+
+// Driver is one process's CSI services.
+type Driver struct {
+	options  Options
+	clusters *gluster.ClustersFile
+	host     *gluster.Host
+	volumes  *volume.Manager
+}
+
+// New returns a driver that is ready to Run. The clusters file is watched until ctx is
+// done. It fails only for options that cannot work and for a state directory that
+// cannot be used; GlusterFS is not asked.
+func New(ctx context.Context, options Options) (*Driver, error) {
+	if err := options.Validate(); err != nil {
+		return nil, err
+	}
+	clusters := gluster.WatchClusters(ctx, options.ClustersFile)
+	host, err := gluster.NewHost(options.StateDir, clusters)
+	if err != nil {
+		return nil, err
+	}
+	return &Driver{
+		options: options, clusters: clusters, host: host,
+		volumes: volume.NewManager(clusters, host),
+	}, nil
+}
+
+// Run serves until ctx is done, and then until the RPCs under way have ended (each has
+// a deadline). Clients and mounts outlive it.
+func (d *Driver) Run(ctx context.Context) error {
+	listener, err := listen(ctx, d.options.Endpoint)
+	if err != nil {
+		return err
+	}
+	return d.serve(ctx, listener)
+}
+
+func (d *Driver) serve(ctx context.Context, listener net.Listener) error {
+	logger := klog.FromContext(ctx)
+	server := newServer(logger)
+	csi.RegisterIdentityServer(server, &identity{driver: d})
+	var background sync.WaitGroup
+	defer background.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	background.Go(func() { d.host.Run(ctx) })
+	if d.options.Mode.controller() {
+		csi.RegisterControllerServer(server, &controller{volumes: d.volumes})
+		background.Go(func() { d.volumes.Maintain(ctx, d.options.TrashRetention) })
+	}
+	if d.options.Mode.node() {
+		csi.RegisterNodeServer(server, newNode(d))
+	}
+	background.Go(func() {
+		<-ctx.Done()
+		server.GracefulStop()
+	})
+	logger.Info("Serving CSI", "driver", d.options.Name, "version", d.options.Version, "mode", d.options.Mode, "endpoint", d.options.Endpoint)
+	if err := server.Serve(listener); err != nil {
+		return fmt.Errorf("serve on %s: %w", d.options.Endpoint, err)
+	}
+	return nil
+}
+

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+)
+
+// errorCodes is the one place that gives errors their gRPC codes. The first kind that
+// an error is decides: "try again" comes before the reason why.
+var errorCodes = []struct {
+	kind error
+	code codes.Code
+}{
+	{volume.ErrBusy, codes.Aborted},
+	{context.DeadlineExceeded, codes.DeadlineExceeded},
+	{context.Canceled, codes.Canceled},
+	{volume.ErrInvalid, codes.InvalidArgument},
+	{gluster.ErrOption, codes.InvalidArgument},
+	{volume.ErrIncompatible, codes.AlreadyExists},
+	{volume.ErrForeign, codes.FailedPrecondition},
+	{volume.ErrNested, codes.FailedPrecondition},
+	{volume.ErrNotFound, codes.NotFound},
+	{volume.ErrReadOnly, codes.FailedPrecondition},
+	{volume.ErrRefused, codes.PermissionDenied},
+	{volume.ErrNoSpace, codes.ResourceExhausted},
+	{volume.ErrDisconnected, codes.Unavailable},
+	{volume.ErrCorrupt, codes.Internal},
+	{gluster.ErrNotLoaded, codes.Unavailable},
+	{gluster.ErrUnknownCluster, codes.FailedPrecondition},
+	{gluster.ErrUnknownVolume, codes.FailedPrecondition},
+	{gluster.ErrUnreachable, codes.Unavailable},
+}
+
+// toStatus gives an error its code; one that has one keeps it, and one of no known kind
+// is Internal.
+func toStatus(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, has := status.FromError(err); has {
+		return err
+	}
+	for _, e := range errorCodes {
+		if errors.Is(err, e.kind) {
+			return status.Error(e.code, err.Error())
+		}
+	}
+	return status.Error(codes.Internal, err.Error())
+}
+
+// isFinal says whether kubelet takes a failed NodePublishVolume with this code for a
+// volume that is not mounted (kubernetes/pkg/volume/csi: only these leave it uncertain).
+func isFinal(err error) bool {
+	switch status.Code(err) {
+	case codes.OK, codes.Canceled, codes.DeadlineExceeded, codes.Unavailable, codes.ResourceExhausted, codes.Aborted:
+		return false
+	}
+	return true
+}
+
+func invalid(format string, args ...any) error {
+	return status.Errorf(codes.InvalidArgument, format, args...)
+}

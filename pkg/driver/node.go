@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+)
+
+type node struct {
+	csi.UnimplementedNodeServer
+	id      string
+	host    *gluster.Host
+	volumes *volume.Manager
+	stats   statter
+}
+
+func newNode(d *Driver) *node {
+	return &node{id: d.options.NodeID, host: d.host, volumes: d.volumes}
+}
+
+var nodeCapabilities = []csi.NodeServiceCapability_RPC_Type{
+	csi.NodeServiceCapability_RPC_GET_VOLUME_STATS,
+	csi.NodeServiceCapability_RPC_SINGLE_NODE_MULTI_WRITER,
+	csi.NodeServiceCapability_RPC_VOLUME_MOUNT_GROUP,
+}
+
+// NodeGetCapabilities lists what this service offers.
+func (n *node) NodeGetCapabilities(context.Context, *csi.NodeGetCapabilitiesRequest) (*csi.NodeGetCapabilitiesResponse, error) {
+	response := &csi.NodeGetCapabilitiesResponse{}
+	for _, capability := range nodeCapabilities {
+		response.Capabilities = append(response.Capabilities, &csi.NodeServiceCapability{
+			Type: &csi.NodeServiceCapability_Rpc{Rpc: &csi.NodeServiceCapability_RPC{Type: capability}},
+		})
+	}
+	return response, nil
+}
+
+// NodeGetInfo names the node. Every node reaches every volume, so there is no topology.
+func (n *node) NodeGetInfo(context.Context, *csi.NodeGetInfoRequest) (*csi.NodeGetInfoResponse, error) {
+	return &csi.NodeGetInfoResponse{NodeId: n.id}, nil
+}
+
+// NodePublishVolume shows a volume's directory at the target, read-only where the
+// request or its access mode says so. Nothing is remembered: what is mounted where is
+// read from mountinfo. While something is mounted at the target, a failure is never one
+// that kubelet takes for final, since kubelet would then forget to unpublish it.
+func (n *node) NodePublishVolume(ctx context.Context, request *csi.NodePublishVolumeRequest) (*csi.NodePublishVolumeResponse, error) {
+	err := n.publish(ctx, request)
+	if err == nil {
+		return &csi.NodePublishVolumeResponse{}, nil
+	}
+	err = toStatus(err)
+	if isFinal(err) && request.GetTargetPath() != "" {
+		if at, listErr := mount.At(request.GetTargetPath()); listErr != nil || len(at) > 0 {
+			return nil, status.Errorf(codes.Aborted, "something is mounted at %s, so this is tried again: %s", request.GetTargetPath(), status.Convert(err).Message())
+		}
+	}
+	return nil, err
+}
+
+func (n *node) publish(ctx context.Context, request *csi.NodePublishVolumeRequest) error {
+	if request.GetVolumeCapability() == nil {
+		return invalid("the volume capability is missing")
+	}
+	wanted, err := parseCapability(request.GetVolumeCapability())
+	if err != nil {
+		return err
+	}
+	if request.GetReadonly() {
+		wanted.flags |= mount.ReadOnly
+	}
+	target := request.GetTargetPath()
+	if err := checkTarget(target); err != nil {
+		return err
+	}
+	id, err := parseExisting(request.GetVolumeId())
+	if err != nil {
+		return err
+	}
+	how := volume.Access{ID: id.ID, Group: wanted.group, ReadOnly: wanted.flags&mount.ReadOnly != 0}
+	if err := parseContext(request.GetVolumeContext(), &how); err != nil {
+		return err
+	}
+	return n.volumes.Publish(ctx, id, wanted.options, how, func(fd int, root string) error {
+		return n.show(ctx, fd, shown{id: id, root: root, target: target, wanted: wanted})
+	})
+}
+
+func checkTarget(target string) error {
+	if target == "" {
+		return invalid("the target path is missing")
+	}
+	if !filepath.IsAbs(target) || filepath.Clean(target) != target {
+		return invalid("the target path %q is not absolute and clean", target)
+	}
+	return nil
+}
+
+// shown is one volume at one target.
+type shown struct {
+	id     volume.ID
+	root   string // the directory's path from the Gluster volume's root
+	target string
+	wanted access
+}
+
+// isOf says whether a mount shows the volume, whichever client it belongs to.
+func (s shown) isOf(e mount.Entry) bool {
+	return gluster.Shows(e, s.id.Volume.Name) && e.Root == s.root
+}
+
+// show makes the target show the directory. It waits for nothing but the local disk.
+func (n *node) show(ctx context.Context, fd int, s shown) error {
+	entries, err := mount.List()
+	if err != nil {
+		return err
+	}
+	if s.wanted.single {
+		if err := n.onlyTarget(entries, s); err != nil {
+			return err
+		}
+	}
+	at, err := mount.At(s.target)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if len(at) > 0 {
+		top := at[len(at)-1]
+		switch {
+		case !s.isOf(top):
+			return status.Errorf(codes.AlreadyExists, "the target %s shows something else: %s of %s", s.target, top.Root, top.Source)
+		case !n.host.Serves(top.Device):
+			klog.FromContext(ctx).Info("Replacing a bind whose client is gone", "target", s.target, "device", top.Device)
+			if err := mount.Detach(s.target); err != nil {
+				return err
+			}
+		case top.Flags != s.wanted.flags:
+			return status.Errorf(codes.AlreadyExists, "the volume is published at %s with the options %q, not %q", s.target, top.Flags, s.wanted.flags)
+		default:
+			return nil
+		}
+	}
+	if err := makeTarget(s.target); err != nil {
+		return err
+	}
+	if err := mount.Bind(fd, s.target, s.wanted.flags); err != nil {
+		return errors.Join(err, removeTarget(s.target))
+	}
+	return nil
+}
+
+// onlyTarget refuses a second target on this node. Kubelet's own binds for subPath are
+// parts of a target, and the clients' mount points belong to nobody's pod.
+func (n *node) onlyTarget(entries []mount.Entry, s shown) error {
+	for _, e := range entries {
+		if s.isOf(e) && e.Target != s.target && !strings.Contains(e.Target, "/volume-subpaths/") && !n.host.Owns(e.Target) {
+			return status.Errorf(codes.FailedPrecondition, "volume %s is published at %s on this node, and its access mode (ReadWriteOncePod) allows one target only", s.id, e.Target)
+		}
+	}
+	return nil
+}
+
+// makeTarget makes the directory to mount on, where kubelet has not.
+func makeTarget(target string) error {
+	err := os.Mkdir(target, 0o750)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrNotExist):
+		return status.Errorf(codes.FailedPrecondition, "the target's parent directory %s does not exist; kubelet makes it: is the kubelet directory mounted at the same path in the driver's container?", filepath.Dir(target))
+	case !errors.Is(err, os.ErrExist):
+		return fmt.Errorf("make the target: %w", err)
+	}
+	info, err := os.Lstat(target)
+	if err == nil && !info.IsDir() {
+		err = status.Errorf(codes.FailedPrecondition, "the target %s is a %s, not a directory", target, info.Mode().Type())
+	}
+	return err
+}
+
+// NodeUnpublishVolume takes the volume away from the target and removes it. It asks
+// neither GlusterFS nor the target itself, so it works at once whatever has died. What
+// is no longer there is no error.
+func (n *node) NodeUnpublishVolume(_ context.Context, request *csi.NodeUnpublishVolumeRequest) (*csi.NodeUnpublishVolumeResponse, error) {
+	if request.GetVolumeId() == "" {
+		return nil, invalid("the volume ID is missing")
+	}
+	if err := checkTarget(request.GetTargetPath()); err != nil {
+		return nil, err
+	}
+	if err := mount.Detach(request.GetTargetPath()); err != nil {
+		return nil, fmt.Errorf("unpublish %s: %w", request.GetVolumeId(), err)
+	}
+	if err := removeTarget(request.GetTargetPath()); err != nil {
+		return nil, fmt.Errorf("unpublish %s: %w", request.GetVolumeId(), err)
+	}
+	return &csi.NodeUnpublishVolumeResponse{}, nil
+}
+
+// removeTarget removes an empty directory, never what is in one.
+func removeTarget(target string) error {
+	err := unix.Rmdir(target)
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.ENOTDIR) {
+		return status.Errorf(codes.FailedPrecondition, "the target %s holds files that are on the node's own disk: look at them and move them away", target)
+	}
+	return fmt.Errorf("remove the target %s: %w", target, err)
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/agext/levenshtein"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+)
+
+// The keys that external-provisioner adds to a class's own, with --extra-create-metadata.
+const (
+	pvNameKey       = "csi.storage.k8s.io/pv/name"
+	pvcNameKey      = "csi.storage.k8s.io/pvc/name"
+	pvcNamespaceKey = "csi.storage.k8s.io/pvc/namespace"
+)
+
+// parameters is a StorageClass's parameters, each value checked.
+type parameters struct {
+	cluster, volume string // "" is the only one
+	path            string // a template
+	owner           volume.Owner
+	onDelete        volume.OnDelete
+	vars            volume.Vars
+}
+
+// setters has a key's effect on the parameters; docs/parameters.md lists the same keys.
+var setters = map[string]func(p *parameters, value string) error{
+	"cluster":       func(p *parameters, v string) error { p.cluster = v; return nil },
+	"volume":        func(p *parameters, v string) error { p.volume = v; return nil },
+	"path":          func(p *parameters, v string) error { p.path = v; return nil },
+	"uid":           func(p *parameters, v string) error { return setOwnerID(&p.owner.UID, v) },
+	"gid":           func(p *parameters, v string) error { return setOwnerID(&p.owner.GID, v) },
+	"mode":          func(p *parameters, v string) error { return setMode(&p.owner.Mode, v) },
+	"onDelete":      func(p *parameters, v string) (err error) { p.onDelete, err = volume.ParseOnDelete(v); return },
+	pvNameKey:       func(p *parameters, v string) error { p.vars.PVName = v; return nil },
+	pvcNameKey:      func(p *parameters, v string) error { p.vars.PVCName = v; return nil },
+	pvcNamespaceKey: func(p *parameters, v string) error { p.vars.PVCNamespace = v; return nil },
+}
+
+// parseParameters reads the parameters of CreateVolume. Unknown keys are refused, the
+// nearest known one named.
+func parseParameters(raw map[string]string) (parameters, error) {
+	p := parameters{path: volume.DefaultPath, onDelete: volume.Trash}
+	for _, key := range slices.Sorted(maps.Keys(raw)) {
+		set := setters[key]
+		if set == nil {
+			return parameters{}, unknownKey("StorageClass parameter", key, slices.Sorted(maps.Keys(setters)))
+		}
+		if raw[key] == "" && !strings.Contains(key, "/") {
+			return parameters{}, invalid("StorageClass parameter %s is empty: leave it out for its default", key)
+		}
+		if err := set(&p, raw[key]); err != nil {
+			return parameters{}, invalid("StorageClass parameter %s: %v", key, err)
+		}
+	}
+	return p, nil
+}
+
+// The keys of a volume context.
+const pathKey = "path"
+
+// contextSetters are what a static PersistentVolume may say in volumeAttributes. Keys
+// that kubelet and the sidecars add have a slash.
+var contextSetters = map[string]func(a *volume.Access, value string) error{
+	pathKey: func(a *volume.Access, v string) error { a.Path = v; return nil },
+	"uid":   func(a *volume.Access, v string) error { return setOwnerID(&a.Owner.UID, v) },
+	"gid":   func(a *volume.Access, v string) error { return setOwnerID(&a.Owner.GID, v) },
+	"mode":  func(a *volume.Access, v string) error { return setMode(&a.Owner.Mode, v) },
+}
+
+// parseContext reads a volume context into an Access.
+func parseContext(raw map[string]string, a *volume.Access) error {
+	for _, key := range slices.Sorted(maps.Keys(raw)) {
+		if strings.Contains(key, "/") {
+			continue
+		}
+		set := contextSetters[key]
+		if set == nil {
+			return unknownKey("volume attribute", key, slices.Sorted(maps.Keys(contextSetters)))
+		}
+		if err := set(a, raw[key]); err != nil {
+			return invalid("volume attribute %s: %v", key, err)
+		}
+	}
+	return nil
+}
+
+// maxOwnerID is the largest uid or gid: all bits set means "leave it as it is" to chown.
+const maxOwnerID = 1<<32 - 2
+
+func parseOwnerID(s string) (uint32, error) {
+	id, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || id > maxOwnerID {
+		return 0, fmt.Errorf("%q is not a number from 0 to %d", s, maxOwnerID)
+	}
+	return uint32(id), nil
+}
+
+func setOwnerID(to **uint32, value string) error {
+	id, err := parseOwnerID(value)
+	*to = &id
+	return err
+}
+
+func setMode(to **volume.Mode, value string) error {
+	mode, err := volume.ParseMode(value)
+	*to = &mode
+	return err
+}
+
+// unknownKey is the error for a key that nobody knows.
+func unknownKey(what, key string, known []string) error {
+	known = slices.DeleteFunc(known, func(k string) bool { return strings.Contains(k, "/") })
+	nearest := slices.MinFunc(known, func(a, b string) int {
+		return levenshtein.Distance(strings.ToLower(key), strings.ToLower(a), nil) - levenshtein.Distance(strings.ToLower(key), strings.ToLower(b), nil)
+	})
+	return invalid("%s %q is unknown: did you mean %q? There are %s", what, key, nearest, strings.Join(known, ", "))
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/logging"
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
+	"github.com/kubernetes-csi/csi-lib-utils/protosanitizer"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"k8s.io/klog/v2"
+)
+
+const (
+	// rpcTimeout is the deadline of a caller that sets none. It is above GlusterFS's
+	// ping-timeout (42 s), after which a volume with a silent server goes on.
+	rpcTimeout = 60 * time.Second
+	// verboseRequest is the -v from which whole requests are logged, verboseProbe the
+	// one from which kubelet's periodic questions are.
+	verboseRequest = 5
+	verboseProbe   = 4
+)
+
+// parseEndpoint takes unix:///path, unix:path and tcp://address:port apart.
+func parseEndpoint(endpoint string) (network, address string, err error) {
+	u, err := url.Parse(endpoint)
+	if err == nil {
+		switch {
+		case u.Scheme == "unix" && filepath.IsAbs(u.Host+u.Path):
+			return "unix", u.Host + u.Path, nil
+		case u.Scheme == "tcp" && u.Port() != "" && u.Path == "":
+			return "tcp", u.Host, nil
+		}
+	}
+	return "", "", fmt.Errorf("--endpoint %q is neither unix:///path nor tcp://address:port", endpoint)
+}
+
+// listen opens the endpoint. The socket of a process that was killed is replaced.
+func listen(ctx context.Context, endpoint string) (net.Listener, error) {
+	network, address, err := parseEndpoint(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	if network == "unix" {
+		if err := os.MkdirAll(filepath.Dir(address), 0o750); err != nil {
+			return nil, fmt.Errorf("make the directory of --endpoint: %w", err)
+		}
+		if err := removeSocket(address); err != nil {
+			return nil, err
+		}
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, network, address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on --endpoint %s: %w", endpoint, err)
+	}
+	return listener, nil
+}
+
+func removeSocket(path string) error {
+	info, err := os.Lstat(path)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err == nil && info.Mode().Type() != os.ModeSocket {
+		err = fmt.Errorf("%s is there and is no socket", path)
+	}
+	if err == nil {
+		err = os.Remove(path)
+	}
+	if err != nil {
+		return fmt.Errorf("replace the socket of --endpoint: %w", err)
+	}
+	return nil
+}
+
+// newServer returns a gRPC server whose every RPC has an ID, a deadline, one line in
+// the log, a status for its error, and no way to end the process by a panic.
+func newServer(logger klog.Logger) *grpc.Server {
+	return grpc.NewServer(grpc.ChainUnaryInterceptor(
+		withRequest(logger),
+		logging.UnaryServerInterceptor(logging.LoggerFunc(logCall), logging.WithLogOnEvents(logging.FinishCall), logging.WithDisableLoggingFields(
+			logging.ComponentFieldKey, logging.MethodTypeFieldKey, logging.ServiceFieldKey, logging.SystemTag[0], "grpc.start_time", "protocol", "peer.address", "grpc.request.deadline")),
+		withStatus,
+		recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(func(ctx context.Context, p any) error {
+			klog.FromContext(ctx).Error(nil, "Panic", "panic", p, "stack", string(debug.Stack()))
+			return status.Errorf(codes.Internal, "the driver has a bug: %v; its log has the stack", p)
+		})),
+	))
+}
+
+var requests atomic.Uint64
+
+// withRequest gives the context a deadline, and a logger that names the request and the
+// volume in every line.
+func withRequest(logger klog.Logger) grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		logger := logger.WithValues("request", strconv.FormatUint(requests.Add(1), 10))
+		if r, ok := request.(interface{ GetVolumeId() string }); ok {
+			logger = logger.WithValues("volume", r.GetVolumeId())
+		} else if r, ok := request.(interface{ GetName() string }); ok {
+			logger = logger.WithValues("name", r.GetName())
+		}
+		if r, ok := request.(interface{ GetTargetPath() string }); ok {
+			logger = logger.WithValues("target", r.GetTargetPath())
+		}
+		if _, bounded := ctx.Deadline(); !bounded {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, rpcTimeout)
+			defer cancel()
+		}
+		logger.V(verboseRequest).Info("Request", "method", info.FullMethod, "request", protosanitizer.StripSecrets(request))
+		return handler(klog.NewContext(ctx, logger), request)
+	}
+}
+
+// withStatus gives an error its code.
+func withStatus(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	response, err := handler(ctx, request)
+	return response, toStatus(err)
+}
+
+// quiet are the methods that kubelet and the sidecars call all the time.
+var quiet = map[string]bool{
+	"/csi.v1.Identity/Probe": true, "/csi.v1.Node/NodeGetCapabilities": true, "/csi.v1.Node/NodeGetVolumeStats": true,
+	"/csi.v1.Identity/GetPluginInfo": true, "/csi.v1.Identity/GetPluginCapabilities": true, "/csi.v1.Controller/ControllerGetCapabilities": true,
+}
+
+func logCall(ctx context.Context, level logging.Level, message string, fields ...any) {
+	logger := klog.FromContext(ctx)
+	if level >= logging.LevelWarn {
+		logger.Error(nil, message, fields...)
+		return
+	}
+	if method, _ := grpc.Method(ctx); quiet[method] {
+		logger = logger.V(verboseProbe)
+	}
+	logger.Info(message, fields...)
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+)
+
+// NodeGetVolumeStats returns the bytes and inodes of the filesystem at the path. They
+// are those of the whole Gluster volume unless a quota is set on the directory.
+func (n *node) NodeGetVolumeStats(ctx context.Context, request *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
+	id, err := parseExisting(request.GetVolumeId())
+	if err != nil {
+		return nil, err
+	}
+	path := request.GetVolumePath()
+	if path == "" {
+		return nil, invalid("the volume path is missing")
+	}
+	at, err := mount.At(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if len(at) == 0 || !gluster.Shows(at[len(at)-1], id.Volume.Name) {
+		return nil, status.Errorf(codes.NotFound, "volume %s is not published at %s", id, path)
+	}
+	client, err := n.host.ByDevice(at[len(at)-1].Device)
+	if err != nil {
+		return nil, err
+	}
+	// A client that does not answer is asked once, not once for each of its targets.
+	if err := client.Probe(ctx); err != nil {
+		return nil, err
+	}
+	st, err := n.stats.statfs(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	return &csi.NodeGetVolumeStatsResponse{Usage: []*csi.VolumeUsage{
+		{
+			Unit: csi.VolumeUsage_BYTES, Total: int64(st.Blocks) * st.Frsize,
+			Available: int64(st.Bavail) * st.Frsize, Used: int64(st.Blocks-st.Bfree) * st.Frsize,
+		},
+		{
+			Unit: csi.VolumeUsage_INODES, Total: int64(st.Files),
+			Available: int64(st.Ffree), Used: int64(st.Files - st.Ffree),
+		},
+	}}, nil
+}
+
+// statter asks for the numbers of a mount, once at a time for each: a call that has not
+// come back is waited for, not repeated.
+type statter struct{ calls singleflight.Group }
+
+func (s *statter) statfs(ctx context.Context, path string) (unix.Statfs_t, error) {
+	result := s.calls.DoChan(path, func() (any, error) {
+		var st unix.Statfs_t
+		err := unix.Statfs(path, &st)
+		return st, err
+	})
+	select {
+	case r := <-result:
+		if r.Err != nil {
+			return unix.Statfs_t{}, status.Errorf(codes.Unavailable, "statfs %s: %v", path, r.Err)
+		}
+		st, _ := r.Val.(unix.Statfs_t)
+		return st, nil
+	case <-ctx.Done():
+		return unix.Statfs_t{}, fmt.Errorf("statfs %s has not come back: %w", path, context.Cause(ctx))
+	}
+}

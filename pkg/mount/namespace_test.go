@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mount
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// isolate moves the test into a mount namespace of its own and returns the path
+// of a fresh, private tmpfs in it. Nothing that the test mounts is ever seen by
+// the host, and the kernel drops all of it with the thread, which ends with the
+// test. Each subtest is a goroutine and isolates itself.
+func isolate(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	runtime.LockOSThread() // never unlocked, so that the thread is not used again
+	must(t, "unshare", unix.Unshare(unix.CLONE_NEWNS))
+	must(t, "make / private", unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	mountTmpfs(t, dir)
+	// TempDir could not be removed with a mount on it.
+	t.Cleanup(func() { must(t, "unmount the test's tmpfs", unix.Unmount(dir, unix.MNT_DETACH)) })
+	return dir
+}
+
+func must(t *testing.T, what string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+func mountTmpfs(t *testing.T, target string) {
+	t.Helper()
+	must(t, "mount a tmpfs", unix.Mount("test", target, "tmpfs", 0, "size=1m"))
+}
+
+func propagate(t *testing.T, target string, flag uintptr) {
+	t.Helper()
+	must(t, "change the propagation of "+target, unix.Mount("", target, "", flag, ""))
+}
+
+// makeDirs makes directories below dir and returns their paths.
+func makeDirs(t *testing.T, dir string, names ...string) []string {
+	t.Helper()
+	var paths []string
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		must(t, "mkdir", os.MkdirAll(path, 0o755))
+		paths = append(paths, path)
+	}
+	return paths
+}
+
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	must(t, "write", os.WriteFile(path, []byte(content), 0o644))
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	must(t, "read", err)
+	return string(content)
+}
+
+// openPath returns an O_PATH descriptor of path, as callers hand it to Bind.
+func openPath(t *testing.T, path string) int {
+	t.Helper()
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	must(t, "open "+path, err)
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+// mountsAt is At for tests.
+func mountsAt(t *testing.T, target string) []Entry {
+	t.Helper()
+	entries, err := At(target)
+	must(t, "list the mounts at "+target, err)
+	return entries
+}
+
+// onlyMountAt returns the one mount at target.
+func onlyMountAt(t *testing.T, target string) Entry {
+	t.Helper()
+	entries := mountsAt(t, target)
+	if len(entries) != 1 {
+		t.Fatalf("%d mounts at %s, want 1: %+v", len(entries), target, entries)
+	}
+	return entries[0]
+}
+
+func mountCount(t *testing.T) int {
+	t.Helper()
+	entries, err := List()
+	must(t, "list the mounts", err)
+	return len(entries)
+}
+
+// peerGroups returns the optional fields of the mount at target, which Entry
+// leaves out: e.g. "shared:5", "master:2", or "" for a private mount.
+func peerGroups(t *testing.T, target string) string {
+	t.Helper()
+	fields := mountInfoFields(t, target)
+	return strings.Join(fields[6:slices.Index(fields, "-")], " ")
+}
+
+// mountInfoFields returns the whole line of the mount at target.
+func mountInfoFields(t *testing.T, target string) []string {
+	t.Helper()
+	id := fmt.Sprintf("%d ", onlyMountAt(t, target).ID)
+	for line := range strings.Lines(readFile(t, mountInfoPath)) {
+		if strings.HasPrefix(line, id) {
+			return strings.Fields(line)
+		}
+	}
+	t.Fatalf("mount %s vanished from %s", id, mountInfoPath)
+	return nil
+}

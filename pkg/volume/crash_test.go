@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// crashJob is the environment variable by which this binary, run again, is told to do
+// one operation and to kill itself on the way.
+const crashJob = "GLUSTERFS_CSI_TEST_CRASH"
+
+type job struct {
+	Mountpoint string
+	Operation  string
+	Point      int // kill at the n-th point passed, counted from 0
+}
+
+var crashSpec = Spec{Name: "vol", Path: "team/app/vol", Required: 1, OnDelete: Trash, Owner: Owner{UID: ptr[uint32](1001)}}
+
+// operations are what is killed. Each prepares what it needs, and is done once more in
+// the test's own process.
+var operations = map[string]struct {
+	prepare, do func(s *Store) error
+}{
+	"create": {
+		prepare: func(*Store) error { return nil },
+		do:      func(s *Store) error { _, err := s.Create(crashSpec); return err },
+	},
+	"delete": {
+		prepare: func(s *Store) error { return makeVolume(s, Trash) },
+		do:      func(s *Store) error { return s.Delete(background, "vol") },
+	},
+	"delete retained": {
+		prepare: func(s *Store) error { return makeVolume(s, Retain) },
+		do:      func(s *Store) error { return s.Delete(background, "vol") },
+	},
+	"reap": {
+		prepare: makeTrash,
+		do:      func(s *Store) error { _, err := s.Reap(background, 0); return err },
+	},
+	"restore": {
+		prepare: makeTrash,
+		do:      restoreOnly,
+	},
+}
+
+func makeVolume(s *Store, onDelete OnDelete) error {
+	spec := crashSpec
+	spec.OnDelete = onDelete
+	if _, err := s.Create(spec); err != nil {
+		return err
+	}
+	for i := range 5 {
+		if err := os.WriteFile(filepath.Join(s.root.Name(), spec.Path, fmt.Sprint(i)), []byte("x"), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func makeTrash(s *Store) error {
+	if err := makeVolume(s, Trash); err != nil {
+		return err
+	}
+	return s.Delete(background, "vol")
+}
+
+// restoreOnly restores the entry that there is, or the one whose restoring was begun.
+func restoreOnly(s *Store) error {
+	entries, err := s.TrashEntries()
+	if err != nil {
+		return err
+	}
+	if len(entries) == 1 {
+		_, err = s.Restore(entries[0].Name)
+		return err
+	}
+	r, err := s.Get("vol")
+	if err == nil && r.State == Restoring {
+		_, err = s.Restore(r.Entry)
+	}
+	return err
+}
+
+// crash does the job and dies of SIGKILL, or exits with 3 if the operation ended first.
+func crash(text string) {
+	var j job
+	if err := json.Unmarshal([]byte(text), &j); err != nil {
+		panic(err)
+	}
+	s, err := Open(gv0, j.Mountpoint)
+	if err != nil {
+		panic(err)
+	}
+	passed := 0
+	s.step = func(string) {
+		if passed == j.Point {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+		passed++
+	}
+	if err := operations[j.Operation].do(s); err != nil {
+		panic(err)
+	}
+	os.Exit(3)
+}
+
+// points returns the names of the points that an operation passes, by doing it once.
+func points(t *testing.T, mountpoint, operation string) []string {
+	t.Helper()
+	s := open(t, mountpoint)
+	if err := operations[operation].prepare(s); err != nil {
+		t.Fatal(err)
+	}
+	var passed []string
+	s.step = func(point string) { passed = append(passed, point) }
+	if err := operations[operation].do(s); err != nil {
+		t.Fatal(err)
+	}
+	clean(t, mountpoint)
+	return passed
+}
+
+// The ways to go on after a kill, and what is then on the Gluster volume.
+func TestKilledAtEveryPoint(t *testing.T) {
+	ready := []string{"directory team", "directory team/app", "ready vol"}
+	tests := []struct {
+		operation string
+		passes    []string // every named point
+		want      map[string][]string
+	}{
+		{
+			operation: "create",
+			passes:    []string{stepAside, stepClaimed, stepParents, stepMade, stepMarked, stepOwned, stepMode, stepReady},
+			want:      map[string][]string{"repeat": ready, "delete": nil, "reconcile": nil},
+		},
+		{
+			operation: "delete",
+			passes:    []string{stepAside, stepDeleting, stepEntry, stepMoved, stepPruned, stepFiled},
+			want:      map[string][]string{"repeat": {"trash vol"}, "reconcile": {"trash vol"}, "reconcile what was not begun": ready},
+		},
+		{
+			operation: "delete retained",
+			passes:    []string{stepUnmarked},
+			want:      map[string][]string{"repeat": {"directory team", "directory team/app", "directory team/app/vol"}},
+		},
+		{
+			operation: "reap",
+			passes:    []string{stepDoomed, stepRemoving, stepRemoved, stepRecord},
+			want:      map[string][]string{"repeat": nil},
+		},
+		{
+			operation: "restore",
+			passes:    []string{stepAside, stepRestoring, stepParents, stepPlaced, stepReturned, stepEmptied},
+			want:      map[string][]string{"repeat": ready, "reconcile": ready, "reconcile what was not begun": {"trash vol"}},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.operation, func(t *testing.T) {
+			_, mountpoint := newStore(t)
+			passed := points(t, mountpoint, test.operation)
+			unique := slices.Compact(slices.Sorted(slices.Values(passed)))
+			if want := slices.Sorted(slices.Values(test.passes)); !slices.Equal(unique, want) {
+				t.Fatalf("passes %q, want %q", unique, want)
+			}
+			for n, point := range passed {
+				for next, want := range test.want {
+					// Before the first record is in place nobody can know of the operation.
+					begun := n > 0 || test.operation == "create"
+					if begun && next == "reconcile what was not begun" || !begun && next == "reconcile" {
+						continue
+					}
+					t.Run(fmt.Sprintf("%d %s, then %s", n, point, next), func(t *testing.T) {
+						killAndGoOn(t, mountpoint, job{mountpoint, test.operation, n}, next, want)
+					})
+				}
+			}
+		})
+	}
+}
+
+func killAndGoOn(t *testing.T, mountpoint string, j job, next string, want []string) {
+	s := open(t, mountpoint)
+	if err := operations[j.Operation].prepare(s); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.CommandContext(t.Context(), "/proc/self/exe")
+	child.Env = append(os.Environ(), crashJob+"="+string(text))
+	output, _ := child.CombinedOutput()
+	if status, ok := child.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
+		t.Fatalf("the child was not killed: %v\n%s", child.ProcessState, output)
+	}
+
+	s = open(t, mountpoint) // what a restarted driver has
+	s.abandoned = 0
+	switch next {
+	case "repeat":
+		err = operations[j.Operation].do(s)
+	case "delete":
+		err = s.Delete(background, "vol")
+		if err == nil {
+			_, err = s.Reap(background, 0)
+		}
+	case "reconcile", "reconcile what was not begun":
+		err = s.Reconcile(background)
+	}
+	if err != nil {
+		t.Errorf("%s: %v", next, err)
+	}
+	// The kill may have left files that nothing refers to; Reconcile is what removes them.
+	if err := s.Reconcile(background); err != nil {
+		t.Error(err)
+	}
+	got := audit(t, mountpoint)
+	// Creations that were complete when the kill came are not taken back.
+	if next == "reconcile" && want == nil && slices.Contains(got, "ready vol") {
+		want = []string{"directory team", "directory team/app", "ready vol"}
+	}
+	same(t, got, want...)
+	if slices.Contains(want, "ready vol") {
+		if got := owner(t, filepath.Join(mountpoint, crashSpec.Path)); got != "1001:0 2770" {
+			t.Errorf("the owner is %s", got)
+		}
+	}
+	clean(t, mountpoint)
+}
+
+// clean empties the Gluster volume for the next kill.
+func clean(t *testing.T, mountpoint string) {
+	t.Helper()
+	s := open(t, mountpoint)
+	if err := s.Delete(background, "vol"); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Reap(background, -time.Hour); err != nil {
+		t.Error(err)
+	}
+	if err := os.RemoveAll(filepath.Join(mountpoint, "team")); err != nil {
+		t.Error(err)
+	}
+	same(t, audit(t, mountpoint))
+}

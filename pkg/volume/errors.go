@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// The kinds of failure that a caller acts on differently. Every error of this
+// package that is one of them wraps it; its text says what was tried, on what,
+// and what to do.
+var (
+	// ErrNotFound: no volume, snapshot or trash entry has this ID.
+	ErrNotFound = errors.New("not found")
+	// ErrIncompatible: a volume of this name exists with other properties.
+	ErrIncompatible = errors.New("exists already and differs")
+	// ErrForeign: the directory is there but is not the volume's own: mark and
+	// record disagree. Nothing was touched.
+	ErrForeign = errors.New("the directory is not this volume's")
+	// ErrNested: the directory lies in another volume, or another volume in it.
+	ErrNested = errors.New("volumes must not lie within each other")
+	// ErrBusy: another operation on the same volume is under way; try again.
+	ErrBusy = errors.New("another operation on it is under way")
+	// ErrInvalid: the request cannot succeed however often it is repeated.
+	ErrInvalid = errors.New("invalid")
+	// ErrRefused: the Gluster volume does not let root do it.
+	ErrRefused = errors.New("permission denied by the Gluster volume")
+	// ErrReadOnly: the Gluster volume, or the client, is read-only.
+	ErrReadOnly = errors.New("the Gluster volume is read-only")
+	// ErrNoSpace: the Gluster volume, or a quota on it, is full.
+	ErrNoSpace = errors.New("no space left")
+	// ErrDisconnected: the Gluster volume does not answer.
+	ErrDisconnected = errors.New("the Gluster volume does not answer")
+	// ErrCorrupt: a record cannot be read as one.
+	ErrCorrupt = errors.New("the record is damaged or of a newer driver")
+)
+
+// causes says what an errno from the Gluster volume means to an operator.
+var causes = []struct {
+	errno unix.Errno
+	kind  error
+	cure  string
+}{
+	{unix.EROFS, ErrReadOnly, "it is mounted or set read-only: see `gluster volume get VOLUME features.read-only`"},
+	{unix.EPERM, ErrRefused, "root may not do this there: see `gluster volume get VOLUME server.root-squash`, which must be off"},
+	{unix.EACCES, ErrRefused, "root may not do this there: see `gluster volume get VOLUME server.root-squash`, which must be off"},
+	{unix.ENOSPC, ErrNoSpace, "free space on its bricks, or purge the trash (`glusterfs-csi trash purge`)"},
+	{unix.EDQUOT, ErrNoSpace, "a quota is used up: see `gluster volume quota VOLUME list`"},
+	{unix.ENOTCONN, ErrDisconnected, "too few of its bricks are up: see `gluster volume status VOLUME`"},
+	{unix.ETIMEDOUT, ErrDisconnected, "its bricks do not answer: see `gluster volume status VOLUME`"},
+	{unix.EIO, ErrDisconnected, "a brick failed: see `gluster volume status VOLUME` and `gluster volume heal VOLUME info`"},
+	{unix.ESTALE, ErrBusy, "the directory was replaced meanwhile: try again"},
+}
+
+// explain adds the kind and the cure to an error that GlusterFS gave, and leaves
+// an error that has a kind as it is.
+func explain(err error) error {
+	var errno unix.Errno
+	if err == nil || !errors.As(err, &errno) {
+		return err
+	}
+	for _, c := range causes {
+		if errno == c.errno {
+			return fmt.Errorf("%w: %w; %s", err, c.kind, c.cure)
+		}
+	}
+	return err
+}

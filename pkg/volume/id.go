@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+)
+
+const (
+	// maxHandle is CSI's limit for a volume ID, in bytes.
+	maxHandle = 128
+	// maxID leaves 62 bytes for the cluster and the Gluster volume, which the
+	// clusters file enforces.
+	maxID = 64
+)
+
+var safeID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+// ID names a volume in a cluster of clusters: the cluster, the Gluster volume, and
+// the volume's own ID on it.
+type ID struct {
+	Volume gluster.Volume
+	ID     string
+}
+
+// String is the CSI volume ID, <cluster>/<gluster volume>/<id>.
+func (i ID) String() string { return i.Volume.Cluster + "/" + i.Volume.Name + "/" + i.ID }
+
+// ParseID reads a CSI volume ID. It accepts exactly what String gives for valid
+// parts: an ID of another driver, or one that climbs (..), is an ErrInvalid.
+func ParseID(handle string) (ID, error) {
+	parts := strings.Split(handle, "/")
+	if len(handle) > maxHandle || len(parts) != 3 {
+		return ID{}, fmt.Errorf("volume ID %.160q: %w: it must be <cluster>/<gluster volume>/<id>, %d bytes at most", handle, ErrInvalid, maxHandle)
+	}
+	for _, part := range parts {
+		if !validID(part) {
+			return ID{}, fmt.Errorf("volume ID %q: %w: %q is not made of letters, digits, dots, dashes and underscores", handle, ErrInvalid, part)
+		}
+	}
+	return ID{Volume: gluster.Volume{Cluster: parts[0], Name: parts[1]}, ID: parts[2]}, nil
+}
+
+func validID(s string) bool { return len(s) <= maxID && safeID.MatchString(s) }
+
+// IDFor returns the ID of the volume with this CSI name: the name itself where it
+// is short and safe as a file name, otherwise a stable form of it that ends in 16
+// hexadecimal digits of its SHA-256.
+func IDFor(name string) string {
+	if validID(name) {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	hash := hex.EncodeToString(sum[:8])
+	safe := strings.Map(func(r rune) rune {
+		if r < 0x80 && safeID.MatchString("a"+string(r)) {
+			return r
+		}
+		return '-'
+	}, name)
+	if len(safe) > maxID-len(hash)-2 {
+		safe = safe[:maxID-len(hash)-2]
+	}
+	return "h" + safe + "-" + hash
+}

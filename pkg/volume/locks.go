@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// keyedLocks are mutexes by name, held as long as they are used. Waiting ends with the
+// context.
+type keyedLocks struct {
+	mu   sync.Mutex
+	held map[string]*keyedLock
+}
+
+type keyedLock struct {
+	free  chan struct{} // holds one token while nobody has the lock
+	users int
+}
+
+func (l *keyedLocks) lock(ctx context.Context, key string) (unlock func(), err error) {
+	l.mu.Lock()
+	if l.held == nil {
+		l.held = map[string]*keyedLock{}
+	}
+	k := l.held[key]
+	if k == nil {
+		k = &keyedLock{free: make(chan struct{}, 1)}
+		k.free <- struct{}{}
+		l.held[key] = k
+	}
+	k.users++
+	l.mu.Unlock()
+	leave := func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if k.users--; k.users == 0 {
+			delete(l.held, key)
+		}
+	}
+	select {
+	case <-k.free:
+		return func() { k.free <- struct{}{}; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, fmt.Errorf("volume %s: %w", key, errors.Join(ErrBusy, context.Cause(ctx)))
+	}
+}

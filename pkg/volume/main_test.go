@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+)
+
+var gv0 = gluster.Volume{Cluster: testcluster.Name, Name: "gv0"}
+
+func TestMain(m *testing.M) {
+	if job := os.Getenv(crashJob); job != "" {
+		crash(job)
+	}
+	testcluster.Main(m)
+}
+
+var names atomic.Int64
+
+// fresh is a Gluster volume of the test's own, seen through a client that the driver
+// does not know.
+func fresh(t *testing.T, options testcluster.VolumeOptions) (c *testcluster.Cluster, name, mountpoint string) {
+	t.Helper()
+	c = testcluster.Shared(t, testcluster.Options{})
+	name = fmt.Sprintf("v%d", names.Add(1))
+	if err := c.CreateVolume(name, options); err != nil {
+		t.Fatal(err)
+	}
+	m, err := c.Mount(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(m.Close(), c.StopVolume(name), c.DeleteVolume(name)); err != nil {
+			t.Error(err)
+		}
+	})
+	return c, name, m.Path
+}
+
+func open(t *testing.T, mountpoint string) *Store {
+	t.Helper()
+	s, err := Open(gv0, mountpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// newStore is a store on a Gluster volume of the test's own.
+func newStore(t *testing.T) (*Store, string) {
+	t.Helper()
+	_, _, mountpoint := fresh(t, testcluster.VolumeOptions{})
+	return open(t, mountpoint), mountpoint
+}
+
+func spec(name string) Spec {
+	return Spec{Name: name, Path: name, Required: 1 << 30, OnDelete: Trash}
+}
+
+func create(t *testing.T, s *Store, spec Spec) Record {
+	t.Helper()
+	r, err := s.Create(spec)
+	if err != nil {
+		t.Fatalf("create %s: %v", spec.Name, err)
+	}
+	return r
+}
+
+// wants fails the test unless err is of the kind, and says every one of the words.
+func wants(t *testing.T, err, kind error, words ...string) {
+	t.Helper()
+	if !errors.Is(err, kind) {
+		t.Fatalf("got error %v, want one that is %q", err, kind)
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("the error does not say %q: %v", word, err)
+		}
+	}
+}
+
+// audit looks at everything on the Gluster volume with fresh eyes. It returns what is
+// there, sorted, and fails the test where data and records do not belong together.
+func audit(t *testing.T, mountpoint string) []string {
+	t.Helper()
+	s := open(t, mountpoint)
+	records, _, err := s.List("", 1000)
+	if err != nil {
+		t.Error(err)
+	}
+	entries, err := s.TrashEntries()
+	if err != nil {
+		t.Error(err)
+	}
+	marks := map[string]string{} // by path
+	var found []string
+	err = filepath.WalkDir(mountpoint, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(mountpoint, path)
+		if strings.HasPrefix(rel, filepath.Join(ownDir, asideDir)+"/") {
+			found = append(found, "aside")
+		}
+		if !d.IsDir() || rel == "." || rel == ownDir || filepath.Dir(rel) == ownDir {
+			return nil
+		}
+		mark := make([]byte, 255)
+		n, err := unix.Lgetxattr(path, markXattr, mark)
+		if err == nil {
+			marks[rel] = string(mark[:n])
+			return nil
+		}
+		found = append(found, "directory "+rel)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range records {
+		found = append(found, fmt.Sprintf("%s %s", r.State, r.ID))
+		if r.State == Ready && marks[r.Path] != r.ID {
+			t.Errorf("a record without data: %s at %s", r.ID, r.Path)
+		}
+		delete(marks, r.Path)
+	}
+	for _, e := range entries {
+		found = append(found, "trash "+e.Record.ID)
+		path := filepath.Join(ownDir, trashDir, e.Name, dataName)
+		if marks[path] != e.Record.ID {
+			t.Errorf("a trash entry without data: %s", e.Name)
+		}
+		delete(marks, path)
+		found = slices.DeleteFunc(found, func(f string) bool { return f == "directory "+filepath.Dir(path) })
+	}
+	for path, id := range marks {
+		t.Errorf("data without a record: %s of %s", path, id)
+	}
+	slices.Sort(found)
+	return found
+}
+
+func same(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("on the Gluster volume is %q, want %q", got, want)
+	}
+}
+
+func owner(t *testing.T, path string) string {
+	t.Helper()
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		t.Fatal("no stat")
+	}
+	return fmt.Sprintf("%d:%d %04o", st.Uid, st.Gid, st.Mode&0o7777)
+}
+
+func ptr[T any](v T) *T { return &v }
+
+var background = context.Background()

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+)
+
+// Manager is the volumes of all Gluster volumes in the clusters file. Every method
+// returns when its context is done, with an error that wraps the context's, even while
+// GlusterFS does not answer; what it began then goes on by itself, is the only one of
+// its volume, and its repetition finds the outcome. Errors of pkg/gluster come through.
+type Manager struct {
+	clusters *gluster.ClustersFile
+	host     *gluster.Host
+	locks    keyedLocks
+}
+
+// NewManager returns a manager that uses the clients of this host.
+func NewManager(clusters *gluster.ClustersFile, host *gluster.Host) *Manager {
+	return &Manager{clusters: clusters, host: host}
+}
+
+// Choose returns the Gluster volume that a request names, "" standing for the only one.
+func (m *Manager) Choose(cluster, volume string) (gluster.Volume, error) {
+	clusters, err := m.clusters.Current()
+	if err != nil {
+		return gluster.Volume{}, err
+	}
+	return clusters.Choose(cluster, volume)
+}
+
+// Create is Store.Create.
+func (m *Manager) Create(ctx context.Context, v gluster.Volume, spec Spec) (Record, error) {
+	return one(ctx, m, v, IDFor(spec.Name), func(s *Store) (Record, error) { return s.Create(spec) })
+}
+
+// Delete is Store.Delete. A volume on a cluster or Gluster volume that is not in the
+// clusters file is not this driver's to delete: nothing is touched.
+func (m *Manager) Delete(ctx context.Context, id ID) error {
+	_, err := one(ctx, m, id.Volume, id.ID, func(s *Store) (struct{}, error) {
+		return struct{}{}, s.Delete(context.WithoutCancel(ctx), id.ID)
+	})
+	return err
+}
+
+// Get is Store.Get.
+func (m *Manager) Get(ctx context.Context, id ID) (Record, error) {
+	return one(ctx, m, id.Volume, "", func(s *Store) (Record, error) { return s.Get(id.ID) })
+}
+
+// Capacity is Store.Capacity.
+func (m *Manager) Capacity(ctx context.Context, v gluster.Volume) (available, total int64, err error) {
+	both, err := one(ctx, m, v, "", func(s *Store) ([2]int64, error) {
+		available, total, err := s.Capacity()
+		return [2]int64{available, total}, err
+	})
+	return both[0], both[1], err
+}
+
+// Trash returns what is in the trash of a Gluster volume, as Store.TrashEntries.
+func (m *Manager) Trash(ctx context.Context, v gluster.Volume) ([]TrashEntry, error) {
+	return one(ctx, m, v, "", func(s *Store) ([]TrashEntry, error) { return s.TrashEntries() })
+}
+
+// Restore is Store.Restore.
+func (m *Manager) Restore(ctx context.Context, v gluster.Volume, entry string) (Record, error) {
+	return one(ctx, m, v, volumeOf(entry), func(s *Store) (Record, error) { return s.Restore(entry) })
+}
+
+// Purge is Store.Purge.
+func (m *Manager) Purge(ctx context.Context, v gluster.Volume, entry string) error {
+	_, err := one(ctx, m, v, "", func(s *Store) (struct{}, error) { return struct{}{}, s.Purge(entry) })
+	return err
+}
+
+// Volume is a record and where it is.
+type Volume struct {
+	ID     ID
+	Record Record
+}
+
+// List returns at most limit volumes of all Gluster volumes whose IDs sort after the
+// given one ("" for the first page), in order, and the ID to go on after, "" at the
+// end. Volumes that are half made or half deleted are left out.
+func (m *Manager) List(ctx context.Context, after string, limit int) (volumes []Volume, next string, err error) {
+	clusters, err := m.clusters.Current()
+	if err != nil {
+		return nil, "", err
+	}
+	sorted := slices.SortedFunc(slices.Values(clusters.Volumes()), func(a, b gluster.Volume) int {
+		return strings.Compare(a.String()+"/", b.String()+"/")
+	})
+	for _, v := range sorted {
+		prefix := v.String() + "/"
+		start, within := strings.CutPrefix(after, prefix)
+		if !within && prefix < after {
+			continue
+		}
+		if !within {
+			start = ""
+		}
+		// One more than asked for tells whether there is a next page.
+		found, err := m.listOne(ctx, v, start, limit+1-len(volumes))
+		if err != nil {
+			return nil, "", err
+		}
+		volumes = append(volumes, found...)
+		if len(volumes) > limit {
+			return volumes[:limit], volumes[limit-1].ID.String(), nil
+		}
+	}
+	return volumes, "", nil
+}
+
+func (m *Manager) listOne(ctx context.Context, v gluster.Volume, after string, limit int) ([]Volume, error) {
+	return one(ctx, m, v, "", func(s *Store) ([]Volume, error) {
+		var volumes []Volume
+		for {
+			records, next, err := s.List(after, limit-len(volumes))
+			if err != nil && len(records) == 0 {
+				return nil, err
+			}
+			if err != nil {
+				// One damaged record must not hide all volumes.
+				klog.FromContext(ctx).Error(err, "Volumes left out of a list", "glusterVolume", v.String())
+			}
+			for _, r := range records {
+				if r.State == Ready {
+					volumes = append(volumes, Volume{ID{v, r.ID}, r})
+				}
+			}
+			if next == "" || len(volumes) == limit {
+				return volumes, nil
+			}
+			after = next
+		}
+	})
+}
+
+// Publish calls show with a descriptor of the volume's directory, and with its path as
+// mountinfo gives the root of a bind mount of it, after its owner was set and the whole
+// of it was granted to the group asked for. show must not wait for GlusterFS; it is not
+// called once Publish has returned. Errors: those of Store.Directory, and ErrBusy while
+// a grant goes on in the background, which a repetition joins.
+func (m *Manager) Publish(ctx context.Context, id ID, options []string, access Access, show func(fd int, root string) error) error {
+	return m.run(ctx, id.Volume, options, id.ID, func(ctx context.Context, s *Store, op *operation) error {
+		dir, root, err := s.Directory(ctx, access)
+		if err != nil {
+			return err
+		}
+		defer dir.Close()
+		if access.Group != nil && !access.ReadOnly {
+			op.long("its files are being granted to group " + strconv.FormatUint(uint64(*access.Group), 10))
+			if err := grantOnce(ctx, dir, *access.Group); err != nil {
+				return err
+			}
+		}
+		if !op.commit() {
+			return context.Canceled // nobody reads it
+		}
+		return show(dir.Fd(), root)
+	})
+}
+
+func grantOnce(ctx context.Context, dir *safepath.Dir, gid uint32) error {
+	granted, err := Granted(dir, gid)
+	if err != nil || granted {
+		return err
+	}
+	return GrantGroup(ctx, dir, gid)
+}

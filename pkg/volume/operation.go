@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+)
+
+// one runs an operation on a Gluster volume, by the client that has no options.
+func one[T any](ctx context.Context, m *Manager, v gluster.Volume, key string, fn func(*Store) (T, error)) (T, error) {
+	var result T
+	err := m.run(ctx, v, nil, key, func(_ context.Context, s *Store, op *operation) error {
+		got, err := fn(s)
+		if op.commit() {
+			result = got
+		}
+		return err
+	})
+	return result, err
+}
+
+// operation is what runs apart from its caller.
+type operation struct {
+	state atomic.Int32
+	why   atomic.Pointer[string]
+}
+
+const (
+	running   = iota // the caller waits
+	committed        // the caller waits to the end
+	deserted         // the caller is gone
+)
+
+// commit is called before the one thing that must not happen once the caller was told
+// that the operation failed. False means that the caller is gone.
+func (o *operation) commit() bool {
+	return o.state.CompareAndSwap(running, committed) || o.state.Load() == committed
+}
+
+// long says what takes the time from here on.
+func (o *operation) long(why string) { o.why.Store(&why) }
+
+// run calls fn with the store of a Gluster volume, alone among those with the same key
+// ("" for those that may run beside each other), on a goroutine of its own, since no
+// deadline reaches a system call on a client's mount.
+func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, key string, fn func(context.Context, *Store, *operation) error) error {
+	client, err := m.host.Ensure(ctx, v, options)
+	if err != nil {
+		return err
+	}
+	unlock := func() {}
+	if key != "" {
+		if unlock, err = m.locks.lock(ctx, v.String()+"/"+key); err != nil {
+			return err
+		}
+	}
+	release := client.Hold()
+	op := &operation{}
+	done := make(chan error, 1)
+	go func() {
+		defer unlock()
+		defer release()
+		done <- guarded(func() error {
+			s, err := Open(v, client.Mountpoint())
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			return fn(context.WithoutCancel(ctx), s, op)
+		})
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	if !op.state.CompareAndSwap(running, deserted) {
+		return <-done // what follows a commit does not wait for GlusterFS
+	}
+	if why := op.why.Load(); why != nil {
+		return fmt.Errorf("volume %s/%s: %s; try again: %w", v, key, *why, ErrBusy)
+	}
+	return fmt.Errorf("%s does not answer in time, the operation goes on: %w", v, context.Cause(ctx))
+}
+
+// guarded makes an error of a panic: recovery in the gRPC server does not reach
+// another goroutine.
+func guarded(fn func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return fn()
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+)
+
+// WholePath is the path of a volume that is the whole Gluster volume.
+const WholePath = "/"
+
+// Access says how a volume is to be published.
+type Access struct {
+	ID string
+	// Path and Owner come from the volume context. They count only for a volume that
+	// has no record, a directory that an operator made: WholePath, or relative.
+	Path  string
+	Owner Owner
+	// Group, where set, is to be able to read and write everything, before the
+	// group and mode of Owner.
+	Group    *uint32
+	ReadOnly bool
+}
+
+// Directory returns the directory to publish and its path from the Gluster volume's
+// root ("/pvc-1"), after setting on it what the class (or
+// the volume context) asked for by name. Only the directory itself is looked at; what
+// is below it is GrantGroup's. Errors: ErrNotFound, ErrForeign (the mark is another's),
+// ErrBusy (not ready, or being deleted), ErrInvalid, and what the Gluster volume says.
+func (s *Store) Directory(ctx context.Context, a Access) (dir *safepath.Dir, root string, err error) {
+	rel, owner, err := s.locate(ctx, a)
+	if err != nil {
+		return nil, "", err
+	}
+	dir, err = s.root.Open(rel)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", fmt.Errorf("the directory of volume %s is gone: %w: %w: was it removed by hand? see `glusterfs-csi trash list`", a.ID, err, ErrNotFound)
+	}
+	if err != nil {
+		return nil, "", explain(notADirectory(err))
+	}
+	err = s.mayPublish(dir, a.ID, rel)
+	if err == nil && !a.ReadOnly {
+		err = own(dir, owner, a.Group != nil)
+	}
+	if err != nil {
+		dir.Close()
+		return nil, "", explain(err)
+	}
+	return dir, path.Join("/", rel), nil
+}
+
+// locate returns the path and the owner asked for, from the record where there is one.
+func (s *Store) locate(ctx context.Context, a Access) (string, Owner, error) {
+	r, err := s.Get(a.ID)
+	switch {
+	case err == nil && r.State != Ready:
+		return "", Owner{}, fmt.Errorf("volume %s on %s is in state %s: %w", a.ID, s.volume, r.State, ErrBusy)
+	case err == nil && a.Path != "" && a.Path != r.Path:
+		return "", Owner{}, fmt.Errorf("volume %s on %s: %w: its path is %q, the volume context says %q", a.ID, s.volume, ErrInvalid, r.Path, a.Path)
+	case err == nil:
+		return r.Path, r.Owner, nil
+	case !errors.Is(err, ErrNotFound) || a.Path == "":
+		return "", Owner{}, err
+	case a.Path == WholePath:
+		klog.FromContext(ctx).Info("Publishing a whole Gluster volume: root in the pod sees every volume on it, the driver's records and its trash", "glusterVolume", s.volume.String(), "volume", a.ID)
+		return ".", a.Owner, nil
+	}
+	if err := CheckPath(a.Path); err != nil {
+		return "", Owner{}, err
+	}
+	return a.Path, a.Owner, nil
+}
+
+// mayPublish refuses a directory that carries another volume's mark.
+func (s *Store) mayPublish(dir *safepath.Dir, id, rel string) error {
+	mark, err := dir.Xattr(markXattr)
+	if err != nil {
+		return err
+	}
+	if mark != "" && mark != id {
+		return fmt.Errorf("directory %s on %s belongs to volume %s, not to %s: %w", rel, s.volume, mark, id, ErrForeign)
+	}
+	return nil
+}
+
+// own sets what was asked for by name and is not so. Where a group is granted, it
+// decides about group and mode.
+func own(dir *safepath.Dir, owner Owner, granted bool) error {
+	if granted {
+		owner.GID, owner.Mode = nil, nil
+	}
+	if owner == (Owner{}) {
+		return nil
+	}
+	st, err := dir.Stat()
+	if err != nil {
+		return err
+	}
+	uid, gid, mode := or(owner.UID, st.Uid), or(owner.GID, st.Gid), or(owner.Mode, Mode(st.Mode&0o7777))
+	chown := uid != st.Uid || gid != st.Gid
+	if chown {
+		if err := dir.Chown(int(uid), int(gid)); err != nil {
+			return err
+		}
+	}
+	// A change of owner may have cleared setgid.
+	if chown || uint32(mode) != st.Mode&0o7777 {
+		return dir.Chmod(uint32(mode))
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+)
+
+// DefaultPath is the path template of a class that names none.
+const DefaultPath = "${pv.name}"
+
+// Vars are the values that a path template may use. An empty one is unknown.
+type Vars struct{ PVName, PVCName, PVCNamespace string }
+
+func (v Vars) lookup(name string) (value string, known bool) {
+	switch name {
+	case "pv.name":
+		return v.PVName, true
+	case "pvc.name":
+		return v.PVCName, true
+	case "pvc.namespace":
+		return v.PVCNamespace, true
+	}
+	return "", false
+}
+
+// RenderPath fills in a path template such as "k8s/${pvc.namespace}/${pv.name}". The
+// result passes CheckPath; a value fills one component or a part of one, never more.
+// Anything else is an ErrInvalid.
+func RenderPath(template string, vars Vars) (string, error) {
+	var path strings.Builder
+	for rest := template; ; {
+		before, after, found := strings.Cut(rest, "${")
+		path.WriteString(before)
+		if !found {
+			break
+		}
+		name, tail, closed := strings.Cut(after, "}")
+		if !closed {
+			return "", fmt.Errorf("path %q: %w: a ${ is not closed by }", template, ErrInvalid)
+		}
+		value, known := vars.lookup(name)
+		switch {
+		case !known:
+			return "", fmt.Errorf("path %q: %w: ${%s} is unknown; there are ${pv.name}, ${pvc.name} and ${pvc.namespace}", template, ErrInvalid, name)
+		case value == "":
+			return "", fmt.Errorf("path %q: %w: ${%s} has no value; external-provisioner gives it when run with --extra-create-metadata", template, ErrInvalid, name)
+		case strings.ContainsRune(value, '/'):
+			return "", fmt.Errorf("path %q: %w: the value %q of ${%s} holds a slash", template, ErrInvalid, value, name)
+		}
+		path.WriteString(value)
+		rest = tail
+	}
+	if err := CheckPath(path.String()); err != nil {
+		return "", fmt.Errorf("path %q: %w", template, err)
+	}
+	return path.String(), nil
+}
+
+// CheckPath returns an ErrInvalid unless path may be a volume's directory: clean,
+// relative, and outside the driver's own directory.
+func CheckPath(path string) error {
+	if err := safepath.Check(path); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if first, _, _ := strings.Cut(path, "/"); first == ownDir {
+		return fmt.Errorf("%w: %s is the driver's own directory", ErrInvalid, ownDir)
+	}
+	return nil
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package testcluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// VolumeOptions say what a volume is made of. The zero value is replica 2. Bricks go to the servers in turn.
+type VolumeOptions struct {
+	Replica int  // number of bricks, each with all data; 1 makes a volume of a single brick; by default 2, or 3 with Arbiter
+	Arbiter bool // the last of three bricks holds names and attributes only
+	// BrickSize, in bytes, puts each brick on a file system of its own of this size (a tmpfs), so that it can be full. By
+	// default bricks share the file system of the temporary directory.
+	BrickSize int64
+}
+
+func (o VolumeOptions) bricks() int {
+	switch {
+	case o.Replica != 0:
+		return o.Replica
+	case o.Arbiter:
+		return 3
+	default:
+		return 2
+	}
+}
+
+type brick struct {
+	server *server
+	path   string // of the brick itself; its parent is its file system, if it has its own
+}
+
+// CreateVolume makes a volume and starts it. It returns when all its bricks accept connections.
+func (c *Cluster) CreateVolume(name string, options VolumeOptions) error {
+	ctx, cancel := context.WithTimeout(context.Background(), glusterTimeout)
+	defer cancel()
+	return c.createVolume(ctx, name, options)
+}
+
+func (c *Cluster) createVolume(ctx context.Context, name string, options VolumeOptions) error {
+	args := []string{"volume", "create", name}
+	switch {
+	case options.Arbiter:
+		args = append(args, "replica", "3", "arbiter", "1")
+	case options.bricks() > 1:
+		args = append(args, "replica", strconv.Itoa(options.bricks()))
+	}
+	var bricks []brick
+	for i := range options.bricks() {
+		s := c.servers[i%len(c.servers)]
+		b := brick{server: s, path: filepath.Join(s.dir, "bricks", fmt.Sprintf("%s-%d", name, i), "brick")}
+		if err := b.prepare(options.BrickSize); err != nil {
+			return fmt.Errorf("brick %d of %s: %w", i, name, err)
+		}
+		bricks = append(bricks, b)
+		args = append(args, s.address+":"+b.path)
+	}
+	// force: the bricks are on the root file system, and more than one may be on the same server.
+	if _, err := c.gluster(ctx, append(args, "force")...); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.volumes[name] = bricks
+	c.mu.Unlock()
+	return c.startVolume(ctx, name)
+}
+
+// prepare makes the directory above the brick, with a file system of its own if size is given, which the server sees too.
+func (b brick) prepare(size int64) error {
+	above := filepath.Dir(b.path)
+	if err := os.MkdirAll(above, 0o755); err != nil { //nolint:gosec // test data only
+		return err
+	}
+	if size == 0 {
+		return nil
+	}
+	if err := unix.Mount("tmpfs", above, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0755", size)); err != nil {
+		return fmt.Errorf("mount a tmpfs: %w", err)
+	}
+	// Nothing propagates into a server's namespace, so a clone is carried there by hand.
+	tree, err := unix.OpenTree(unix.AT_FDCWD, above, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("clone the mount: %w", err)
+	}
+	defer func() { _ = unix.Close(tree) }()
+	return inNamespaceOf(b.server.pid, func() error {
+		return unix.MoveMount(tree, "", unix.AT_FDCWD, above, unix.MOVE_MOUNT_F_EMPTY_PATH)
+	})
+}
+
+// StartVolume starts a stopped volume and returns when all its bricks accept connections.
+func (c *Cluster) StartVolume(name string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), glusterTimeout)
+	defer cancel()
+	return c.startVolume(ctx, name)
+}
+
+func (c *Cluster) startVolume(ctx context.Context, name string, force ...string) error {
+	if _, err := c.gluster(ctx, append([]string{"volume", "start", name}, force...)...); err != nil {
+		return err
+	}
+	bricks := c.bricks(name)
+	return c.awaitBricks(ctx, func(b brick) bool { return slices.Contains(bricks, b) })
+}
+
+// StopVolume stops a volume: its bricks end, its clients get ENOTCONN.
+func (c *Cluster) StopVolume(name string) error {
+	_, err := c.Gluster("volume", "stop", name, "force")
+	return err
+}
+
+// DeleteVolume deletes a stopped volume with its bricks' data.
+func (c *Cluster) DeleteVolume(name string) error {
+	if _, err := c.Gluster("volume", "delete", name); err != nil {
+		return err
+	}
+	var err error
+	for _, b := range c.bricks(name) {
+		above := filepath.Dir(b.path)
+		detach := func() error { return detachBelow(above) }
+		if detached := errors.Join(inNamespaceOf(b.server.pid, detach), detach()); detached != nil {
+			err = errors.Join(err, detached) // never remove through what is still mounted
+			continue
+		}
+		err = errors.Join(err, os.RemoveAll(above))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.volumes, name)
+	return err
+}
+
+// SetOption sets a volume option, e.g. "server.root-squash" to "on". Connected clients learn it a moment later.
+func (c *Cluster) SetOption(volume, key, value string) error {
+	_, err := c.Gluster("volume", "set", volume, key, value)
+	return err
+}
+
+// KillBrick ends brick i of a volume by SIGKILL.
+func (c *Cluster) KillBrick(volume string, i int) error {
+	ctx, cancel := context.WithTimeout(context.Background(), faultTimeout)
+	defer cancel()
+	b := c.bricks(volume)[i]
+	if err := killDaemons(ctx, b.processes); err != nil {
+		return fmt.Errorf("kill brick %d of %s: %w", i, volume, err)
+	}
+	return nil
+}
+
+// StartBrick starts brick i of a started volume again if it is not running, and returns when it accepts connections.
+// GlusterFS can start only all missing bricks of a volume, so all others must be on servers that are running.
+func (c *Cluster) StartBrick(volume string, i int) error {
+	ctx, cancel := context.WithTimeout(context.Background(), glusterTimeout)
+	defer cancel()
+	if err := c.startVolume(ctx, volume, "force"); err != nil {
+		return fmt.Errorf("start brick %d of %s: %w", i, volume, err)
+	}
+	return nil
+}
+
+// StopBrick freezes brick i of a volume by SIGSTOP: it keeps its connections and answers nothing.
+func (c *Cluster) StopBrick(volume string, i int) error {
+	return c.bricks(volume)[i].signal(syscall.SIGSTOP, func(p process) bool { return p.state == 'T' })
+}
+
+// ContinueBrick undoes StopBrick.
+func (c *Cluster) ContinueBrick(volume string, i int) error {
+	return c.bricks(volume)[i].signal(syscall.SIGCONT, func(p process) bool { return p.state != 'T' })
+}
+
+// BrickPath is the directory of brick i of a volume, to look at what a server really stores. Writing there breaks replicas.
+func (c *Cluster) BrickPath(volume string, i int) string { return c.bricks(volume)[i].path }
+
+// Volumes are the names of all volumes, sorted.
+func (c *Cluster) Volumes() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Sorted(maps.Keys(c.volumes))
+}
+
+func (c *Cluster) bricks(volume string) []brick {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.volumes[volume]
+}
+
+func (b brick) processes() ([]process, error) {
+	return filterProcesses(func(p process) bool { return p.brick() == b.path })
+}
+
+func (b brick) signal(signal syscall.Signal, done func(process) bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), faultTimeout)
+	defer cancel()
+	return signalAll(ctx, signal, b.processes, done)
+}

@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
@@ -25,6 +27,7 @@ const adminTimeout = 60 * time.Second
 // withVolumes calls fn with the volumes of the clusters file. A client that a driver
 // runs on this host is used; one that had to be started is detached again.
 func withVolumes(ctx context.Context, shared *sharedFlags, fn func(ctx context.Context, m *volume.Manager, volumes []gluster.Volume) error) (err error) {
+	onlyErrors()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	clusters := gluster.WatchClusters(ctx, shared.clusters)
@@ -36,8 +39,23 @@ func withVolumes(ctx context.Context, shared *sharedFlags, fn func(ctx context.C
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, host.DetachStarted(context.WithoutCancel(ctx))) }()
+	defer host.Close()
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminTimeout)
+		defer cancel()
+		err = errors.Join(err, host.DetachStarted(ctx))
+	}()
 	return fn(ctx, volume.NewManager(clusters, host), loaded.Volumes())
+}
+
+// onlyErrors keeps what a driver logs out of a command's output, unless -v asks for it.
+func onlyErrors() {
+	if klog.V(1).Enabled() {
+		return
+	}
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
+	klog.SetOutputBySeverity("ERROR", os.Stderr)
 }
 
 // output is the -o flag.

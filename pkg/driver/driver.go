@@ -46,6 +46,7 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 // Run serves until ctx is done, and then until the RPCs under way have ended (each has
 // a deadline). Clients and mounts outlive it.
 func (d *Driver) Run(ctx context.Context) error {
+	defer d.host.Close()
 	listener, err := listen(ctx, d.options.Endpoint)
 	if err != nil {
 		return err

@@ -36,6 +36,10 @@ var errorCodes = []struct {
 	{gluster.ErrNotLoaded, codes.Unavailable},
 	{gluster.ErrUnknownCluster, codes.FailedPrecondition},
 	{gluster.ErrUnknownVolume, codes.FailedPrecondition},
+	{gluster.ErrAmbiguous, codes.InvalidArgument},
+	{gluster.ErrNoSuchVolume, codes.FailedPrecondition},
+	{gluster.ErrNotStarted, codes.Unavailable},
+	{gluster.ErrNotConnected, codes.Unavailable},
 	{gluster.ErrUnreachable, codes.Unavailable},
 }
 

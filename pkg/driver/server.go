@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -90,8 +91,7 @@ func removeSocket(path string) error {
 func newServer(logger klog.Logger) *grpc.Server {
 	return grpc.NewServer(grpc.ChainUnaryInterceptor(
 		withRequest(logger),
-		logging.UnaryServerInterceptor(logging.LoggerFunc(logCall), logging.WithLogOnEvents(logging.FinishCall), logging.WithDisableLoggingFields(
-			logging.ComponentFieldKey, logging.MethodTypeFieldKey, logging.ServiceFieldKey, logging.SystemTag[0], "grpc.start_time", "protocol", "peer.address", "grpc.request.deadline")),
+		logging.UnaryServerInterceptor(logging.LoggerFunc(logCall), logging.WithLogOnEvents(logging.FinishCall)),
 		withStatus,
 		recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(func(ctx context.Context, p any) error {
 			klog.FromContext(ctx).Error(nil, "Panic", "panic", p, "stack", string(debug.Stack()))
@@ -137,14 +137,26 @@ var quiet = map[string]bool{
 	"/csi.v1.Identity/GetPluginInfo": true, "/csi.v1.Identity/GetPluginCapabilities": true, "/csi.v1.Controller/ControllerGetCapabilities": true,
 }
 
-func logCall(ctx context.Context, level logging.Level, message string, fields ...any) {
+// logged are the fields of a call's line, in order, with the names they have there. The
+// others (peer address, start time, …) say nothing: there is one caller, and klog has the time.
+var logged = []struct{ field, name string }{
+	{"grpc.method", "method"}, {"grpc.code", "code"}, {"grpc.time_ms", "ms"}, {"grpc.error", "error"},
+}
+
+func logCall(ctx context.Context, level logging.Level, _ string, fields ...any) {
+	var kept []any
+	for _, l := range logged {
+		if i := slices.Index(fields, any(l.field)); i >= 0 {
+			kept = append(kept, l.name, fields[i+1])
+		}
+	}
 	logger := klog.FromContext(ctx)
 	if level >= logging.LevelWarn {
-		logger.Error(nil, message, fields...)
+		logger.Error(nil, "Call failed", kept...)
 		return
 	}
 	if method, _ := grpc.Method(ctx); quiet[method] {
 		logger = logger.V(verboseProbe)
 	}
-	logger.Info(message, fields...)
+	logger.Info("Call ended", kept...)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"golang.org/x/sync/singleflight"
@@ -21,17 +22,19 @@ import (
 // NodeGetVolumeStats returns the bytes and inodes of the filesystem at the path. They
 // are those of the whole Gluster volume unless a quota is set on the directory.
 func (n *node) NodeGetVolumeStats(ctx context.Context, request *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
-	id, err := parseExisting(request.GetVolumeId())
-	if err != nil {
-		return nil, err
-	}
 	path := request.GetVolumePath()
 	if path == "" {
 		return nil, invalid("the volume path is missing")
 	}
-	at, err := mount.At(path)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	id, err := parseExisting(request.GetVolumeId())
+	if err != nil {
 		return nil, err
+	}
+	var at []mount.Entry
+	if filepath.IsAbs(path) { // no other is a mount point
+		if at, err = mount.At(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
 	}
 	if len(at) == 0 || !gluster.Shows(at[len(at)-1], id.Volume.Name) {
 		return nil, status.Errorf(codes.NotFound, "volume %s is not published at %s", id, path)

@@ -11,12 +11,17 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// program is the FUSE client of GlusterFS.
-const program = "glusterfs"
+const (
+	// program is the FUSE client of GlusterFS.
+	program = "glusterfs"
+	// endTimeout is how long a killed process may take to end; what it waits for in the kernel is its own mount, which it closes.
+	endTimeout = 5 * time.Second
+)
 
 // process is a client's process, own child or adopted, held by a pidfd: a reused pid is never mistaken for it.
 type process struct {
@@ -75,6 +80,7 @@ func watch(pid int) (*process, error) {
 		return nil, fmt.Errorf("watch process %d: %w", pid, err)
 	}
 	go func() {
+		defer p.forget()
 		if err := conn.Read(ended); err != nil {
 			return // forgotten
 		}
@@ -101,22 +107,35 @@ func (p *process) hasExited() bool {
 	}
 }
 
-// kill ends it by SIGKILL. One that has ended already is no error.
-func (p *process) kill() error { return p.signal(unix.SIGKILL) }
-
+// signal sends a signal. One that has ended already is no error.
 func (p *process) signal(sig unix.Signal) error {
 	conn, err := p.pidfd.SyscallConn()
-	if err != nil {
-		return err
+	if err == nil {
+		var sendErr error
+		err = errors.Join(conn.Control(func(fd uintptr) { sendErr = unix.PidfdSendSignal(int(fd), sig, nil, 0) }), sendErr)
 	}
-	controlErr := conn.Control(func(fd uintptr) { err = unix.PidfdSendSignal(int(fd), sig, nil, 0) })
-	if err = errors.Join(controlErr, err); errors.Is(err, unix.ESRCH) {
+	if p.hasExited() || errors.Is(err, unix.ESRCH) {
 		return nil
 	}
 	return err
 }
 
-// forget stops watching.
+// end kills the process and waits until it has ended.
+func (p *process) end() error {
+	if err := p.signal(unix.SIGKILL); err != nil {
+		return fmt.Errorf("kill client process %d: %w", p.pid, err)
+	}
+	timer := time.NewTimer(endTimeout)
+	defer timer.Stop()
+	select {
+	case <-p.exited:
+		return nil
+	case <-timer.C:
+		return fmt.Errorf("client process %d has not ended %v after SIGKILL", p.pid, endTimeout)
+	}
+}
+
+// forget stops watching. It may be called again.
 func (p *process) forget() { _ = p.pidfd.Close() }
 
 // clientProcesses finds the running clients of this mount namespace, as mount point → pid. A client is recognised by its

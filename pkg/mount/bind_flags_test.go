@@ -109,24 +109,25 @@ func bindIsReadOnlyFromTheStart(t *testing.T, dir string) {
 	fd := openPath(t, source)
 	for i := range 20 {
 		target := makeDirs(t, dir, fmt.Sprintf("target-%d", i))[0]
-		writeUntilReadOnly := inThisNamespace(t, func(ready func()) error {
+		stop := make(chan struct{})
+		written := inThisNamespace(t, func(ready func()) error {
 			for {
 				err := os.WriteFile(filepath.Join(target, "written"), nil, 0o644)
-				if errors.Is(err, unix.EROFS) {
-					return nil
-				}
-				if err != nil {
+				if err != nil && !errors.Is(err, unix.EROFS) {
 					return err
 				}
 				ready()
+				select {
+				case <-stop:
+					return nil
+				default:
+				}
 			}
 		})
-		if err := Bind(fd, target, ReadOnly); err != nil {
-			must(t, "make the writer end", unix.Mount("", target, "tmpfs", unix.MS_RDONLY, ""))
-			<-writeUntilReadOnly
-			t.Fatalf("Bind: %v", err)
-		}
-		must(t, "write", <-writeUntilReadOnly)
+		errBind := Bind(fd, target, ReadOnly)
+		close(stop)
+		must(t, "write", <-written)
+		must(t, "Bind", errBind)
 	}
 	if entries, err := os.ReadDir(source); err != nil || len(entries) != 0 {
 		t.Errorf("the source has %v, %v", entries, err)

@@ -20,6 +20,8 @@ func TestBind(t *testing.T) {
 		"binds a file onto a file":                          bindOfAFile,
 		"follows the descriptor through a rename":           bindOfARenamedDirectory,
 		"stacks onto what is mounted already":               bindOntoAMount,
+		"goes on top of a mount that does not answer":       bindOntoAHangingMount,
+		"goes on top of a dead mount":                       bindOntoADeadMount,
 		"works at a target with an odd name":                bindAtAnOddName,
 		"leaves the mounts below the directory behind":      bindIsNotRecursive,
 		"is no peer of a shared source":                     bindIsNoPeerOfItsSource,
@@ -87,6 +89,19 @@ func bindOntoAMount(t *testing.T, dir string) {
 	must(t, "Bind", Bind(openPath(t, dirs[1]), dirs[2], 0))
 	stack := mountsAt(t, dirs[2])
 	if len(stack) != 2 || stack[0].Root != "/first" || stack[1].Root != "/second" {
+		t.Errorf("got %+v", stack)
+	}
+}
+
+func bindOntoAHangingMount(t *testing.T, dir string) { bindOntoALostMount(t, dir, mountHanging) }
+func bindOntoADeadMount(t *testing.T, dir string)    { bindOntoALostMount(t, dir, mountDead) }
+
+func bindOntoALostMount(t *testing.T, dir string, lose func(t *testing.T, target string)) {
+	dirs := makeDirs(t, dir, "source", "target")
+	lose(t, dirs[1])
+	must(t, "Bind", Bind(openPath(t, dirs[0]), dirs[1], ReadOnly))
+	stack := mountsAt(t, dirs[1])
+	if len(stack) != 2 || stack[0].FSType != "fuse" || stack[1].Root != "/source" {
 		t.Errorf("got %+v", stack)
 	}
 }

@@ -149,3 +149,20 @@ func TestDetachSaysSoIfAnotherMountCoversTheParent(t *testing.T) {
 		t.Errorf("still mounted: %+v", entries)
 	}
 }
+
+func TestDetachNeverAsksTheFilesystem(t *testing.T) {
+	for name, mount := range map[string]func(t *testing.T, target string){
+		"that does not answer": mountHanging,
+		"that is dead":         mountDead,
+	} {
+		t.Run(name, func(t *testing.T) {
+			target := makeDirs(t, isolate(t), "mount")[0]
+			mount(t, target)
+			mount(t, target)
+			must(t, "Detach", Detach(target))
+			if entries := mountsAt(t, target); len(entries) != 0 {
+				t.Errorf("still mounted: %+v", entries)
+			}
+		})
+	}
+}

@@ -166,7 +166,7 @@ func TestAtNumbersTheDeviceAsStatDoes(t *testing.T) {
 	dir := isolate(t)
 	var stat unix.Stat_t
 	must(t, "stat", unix.Stat(dir, &stat))
-	want := Device{unix.Major(uint64(stat.Dev)), unix.Minor(uint64(stat.Dev))}
+	want := Device{unix.Major(stat.Dev), unix.Minor(stat.Dev)}
 	if got := onlyMountAt(t, dir).Device; got != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -220,8 +220,8 @@ func TestAtListsAStackFromTheBottom(t *testing.T) {
 	}
 	var stat unix.Stat_t
 	must(t, "stat", unix.Stat(target, &stat))
-	if top := stack[2].Device.Minor; top != unix.Minor(uint64(stat.Dev)) {
-		t.Errorf("the last has minor %d, but the path reaches %d", top, unix.Minor(uint64(stat.Dev)))
+	if top := stack[2].Device.Minor; top != unix.Minor(stat.Dev) {
+		t.Errorf("the last has minor %d, but the path reaches %d", top, unix.Minor(stat.Dev))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -124,4 +125,35 @@ func mountInfoFields(t *testing.T, target string) []string {
 	}
 	t.Fatalf("mount %s vanished from %s", id, mountInfoPath)
 	return nil
+}
+
+// mountHanging mounts at target a filesystem that answers nothing, like one whose
+// server is stopped: a FUSE whose process never reads a request. Whoever asks it
+// something makes the test fail: after ten seconds it dies, so as not to hang it.
+func mountHanging(t *testing.T, target string) {
+	t.Helper()
+	fd := mountFuse(t, target)
+	death := time.AfterFunc(10*time.Second, func() { unix.Close(fd) })
+	t.Cleanup(func() {
+		if !death.Stop() {
+			t.Error("a filesystem that does not answer was waited for")
+			return
+		}
+		unix.Close(fd)
+	})
+}
+
+// mountDead mounts at target a filesystem whose process is gone: ENOTCONN.
+func mountDead(t *testing.T, target string) {
+	t.Helper()
+	must(t, "end the FUSE connection", unix.Close(mountFuse(t, target)))
+}
+
+func mountFuse(t *testing.T, target string) (connection int) {
+	t.Helper()
+	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	must(t, "open /dev/fuse", err)
+	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd)
+	must(t, "mount a FUSE", unix.Mount("test", target, "fuse", 0, options))
+	return fd
 }

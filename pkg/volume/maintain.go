@@ -17,30 +17,26 @@ import (
 const maintenancePeriod = time.Minute
 
 // Maintain empties the trash and finishes what was interrupted, on every Gluster volume
-// of the clusters file, until ctx is done. One that does not answer holds up no other.
+// of the clusters file, until ctx is done. It keeps their clients from being idle. A
+// Gluster volume that does not answer holds up no other.
 func (m *Manager) Maintain(ctx context.Context, retention time.Duration) {
 	var all sync.WaitGroup
 	defer all.Wait()
-	var mu sync.Mutex
-	busy := map[gluster.Volume]bool{}
+	wake := map[gluster.Volume]chan<- struct{}{}
 	ticker := time.NewTicker(maintenancePeriod)
 	defer ticker.Stop()
 	for {
 		if clusters, err := m.clusters.Current(); err == nil {
 			for _, v := range clusters.Volumes() {
-				mu.Lock()
-				skip := busy[v]
-				busy[v] = true
-				mu.Unlock()
-				if skip {
-					continue
+				if wake[v] == nil {
+					c := make(chan struct{}, 1)
+					wake[v] = c
+					all.Go(func() { m.maintainer(ctx, v, retention, c) })
 				}
-				all.Go(func() {
-					m.maintain(ctx, v, retention)
-					mu.Lock()
-					delete(busy, v)
-					mu.Unlock()
-				})
+				select {
+				case wake[v] <- struct{}{}:
+				default: // it has not come back from the last time
+				}
 			}
 		}
 		select {
@@ -51,13 +47,37 @@ func (m *Manager) Maintain(ctx context.Context, retention time.Duration) {
 	}
 }
 
-func (m *Manager) maintain(ctx context.Context, v gluster.Volume, retention time.Duration) {
-	err := m.run(ctx, v, nil, "", func(_ context.Context, s *Store, _ *operation) error {
+// maintainer looks after one Gluster volume each time it is woken.
+func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, retention time.Duration, wake <-chan struct{}) {
+	var kept *gluster.Client
+	release := func() {}
+	defer func() { release() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wake:
+		}
+		client, err := m.maintain(ctx, v, retention)
+		if client != nil && client != kept {
+			release()
+			kept, release = client, client.Hold()
+		}
+		if err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "Maintenance left something undone; it is tried again in a minute", "glusterVolume", v.String())
+		}
+	}
+}
+
+func (m *Manager) maintain(ctx context.Context, v gluster.Volume, retention time.Duration) (*gluster.Client, error) {
+	client, err := m.host.Ensure(ctx, v, nil)
+	if err != nil {
+		return nil, err
+	}
+	err = m.run(ctx, v, nil, "", func(_ context.Context, s *Store, _ *operation) error {
 		err := s.Reconcile(ctx)
 		_, reapErr := s.Reap(ctx, retention)
 		return errors.Join(err, reapErr)
 	})
-	if err != nil && ctx.Err() == nil {
-		klog.FromContext(ctx).Error(err, "Maintenance left something undone; it is tried again in a minute", "glusterVolume", v.String())
-	}
+	return client, err
 }

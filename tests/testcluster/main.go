@@ -74,7 +74,7 @@ func endOnInterrupt() {
 		if err := thisRun.reclaim(); err != nil {
 			fmt.Fprintln(os.Stderr, "testcluster:", err)
 		}
-		os.Exit(128 + int(got.(syscall.Signal))) //nolint:forcetypeassert // all signals on Linux are
+		os.Exit(128 + int(got.(syscall.Signal)))
 	}()
 }
 

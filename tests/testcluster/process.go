@@ -103,11 +103,11 @@ func (p process) mentions(text string) bool {
 func (p process) signal(sig syscall.Signal) error {
 	handle, err := os.FindProcess(p.pid) // a pidfd: what is checked next is what gets the signal
 	if err != nil {
-		return nil //nolint:nilerr // it ended
+		return nil
 	}
 	defer func() { _ = handle.Release() }()
 	if now, err := readProcess(p.pid); err != nil || now.start != p.start {
-		return nil //nolint:nilerr // it ended
+		return nil
 	}
 	if err := handle.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("%v to %v: %w", sig, p, err)

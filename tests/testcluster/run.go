@@ -65,7 +65,7 @@ func (r *testRun) make() error {
 			return err
 		}
 		// Bricks answer for unprivileged users too, and MkdirTemp makes the directory for root alone.
-		if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // test data only
+		if err := os.Chmod(dir, 0o755); err != nil {
 			return err
 		}
 		if lock, ok := lockDir(dir); ok {

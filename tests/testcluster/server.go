@@ -107,11 +107,11 @@ func (s *server) start(ctx context.Context) error {
 		return err
 	}
 	for _, dir := range []string{"lib", "log", "run/gluster", "bricks"} {
-		if err := os.MkdirAll(filepath.Join(s.dir, dir), 0o755); err != nil { //nolint:gosec // test data only
+		if err := os.MkdirAll(filepath.Join(s.dir, dir), 0o755); err != nil {
 			return err
 		}
 	}
-	if err := os.WriteFile(filepath.Join(s.dir, "gsyncd"), []byte(fakeGsyncd), 0o755); err != nil { //nolint:gosec // it is a program
+	if err := os.WriteFile(filepath.Join(s.dir, "gsyncd"), []byte(fakeGsyncd), 0o755); err != nil {
 		return err
 	}
 	cmd, err := s.command()

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# make demo and make test are all that a fresh machine needs: Debian or Ubuntu with Go, gcc,
+# make and apt, as root. `make help` lists the rest.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+TOOL    := go tool -modfile=hack/tools/go.mod
+FUZZTIME ?= 60s
+# Packages whose tests are pure enough to run as arm64 under qemu-user: no FUSE there.
+ARM64_TESTS := ./pkg/safepath ./pkg/mount
+
+export CGO_ENABLED ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit sanity lint vuln fuzz build build-arm64 test-arm64 packages clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: packages ## Play the operator's story on a real gv0 of two servers, in under a minute
+	@go run ./hack/demo
+
+test: packages lint unit sanity ## Everything: vet, lint, unit and integration tests with -race, csi-sanity
+
+unit: packages ## Unit and integration tests on real GlusterFS, with -race
+	@$(TOOL) gotestsum --format pkgname-and-test-fails --hide-summary=skipped -- -race -timeout 20m $$(go list ./... | grep -v /tests/sanity)
+
+sanity: packages ## csi-sanity, nothing skipped (SANITY_ENDPOINT=unix:///… for a driver started by hand)
+	@$(TOOL) gotestsum --format standard-verbose -- -race -timeout 20m -count=1 ./tests/sanity
+
+lint: ## go vet and golangci-lint
+	@go vet ./...
+	@$(TOOL) golangci-lint run ./...
+
+vuln: ## govulncheck (needs the vulnerability database on the network)
+	@$(TOOL) govulncheck ./...
+
+fuzz: ## Fuzz every parser for FUZZTIME (60s) each
+	@go run ./hack/fuzz -fuzztime $(FUZZTIME)
+
+build: ## bin/glusterfs-csi for this machine
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/glusterfs-csi ./cmd/glusterfs-csi
+
+build-arm64: ## bin/arm64/glusterfs-csi
+	CGO_ENABLED=0 GOARCH=arm64 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/arm64/glusterfs-csi ./cmd/glusterfs-csi
+
+test-arm64: packages ## The tests that need no FUSE, as arm64 under qemu-user
+	CGO_ENABLED=0 GOARCH=arm64 go test -exec qemu-aarch64-static -count=1 $(ARM64_TESTS)
+
+packages: ## Install what is missing of Debian's packages (GlusterFS, qemu-user)
+	@hack/packages
+
+clean: ## Remove what was built
+	rm -rf bin

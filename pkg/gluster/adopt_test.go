@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gluster
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+)
+
+// helper is a driver that will be killed: it ensures a client of gv0, prints the mount point, and waits.
+func helper(arguments string) {
+	stateDir, clusters, _ := strings.Cut(arguments, ",")
+	ctx := context.Background()
+	h, err := NewHost(stateDir, WatchClusters(ctx, clusters))
+	if err == nil {
+		var c *Client
+		if c, err = h.Ensure(ctx, gv0, nil); err == nil {
+			fmt.Println(c.Mountpoint())
+			select {}
+		}
+	}
+	fmt.Println("error:", err)
+	os.Exit(1)
+}
+
+// startHelper runs a helper. Its lines are what it prints.
+func startHelper(t *testing.T, stateDir, clusters string) (cmd *exec.Cmd, lines *bufio.Scanner) {
+	t.Helper()
+	cmd = exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), helperVariable+"="+stateDir+","+clusters)
+	output, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, bufio.NewScanner(output)
+}
+
+func killHelper(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	kill(t, cmd.Process.Pid)
+	_ = cmd.Wait() // it was killed
+}
+
+func TestClientsOfAKilledDriverAreAdopted(t *testing.T) {
+	dir, clusters := t.TempDir(), clustersFile(t, testcluster.Shared(t, testcluster.Options{}).Servers(), "gv0")
+	cmd, lines := startHelper(t, dir, clusters.path)
+	if !lines.Scan() || strings.HasPrefix(lines.Text(), "error") {
+		t.Fatalf("the helper failed: %s", lines.Text())
+	}
+	mountpoint := lines.Text()
+	killHelper(t, cmd)
+
+	h := hostIn(t, dir, clusters)
+	infos := h.Clients()
+	if len(infos) != 1 || !infos[0].Adopted || infos[0].Mountpoint != mountpoint {
+		t.Fatalf("Clients() = %+v, want the one at %s", infos, mountpoint)
+	}
+	c := ensure(t, h, gv0)
+	checkWorks(t, c)
+	if c.Mountpoint() != mountpoint || processCount(t, h) != 1 {
+		t.Error("another client was started")
+	}
+
+	kill(t, infos[0].PID) // its end is seen although it is no child of this process
+	replaced := ensure(t, h, gv0)
+	checkWorks(t, replaced)
+	if replaced == c || mountCount(t, h) != 1 {
+		t.Error("the adopted client was not replaced")
+	}
+}
+
+func TestAClientThatDiedTogetherWithItsDriverIsClearedAway(t *testing.T) {
+	dir, clusters := t.TempDir(), clustersFile(t, testcluster.Shared(t, testcluster.Options{}).Servers(), "gv0")
+	cmd, lines := startHelper(t, dir, clusters.path)
+	if !lines.Scan() {
+		t.Fatal("the helper failed")
+	}
+	processes, err := clientProcesses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	killHelper(t, cmd)
+	kill(t, processes[lines.Text()])
+	testcluster.Eventually(t, patience, func() error {
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d/exe", processes[lines.Text()])); err == nil {
+			return fmt.Errorf("process %d still runs", processes[lines.Text()])
+		}
+		return nil
+	})
+	h := hostIn(t, dir, clusters)
+	if infos := h.Clients(); infos != nil {
+		t.Errorf("Clients() = %+v", infos)
+	}
+	checkNothingLeft(t, h)
+}
+
+func TestAHalfStartedClientOfAKilledDriverIsEnded(t *testing.T) {
+	c := testcluster.Shared(t, testcluster.Options{})
+	silent := newSilentServer(t, neighbour(c, 210))
+	dir, clusters := t.TempDir(), clustersFile(t, []string{silent}, "gv0")
+	cmd, _ := startHelper(t, dir, clusters.path)
+	var mountpoint string
+	testcluster.Eventually(t, patience, func() error {
+		processes, err := clientProcesses()
+		if err != nil {
+			return err
+		}
+		for mountpoint = range processes {
+			if strings.HasPrefix(mountpoint, dir+"/") {
+				return nil
+			}
+		}
+		return fmt.Errorf("no client among %v", processes)
+	})
+	killHelper(t, cmd)
+
+	// The servers are well again.
+	good := clustersFile(t, c.Servers(), "gv0")
+	h := hostIn(t, dir, good)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	started, err := h.Ensure(ctx, gv0, nil)
+	if err != nil {
+		// It was mounted already: then it looks like one that waits for its servers, and is left alone.
+		checkError(t, err, ErrUnreachable)
+		kill(t, h.Clients()[0].PID)
+		started = ensure(t, h, gv0)
+	}
+	checkWorks(t, started)
+	if n := processCount(t, h); n != 1 {
+		t.Errorf("%d processes run", n)
+	}
+	if starts, _ := filepath.Glob(filepath.Join(filepath.Dir(mountpoint), "*")); len(starts) != 0 && started.Mountpoint() != mountpoint {
+		t.Errorf("the half-started client left %v", starts)
+	}
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+)
+
+// Host is the clients of this host that have their state below one directory. Several processes may have a Host for the same
+// directory (the driver, and an admin command beside it): they find each other's clients and never start one twice.
+type Host struct {
+	dir      string // holds <cluster>/<volume>/<option hash>/ for each slot; without symbolic links
+	clusters *ClustersFile
+
+	grace  time.Duration // idleGrace, but in tests
+	life   context.Context
+	end    context.CancelFunc
+	starts sync.WaitGroup
+
+	mu    sync.Mutex
+	slots map[string]*slot // by directory
+}
+
+// ClientInfo describes a client at one moment.
+type ClientInfo struct {
+	Volume     Volume
+	Options    []string // normalized
+	PID        int
+	Mountpoint string
+	Device     mount.Device
+	Adopted    bool // another process, or another Host, started it
+}
+
+// NewHost returns the Host for a state directory, which it makes, after adopting the clients that run already. It does not
+// wait for GlusterFS. Call Close when it is not needed any more.
+func NewHost(stateDir string, clusters *ClustersFile) (*Host, error) {
+	dir := filepath.Join(stateDir, "clients")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	dir, err := filepath.Abs(dir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir) // mountinfo knows no others
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the state directory: %w", err)
+	}
+	h := &Host{dir: dir, clusters: clusters, grace: idleGrace, slots: map[string]*slot{}}
+	h.life, h.end = context.WithCancel(context.Background())
+	h.adopt(h.life)
+	return h, nil
+}
+
+// Close ends the Host's goroutines, and starts under way with what they started. Running clients go on.
+func (h *Host) Close() {
+	h.end()
+	h.starts.Wait()
+	for _, s := range h.allSlots() {
+		s.close()
+	}
+}
+
+// Ensure returns the client of a Gluster volume with these options, after starting it if there is none. The client answered
+// within the last second. Concurrent calls share one start. It returns as soon as ctx is done; a start that others may want
+// goes on then, for 50 s at most.
+//
+// Its errors are ErrNotLoaded, ErrUnknownCluster, ErrUnknownVolume, ErrOption, ErrNoSuchVolume, ErrNotStarted, ErrNotConnected
+// and ErrUnreachable, the last with ctx's own error if that is why. A running client that does not answer is left alone: it
+// recovers by itself, and what is mounted depends on it.
+//
+// Use the client within a minute, or Hold it.
+func (h *Host) Ensure(ctx context.Context, v Volume, options []string) (*Client, error) {
+	normal, err := normalizeOptions(options)
+	if err != nil {
+		return nil, err
+	}
+	clusters, err := h.clusters.Current()
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := clusters.Find(v)
+	if err != nil {
+		return nil, err
+	}
+	s := h.slot(v, normal)
+	const attempts = 3 // each meets a client that ends at that moment
+	for range attempts {
+		var c *Client
+		if c, err = s.ensure(ctx, cluster); err != nil {
+			return nil, err
+		}
+		if err = c.Probe(ctx); err == nil {
+			return c, nil
+		}
+		if !errors.Is(err, errGone) {
+			return nil, err
+		}
+		s.forget(c)
+	}
+	return nil, err
+}
+
+// Clients lists the running clients, sorted by volume and options.
+func (h *Host) Clients() []ClientInfo {
+	var infos []ClientInfo
+	for _, c := range h.running() {
+		infos = append(infos, ClientInfo{
+			Volume: c.slot.volume, Options: slices.Clone(c.slot.options), PID: c.process.pid,
+			Mountpoint: c.mountpoint, Device: c.device, Adopted: c.adopted,
+		})
+	}
+	slices.SortFunc(infos, func(a, b ClientInfo) int {
+		if d := compareVolumes(a.Volume, b.Volume); d != 0 {
+			return d
+		}
+		return slices.Compare(a.Options, b.Options)
+	})
+	return infos
+}
+
+// ByDevice returns the running client whose mounts have this device, else ErrUnreachable. It asks GlusterFS nothing.
+func (h *Host) ByDevice(device mount.Device) (*Client, error) {
+	find := func() *Client {
+		for _, c := range h.running() {
+			if c.device == device {
+				return c
+			}
+		}
+		return nil
+	}
+	c := find()
+	if c == nil {
+		h.adopt(h.life) // one that another process started
+		c = find()
+	}
+	if c == nil {
+		return nil, fmt.Errorf("%w: no client of this host serves device %d:%d (any more); publish the volume again", ErrUnreachable, device.Major, device.Minor)
+	}
+	return c, nil
+}
+
+// Serves says whether a running client has this device: a mount with another device and the type of a client is dead, or is
+// not of this Host.
+func (h *Host) Serves(device mount.Device) bool {
+	_, err := h.ByDevice(device)
+	return err == nil
+}
+
+// Owns says whether a mount point is that of a client of this Host rather than a bind mount of it.
+func (h *Host) Owns(target string) bool { return strings.HasPrefix(target, h.dir+"/") }
+
+// Shows says whether a mount shows the Gluster volume with this name, by whichever client.
+func Shows(e mount.Entry, volumeName string) bool {
+	return e.FSType == fsType && strings.HasSuffix(e.Source, ":/"+volumeName)
+}
+
+// running lists the clients whose processes run.
+func (h *Host) running() []*Client {
+	var clients []*Client
+	for _, s := range h.allSlots() {
+		if c := s.current(); c != nil && !c.process.hasExited() {
+			clients = append(clients, c)
+		}
+	}
+	return clients
+}
+
+func (h *Host) allSlots() []*slot {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var slots []*slot
+	for _, s := range h.slots {
+		slots = append(slots, s)
+	}
+	return slots
+}
+
+func (h *Host) slot(v Volume, options []string) *slot {
+	dir := filepath.Join(h.dir, v.Cluster, v.Name, optionHash(options))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.slots[dir]
+	if s == nil {
+		s = &slot{host: h, dir: dir, volume: v, options: options}
+		h.slots[dir] = s
+	}
+	return s
+}
+
+// adopt finds the clients that run already, in all slots that have none. A slot in which another process is starting or
+// stopping a client at this moment is left for the next time.
+func (h *Host) adopt(ctx context.Context) {
+	logger := klog.FromContext(ctx)
+	files, err := filepath.Glob(filepath.Join(h.dir, "*", "*", "*", descriptionFile))
+	if err != nil {
+		logger.Error(err, "Cannot look for clients", "directory", h.dir)
+		return
+	}
+	for _, file := range files {
+		d, err := readDescription(file)
+		if err != nil {
+			logger.Error(err, "Cannot tell whose client this is; it is left alone", "file", file)
+			continue
+		}
+		if s := h.slot(d.Volume, d.Options); s.dir == filepath.Dir(file) {
+			if err := s.adopt(ctx); err != nil {
+				logger.Error(err, "Cannot adopt a client", "volume", d.Volume, "options", d.Options)
+			}
+		}
+	}
+}

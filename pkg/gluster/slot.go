@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gluster
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"k8s.io/klog/v2"
+)
+
+// The files of a slot's directory. Beside them is one directory start-*/ for each client, with its mount point mnt in it: a
+// path that is a mount point for as long as it exists, see discard.
+const (
+	descriptionFile = "client.json" // what it takes to start the client again
+	lockFile        = "lock"        // locked while a client is started, found or stopped
+	usersFile       = "users"       // locked, shared, by each Host that uses the client
+	logFile         = "log"
+	oldLogFile      = "log.1"
+	stderrFile      = "stderr"
+
+	startPrefix = "start-"
+	mountName   = "mnt"
+	readyName   = "ready" // beside mnt: it has been mounted
+	goneSuffix  = ".gone"
+)
+
+// slot is the place of one client: one (Gluster volume, client options).
+type slot struct {
+	host    *Host
+	dir     string
+	volume  Volume
+	options []string // normalized
+
+	mu       sync.Mutex
+	client   *Client // nil where none is known
+	users    *os.File
+	flight   *flight
+	departed []*process // detached ones that may still run; watched, as children must be reaped
+}
+
+// flight is one search for a client, or start, that several callers wait for.
+type flight struct {
+	attempt *attempt
+	done    chan struct{}
+	client  *Client // when done
+	err     error   // when done
+}
+
+// description is the content of client.json.
+type description struct {
+	Volume
+	Options []string `json:"options"`
+}
+
+func readDescription(path string) (description, error) {
+	var d description
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return d, err
+	}
+	if err := json.Unmarshal(data, &d); err != nil {
+		return d, fmt.Errorf("%s: %w", path, err)
+	}
+	return d, d.validate()
+}
+
+// optionHash names a slot's directory. The names of options are too long for a path, and their values are not all safe.
+func optionHash(options []string) string {
+	if len(options) == 0 {
+		return "default"
+	}
+	const length = 12
+	sum := sha256.Sum256([]byte(strings.Join(options, ",")))
+	return hex.EncodeToString(sum[:])[:length]
+}
+
+func (s *slot) current() *Client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.client
+}
+
+// ensure returns a client whose process runs, after waiting for its start if there was none.
+func (s *slot) ensure(ctx context.Context, cluster Cluster) (*Client, error) {
+	c, f := s.board(ctx, cluster)
+	if c != nil {
+		return c, nil
+	}
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		return nil, f.attempt.explain(ErrUnreachable, fmt.Errorf("the start of its client goes on, the wait for it ended: %w", context.Cause(ctx)))
+	}
+	return f.client, f.err
+}
+
+// board returns the running client, or the flight that will bring it.
+func (s *slot) board(ctx context.Context, cluster Cluster) (*Client, *flight) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client != nil && !s.client.process.hasExited() {
+		s.client.used = time.Now()
+		return s.client, nil
+	}
+	s.letGo()
+	if s.flight == nil {
+		f := &flight{done: make(chan struct{}), attempt: &attempt{slot: s, servers: cluster.Servers}}
+		s.flight = f
+		logger := klog.FromContext(ctx).WithValues("volume", s.volume, "options", s.options)
+		s.host.starts.Go(func() {
+			defer close(f.done)
+			ctx, cancel := context.WithTimeout(klog.NewContext(s.host.life, logger), startTimeout)
+			defer cancel()
+			f.client, f.err = s.fly(ctx, f.attempt)
+		})
+	}
+	return nil, s.flight
+}
+
+// fly finds a running client or starts one, and makes it the slot's.
+func (s *slot) fly(ctx context.Context, a *attempt) (*Client, error) {
+	c, users, err := s.findOrStart(ctx, a)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flight = nil
+	if err != nil {
+		return nil, err
+	}
+	s.take(c, users)
+	return c, nil
+}
+
+func (s *slot) findOrStart(ctx context.Context, a *attempt) (_ *Client, _ *os.File, err error) {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return nil, nil, a.explain(ErrUnreachable, err)
+	}
+	defer unlock()
+	users, err := s.join()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = users.Close()
+		}
+	}()
+	c, err := s.find(ctx)
+	if err == nil && c == nil {
+		c, err = a.start(ctx)
+	}
+	return c, users, err
+}
+
+// adopt makes a running client the slot's, if there is one and the slot has none.
+func (s *slot) adopt(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flight != nil || s.client != nil && !s.client.process.hasExited() {
+		return nil
+	}
+	file, err := s.tryLock(lockFile, unix.LOCK_EX)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	s.letGo()
+	c, err := s.find(ctx)
+	if err != nil || c == nil {
+		return err
+	}
+	users, err := s.join()
+	if err != nil {
+		c.process.forget()
+		return err
+	}
+	s.take(c, users)
+	return nil
+}
+
+// take makes c the client of the slot, which is empty. The caller holds mu.
+func (s *slot) take(c *Client, users *os.File) {
+	s.client, s.users = c, users
+	c.used = time.Now()
+}
+
+// forget makes the slot empty if c is still its client.
+func (s *slot) forget(c *Client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client == c {
+		s.letGo()
+	}
+}
+
+// letGo makes the slot empty. The caller holds mu.
+func (s *slot) letGo() {
+	if s.client != nil {
+		s.client.process.forget()
+		_ = s.users.Close()
+	}
+	s.client, s.users = nil, nil
+}
+
+// close ends what the slot has in this process.
+func (s *slot) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.letGo()
+	for _, p := range s.departed {
+		p.forget()
+	}
+}
+
+// lock waits for the lock of the slot, which at most one process has. The kernel lets go of it when the process ends.
+func (s *slot) lock(ctx context.Context) (unlock func(), err error) {
+	const pause = 10 * time.Millisecond
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	for {
+		file, err := s.tryLock(lockFile, unix.LOCK_EX)
+		switch {
+		case err == nil:
+			return func() { _ = file.Close() }, nil
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("another process is starting or stopping its client: %w", context.Cause(ctx))
+		case <-ticker.C:
+		}
+	}
+}
+
+// join declares this Host to be a user of the slot's client. The caller has the lock.
+func (s *slot) join() (*os.File, error) { return s.tryLock(usersFile, unix.LOCK_SH) }
+
+// tryLock returns a locked file, or EWOULDBLOCK. Closing the file unlocks it.
+func (s *slot) tryLock(name string, how int) (*os.File, error) {
+	file, err := os.OpenFile(filepath.Join(s.dir, name), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = unix.Flock(int(file.Fd()), how|unix.LOCK_NB)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
+	}
+	return file, nil
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+)
+
+const (
+	// idleGrace is how long a client stays after its last use. It is longer than any RPC, so that a caller of Ensure has time to
+	// use the client, and spares a pod that is replaced the new start.
+	idleGrace     = time.Minute
+	sweepInterval = 10 * time.Second
+	// rotateInterval keeps the overshoot of a client that floods its log small; looking costs a stat for each client.
+	rotateInterval = 250 * time.Millisecond
+)
+
+// Run detaches idle clients and rotates logs until ctx is done. An idle client is one that only its own mount shows, that
+// nobody holds, and that was last used a minute ago. It is never signalled: it ends by itself as its last user does, which may be
+// a descriptor or another mount namespace. At most one Host of a state directory should Run.
+func (h *Host) Run(ctx context.Context) {
+	sweep, rotate := time.NewTicker(sweepInterval), time.NewTicker(rotateInterval)
+	defer sweep.Stop()
+	defer rotate.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-rotate.C:
+			h.rotateLogs(ctx)
+		case <-sweep.C:
+			h.adopt(ctx)
+			h.sweep(ctx)
+		}
+	}
+}
+
+// DetachStarted detaches the clients that this Host has started and that nobody uses, without the grace, and waits until their
+// processes have ended. It is for a command that had to start clients and must not leave them behind. Clients that are held,
+// bound somewhere, or used by another Host stay.
+func (h *Host) DetachStarted(ctx context.Context) error {
+	var errs []error
+	for _, s := range h.allSlots() {
+		c := s.current()
+		if c == nil || c.adopted {
+			continue
+		}
+		detached, err := s.detachIdle(ctx, 0)
+		if err != nil || !detached {
+			errs = append(errs, err)
+			continue
+		}
+		select {
+		case <-c.process.exited:
+		case <-ctx.Done():
+			errs = append(errs, fmt.Errorf("client process %d of %s has not ended since it was detached: %w", c.process.pid, s.volume, context.Cause(ctx)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (h *Host) sweep(ctx context.Context) {
+	for _, s := range h.allSlots() {
+		if c := s.current(); c == nil {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, sweepInterval)
+		if _, err := s.detachIdle(ctx, h.grace); err != nil {
+			klog.FromContext(ctx).Error(err, "Cannot detach an idle client; trying again", "volume", s.volume, "options", s.options)
+		}
+		cancel()
+	}
+}
+
+// detachIdle detaches the slot's client if nobody has used it for the time of grace. The kernel decides about what is bound or
+// opened meanwhile: that keeps the process.
+func (s *slot) detachIdle(ctx context.Context, grace time.Duration) (bool, error) {
+	if c := s.current(); c == nil || !s.isUnused(c, grace) {
+		return false, nil // the usual case, without the lock
+	}
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	c, err := s.giveUp(grace)
+	if err != nil || c == nil {
+		return false, err
+	}
+	klog.FromContext(ctx).Info("Detaching an idle client", "volume", s.volume, "options", s.options, "pid", c.process.pid, "mountpoint", c.mountpoint)
+	return true, discard(filepath.Dir(c.mountpoint))
+}
+
+// giveUp empties the slot and returns the client that was in it, or nil if it is in use. The caller has the lock.
+func (s *slot) giveUp(grace time.Duration) (*Client, error) {
+	entries, err := mount.List()
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.client
+	if c == nil || s.flight != nil || !c.isUnused(grace) {
+		return nil, nil
+	}
+	for _, e := range entries {
+		if e.Device == c.device && e.Target != c.mountpoint {
+			c.used = time.Now()
+			return nil, nil
+		}
+	}
+	// Alone among the users of this client? This upgrade of the own shared lock fails at once if not.
+	err = unix.Flock(int(s.users.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		// The attempt may have cost the shared lock (flock(2)): whoever comes now waits for the other lock.
+		return nil, unix.Flock(int(s.users.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	}
+	if err != nil {
+		return nil, err
+	}
+	_ = s.users.Close()
+	s.client, s.users = nil, nil
+	s.departed = append(slices.DeleteFunc(s.departed, (*process).hasExited), c.process)
+	return c, nil
+}
+
+func (s *slot) isUnused(c *Client, grace time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return c.isUnused(grace)
+}
+
+// isUnused looks at this process alone. The caller holds the slot's mu.
+func (c *Client) isUnused(grace time.Duration) bool {
+	return c.holds == 0 && time.Since(c.used) >= grace
+}

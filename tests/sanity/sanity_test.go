@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package sanity runs csi-sanity, the whole of it, against the real driver on a real gv0 of
+// two servers; or against a driver that was started by hand:
+//
+//	SANITY_ENDPOINT=unix:///run/glusterfs-csi/csi.sock go test ./tests/sanity
+package sanity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kubernetes-csi/csi-test/v5/pkg/sanity"
+	"github.com/onsi/ginkgo/v2"
+	"github.com/onsi/ginkgo/v2/types"
+	"github.com/onsi/gomega"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/driver"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+)
+
+func TestMain(m *testing.M) { testcluster.Main(m) }
+
+// notAdvertised are the capabilities that the driver does not say it has, as the suite names
+// them when it skips a spec for one. Any other reason to skip fails the test.
+var notAdvertised = []string{
+	"snapshot", "controllerpublishvolume", "controllerunpublishvolume", "controller publish, unpublishvolume",
+	"controllerexpandvolume", "nodeexpandvolume", "nodestagevolume", "nodeunstagevolume", "volume cloning",
+	"groupcontrollerservice", "modify volume", "modifyvolume", "volumehealth", "storagehealth",
+}
+
+func isCapability(reason string) bool {
+	reason, supported := strings.CutSuffix(strings.ToLower(reason), " not supported")
+	return supported && slices.ContainsFunc(notAdvertised, func(capability string) bool { return strings.Contains(reason, capability) })
+}
+
+func TestSanity(t *testing.T) {
+	endpoint := os.Getenv("SANITY_ENDPOINT")
+	if endpoint == "" {
+		endpoint = start(t)
+	}
+	config := sanity.NewTestConfig()
+	config.Address = endpoint
+	config.TargetPath = filepath.Join(t.TempDir(), "target")
+	config.StagingPath = filepath.Join(t.TempDir(), "staging")
+	context := sanity.GinkgoTest(&config)
+	defer context.Finalize()
+
+	var report types.Report
+	ginkgo.ReportAfterSuite("remember the report", func(r types.Report) { report = r })
+	gomega.RegisterFailHandler(ginkgo.Fail)
+	suite, reporter := ginkgo.GinkgoConfiguration()
+	if len(suite.SkipStrings)+len(suite.FocusStrings)+len(suite.SkipFiles)+len(suite.FocusFiles) > 0 || suite.LabelFilter != "" {
+		t.Fatal("the suite is to be run whole")
+	}
+	suite.RandomizeAllSpecs = false
+	ginkgo.RunSpecs(t, "csi-sanity", suite, reporter)
+	summarize(t, report)
+}
+
+// summarize prints what was run and what was not, and why.
+func summarize(t *testing.T, report types.Report) {
+	t.Helper()
+	counts := map[types.SpecState]int{}
+	for _, spec := range report.SpecReports {
+		if spec.LeafNodeType != types.NodeTypeIt {
+			continue
+		}
+		counts[spec.State]++
+		switch spec.State {
+		case types.SpecStateSkipped:
+			t.Logf("skipped: %s: %s", spec.FullText(), spec.Failure.Message)
+			if !isCapability(spec.Failure.Message) {
+				t.Errorf("skipped for a reason that is no missing capability: %s", spec.Failure.Message)
+			}
+		case types.SpecStatePending:
+			t.Logf("pending in csi-test itself: %s", spec.FullText())
+		default:
+		}
+	}
+	ran := counts[types.SpecStatePassed] + counts[types.SpecStateFailed]
+	t.Logf("Ran %d of %d Specs: %d passed, %d failed, %d skipped for a capability not advertised, %d pending",
+		ran, report.PreRunStats.TotalSpecs, counts[types.SpecStatePassed], counts[types.SpecStateFailed], counts[types.SpecStateSkipped], counts[types.SpecStatePending])
+	if ran == 0 || counts[types.SpecStatePending] > 1 {
+		t.Error("that is not the whole suite")
+	}
+}
+
+// start runs the driver on a cluster of the test's own and returns its endpoint.
+func start(t *testing.T) string {
+	t.Helper()
+	cluster := testcluster.New(t, testcluster.Options{})
+	dir := filepath.Join(cluster.Dir(), "driver")
+	if err := errors.Join(os.Mkdir(dir, 0o700), cluster.ClustersFile(filepath.Join(dir, "clusters.yaml"))); err != nil {
+		t.Fatal(err)
+	}
+	endpoint := "unix://" + filepath.Join(dir, "csi.sock")
+	ctx, stop := context.WithCancel(context.Background())
+	d, err := driver.New(ctx, driver.Options{
+		Mode: driver.All, Name: driver.DefaultName, Version: "test", Endpoint: endpoint, NodeID: "pi-worker1",
+		ClustersFile: filepath.Join(dir, "clusters.yaml"), StateDir: filepath.Join(dir, "state"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(fmt.Errorf("the driver: %w", err))
+		}
+	})
+	return endpoint
+}

@@ -156,8 +156,8 @@ func (c *controller) ValidateVolumeCapabilities(ctx context.Context, request *cs
 	if path, has := request.GetVolumeContext()[pathKey]; has && path != r.Path {
 		return &csi.ValidateVolumeCapabilitiesResponse{Message: fmt.Sprintf("the volume's path is %q, not %q", r.Path, path)}, nil
 	}
-	if err := checkCapabilities(request.GetVolumeCapabilities()); err != nil {
-		return &csi.ValidateVolumeCapabilitiesResponse{Message: status.Convert(toStatus(err)).Message()}, nil
+	if reason := checkCapabilities(request.GetVolumeCapabilities()); reason != nil {
+		return &csi.ValidateVolumeCapabilitiesResponse{Message: status.Convert(toStatus(reason)).Message()}, nil //nolint:nilerr // not confirmed is an answer
 	}
 	return &csi.ValidateVolumeCapabilitiesResponse{Confirmed: &csi.ValidateVolumeCapabilitiesResponse_Confirmed{
 		VolumeContext: request.GetVolumeContext(), VolumeCapabilities: request.GetVolumeCapabilities(), Parameters: request.GetParameters(),

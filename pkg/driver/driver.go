@@ -80,4 +80,3 @@ func (d *Driver) serve(ctx context.Context, listener net.Listener) error {
 	}
 	return nil
 }
-

@@ -83,8 +83,8 @@ func TestClientsOfAKilledDriverAreAdopted(t *testing.T) {
 func TestAClientThatDiedTogetherWithItsDriverIsClearedAway(t *testing.T) {
 	dir, clusters := t.TempDir(), clustersFile(t, testcluster.Shared(t, testcluster.Options{}).Servers(), "gv0")
 	cmd, lines := startHelper(t, dir, clusters.path)
-	if !lines.Scan() {
-		t.Fatal("the helper failed")
+	if !lines.Scan() || strings.HasPrefix(lines.Text(), "error") {
+		t.Fatalf("the helper failed: %s", lines.Text())
 	}
 	processes, err := clientProcesses()
 	if err != nil {

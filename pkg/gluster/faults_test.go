@@ -149,7 +149,7 @@ func TestACallerThatLeavesDoesNotEndTheStartForOthers(t *testing.T) {
 }
 
 func TestAClientWithoutQuorumIsLeftAlone(t *testing.T) {
-	cluster := testcluster.New(t, testcluster.Options{VolumeOptions: testcluster.VolumeOptions{Replica: 3}})
+	cluster := testcluster.New(t, testcluster.Options{Replica: 3})
 	h := newHost(t, clustersFile(t, cluster.Servers(), "gv0"))
 	c := ensure(t, h, gv0)
 	lost := []int{0, 1}

@@ -37,8 +37,8 @@ const patience = 30 * time.Second
 func clustersFile(t *testing.T, servers []string, volumes ...string) *ClustersFile {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "clusters.yaml")
-	writeFile(t, path, fmt.Sprintf("clusters:\n- name: %s\n  servers: [%q]\n  volumes: [%s]\n",
-		testcluster.Name, strings.Join(servers, `", "`), strings.Join(volumes, ", ")))
+	writeFile(t, path, fmt.Sprintf("clusters:\n- name: %s\n  servers: [%s]\n  volumes: [%s]\n",
+		testcluster.Name, strings.Join(servers, ", "), strings.Join(volumes, ", ")))
 	return WatchClusters(t.Context(), path)
 }
 
@@ -156,6 +156,9 @@ func checkNothingLeft(t *testing.T, h *Host) {
 
 func kill(t *testing.T, pid int) {
 	t.Helper()
+	if pid <= 1 { // 0 would be this process's group
+		t.Fatalf("no such client: pid %d", pid)
+	}
 	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}

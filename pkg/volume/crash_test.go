@@ -19,9 +19,9 @@ import (
 const crashJob = "GLUSTERFS_CSI_TEST_CRASH"
 
 type job struct {
-	Mountpoint string
-	Operation  string
-	Point      int // kill at the n-th point passed, counted from 0
+	Mountpoint string `json:"mountpoint"`
+	Operation  string `json:"operation"`
+	Point      int    `json:"point"` // kill at the n-th point passed, counted from 0
 }
 
 var crashSpec = Spec{Name: "vol", Path: "team/app/vol", Required: 1, OnDelete: Trash, Owner: Owner{UID: ptr[uint32](1001)}}

@@ -72,10 +72,9 @@ func TestCreateIsIdempotentAndRefusesOtherProperties(t *testing.T) {
 }
 
 func TestTwoControllersMakeOneVolume(t *testing.T) {
-	_, mountpoint := newStore(t)
-	c := testcluster.Shared(t, testcluster.Options{})
+	c, name, mountpoint := fresh(t, testcluster.VolumeOptions{})
 	// A second client, on the same Gluster volume, is what a second controller has.
-	m, err := c.Mount(t.Context(), volumeAt(t, mountpoint))
+	m, err := c.Mount(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,9 +84,8 @@ func TestTwoControllersMakeOneVolume(t *testing.T) {
 		}
 	}()
 	for round := range 5 {
-		name := fmt.Sprintf("vol%d", round)
-		want := spec(name)
-		want.Path = fmt.Sprintf("parent%d/%s", round, name)
+		want := spec(fmt.Sprintf("vol%d", round))
+		want.Path = fmt.Sprintf("parent%d/%s", round, want.Name)
 		var all sync.WaitGroup
 		errs := make([]error, 2)
 		for i, mountpoint := range []string{mountpoint, m.Path} {
@@ -106,23 +104,6 @@ func TestTwoControllersMakeOneVolume(t *testing.T) {
 		}
 		audit(t, mountpoint)
 	}
-}
-
-// volumeAt returns the name of the Gluster volume that is mounted there.
-func volumeAt(t *testing.T, mountpoint string) string {
-	t.Helper()
-	data, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(data)) {
-		if fields := strings.Fields(line); fields[4] == mountpoint {
-			_, name, _ := strings.Cut(line[strings.Index(line, "fuse.glusterfs"):], ":/")
-			return strings.Fields(name)[0]
-		}
-	}
-	t.Fatal("not mounted")
-	return ""
 }
 
 func TestVolumesNeverNest(t *testing.T) {
@@ -413,7 +394,7 @@ func TestRootSquashAndReadOnlySayWhatToDo(t *testing.T) {
 			testcluster.Eventually(t, 10*time.Second, func() error {
 				_, err := open(t, mountpoint).Create(wanted)
 				if !errors.Is(err, test.kind) {
-					return fmt.Errorf("%v, want one that is %q", err, test.kind)
+					return fmt.Errorf("want an error that is %w: %w", test.kind, err)
 				}
 				if !strings.Contains(err.Error(), test.option) {
 					return fmt.Errorf("the error does not name the option: %w", err)

@@ -120,6 +120,19 @@ func (d *Dir) OpenFile(name string, flags int, perm uint32) (*os.File, error) {
 	return os.NewFile(uintptr(fd), d.join(name)), nil
 }
 
+// Refresh makes the kernel ask the filesystem anew what is at name. FUSE trusts a name for
+// a second; if another host has replaced the file meanwhile, reading it says ESTALE.
+func (d *Dir) Refresh(name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	var stx unix.Statx_t
+	if err := unix.Statx(d.fd, name, unix.AT_STATX_FORCE_SYNC|unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BASIC_STATS, &stx); err != nil {
+		return &os.PathError{Op: "statx", Path: d.join(name), Err: err}
+	}
+	return nil
+}
+
 // Mkdir makes a directory with exactly this mode less the process's umask.
 func (d *Dir) Mkdir(name string, mode uint32) error {
 	if err := checkName(name); err != nil {

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -101,13 +103,12 @@ func crash(text string) {
 	if err != nil {
 		panic(err)
 	}
-	passed := 0
+	var passed atomic.Int64
 	s.step = func(string) {
-		if passed == j.Point {
+		if passed.Add(1) == int64(j.Point)+1 {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
-		passed++
 	}
 	if err := operations[j.Operation].do(s); err != nil {
 		panic(err)
@@ -122,8 +123,13 @@ func points(t *testing.T, mountpoint, operation string) []string {
 	if err := operations[operation].prepare(s); err != nil {
 		t.Fatal(err)
 	}
+	var mu sync.Mutex // the reaper passes its points in several goroutines
 	var passed []string
-	s.step = func(point string) { passed = append(passed, point) }
+	s.step = func(point string) {
+		mu.Lock()
+		defer mu.Unlock()
+		passed = append(passed, point)
+	}
 	if err := operations[operation].do(s); err != nil {
 		t.Fatal(err)
 	}

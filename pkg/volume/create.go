@@ -34,13 +34,13 @@ const freshMode = 0o1000
 // Create makes a volume, or finishes making it, or returns the one that is there.
 // Errors: ErrIncompatible, ErrForeign (the path is taken), ErrNested, ErrBusy (the
 // volume is being deleted or restored), and what the Gluster volume says. After an
-// error nothing of a new volume is left, as far as the Gluster volume allows; what
-// is left has a record in state creating.
+// final error nothing of a new volume is left; after ErrBusy and ErrDisconnected what is
+// there has a record in state creating, which the next Create or Delete goes on with.
 func (s *Store) Create(spec Spec) (Record, error) {
 	r := newRecord(spec)
 	missing, err := s.missingParents(spec.Path)
 	if err != nil {
-		return Record{}, explain(err)
+		return Record{}, explain(fmt.Errorf("make directory %s on %s: %w", spec.Path, s.volume, err))
 	}
 	r.NewParents = missing
 	err = s.claim(r)
@@ -52,10 +52,16 @@ func (s *Store) Create(spec Spec) (Record, error) {
 	}
 	s.step(stepClaimed)
 	done, err := s.finish(r)
-	if err != nil {
-		return Record{}, errors.Join(err, s.undo(r))
+	if err != nil && isFinal(err) {
+		err = errors.Join(err, s.undo(r))
 	}
-	return done, nil
+	return done, err
+}
+
+// isFinal says whether trying again would fail in the same way, so that nobody will. After
+// other errors the caller does try again, and finds what was begun.
+func isFinal(err error) bool {
+	return errors.Is(err, ErrNested) || !errors.Is(err, ErrBusy) && !errors.Is(err, ErrDisconnected)
 }
 
 // resume goes on with a volume that has a record already.
@@ -151,7 +157,7 @@ func (s *Store) makeLast(r Record) (*safepath.Dir, error) {
 	}
 	dir, err := parent.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", err, ErrForeign)
+		return nil, notADirectory(err)
 	}
 	if err := s.isOwn(dir, r); err != nil {
 		dir.Close()
@@ -241,7 +247,7 @@ func (s *Store) missingParents(p string) ([]string, error) {
 			return ancestors(p)[i:], nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", err, ErrInvalid)
+			return nil, notADirectory(err)
 		}
 		dir.Close()
 	}

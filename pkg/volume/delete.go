@@ -204,7 +204,7 @@ func (s *Store) ownDirectory(r Record) (*safepath.Dir, string, error) {
 // notADirectory makes an ErrForeign of what is in a volume's place but cannot be it.
 func notADirectory(err error) error {
 	if errors.Is(err, safepath.ErrLink) || errors.Is(err, unix.ENOTDIR) {
-		return fmt.Errorf("%w: %w", err, ErrForeign)
+		return fmt.Errorf("%w: %w: it is not followed; look who put it there, and move it away", err, ErrForeign)
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -63,10 +64,29 @@ func open(t *testing.T, mountpoint string) *Store {
 	return s
 }
 
-// newStore is a store on a Gluster volume of the test's own.
+// shared is the one raw mount of gv0 that most tests use; the cluster's end ends it.
+var shared struct {
+	sync.Mutex
+	path string
+}
+
+// newStore is a store of the test's own, on gv0: a directory of it serves as well as the
+// root of a Gluster volume, and is there at once.
 func newStore(t *testing.T) (*Store, string) {
 	t.Helper()
-	_, _, mountpoint := fresh(t, testcluster.VolumeOptions{})
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.path == "" {
+		m, err := testcluster.Shared(t, testcluster.Options{}).Mount(context.Background(), "gv0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.path = m.Path
+	}
+	mountpoint := filepath.Join(shared.path, fmt.Sprint("root", names.Add(1)))
+	if err := os.Mkdir(mountpoint, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	return open(t, mountpoint), mountpoint
 }
 

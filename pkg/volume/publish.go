@@ -45,7 +45,7 @@ func (s *Store) Directory(ctx context.Context, a Access) (dir *safepath.Dir, roo
 		return nil, "", fmt.Errorf("the directory of volume %s is gone: %w: %w: was it removed by hand? see `glusterfs-csi trash list`", a.ID, err, ErrNotFound)
 	}
 	if err != nil {
-		return nil, "", explain(notADirectory(err))
+		return nil, "", explain(fmt.Errorf("open the directory of volume %s on %s: %w", a.ID, s.volume, notADirectory(err)))
 	}
 	err = s.mayPublish(dir, a.ID, rel)
 	if err == nil && !a.ReadOnly {

@@ -156,7 +156,22 @@ func (s *Store) Get(id string) (Record, error) {
 	return Record{}, explain(err)
 }
 
+// readRecord reads a record as it is now, even if another host has just replaced it.
 func readRecord(dir *safepath.Dir, name string) (Record, error) {
+	const attempts = 3
+	r, err := readRecordOnce(dir, name)
+	for range attempts {
+		if !errors.Is(err, unix.ESTALE) {
+			break
+		}
+		if err = dir.Refresh(name); err == nil || errors.Is(err, unix.ESTALE) {
+			r, err = readRecordOnce(dir, name)
+		}
+	}
+	return r, err
+}
+
+func readRecordOnce(dir *safepath.Dir, name string) (Record, error) {
 	f, err := dir.OpenFile(name, unix.O_RDONLY, 0)
 	if err != nil {
 		return Record{}, err

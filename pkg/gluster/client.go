@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// answerValid is how long an answer counts. A statfs costs 0.6 ms and a round trip to the bricks, too much for each step of a
+	// answerValid is how long an answer counts. Asking costs a millisecond and round trips to the bricks, too much for each step of a
 	// burst of RPCs; and a second is less than any fault of a server takes to show itself otherwise (ping-timeout is 42 s).
 	answerValid = time.Second
 	// A process that is killed lets go of its mount a moment before it is seen to have ended.
@@ -42,7 +42,7 @@ type Client struct {
 	question *question // the one probe under way, if any
 }
 
-// question is one statfs.
+// question is one call of answers.
 type question struct {
 	done chan struct{}
 	err  error // when done
@@ -92,7 +92,7 @@ func (c *Client) Probe(ctx context.Context) error {
 	return fmt.Errorf("%w: %s: its running client (process %d): %w; %s", kind, c.slot.volume, c.process.pid, err, cure)
 }
 
-// probe is Probe with the bare cause: errGone, ENOTCONN, ctx's, or what else statfs says.
+// probe is Probe with the bare cause: errGone, ENOTCONN, ctx's, or what else the client says.
 func (c *Client) probe(ctx context.Context) error {
 	if c.process.hasExited() {
 		return c.ended()
@@ -124,7 +124,7 @@ func (c *Client) ask() *question {
 		q := &question{done: make(chan struct{})}
 		c.question = q
 		go func() {
-			q.err = statfs(c.mountpoint, c.device)
+			q.err = answers(c.mountpoint, c.device)
 			if q.err != nil && c.endsNow() {
 				q.err = c.ended()
 			}
@@ -152,9 +152,10 @@ func (c *Client) endsNow() bool {
 	}
 }
 
-// statfs asks the file system with this device at path for its size, which takes an answer from a brick of each subvolume.
-// It may block for ever.
-func statfs(path string, device mount.Device) error {
+// answers asks the file system with this device at path two questions: for its size, which every brick must answer that is
+// connected, and for its root's attributes afresh, which a replica refuses without quorum (it still tells the size then). It may
+// block for ever.
+func answers(path string, device mount.Device) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0) // stays off the network
 	if errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("%w: its mount point %s was removed", errGone, path)
@@ -172,8 +173,11 @@ func statfs(path string, device mount.Device) error {
 	}
 	var fs unix.Statfs_t
 	for {
-		if err := unix.Fstatfs(fd, &fs); !errors.Is(err, unix.EINTR) {
+		if err := unix.Fstatfs(fd, &fs); err == nil {
+			break
+		} else if !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}
+	return unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &stat)
 }

@@ -106,7 +106,9 @@ func TestAFailedStartSaysWhyAndLeavesNothing(t *testing.T) {
 			if took := time.Since(began); took > test.timeout+time.Second {
 				t.Errorf("it returned after %v", took)
 			}
-			h.Close() // ends a start that goes on for others
+			if err := h.DetachStarted(t.Context()); err != nil { // ends a start that goes on for others, too
+				t.Error(err)
+			}
 			checkNothingLeft(t, h)
 		})
 	}

@@ -39,33 +39,43 @@ func (s *slot) find(ctx context.Context) (*Client, error) {
 			continue
 		}
 		start := filepath.Join(s.dir, entry.Name())
-		mountpoint := filepath.Join(start, mountName)
-		device, isMounted := devices[mountpoint]
-		pid, isRunning := processes[mountpoint]
-		_, noReady := os.Lstat(filepath.Join(start, readyName))
+		c, keep, err := s.inspect(start, devices, processes)
 		switch {
-		case isRunning && isMounted && found == nil:
-			if found, err = s.adoptProcess(pid, mountpoint, device); err != nil {
-				return nil, err
-			}
-			if found != nil {
-				klog.FromContext(ctx).Info("Found a running client", "volume", s.volume, "options", s.options, "pid", pid, "mountpoint", mountpoint)
-				continue
-			}
-		case isRunning && !isMounted && noReady == nil:
-			continue // somebody unmounted it here; its binds need the process
-		case isRunning && !isMounted:
-			// Whoever started it was killed meanwhile, and nobody has seen it mounted.
-			if err := endStray(pid, mountpoint); err != nil {
-				return nil, err
-			}
+		case err != nil:
+			return nil, err
+		case keep:
+			continue
+		case c != nil && found == nil:
+			klog.FromContext(ctx).Info("Found a running client", "volume", s.volume, "options", s.options, "pid", c.process.pid, "mountpoint", c.mountpoint)
+			found = c
+			continue
+		case c != nil:
+			c.process.forget() // a second one serves its binds without a mount here
 		}
-		// Dead, or a second one; that serves its binds without a mount here.
 		if err := discard(start); err != nil {
 			return nil, err
 		}
 	}
 	return found, nil
+}
+
+// inspect returns the running client of one start, if it has one, and whether its directory must be kept without.
+func (s *slot) inspect(start string, devices map[string]mount.Device, processes map[string]int) (c *Client, keep bool, err error) {
+	mountpoint := filepath.Join(start, mountName)
+	device, isMounted := devices[mountpoint]
+	pid, isRunning := processes[mountpoint]
+	if !isRunning {
+		return nil, false, nil
+	}
+	if _, err := os.Lstat(filepath.Join(start, readyName)); err != nil {
+		// Whoever started it was killed meanwhile. Nobody has used it, and it may wait for a silent server for ever.
+		return nil, false, endStray(pid, mountpoint)
+	}
+	if !isMounted {
+		return nil, true, nil // somebody unmounted it here; its binds need the process, which is found again by this path
+	}
+	c, err = s.adoptProcess(pid, mountpoint, device)
+	return c, false, err
 }
 
 // mounted lists the mounts of clients in this slot, as mount point → device.
@@ -87,10 +97,6 @@ func (s *slot) mounted() (map[string]mount.Device, error) {
 func (s *slot) adoptProcess(pid int, mountpoint string, device mount.Device) (*Client, error) {
 	p, err := watchClient(pid, mountpoint)
 	if err != nil || p == nil {
-		return nil, err
-	}
-	if err := markReady(mountpoint); err != nil {
-		p.forget()
 		return nil, err
 	}
 	return &Client{slot: s, process: p, mountpoint: mountpoint, device: device, adopted: true}, nil
@@ -121,6 +127,7 @@ func endStray(pid int, mountpoint string) error {
 	return p.end()
 }
 
+// markReady says that the client may be in use from now on.
 func markReady(mountpoint string) error {
 	return os.WriteFile(filepath.Join(filepath.Dir(mountpoint), readyName), nil, 0o600)
 }

@@ -24,8 +24,8 @@ type Host struct {
 	dir      string // holds <cluster>/<volume>/<option hash>/ for each slot; without symbolic links
 	clusters *ClustersFile
 
-	grace  time.Duration // idleGrace, but in tests
-	life   context.Context
+	grace  time.Duration   // idleGrace, but in tests
+	life   context.Context //nolint:containedctx // of starts, which outlive the calls that begin them
 	end    context.CancelFunc
 	starts sync.WaitGroup
 
@@ -47,7 +47,7 @@ type ClientInfo struct {
 // wait for GlusterFS. Call Close when it is not needed any more.
 func NewHost(stateDir string, clusters *ClustersFile) (*Host, error) {
 	dir := filepath.Join(stateDir, "clients")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:gosec // the operator's own flag
 		return nil, fmt.Errorf("make the state directory: %w", err)
 	}
 	dir, err := filepath.Abs(dir)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -57,7 +58,7 @@ func errorLines(log string) []string {
 	var found []string
 	for line := range strings.Lines(log) {
 		match := logLine.FindStringSubmatch(strings.TrimSpace(line))
-		if match == nil || !strings.Contains("ECAM", match[1]) && !fatalInformation.MatchString(match[2]) {
+		if match == nil || !isError(match[1]) && !fatalInformation.MatchString(match[2]) {
 			continue
 		}
 		message := strings.TrimSuffix(strings.TrimSpace(match[2]), " []")
@@ -65,6 +66,9 @@ func errorLines(log string) []string {
 	}
 	return lastUnique(found, maxLogLines)
 }
+
+// isError says that a level is error, critical, alert or emergency.
+func isError(level string) bool { return slices.Contains([]string{"E", "C", "A", "M"}, level) }
 
 // lastUnique returns the last n different lines, each at its last place.
 func lastUnique(lines []string, n int) []string {

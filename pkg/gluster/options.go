@@ -33,7 +33,7 @@ var allowedOptions = []Option{
 	{Name: "enable-ino32"}, // for 32-bit programs
 	{Name: "entry-timeout", Value: "SECONDS", valid: isSeconds},
 	{Name: "fopen-keep-cache", Value: "on|off", valid: isOneOf("on", "off")},
-	{Name: "gid-timeout", Value: "SECONDS", valid: isSeconds},
+	{Name: "gid-timeout", Value: "WHOLE SECONDS", valid: isBetween(0, 1<<20)},
 	{Name: "kernel-writeback-cache", Value: "on|off", valid: isOneOf("on", "off")},
 	{Name: "log-level", Value: "TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL|NONE", valid: isOneOf("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "NONE")},
 	{Name: "lru-limit", Value: "NUMBER", valid: isBetween(0, 1<<30)},

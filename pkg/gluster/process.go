@@ -3,6 +3,7 @@
 package gluster
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -159,11 +160,34 @@ func clientProcesses() (map[string]int, error) {
 		if !ok {
 			continue
 		}
-		if other, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", pid)); err == nil && other == namespace {
+		if other, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", pid)); err != nil || other != namespace {
+			continue
+		}
+		// A client forks now and then, and until its child runs another program, the two look alike.
+		if parent, err := clientMountpointOfParent(pid); err != nil || parent != mountpoint {
 			found[mountpoint] = pid
 		}
 	}
 	return found, nil
+}
+
+func clientMountpointOfParent(pid int) (string, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", err
+	}
+	// Fields 3 and 4 of proc_pid_stat(5) follow the command's name, which may hold anything, in parentheses.
+	_, rest, _ := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
+	fields := strings.Fields(rest)
+	if len(fields) < 2 {
+		return "", fmt.Errorf("malformed stat of process %d", pid)
+	}
+	parent, err := strconv.Atoi(fields[1])
+	if err != nil {
+		return "", err
+	}
+	mountpoint, _ := clientMountpoint(parent)
+	return mountpoint, nil
 }
 
 // clientMountpoint is the last argument of a process that is a client. One that ended has no arguments any more.

@@ -13,8 +13,12 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// maxLogSize, in bytes, is the size from which a client's log is rotated. There are at most two of them.
-const maxLogSize = 5 << 20
+const (
+	// maxLogSize, in bytes, is that of each of the two logs of a client.
+	maxLogSize = 5 << 20
+	// fullLogSize is the size from which a log is rotated. What a flood writes until that is noticed fits into the rest.
+	fullLogSize = 4 << 20
+)
 
 // rotateLogs rotates the logs that have grown too large.
 func (h *Host) rotateLogs(ctx context.Context) {
@@ -28,7 +32,7 @@ func (h *Host) rotateLogs(ctx context.Context) {
 // rotateLog renames the log and makes the clients that write to it open a new one.
 func (s *slot) rotateLog() error {
 	log, oldLog := filepath.Join(s.dir, logFile), filepath.Join(s.dir, oldLogFile)
-	full, err := sizeAtLeast(log, maxLogSize)
+	full, err := sizeAtLeast(log, fullLogSize)
 	if err != nil {
 		return err
 	}

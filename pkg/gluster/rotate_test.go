@@ -47,6 +47,9 @@ func TestAFloodedLogStaysWithinTwoFilesOfFiveMebibytes(t *testing.T) {
 		largest = max(largest, size(log)+size(oldLog))
 	}
 	t.Logf("%d rotations, at most %d KiB at once during the flood", rotations, largest>>10)
+	if largest > 3*maxLogSize { // two, and room for a machine that is busy with other tests
+		t.Errorf("%d bytes at once", largest)
+	}
 	testcluster.Eventually(t, patience, func() error {
 		if size(oldLog) > maxLogSize || size(log) > maxLogSize {
 			return fmt.Errorf("%d and %d bytes after the flood", size(log), size(oldLog))
@@ -66,7 +69,7 @@ func TestADetachedClientOpensTheNewLogToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = root.Close() }()
-	if err := h.DetachStarted(cancelled(t)); err == nil {
+	if err := h.detachStarted(cancelled(t)); err == nil {
 		t.Error("it did not say that the process still runs")
 	}
 	log := filepath.Join(c.slot.dir, logFile)

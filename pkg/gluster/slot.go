@@ -31,7 +31,7 @@ const (
 
 	startPrefix = "start-"
 	mountName   = "mnt"
-	readyName   = "ready" // beside mnt: it has been mounted
+	readyName   = "ready" // beside mnt: the client has answered once
 	goneSuffix  = ".gone"
 )
 
@@ -42,11 +42,10 @@ type slot struct {
 	volume  Volume
 	options []string // normalized
 
-	mu       sync.Mutex
-	client   *Client // nil where none is known
-	users    *os.File
-	flight   *flight
-	departed []*process // detached ones that may still run; watched, as children must be reaped
+	mu     sync.Mutex
+	client *Client // nil where none is known
+	users  *os.File
+	flight *flight
 }
 
 // flight is one search for a client, or start, that several callers wait for.
@@ -118,7 +117,7 @@ func (s *slot) board(ctx context.Context, cluster Cluster) (*Client, *flight) {
 		f := &flight{done: make(chan struct{}), attempt: &attempt{slot: s, servers: cluster.Servers}}
 		s.flight = f
 		logger := klog.FromContext(ctx).WithValues("volume", s.volume, "options", s.options)
-		s.host.starts.Go(func() {
+		s.host.starts.Go(func() { //nolint:contextcheck // others may wait for it when this caller leaves
 			defer close(f.done)
 			ctx, cancel := context.WithTimeout(klog.NewContext(s.host.life, logger), startTimeout)
 			defer cancel()
@@ -210,23 +209,22 @@ func (s *slot) forget(c *Client) {
 	}
 }
 
-// letGo makes the slot empty. The caller holds mu.
+// letGo makes the slot empty. The process is watched until its end, as a child must be reaped. The caller holds mu.
 func (s *slot) letGo() {
 	if s.client != nil {
-		s.client.process.forget()
 		_ = s.users.Close()
 	}
 	s.client, s.users = nil, nil
 }
 
-// close ends what the slot has in this process.
+// close makes the slot empty and stops watching its client. Detached ones are still watched: they are about to end.
 func (s *slot) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.letGo()
-	for _, p := range s.departed {
-		p.forget()
+	if s.client != nil {
+		s.client.process.forget()
 	}
+	s.letGo()
 }
 
 // lock waits for the lock of the slot, which at most one process has. The kernel lets go of it when the process ends.

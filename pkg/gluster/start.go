@@ -31,10 +31,10 @@ type attempt struct {
 	slot    *slot
 	servers []string
 
-	mu    sync.Mutex
-	began bool // the client was run, or is about to be
-	greeting
-	logFrom int64 // where in the log this start begins
+	mu       sync.Mutex
+	began    bool // the client was run, or is about to be
+	greeting greeting
+	logFrom  int64 // where in the log this start begins
 }
 
 // start runs the client on a fresh mount point and returns it when it is mounted and answers. After an error nothing of it is
@@ -86,7 +86,7 @@ func (a *attempt) arguments(mountpoint string) []string {
 		"--process-name", "fuse", // as mount.glusterfs calls it, and `gluster volume status NAME client-list` knows
 		"--log-file=" + filepath.Join(a.slot.dir, logFile),
 	}
-	for _, server := range a.order {
+	for _, server := range a.greeting.order {
 		args = append(args, "--volfile-server="+server)
 	}
 	args = append(args, "--volfile-id=/"+a.slot.volume.Name)

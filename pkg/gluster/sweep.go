@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -45,10 +44,17 @@ func (h *Host) Run(ctx context.Context) {
 	}
 }
 
-// DetachStarted detaches the clients that this Host has started and that nobody uses, without the grace, and waits until their
-// processes have ended. It is for a command that had to start clients and must not leave them behind. Clients that are held,
-// bound somewhere, or used by another Host stay.
+// DetachStarted closes the Host and leaves no client behind that it has started and that nobody uses: starts under way are
+// ended, and clients are detached without the grace, and waited for until ctx is done. Clients that are held, bound somewhere, or
+// used by another Host stay. It is for a command that had to start clients for itself.
 func (h *Host) DetachStarted(ctx context.Context) error {
+	h.end()
+	h.starts.Wait()
+	defer h.Close()
+	return h.detachStarted(ctx)
+}
+
+func (h *Host) detachStarted(ctx context.Context) error {
 	var errs []error
 	for _, s := range h.allSlots() {
 		c := s.current()
@@ -130,7 +136,6 @@ func (s *slot) giveUp(grace time.Duration) (*Client, error) {
 	}
 	_ = s.users.Close()
 	s.client, s.users = nil, nil
-	s.departed = append(slices.DeleteFunc(s.departed, (*process).hasExited), c.process)
 	return c, nil
 }
 

@@ -106,7 +106,8 @@ func (s *Store) finish(r Record) (Record, error) {
 		return Record{}, explain(err)
 	}
 	s.step(stepMode)
-	r.State, r.NewParents = Ready, nil
+	r.become(Ready)
+	r.NewParents = nil
 	if err := s.change(r); err != nil {
 		return Record{}, explain(err)
 	}

@@ -109,8 +109,8 @@ func (s *Store) moveToTrash(ctx context.Context, r Record) error {
 		}
 	}
 	if r.State != Deleting {
-		r.State, r.Deleted = Deleting, now()
-		r.Entry = entryName(r.ID, r.Deleted)
+		r.become(Deleting)
+		r.Deleted, r.Entry = r.Since, entryName(r.ID, r.Since)
 		if err := s.change(r); err != nil {
 			return err
 		}

@@ -53,13 +53,14 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 	if err != nil {
 		return err
 	}
+	release := client.Hold() // first: waiting for the lock may outlast the client's idle time
 	unlock := func() {}
 	if key != "" {
 		if unlock, err = m.locks.lock(ctx, v.String()+"/"+key); err != nil {
+			release()
 			return err
 		}
 	}
-	release := client.Hold()
 	op := &operation{}
 	done := make(chan error, 1)
 	go func() {

@@ -152,14 +152,18 @@ func (s *Store) Reconcile(ctx context.Context) error {
 }
 
 func (s *Store) settle(ctx context.Context, r Record) error {
-	switch {
-	case r.State == Creating && time.Since(r.Created) > s.abandoned:
+	if time.Since(r.Since) <= s.abandoned {
+		return nil
+	}
+	switch r.State {
+	case Creating:
 		return s.undo(r)
-	case r.State == Deleting && time.Since(r.Deleted) > s.abandoned:
+	case Deleting:
 		return s.Delete(ctx, r.ID)
-	case r.State == Restoring && time.Since(r.Deleted) > s.abandoned:
+	case Restoring:
 		_, err := s.Restore(r.Entry)
 		return err
+	case Ready:
 	}
 	return nil
 }

@@ -49,6 +49,8 @@ type Record struct {
 	Origin   Origin    `json:"origin"`
 	State    State     `json:"state"`
 	Created  time.Time `json:"created"`
+	// Since is when State became what it is.
+	Since time.Time `json:"since"`
 	// NewParents are the ancestors that were missing when the volume was claimed:
 	// what an interrupted creation left of them is the driver's own.
 	NewParents []string `json:"newParents,omitempty"`
@@ -120,11 +122,16 @@ func (r Record) encode() []byte {
 }
 
 func newRecord(spec Spec) Record {
-	return Record{
+	r := Record{
 		Schema: schema, ID: IDFor(spec.Name), Name: spec.Name, Path: spec.Path, Capacity: max(spec.Required, 0),
-		Owner: spec.Owner, OnDelete: spec.OnDelete, Origin: Created, State: Creating, Created: now(),
+		Owner: spec.Owner, OnDelete: spec.OnDelete, Origin: Created,
 	}
+	r.become(Creating)
+	r.Created = r.Since
+	return r
 }
+
+func (r *Record) become(state State) { r.State, r.Since = state, now() }
 
 // satisfies returns an ErrIncompatible naming the first property of the volume that
 // is not what spec asks for.

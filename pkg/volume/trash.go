@@ -140,7 +140,7 @@ func (s *Store) restore(name string) (Record, error) {
 		return Record{}, err
 	}
 	r := entry.Record
-	r.State = Restoring
+	r.become(Restoring)
 	if r.NewParents, err = s.missingParents(r.Path); err != nil {
 		return Record{}, err
 	}
@@ -179,7 +179,8 @@ func (s *Store) takeBack(trash *safepath.Dir, r Record) (Record, error) {
 		return Record{}, err
 	}
 	s.step(stepEmptied)
-	r.State, r.Entry, r.Deleted, r.NewParents = Ready, "", time.Time{}, nil
+	r.become(Ready)
+	r.Entry, r.Deleted, r.NewParents = "", time.Time{}, nil
 	return r, s.change(r)
 }
 
@@ -207,8 +208,8 @@ func (s *Store) moveBack(entry *safepath.Dir, r Record) error {
 		return err
 	}
 	defer parent.Close()
-	if err := entry.Rename(dataName, parent, last); err != nil {
-		return err
+	if err := entry.Rename(dataName, parent, last); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err // else another process was faster, which isBack tells
 	}
 	s.step(stepReturned)
 	return nil

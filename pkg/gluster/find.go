@@ -104,7 +104,7 @@ func (s *slot) adoptProcess(pid int, mountpoint string, device mount.Device) (*C
 
 // watchClient watches the client with this mount point, or returns nil if that process ended.
 func watchClient(pid int, mountpoint string) (*process, error) {
-	p, err := watch(pid)
+	p, err := watch(pid, false)
 	if err != nil {
 		if _, gone := os.Stat(fmt.Sprintf("/proc/%d", pid)); errors.Is(gone, os.ErrNotExist) {
 			return nil, nil

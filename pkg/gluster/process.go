@@ -29,6 +29,7 @@ type process struct {
 	pid    int
 	pidfd  *os.File
 	exited chan struct{} // closed when it has ended; stays open after forget
+	child  bool          // launched here
 }
 
 // launch starts the client program in a session of its own, so that neither a signal to this process's group nor its end
@@ -54,7 +55,7 @@ func launch(args []string, stderr string) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
-	p, err := watch(child.Pid) // nobody else reaps it, so the pid is still its own
+	p, err := watch(child.Pid, true) // nobody else reaps it, so the pid is still its own
 	if err != nil {
 		_ = child.Kill()
 		_, _ = child.Wait()
@@ -65,7 +66,7 @@ func launch(args []string, stderr string) (*process, error) {
 }
 
 // watch holds a running process and sees its end. The caller makes sure afterwards that it is the one that was meant.
-func watch(pid int) (*process, error) {
+func watch(pid int, child bool) (*process, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return nil, fmt.Errorf("watch process %d: %w", pid, err)
@@ -74,14 +75,14 @@ func watch(pid int) (*process, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("watch process %d: %w", pid, err)
 	}
-	p := &process{pid: pid, pidfd: os.NewFile(uintptr(fd), "pidfd"), exited: make(chan struct{})}
+	p := &process{pid: pid, pidfd: os.NewFile(uintptr(fd), "pidfd"), exited: make(chan struct{}), child: child}
 	conn, err := p.pidfd.SyscallConn()
 	if err != nil {
 		_ = p.pidfd.Close()
 		return nil, fmt.Errorf("watch process %d: %w", pid, err)
 	}
 	go func() {
-		defer p.forget()
+		defer func() { _ = p.pidfd.Close() }()
 		if err := conn.Read(ended); err != nil {
 			return // forgotten
 		}
@@ -136,8 +137,13 @@ func (p *process) end() error {
 	}
 }
 
-// forget stops watching. It may be called again.
-func (p *process) forget() { _ = p.pidfd.Close() }
+// forget stops watching. It may be called again. A child of this process is watched to its end all the same: nobody else would
+// reap it.
+func (p *process) forget() {
+	if !p.child {
+		_ = p.pidfd.Close()
+	}
+}
 
 // clientProcesses finds the running clients of this mount namespace, as mount point → pid. A client is recognised by its
 // program and its last argument. A process in another mount namespace is none of ours, whatever a pod calls it.

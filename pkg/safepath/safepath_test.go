@@ -11,15 +11,9 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/glusterfs-csi/glusterfs-csi/tests/oldkernel"
 )
 
 func TestOpenFollowsNoLinkAndCrossesNoMount(t *testing.T) { openFollowsNoLink(t) }
-
-func TestOpenFollowsNoLinkAndCrossesNoMountOnLinux5_4(t *testing.T) {
-	oldkernel.On(t, oldkernel.Linux5_4, openFollowsNoLink)
-}
 
 func openFollowsNoLink(t *testing.T) {
 	base := t.TempDir()

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
-	"time"
 
 	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
@@ -36,7 +35,10 @@ const (
 
 var entryForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)\.(\d{8}T\d{6}\.\d{9}Z)$`)
 
-func entryName(id string, t time.Time) string { return id + "." + t.UTC().Format(timeForm) }
+// entryName names the trash entry of a volume by its ID and the time of its creation: an
+// earlier volume of the same ID has another, and two controllers that delete the volume at
+// once agree on it.
+func entryName(r Record) string { return r.ID + "." + r.Created.UTC().Format(timeForm) }
 
 func validEntry(name string) bool { return len(name) <= 255 && entryForm.MatchString(name) }
 
@@ -103,6 +105,16 @@ func (s *Store) moveToTrash(ctx context.Context, r Record) error {
 		case errors.Is(err, ErrForeign) && r.State == Creating:
 			return s.drop(r.ID) // its creation was refused, so it never had a directory
 		case errors.Is(err, fs.ErrNotExist):
+			have, err := s.Get(r.ID)
+			if errors.Is(err, ErrNotFound) {
+				return nil // another controller has just deleted it
+			}
+			if err != nil {
+				return err
+			}
+			if have.State != r.State {
+				return s.moveToTrash(ctx, have) // or is about to
+			}
 			klog.FromContext(ctx).Info("The volume's directory was gone before it was deleted", "glusterVolume", s.volume.String(), "volume", r.ID, "path", r.Path)
 		default:
 			return err
@@ -110,7 +122,7 @@ func (s *Store) moveToTrash(ctx context.Context, r Record) error {
 	}
 	if r.State != Deleting {
 		r.become(Deleting)
-		r.Deleted, r.Entry = r.Since, entryName(r.ID, r.Since)
+		r.Deleted, r.Entry = r.Since, entryName(r)
 		if err := s.change(r); err != nil {
 			return err
 		}
@@ -123,12 +135,22 @@ func (s *Store) moveToTrash(ctx context.Context, r Record) error {
 	defer entry.Close()
 	s.step(stepEntry)
 	if from != nil {
-		if err := from.Rename(name, entry, dataName); err != nil {
+		if err := from.Rename(name, entry, dataName); err != nil && !s.movedMeanwhile(err, r) {
 			return err
 		}
 	}
 	s.step(stepMoved)
 	return s.fileRecord(r, entry)
+}
+
+// movedMeanwhile says whether a failure to move the data into the trash means that
+// another controller has done it.
+func (s *Store) movedMeanwhile(err error, r Record) bool {
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ESTALE) {
+		return false
+	}
+	moved, err := s.inTrash(r)
+	return moved && err == nil
 }
 
 // inTrash says whether an earlier try has moved the data already. Its place may

@@ -135,7 +135,7 @@ func FuzzParseRecord(f *testing.F) {
 		r.State = state
 		if state == Deleting {
 			r.Deleted = now()
-			r.Entry = entryName(r.ID, r.Deleted)
+			r.Entry = entryName(r)
 		}
 		f.Add(r.encode())
 	}

@@ -48,7 +48,7 @@ func volumeOf(entry string) string {
 
 // TrashEntry is a deleted volume whose data is still there.
 type TrashEntry struct {
-	// Name is the entry's own: the volume's ID and the time of its deletion.
+	// Name is the entry's own: the volume's ID and the time of its creation.
 	Name   string
 	Record Record
 }

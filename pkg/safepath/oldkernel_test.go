@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build amd64
+
+// Under qemu-user, where the tests run as arm64, a process cannot run itself again; and
+// openat2 is not there anyway, so that all of them take the way of an old kernel.
+
+package safepath
+
+import (
+	"testing"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/oldkernel"
+)
+
+func TestOpenFollowsNoLinkAndCrossesNoMountOnLinux5_4(t *testing.T) {
+	oldkernel.On(t, oldkernel.Linux5_4, openFollowsNoLink)
+}

@@ -19,7 +19,7 @@ import (
 // of a fresh, private tmpfs in it. Nothing that the test mounts is ever seen by
 // the host, and the kernel drops all of it with the thread, which ends with the
 // test. Each subtest is a goroutine and isolates itself.
-func isolate(t *testing.T) string {
+func isolate(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	runtime.LockOSThread() // never unlocked, so that the thread is not used again
@@ -31,14 +31,14 @@ func isolate(t *testing.T) string {
 	return dir
 }
 
-func must(t *testing.T, what string, err error) {
+func must(t testing.TB, what string, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
 }
 
-func mountTmpfs(t *testing.T, target string) {
+func mountTmpfs(t testing.TB, target string) {
 	t.Helper()
 	must(t, "mount a tmpfs", unix.Mount("test", target, "tmpfs", 0, "size=1m"))
 }
@@ -49,7 +49,7 @@ func propagate(t *testing.T, target string, flag uintptr) {
 }
 
 // makeDirs makes directories below dir and returns their paths.
-func makeDirs(t *testing.T, dir string, names ...string) []string {
+func makeDirs(t testing.TB, dir string, names ...string) []string {
 	t.Helper()
 	var paths []string
 	for _, name := range names {
@@ -73,7 +73,7 @@ func readFile(t *testing.T, path string) string {
 }
 
 // openPath returns an O_PATH descriptor of path, as callers hand it to Bind.
-func openPath(t *testing.T, path string) int {
+func openPath(t testing.TB, path string) int {
 	t.Helper()
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	must(t, "open "+path, err)
@@ -82,7 +82,7 @@ func openPath(t *testing.T, path string) int {
 }
 
 // mountsAt is At for tests.
-func mountsAt(t *testing.T, target string) []Entry {
+func mountsAt(t testing.TB, target string) []Entry {
 	t.Helper()
 	entries, err := At(target)
 	must(t, "list the mounts at "+target, err)
@@ -90,7 +90,7 @@ func mountsAt(t *testing.T, target string) []Entry {
 }
 
 // onlyMountAt returns the one mount at target.
-func onlyMountAt(t *testing.T, target string) Entry {
+func onlyMountAt(t testing.TB, target string) Entry {
 	t.Helper()
 	entries := mountsAt(t, target)
 	if len(entries) != 1 {

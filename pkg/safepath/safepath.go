@@ -130,6 +130,37 @@ func (d *Dir) dup() (*Dir, error) {
 	return &Dir{fd: fd, name: d.name}, nil
 }
 
+// OpenAny returns an O_PATH descriptor, the caller's to close, of the directory or file at the
+// absolute path from d, as mountinfo names the root of a mount ("/", "/pvc-1/app.conf"). Like
+// Open it follows no link; anything but a directory or a regular file is ErrLink.
+func (d *Dir) OpenAny(absolute string) (fd int, err error) {
+	rel := strings.TrimPrefix(absolute, "/")
+	if rel == "" {
+		rel = "."
+	}
+	parent, err := d.Open(path.Dir(rel))
+	if err != nil {
+		return -1, err
+	}
+	defer parent.Close()
+	if rel == "." {
+		return unix.FcntlInt(uintptr(parent.fd), unix.F_DUPFD_CLOEXEC, 0)
+	}
+	found, err := parent.Entry(path.Base(rel))
+	if err != nil {
+		return -1, err
+	}
+	st, err := found.Stat()
+	if kind := st.Mode & unix.S_IFMT; err == nil && kind != unix.S_IFDIR && kind != unix.S_IFREG {
+		err = &os.PathError{Op: "open", Path: found.name, Err: ErrLink}
+	}
+	if err != nil {
+		found.Close()
+		return -1, err
+	}
+	return found.fd, nil
+}
+
 func (d *Dir) walk(rel string) (*Dir, error) {
 	at := d
 	for name := range strings.SplitSeq(rel, "/") {

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mount
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Held is a file system that stays the one with its device number, however many of its
+// mounts are detached meanwhile. The kernel gives the number of one that is gone
+// to the next at once, be that a container's tmpfs.
+type Held struct {
+	fd     int
+	device Device
+}
+
+// Hold holds the file system that is mounted at target, on top if there are several.
+// It asks it nothing, so it may be dead or hung. Like an open file, it keeps what
+// serves the file system from ending, if that still lives. It must be closed.
+func Hold(target string) (*Held, error) {
+	fd, err := unix.Open(target, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("hold what is mounted at %s: %w", target, err)
+	}
+	device, err := deviceOf(fd)
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("hold what is mounted at %s: %w", target, err)
+	}
+	return &Held{fd, device}, nil
+}
+
+// Device is the number that no other file system has before Close.
+func (h *Held) Device() Device { return h.device }
+
+// Close lets go.
+func (h *Held) Close() error { return unix.Close(h.fd) }
+
+func deviceOf(fd int) (Device, error) {
+	id, err := mountID("/proc", fd)
+	if err != nil {
+		return Device{}, err
+	}
+	entries, err := List()
+	if err != nil {
+		return Device{}, err
+	}
+	i := slices.IndexFunc(entries, func(e Entry) bool { return e.ID == id })
+	if i < 0 {
+		return Device{}, fmt.Errorf("mount %d has been detached: %w", id, unix.ENOENT)
+	}
+	return entries[i].Device, nil
+}
+
+// mountID asks a mounted proc file system, because statx(2) would ask the one of fd.
+func mountID(proc string, fd int) (int, error) {
+	text, err := os.ReadFile(fmt.Sprintf("%s/thread-self/fdinfo/%d", proc, fd))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if id, found := strings.CutPrefix(line, "mnt_id:"); found {
+			return strconv.Atoi(strings.TrimSpace(id))
+		}
+	}
+	return 0, fmt.Errorf("no mount ID in %q", text)
+}

@@ -37,15 +37,21 @@ type Client struct {
 	used  time.Time // when Ensure returned it last, or the last hold ended
 	holds int
 
+	meta     meta
+	checkups checkups
+
 	mu       sync.Mutex
 	answered time.Time
+	failed   error     // of the last question, nil if it was answered well
 	question *question // the one probe under way, if any
 }
 
 // question is one call of answers.
 type question struct {
-	done chan struct{}
-	err  error // when done
+	done   chan struct{}
+	err    error // when done
+	asked  time.Time
+	before *reading // of the client's state, just before; Client.mu guards it
 }
 
 // Volume is what the client mounts.
@@ -121,16 +127,21 @@ func (c *Client) ask() *question {
 		return nil
 	}
 	if c.question == nil {
-		q := &question{done: make(chan struct{})}
+		q := &question{done: make(chan struct{}), asked: time.Now()}
 		c.question = q
 		go func() {
+			c.remember(q)
 			q.err = answers(c.mountpoint, c.device)
 			if q.err != nil && c.endsNow() {
 				q.err = c.ended()
 			}
+			if q.err == nil {
+				// If it fails, health rests on the answers alone; the next question tries again.
+				_ = c.meta.open(c.mountpoint, c.device)
+			}
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			c.question = nil
+			c.question, c.failed = nil, q.err
 			if q.err == nil {
 				c.answered = time.Now()
 			}

@@ -65,7 +65,10 @@ func (s *slot) inspect(start string, devices map[string]mount.Device, processes 
 	device, isMounted := devices[mountpoint]
 	pid, isRunning := processes[mountpoint]
 	if !isRunning {
-		return nil, false, nil
+		if isMounted {
+			err = s.bury(mountpoint)
+		}
+		return nil, false, err
 	}
 	if _, err := os.Lstat(filepath.Join(start, readyName)); err != nil {
 		// Whoever started it was killed meanwhile. Nobody has used it, and it may wait for a silent server for ever.

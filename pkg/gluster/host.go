@@ -28,9 +28,12 @@ type Host struct {
 	life   context.Context //nolint:containedctx // of starts, which outlive the calls that begin them
 	end    context.CancelFunc
 	starts sync.WaitGroup
+	died   chan struct{} // a client ended; the repair loop listens
 
 	mu    sync.Mutex
-	slots map[string]*slot // by directory
+	slots map[string]*slot       // by directory
+	dead  map[string]*mount.Held // devices of clients that died, by the file that remembers each; see repair.go
+	signs map[string]*signs      // by cluster
 }
 
 // ClientInfo describes a client at one moment.
@@ -57,7 +60,7 @@ func NewHost(stateDir string, clusters *ClustersFile) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the state directory: %w", err)
 	}
-	h := &Host{dir: dir, clusters: clusters, grace: idleGrace, slots: map[string]*slot{}}
+	h := &Host{dir: dir, clusters: clusters, grace: idleGrace, slots: map[string]*slot{}, dead: map[string]*mount.Held{}, signs: map[string]*signs{}, died: make(chan struct{}, 1)}
 	h.life, h.end = context.WithCancel(context.Background())
 	h.adopt(h.life)
 	return h, nil
@@ -70,6 +73,7 @@ func (h *Host) Close() {
 	for _, s := range h.allSlots() {
 		s.close()
 	}
+	h.releaseDead()
 }
 
 // Ensure returns the client of a Gluster volume with these options, after starting it if there is none. The client answered

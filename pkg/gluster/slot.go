@@ -46,6 +46,8 @@ type slot struct {
 	client *Client // nil where none is known
 	users  *os.File
 	flight *flight
+
+	retry backoff // of the repair loop, which alone uses it
 }
 
 // flight is one search for a client, or start, that several callers wait for.
@@ -198,6 +200,7 @@ func (s *slot) adopt(ctx context.Context) error {
 func (s *slot) take(c *Client, users *os.File) {
 	s.client, s.users = c, users
 	c.used = time.Now()
+	go s.host.watchDeath(c)
 }
 
 // forget makes the slot empty if c is still its client.
@@ -212,6 +215,7 @@ func (s *slot) forget(c *Client) {
 // letGo makes the slot empty. The process is watched until its end, as a child must be reaped. The caller holds mu.
 func (s *slot) letGo() {
 	if s.client != nil {
+		s.client.meta.close()
 		_ = s.users.Close()
 	}
 	s.client, s.users = nil, nil

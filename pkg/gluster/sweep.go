@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,10 +25,14 @@ const (
 	rotateInterval = 250 * time.Millisecond
 )
 
-// Run detaches idle clients and rotates logs until ctx is done. An idle client is one that only its own mount shows, that
+// Run repairs what clients that died have left, detaches idle clients and rotates logs until ctx is done. An idle client is one that only its own mount shows, that
 // nobody holds, and that was last used a minute ago. It is never signalled: it ends by itself as its last user does, which may be
 // a descriptor or another mount namespace. At most one Host of a state directory should Run.
 func (h *Host) Run(ctx context.Context) {
+	var repairing sync.WaitGroup
+	defer repairing.Wait()
+	repairing.Go(func() { h.repairLoop(ctx) })
+	repairing.Go(func() { h.watchHealth(ctx) })
 	sweep, rotate := time.NewTicker(sweepInterval), time.NewTicker(rotateInterval)
 	defer sweep.Stop()
 	defer rotate.Stop()
@@ -134,8 +139,7 @@ func (s *slot) giveUp(grace time.Duration) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = s.users.Close()
-	s.client, s.users = nil, nil
+	s.letGo()
 	return c, nil
 }
 

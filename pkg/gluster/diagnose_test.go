@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gluster
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// replicas is a view of two replica sets of two bricks and one brick without replica, at 12:00: all well, last good answered at once.
+func replicas() *view {
+	now := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	g := &graph{name: "g"}
+	r := &reading{at: now, graph: g}
+	for i := range 5 {
+		g.bricks = append(g.bricks, brick{translator: fmt.Sprintf("c%d", i), host: fmt.Sprintf("h%d", i), path: "/b"})
+		r.bricks = append(r.bricks, brickState{connected: true, received: 100})
+	}
+	g.sets = []set{{translator: "r0", children: []string{"c0", "c1"}}, {translator: "r1", children: []string{"c2", "c3"}}}
+	r.sets = []setState{{up: true, quorum: "auto"}, {up: true, quorum: "none"}}
+	return &view{volume: gv0, pid: 42, now: now, reading: r, answered: now}
+}
+
+func (v *view) disconnect(bricks ...int) {
+	for _, i := range bricks {
+		v.reading.bricks[i].connected = false
+	}
+}
+
+// unanswered makes the view one with a probe that waits; the given bricks have sent something since.
+func (v *view) unanswered(age time.Duration, alive ...int) {
+	v.probeAsked, v.answered = v.now.Add(-age), v.now.Add(-age-time.Second)
+	v.before = &reading{at: v.probeAsked, graph: v.reading.graph, bricks: slices.Clone(v.reading.bricks)}
+	for _, i := range alive {
+		v.reading.bricks[i].received++
+	}
+}
+
+func TestDiagnosis(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*view)
+		want   []string // STATE CODE: words of the message
+	}{
+		{"all is well", func(*view) {}, nil},
+		{"one brick of a set is not connected", func(v *view) { v.disconnect(1) }, []string{"Degraded BrickUnreachable: pi/gv0 h1:/b is not connected"}},
+		{"one of each set", func(v *view) { v.disconnect(1, 2) }, []string{"Degraded BrickUnreachable: h1:/b h2:/b"}},
+		{"a set says that it has no quorum", func(v *view) { v.disconnect(0); v.reading.sets[0].up = false }, []string{"Inaccessible QuorumLost: r0 quorum-type auto h0:/b"}},
+		{"a set without quorum-type has lost all bricks", func(v *view) { v.disconnect(2, 3) }, []string{"Inaccessible QuorumLost: r1 h2:/b h3:/b"}},
+		{"one set has lost its quorum, the other a brick", func(v *view) { v.disconnect(0, 1, 2); v.reading.sets[0].up = false },
+			[]string{"Inaccessible QuorumLost: r0 h0:/b h1:/b", "Degraded BrickUnreachable: h2:/b"}},
+		{"a brick without replica is not connected", func(v *view) { v.disconnect(4) }, []string{"Inaccessible BrickUnreachable: h4:/b no other brick"}},
+		{"with and without replica", func(v *view) { v.disconnect(0, 4) }, []string{"Inaccessible BrickUnreachable: h4:/b", "Degraded BrickUnreachable: h0:/b"}},
+		{"no brick is connected", func(v *view) { v.disconnect(0, 1, 2, 3, 4) }, []string{"Inaccessible ClusterUnreachable: h0:/b h4:/b last good answer came 0s ago"}},
+		{"a connected brick says that it is down", func(v *view) { v.reading.sets[1].down = map[int]bool{0: true} }, []string{"Degraded BrickUnreachable: h2:/b says that it is down"}},
+		{"an answer takes a while", func(v *view) { v.unanswered(silentAfter - time.Second) }, nil},
+		{"one brick is silent", func(v *view) { v.unanswered(silentAfter, 0, 2, 3, 4) }, []string{"Degraded BrickUnreachable: h1:/b does not answer last good answer came 6s ago"}},
+		{"all bricks are silent", func(v *view) { v.unanswered(40 * time.Second) }, []string{"Inaccessible ClusterUnreachable: h0:/b h4:/b last good answer came 40s ago"}},
+		{"an answer is missing, and every brick has sent something", func(v *view) { v.unanswered(time.Minute, 0, 1, 2, 3, 4) }, []string{"Degraded ProbeTimeout: pi/gv0 last good answer came 1m ago"}},
+		{"a silent brick of another graph is not taken for one of this", func(v *view) { v.unanswered(time.Minute); v.before.graph = &graph{} }, []string{"Degraded ProbeTimeout: pi/gv0"}},
+		{"the state is older than the question", func(v *view) { v.unanswered(time.Minute); v.reading.at = v.probeAsked }, []string{"Degraded ProbeTimeout: pi/gv0"}},
+		{"one brick is silent, and then all servers", func(v *view) { v.unanswered(20*time.Second, 0, 2, 3, 4); v.silent = "h0 (no answer), h1 (no answer)" },
+			[]string{"Inaccessible ClusterUnreachable: h0 (no answer) last good answer came 20s ago", "Degraded BrickUnreachable: h1:/b"}},
+		{"the client does not tell its state", func(v *view) { v.readAsked = v.now.Add(-2 * time.Hour) }, []string{"Inaccessible ClientUnresponsive: pi/gv0 process 42 2h"}},
+		{"it was found again and does not answer, its servers do", func(v *view) { v.unanswered(time.Minute); v.reading, v.answered = nil, time.Time{} },
+			[]string{"Degraded ProbeTimeout: before the driver was started"}},
+		{"it was found again, and its servers do not answer either", func(v *view) {
+			v.unanswered(time.Minute)
+			v.reading, v.silent = nil, "h0 (no answer)"
+		}, []string{"Inaccessible ClusterUnreachable: h0 (no answer)"}},
+		{"the client says that it is not connected", func(v *view) { v.probeErr = unix.ENOTCONN }, []string{"Inaccessible QuorumLost: pi/gv0 recovers by itself"}},
+		{"it says so, and which bricks", func(v *view) { v.probeErr = unix.ENOTCONN; v.disconnect(0, 1, 2, 3, 4) }, []string{"Inaccessible ClusterUnreachable: h0:/b"}},
+		{"it said so before the answer it is about to give", func(v *view) { v.probeErr = unix.ENOTCONN; v.probeAsked = v.now }, nil},
+		{"the root cannot be read", func(v *view) { v.probeErr = unix.EIO }, []string{"Degraded ProbeFailed: pi/gv0 input/output error"}},
+		{"it was unmounted by hand", func(v *view) { v.probeErr = errGone }, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			v := replicas()
+			test.change(v)
+			var r report
+			v.diagnose(&r)
+			if err := expectReasons(r.health(gv0), test.want...); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// expectReasons compares with lines of the form "STATE CODE: words".
+func expectReasons(health Health, want ...string) error {
+	var errs []error
+	if len(health.Reasons) != len(want) {
+		errs = append(errs, fmt.Errorf("%d reasons, want %d", len(health.Reasons), len(want)))
+	}
+	for i := range min(len(want), len(health.Reasons)) {
+		reason := health.Reasons[i]
+		head, words, _ := strings.Cut(want[i], ": ")
+		if got := fmt.Sprint(reason.State, " ", reason.Code); got != head {
+			errs = append(errs, fmt.Errorf("%s, want %s", got, head))
+		}
+		rest := reason.Message
+		for word := range strings.FieldsSeq(words) {
+			_, after, found := strings.Cut(rest, word)
+			if !found {
+				errs = append(errs, fmt.Errorf("the message does not say %q (in this order): %s", words, reason.Message))
+				break
+			}
+			rest = after
+		}
+		if i == 0 && health.State != reason.State {
+			errs = append(errs, fmt.Errorf("the state is %s", health.State))
+		}
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("%w: %+v", errors.Join(errs...), health)
+	}
+	return nil
+}
+
+func TestClientsOfOneVolumeShareTheirReasons(t *testing.T) {
+	var r report
+	first, second := replicas(), replicas()
+	first.disconnect(1)
+	second.disconnect(1, 2)
+	second.now = second.now.Add(time.Hour)
+	for _, v := range []*view{first, first, second} {
+		v.diagnose(&r)
+	}
+	health := r.health(gv0)
+	if err := expectReasons(health, "Degraded BrickUnreachable: h1:/b h2:/b"); err != nil {
+		t.Error(err)
+	}
+	if strings.Count(health.Reasons[0].Message, "h1:/b") != 1 {
+		t.Errorf("it is said twice: %s", health.Reasons[0].Message)
+	}
+	if len(health.Bricks) != 5 || health.Bricks[2].Connected || !health.Bricks[3].Connected || health.Age != time.Hour {
+		t.Errorf("bricks %+v, age %s", health.Bricks, health.Age)
+	}
+}
+
+func TestAgesAreRoundedMoreTheHigherTheyAre(t *testing.T) {
+	for age, want := range map[time.Duration]string{
+		0: "0s", 9900 * time.Millisecond: "9s", 10 * time.Second: "10s", 59 * time.Second: "50s", 90 * time.Second: "1m",
+		10 * time.Minute: "10m", 50 * time.Hour: "50h",
+	} {
+		if got := rough(age); got != want {
+			t.Errorf("%s became %s, want %s", age, got, want)
+		}
+	}
+}

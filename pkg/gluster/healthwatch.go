@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gluster
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+)
+
+// healthInterval is that of the log and the metrics, and the pace at which bricks are asked for a sign of life. A brick that is killed
+// is seen by the next one, as its connection ends with it. One that falls silent is asked by the next one and called silent by
+// the one after that at the latest (silentAfter is less). An RPC does not wait for it: it looks for itself.
+const healthInterval = 10 * time.Second
+
+var (
+	brickConnected = promauto.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "glusterfs_csi_brick_connected",
+		Help: "1 if this host's clients of the Gluster volume are connected to the brick and it answers, else 0.",
+	}, []string{"cluster", "volume", "host", "brick"})
+	volumeHealth = promauto.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "glusterfs_csi_volume_health",
+		Help: "How well this host's clients can use the Gluster volume: 0 healthy, 1 degraded, 2 inaccessible.",
+	}, []string{"cluster", "volume"})
+)
+
+// watchHealth looks at all Gluster volumes with clients until ctx is done, sets the metrics, and logs what changes.
+func (h *Host) watchHealth(ctx context.Context) {
+	ticker := time.NewTicker(healthInterval)
+	defer ticker.Stop()
+	w := healthWatch{known: map[Volume]Health{}, unreadable: map[string]string{}}
+	defer func() { w.update(ctx, nil) }()
+	for {
+		w.update(ctx, h.look(ctx))
+		w.logUnreadable(ctx, h.running())
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (h *Host) look(ctx context.Context) []Health {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	return h.healthOf(ctx, h.usedVolumes())
+}
+
+// healthWatch is what was said last.
+type healthWatch struct {
+	known      map[Volume]Health
+	unreadable map[string]string // mount point → why
+}
+
+// update makes the metrics those of the volumes in use, and logs each that is not as it was.
+func (w *healthWatch) update(ctx context.Context, now []Health) {
+	gone := maps.Clone(w.known)
+	for _, health := range now {
+		v := health.Volume
+		before := w.known[v]
+		delete(gone, v)
+		w.known[v] = health
+		volumeHealth.WithLabelValues(v.Cluster, v.Name).Set(float64(health.State))
+		for _, b := range before.Bricks {
+			if !slices.ContainsFunc(health.Bricks, func(n BrickHealth) bool { return n.Host == b.Host && n.Path == b.Path }) {
+				brickConnected.DeleteLabelValues(v.Cluster, v.Name, b.Host, b.Path)
+			}
+		}
+		for _, b := range health.Bricks {
+			value := 0.0
+			if b.Connected {
+				value = 1
+			}
+			brickConnected.WithLabelValues(v.Cluster, v.Name, b.Host, b.Path).Set(value)
+		}
+		if summary(before) != summary(health) {
+			logHealth(klog.FromContext(ctx), before.State, health)
+		}
+	}
+	for v, before := range gone {
+		delete(w.known, v)
+		volumeHealth.DeleteLabelValues(v.Cluster, v.Name)
+		for _, b := range before.Bricks {
+			brickConnected.DeleteLabelValues(v.Cluster, v.Name, b.Host, b.Path)
+		}
+	}
+}
+
+// summary is equal where there is nothing new to say: the ages in messages are no news.
+func summary(health Health) string {
+	var b strings.Builder
+	for _, reason := range health.Reasons {
+		fmt.Fprintln(&b, reason.State, reason.Code)
+	}
+	for _, brick := range health.Bricks {
+		if !brick.Connected {
+			fmt.Fprintln(&b, brick.Host, brick.Path)
+		}
+	}
+	return b.String()
+}
+
+func logHealth(logger klog.Logger, before State, health Health) {
+	logger = logger.WithValues("volume", health.Volume, "state", health.State, "before", before)
+	if len(health.Reasons) == 0 {
+		logger.Info("The Gluster volume is healthy again")
+		return
+	}
+	for _, reason := range health.Reasons {
+		logger.Error(nil, "The Gluster volume's health has changed", "reason", reason.Code, "message", reason.Message)
+	}
+}
+
+// logUnreadable says once for each client why its own state cannot be read, if so.
+func (w *healthWatch) logUnreadable(ctx context.Context, clients []*Client) {
+	now := map[string]string{}
+	for _, c := range clients {
+		if v := c.view(time.Now()); v.readErr != nil && v.reading == nil {
+			now[c.mountpoint] = v.readErr.Error()
+			if w.unreadable[c.mountpoint] != now[c.mountpoint] {
+				klog.FromContext(ctx).Info("Cannot read a client's own state, so its bricks are unknown", "volume", c.slot.volume, "mountpoint", c.mountpoint, "reason", v.readErr)
+			}
+		}
+	}
+	w.unreadable = now
+}
+
+// deadClient is a client that ended, and of which mounts are still to be seen.
+type deadClient struct {
+	volume Volume
+	device mount.Device
+	mounts int // in this mount namespace, without its own and those that another mount covers
+}
+
+// deadMounts lists the dead clients, by device.
+func (h *Host) deadMounts() []deadClient {
+	dead := map[mount.Device]*deadClient{}
+	for _, s := range h.allSlots() {
+		if c := s.current(); c != nil && c.process.hasExited() {
+			dead[c.device] = &deadClient{volume: s.volume, device: c.device}
+		}
+		files, _ := filepath.Glob(filepath.Join(s.dir, deadPrefix+"*")) // the pattern is good
+		for _, file := range files {
+			var d mount.Device
+			if _, err := fmt.Sscanf(strings.TrimPrefix(filepath.Base(file), deadPrefix), "%d:%d", &d.Major, &d.Minor); err == nil {
+				dead[d] = &deadClient{volume: s.volume, device: d}
+			}
+		}
+	}
+	for _, c := range h.running() {
+		delete(dead, c.device) // the kernel has given the number away
+	}
+	if len(dead) == 0 {
+		return nil
+	}
+	entries, err := mount.List()
+	if err != nil {
+		return nil // what is mounted is not known at this moment
+	}
+	h.countMounts(dead, entries)
+	var found []deadClient
+	for _, d := range dead {
+		if d.mounts > 0 {
+			found = append(found, *d)
+		}
+	}
+	slices.SortFunc(found, func(a, b deadClient) int { return int(a.device.Minor) - int(b.device.Minor) })
+	return found
+}
+
+func (h *Host) countMounts(dead map[mount.Device]*deadClient, entries []mount.Entry) {
+	type place struct {
+		parent int
+		target string
+	}
+	covered := map[place]bool{}
+	for _, e := range entries {
+		covered[place{e.Parent, e.Target}] = true
+	}
+	for _, e := range entries {
+		if d := dead[e.Device]; d != nil && e.FSType == fsType && !h.Owns(e.Target) && !covered[place{e.ID, e.Target}] {
+			d.mounts++
+		}
+	}
+}

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gluster
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+)
+
+// containerVariable makes the test binary a process that reads and writes files as it is told.
+const containerVariable = "GLUSTER_TEST_CONTAINER"
+
+func init() {
+	if os.Getenv(containerVariable) == "" {
+		return
+	}
+	commands := bufio.NewScanner(os.Stdin)
+	for commands.Scan() {
+		verb, path, _ := strings.Cut(commands.Text(), " ")
+		var data []byte
+		var err error
+		if verb == "read" {
+			data, err = os.ReadFile(path)
+		} else {
+			err = os.WriteFile(path, []byte("x"), 0o600)
+		}
+		fmt.Printf("%q %v\n", data, err)
+	}
+	os.Exit(0)
+}
+
+// container is a process in a mount namespace of its own with private propagation: nothing that is mounted on the host later
+// reaches it.
+type container struct {
+	t   *testing.T
+	in  io.Writer
+	out *bufio.Scanner
+	end func() // ends the process and with it its mounts; the end of the test does too
+}
+
+func newContainer(t *testing.T) *container {
+	t.Helper()
+	process := exec.Command("/proc/self/exe")
+	process.Env = append(os.Environ(), containerVariable+"=1")
+	process.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
+	process.Stderr = os.Stderr
+	in, err := process.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := process.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	end := sync.OnceFunc(func() {
+		_ = in.Close()
+		if err := process.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(end)
+	return &container{t: t, in: in, out: bufio.NewScanner(out), end: end}
+}
+
+// does returns what the process says of one read or write.
+func (c *container) does(verb, path string) string {
+	c.t.Helper()
+	if _, err := fmt.Fprintln(c.in, verb, path); err != nil {
+		c.t.Fatal(err)
+	}
+	var text string
+	if err := testcluster.Within(patience, func() error {
+		if !c.out.Scan() {
+			return errors.New("the process ended")
+		}
+		text = c.out.Text()
+		return nil
+	}); err != nil {
+		c.t.Fatal(err)
+	}
+	return text
+}
+
+// bind shows what is at root of a client's tree at a new target.
+func bind(t *testing.T, c *Client, root string, flags mount.Flags) string {
+	t.Helper()
+	tree, err := safepath.OpenRoot(c.Mountpoint())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	fd, err := tree.OpenAny(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	target := filepath.Join(t.TempDir(), "target")
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		t.Fatal(err)
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		err = os.Mkdir(target, 0o755)
+	} else {
+		err = os.WriteFile(target, nil, 0o600)
+	}
+	if err == nil {
+		err = mount.Bind(fd, target, flags)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := mount.Detach(target); err != nil {
+			t.Error(err)
+		}
+	})
+	return target
+}
+
+func runHost(t *testing.T, h *Host) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); h.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-ended })
+}
+
+func TestWhatAClientHadMountedIsRepairedInsideRunningContainers(t *testing.T) {
+	cluster := testcluster.Shared(t, testcluster.Options{})
+	h := newHost(t, clustersFile(t, cluster.Servers(), "gv0"))
+	runHost(t, h)
+	c := ensure(t, h, gv0)
+	dir := filepath.Join(c.Mountpoint(), "repair", "sub")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(dir, "file"), "data")
+	targets := map[string]string{
+		"directory": bind(t, c, "/repair", 0), "read-only": bind(t, c, "/repair", mount.ReadOnly|mount.NoSuid),
+		"subPath": bind(t, c, "/repair/sub", mount.NoExec), "subPath of a file": bind(t, c, "/repair/sub/file", 0),
+	}
+	paths := map[string]string{
+		"directory": "sub/file", "read-only": "sub/file", "subPath": "file", "subPath of a file": "",
+	}
+	pod := newContainer(t) // it has all of them from the start
+	for name, target := range targets {
+		if got := pod.does("read", filepath.Join(target, paths[name])); got != `"data" <nil>` {
+			t.Fatalf("%s: %s", name, got)
+		}
+	}
+	before := flagsAt(t, targets)
+
+	for range 2 { // a repaired mount can be repaired again
+		old := h.running()[0]
+		began := time.Now()
+		if err := old.process.signal(unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		for name, target := range targets {
+			testcluster.Eventually(t, patience, func() error {
+				if got := pod.does("read", filepath.Join(target, paths[name])); got != `"data" <nil>` {
+					return fmt.Errorf("%s: %s", name, got)
+				}
+				return nil
+			})
+		}
+		t.Logf("all readable again in the same process %v after the kill", time.Since(began).Round(time.Millisecond))
+		// Nothing of the dead client is left anywhere, nor remembered.
+		testcluster.Eventually(t, patience, func() error {
+			graves, err := h.graves()
+			if err != nil || len(graves) > 0 {
+				return fmt.Errorf("%d dead devices are left, %v", len(graves), err) //nolint:errorlint // err may be nil
+			}
+			return nil
+		})
+		if after := flagsAt(t, targets); after != before {
+			t.Errorf("the mounts are %s, were %s", after, before)
+		}
+		if got := pod.does("write", filepath.Join(targets["directory"], "new")); got != `"" <nil>` {
+			t.Errorf("writing: %s", got)
+		}
+		if got := pod.does("write", filepath.Join(targets["read-only"], "new")); !strings.Contains(got, "read-only file system") {
+			t.Errorf("writing through the read-only mount: %s", got)
+		}
+	}
+}
+
+// flagsAt describes the one mount at each target.
+func flagsAt(t *testing.T, targets map[string]string) string {
+	t.Helper()
+	text := map[string]string{}
+	for name, target := range targets {
+		at, err := mount.At(target)
+		if err != nil || len(at) != 1 {
+			t.Fatalf("%s: %d mounts at %s, %v", name, len(at), target, err)
+		}
+		text[name] = at[0].Root + " " + at[0].Flags.String()
+	}
+	return fmt.Sprint(text)
+}
+
+func TestARestartedDriverRepairsWhatDiedWithTheOldOne(t *testing.T) {
+	cluster := testcluster.Shared(t, testcluster.Options{})
+	clusters := clustersFile(t, cluster.Servers(), "gv0")
+	state := t.TempDir()
+	old := hostIn(t, state, clusters)
+	c := ensure(t, old, gv0)
+	if err := os.MkdirAll(filepath.Join(c.Mountpoint(), "restart"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(c.Mountpoint(), "restart", "file"), "data")
+	target := bind(t, c, "/restart", 0)
+	pod := newContainer(t)
+	if err := c.process.end(); err != nil {
+		t.Fatal(err)
+	}
+	old.Close() // it never ran, so it has repaired nothing
+	if got := pod.does("read", filepath.Join(target, "file")); !strings.Contains(got, "not connected") {
+		t.Fatalf("before the restart: %s", got)
+	}
+	runHost(t, hostIn(t, state, clusters))
+	testcluster.Eventually(t, patience, func() error {
+		if got := pod.does("read", filepath.Join(target, "file")); got != `"data" <nil>` {
+			return errors.New(got)
+		}
+		return nil
+	})
+	pod.end()
+	if err := mount.Detach(target); err != nil { // both before the new host's cleanup, which waits for the client to end
+		t.Error(err)
+	}
+}
+
+func TestARepairWaitsForTheServersWithoutHurry(t *testing.T) {
+	cluster := testcluster.New(t, testcluster.Options{})
+	h := newHost(t, clustersFile(t, cluster.Servers(), "gv0"))
+	c := ensure(t, h, gv0)
+	if err := os.MkdirAll(filepath.Join(c.Mountpoint(), "away"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(c.Mountpoint(), "away", "file"), "data")
+	target := bind(t, c, "/away", 0)
+	pod := newContainer(t)
+	for i := range cluster.Servers() {
+		if err := cluster.KillServer(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runHost(t, h)
+	if err := c.process.end(); err != nil {
+		t.Fatal(err)
+	}
+	slot := c.slot
+	testcluster.Eventually(t, patience, func() error {
+		graves, err := h.graves()
+		if err != nil || len(graves) != 1 {
+			return fmt.Errorf("%d dead devices, %v", len(graves), err) //nolint:errorlint // err may be nil
+		}
+		return nil
+	})
+	if current := slot.current(); current != nil {
+		t.Errorf("a client runs without servers: %d", current.process.pid)
+	}
+	for i := range cluster.Servers() {
+		if err := cluster.StartServer(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testcluster.Eventually(t, 3*patience, func() error {
+		if got := pod.does("read", filepath.Join(target, "file")); got != `"data" <nil>` {
+			return errors.New(got)
+		}
+		return nil
+	})
+}

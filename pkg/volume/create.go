@@ -106,7 +106,7 @@ func (s *Store) finish(r Record) (Record, error) {
 		return Record{}, explain(err)
 	}
 	s.step(stepMode)
-	r.become(Ready)
+	r = r.become(Ready)
 	r.NewParents = nil
 	if err := s.change(r); err != nil {
 		return Record{}, explain(err)
@@ -265,7 +265,16 @@ func (s *Store) makeParents(r Record) (*safepath.Dir, error) {
 			return nil, err
 		}
 		s.step(stepParents)
-		return at.Open(name)
+		dir, openErr := at.Open(name)
+		if err != nil || openErr != nil {
+			return dir, openErr
+		}
+		// It may have been there when the volume was claimed, and gone with another since.
+		if err := dir.CreateXattr(parentXattr, "1"); err != nil && !errors.Is(err, fs.ErrExist) {
+			dir.Close()
+			return nil, err
+		}
+		return dir, nil
 	}, r.NewParents...)
 }
 

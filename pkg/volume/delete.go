@@ -105,28 +105,16 @@ func (s *Store) moveToTrash(ctx context.Context, r Record) error {
 		case errors.Is(err, ErrForeign) && r.State == Creating:
 			return s.drop(r.ID) // its creation was refused, so it never had a directory
 		case errors.Is(err, fs.ErrNotExist):
-			have, err := s.Get(r.ID)
-			if errors.Is(err, ErrNotFound) {
-				return nil // another controller has just deleted it
-			}
-			if err != nil {
-				return err
-			}
-			if have.State != r.State {
-				return s.moveToTrash(ctx, have) // or is about to
+			if have, err := s.Get(r.ID); err != nil || have.State != r.State {
+				return s.overtaken(ctx, have, err)
 			}
 			klog.FromContext(ctx).Info("The volume's directory was gone before it was deleted", "glusterVolume", s.volume.String(), "volume", r.ID, "path", r.Path)
 		default:
 			return err
 		}
 	}
-	if r.State != Deleting {
-		r.become(Deleting)
-		r.Deleted, r.Entry = r.Since, entryName(r)
-		if err := s.change(r); err != nil {
-			return err
-		}
-		s.step(stepDeleting)
+	if r, err = s.becomeDeleting(r); err != nil {
+		return err
 	}
 	entry, err := s.makeEntry(r.Entry)
 	if err != nil {
@@ -141,6 +129,31 @@ func (s *Store) moveToTrash(ctx context.Context, r Record) error {
 	}
 	s.step(stepMoved)
 	return s.fileRecord(r, entry)
+}
+
+// overtaken goes on with a deletion after another controller has taken it further, given
+// what the record is now.
+func (s *Store) overtaken(ctx context.Context, now Record, err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return nil // to its end
+	}
+	if err != nil {
+		return err
+	}
+	return s.moveToTrash(ctx, now)
+}
+
+func (s *Store) becomeDeleting(r Record) (Record, error) {
+	if r.State == Deleting {
+		return r, nil
+	}
+	r = r.become(Deleting)
+	r.Deleted, r.Entry = r.Since, entryName(r)
+	if err := s.change(r); err != nil {
+		return Record{}, err
+	}
+	s.step(stepDeleting)
+	return r, nil
 }
 
 // movedMeanwhile says whether a failure to move the data into the trash means that

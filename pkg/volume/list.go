@@ -7,9 +7,15 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 )
 
-const listPage = 500
+const (
+	listPage = 500
+	// readers bounds the records being read at once.
+	readers = 8
+)
 
 // List returns the records of at most limit volumes whose IDs sort after the given
 // one, in order, and the ID to go on after, "" at the end. It reads the names of all
@@ -38,16 +44,33 @@ func (s *Store) List(after string, limit int) (records []Record, next string, er
 		ids = ids[:limit]
 		next = ids[limit-1]
 	}
+	records, err = s.read(ids)
+	return records, next, err
+}
+
+// read returns the records of those that are there, in the order of ids. A record costs
+// several exchanges with the client, so they are read side by side.
+func (s *Store) read(ids []string) ([]Record, error) {
+	found, errs := make([]Record, len(ids)), make([]error, len(ids))
+	var group errgroup.Group
+	group.SetLimit(readers)
+	for i, id := range ids {
+		group.Go(func() error {
+			found[i], errs[i] = s.Get(id)
+			return nil
+		})
+	}
+	_ = group.Wait() // each error is judged below
+	var records []Record
 	var damaged []error
-	for _, id := range ids {
-		r, err := s.Get(id)
+	for i, err := range errs {
 		switch {
 		case errors.Is(err, ErrNotFound): // deleted meanwhile
 		case err != nil:
 			damaged = append(damaged, err)
 		default:
-			records = append(records, r)
+			records = append(records, found[i])
 		}
 	}
-	return records, next, errors.Join(damaged...)
+	return records, errors.Join(damaged...)
 }

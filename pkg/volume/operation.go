@@ -64,9 +64,7 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 	op := &operation{}
 	done := make(chan error, 1)
 	go func() {
-		defer unlock()
-		defer release()
-		done <- guarded(func() error {
+		err := guarded(func() error {
 			s, err := Open(v, client.Mountpoint())
 			if err != nil {
 				return err
@@ -74,6 +72,10 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 			defer s.Close()
 			return fn(context.WithoutCancel(ctx), s, op)
 		})
+		// Before the caller is told: who is told that all is over may look for what is in use.
+		release()
+		unlock()
+		done <- err
 	}()
 	select {
 	case err := <-done:

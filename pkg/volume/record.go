@@ -126,12 +126,15 @@ func newRecord(spec Spec) Record {
 		Schema: schema, ID: IDFor(spec.Name), Name: spec.Name, Path: spec.Path, Capacity: max(spec.Required, 0),
 		Owner: spec.Owner, OnDelete: spec.OnDelete, Origin: Created,
 	}
-	r.become(Creating)
+	r = r.become(Creating)
 	r.Created = r.Since
 	return r
 }
 
-func (r *Record) become(state State) { r.State, r.Since = state, now() }
+func (r Record) become(state State) Record {
+	r.State, r.Since = state, now()
+	return r
+}
 
 // satisfies returns an ErrIncompatible naming the first property of the volume that
 // is not what spec asks for.

@@ -140,7 +140,7 @@ func (s *Store) restore(name string) (Record, error) {
 		return Record{}, err
 	}
 	r := entry.Record
-	r.become(Restoring)
+	r = r.become(Restoring)
 	if r.NewParents, err = s.missingParents(r.Path); err != nil {
 		return Record{}, err
 	}
@@ -179,7 +179,7 @@ func (s *Store) takeBack(trash *safepath.Dir, r Record) (Record, error) {
 		return Record{}, err
 	}
 	s.step(stepEmptied)
-	r.become(Ready)
+	r = r.become(Ready)
 	r.Entry, r.Deleted, r.NewParents = "", time.Time{}, nil
 	return r, s.change(r)
 }

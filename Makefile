@@ -15,7 +15,7 @@ ARM64_UNIT  := ./pkg/gluster ./pkg/driver
 export CGO_ENABLED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit sanity lint vuln fuzz build build-arm64 test-arm64 packages clean
+.PHONY: help demo test unit sanity bench lint vuln fuzz build build-arm64 test-arm64 packages clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ unit: packages ## Unit and integration tests on real GlusterFS, with -race
 
 sanity: packages ## csi-sanity, nothing skipped (SANITY_ENDPOINT=unix:///… for a driver started by hand)
 	@$(TOOL) gotestsum --format standard-verbose -- -race -timeout 20m -count=1 ./tests/sanity
+
+bench: packages ## Measure against every other way to do it; BENCH=create,publish for some, BENCH_FULL=1 for full sizes
+	@go run ./bench $(if $(BENCH),-bench $(BENCH)) $(if $(BENCH_FULL),-full)
 
 lint: ## go vet and golangci-lint
 	@go vet ./...

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/bench/report"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+)
+
+const gv0 = "gv0"
+
+// bench is what the scenarios share: a cluster, the driver, and a mount of gv0 that the
+// driver knows nothing of.
+type bench struct {
+	sizes   sizes
+	about   report.Run
+	cluster *testcluster.Cluster
+	dir     string // for everything; the cluster removes it
+	binary  string // the driver's
+	driver  *driver
+	raw     *testcluster.RawMount
+	targets int
+}
+
+func start(ctx context.Context, sizes sizes) (_ *bench, err error) {
+	cluster, err := testcluster.Start(ctx, testcluster.Options{})
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{sizes: sizes, cluster: cluster, dir: filepath.Join(cluster.Dir(), "bench")}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.close())
+		}
+	}()
+	if err := os.Mkdir(b.dir, 0o700); err != nil {
+		return nil, err
+	}
+	b.binary = filepath.Join(b.dir, "glusterfs-csi")
+	if err := errors.Join(build(ctx, b.binary, "./cmd/glusterfs-csi"), cluster.ClustersFile(b.path("clusters.yaml"))); err != nil {
+		return nil, err
+	}
+	if b.driver, err = startDriver(ctx, b.binary, b.path("driver"), b.path("clusters.yaml")); err != nil {
+		return nil, err
+	}
+	if b.raw, err = cluster.Mount(ctx, gv0); err != nil {
+		return nil, err
+	}
+	b.about = about(ctx, sizes)
+	return b, nil
+}
+
+func (b *bench) close() error {
+	var err error
+	if b.driver != nil {
+		err = b.driver.stop()
+	}
+	return errors.Join(err, b.cluster.Close())
+}
+
+func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
+
+// target is a path for a publish that nobody had before.
+func (b *bench) target() string {
+	b.targets++
+	return b.path(fmt.Sprintf("target-%d", b.targets))
+}
+
+// build makes a binary as `make build` does.
+func build(ctx context.Context, binary, source string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, source)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	return run(cmd)
+}
+
+// run runs a command; its error has what the command said.
+func run(cmd *exec.Cmd) error {
+	output, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, bytes.TrimSpace(output))
+	}
+	return nil
+}
+
+// install installs fio, by which the data path is measured, where it is missing.
+func install(ctx context.Context) error {
+	if _, err := exec.LookPath("fio"); err == nil {
+		return nil
+	}
+	fmt.Fprintln(os.Stderr, "Installing: fio")
+	for _, args := range [][]string{{"update", "-qq"}, {"install", "-y", "-qq", "--no-install-recommends", "fio"}} {
+		cmd := exec.CommandContext(ctx, "apt-get", args...)
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if err := run(cmd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// about says on what the figures were measured.
+func about(ctx context.Context, s sizes) report.Run {
+	first := func(name string, args ...string) string {
+		output, _ := exec.CommandContext(ctx, name, args...).Output() // a page without it is a page
+		text, _, _ := strings.Cut(string(output), "\n")
+		return text
+	}
+	var kernel unix.Utsname
+	_ = unix.Uname(&kernel)
+	return report.Run{
+		Commit: first("git", "describe", "--always", "--dirty"), Machine: machine(),
+		Kernel: unix.ByteSliceToString(kernel.Release[:]), Gluster: strings.TrimPrefix(first("glusterfs", "--version"), "glusterfs "),
+		Go: runtime.Version(), Size: s.name, Rounds: s.rounds,
+	}
+}
+
+func machine() string {
+	model := runtime.GOARCH
+	info, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(info)) {
+		if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
+			model = strings.TrimSpace(value)
+			break
+		}
+	}
+	const gib = 1 << 30
+	var memory unix.Sysinfo_t
+	_ = unix.Sysinfo(&memory)
+	return fmt.Sprintf("%s, %d cores, %d GiB", model, runtime.NumCPU(), memory.Totalram*uint64(memory.Unit)/gib)
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/glusterfs-csi/glusterfs-csi/bench/chart"
+)
+
+const (
+	defaultFiles  = 1000
+	defaultRounds = 3
+	fullFiles     = 10_000
+)
+
+// sizes say how much there is of everything.
+type sizes struct {
+	name        string // for the page
+	rounds      int
+	files       int   // in a volume
+	volumes     []int // numbers of volumes present
+	published   []int // numbers of volumes on a node
+	made        int   // volumes that a driver has made when its memory is read
+	calls       int   // of one kind in a round, where each takes milliseconds
+	slowCalls   int   // … where each takes a second
+	metadata    int   // files created, asked for and removed in a round
+	fioMiB      int
+	fioSeconds  int
+	countsCalls int // calls for one count of requests
+}
+
+func newSizes(files, rounds int, full bool) sizes {
+	s := sizes{
+		rounds: rounds, files: files, volumes: []int{10, max(files, 11)}, published: []int{1, 10, 100}, made: files,
+		calls: 20, slowCalls: 3, metadata: min(files, 150), fioMiB: 64, fioSeconds: 1, countsCalls: 10,
+	}
+	s.name = chart.Number(float64(files)) + " files"
+	if full {
+		s.files, s.volumes, s.made, s.calls = fullFiles, []int{10, 1000, fullFiles}, 1000, 100
+		s.metadata, s.fioMiB, s.fioSeconds = 2000, 256, 10
+		s.name = fmt.Sprintf("full: %s files", chart.Number(fullFiles))
+	}
+	if files < defaultFiles { // a trial of the benchmarks themselves
+		s.published, s.calls, s.slowCalls, s.fioMiB, s.fioSeconds = []int{1, 3, 5}, 5, 1, 4, 1
+	}
+	return s
+}

@@ -46,16 +46,12 @@ func run() int {
 }
 
 func newRoot() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "glusterfs-csi",
-		Short: "Directories of a GlusterFS volume as Kubernetes volumes",
-		Long: `glusterfs-csi serves the Container Storage Interface for GlusterFS: it makes a
-directory of a Gluster volume for each claim and mounts it where a pod wants it.`,
-		Version:           version,
-		SilenceUsage:      true,
-		SilenceErrors:     true,
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
-	}
+	root := group("glusterfs-csi", "Directories of a GlusterFS volume as Kubernetes volumes")
+	root.Long = `glusterfs-csi serves the Container Storage Interface for GlusterFS: it makes a
+directory of a Gluster volume for each claim and mounts it where a pod wants it.`
+	root.Version = version
+	root.SilenceUsage, root.SilenceErrors = true, true
+	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetVersionTemplate("glusterfs-csi {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w; see `%s --help`", errUsage, err, c.CommandPath())
@@ -66,6 +62,24 @@ directory of a Gluster volume for each claim and mounts it where a pod wants it.
 	root.AddCommand(serveCommands(shared)...)
 	root.AddCommand(volumeCommand(shared), trashCommand(shared))
 	return root
+}
+
+// group is a command that has others below it and does nothing itself.
+func group(use, short string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, SuggestionsMinimumDistance: 2,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			hint := ""
+			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = fmt.Sprintf("did you mean %q? ", near[0])
+			}
+			return fmt.Errorf("%w: `%s` has no command %q; %ssee `%s --help`", errUsage, c.CommandPath(), args[0], hint, c.CommandPath())
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
 }
 
 // addLogFlag offers klog's verbosity and none of its two dozen other flags.

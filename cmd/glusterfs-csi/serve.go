@@ -40,8 +40,10 @@ func serveCommand(shared *sharedFlags, mode driver.Mode, short string) *cobra.Co
 	flags := c.Flags()
 	flags.StringVar(&options.Endpoint, "endpoint", "unix:///run/glusterfs-csi/csi.sock", "where to serve CSI: unix:///path or tcp://address:port")
 	flags.StringVar(&options.Name, "driver-name", driver.DefaultName, "the driver's name in CSI")
+	flags.StringVar(&options.HTTPEndpoint, "http-endpoint", "", "where to serve /healthz, /readyz and /metrics, as :9808 (default nowhere)")
 	if mode != driver.Controller {
 		flags.StringVar(&options.NodeID, "node-id", "", "this node's name in Kubernetes")
+		flags.StringVar(&options.KubeletDir, "kubelet-dir", "", "root directory of kubelet, to register there, as /var/lib/kubelet (default nowhere)")
 	}
 	if mode != driver.Node {
 		flags.DurationVar(&options.TrashRetention, "trash-retention", 24*time.Hour, "how long a deleted volume can be restored")

@@ -24,7 +24,7 @@ type trashRow struct {
 }
 
 func trashCommand(shared *sharedFlags) *cobra.Command {
-	c := &cobra.Command{Use: "trash", Short: "Look at deleted volumes, restore or purge them", Args: noArguments}
+	c := group("trash", "Look at deleted volumes, restore or purge them")
 	c.AddCommand(trashList(shared), trashRestore(shared), trashPurge(shared))
 	return c
 }

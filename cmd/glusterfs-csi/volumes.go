@@ -25,7 +25,7 @@ type volumeRow struct {
 }
 
 func volumeCommand(shared *sharedFlags) *cobra.Command {
-	c := &cobra.Command{Use: "volume", Short: "Look at the volumes that exist", Args: noArguments}
+	c := group("volume", "Look at the volumes that exist")
 	var o output
 	list := &cobra.Command{
 		Use:   "list",

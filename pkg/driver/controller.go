@@ -157,7 +157,7 @@ func (c *controller) ValidateVolumeCapabilities(ctx context.Context, request *cs
 		return &csi.ValidateVolumeCapabilitiesResponse{Message: fmt.Sprintf("the volume's path is %q, not %q", r.Path, path)}, nil
 	}
 	if reason := checkCapabilities(request.GetVolumeCapabilities()); reason != nil {
-		return &csi.ValidateVolumeCapabilitiesResponse{Message: status.Convert(toStatus(reason)).Message()}, nil //nolint:nilerr // not confirmed is an answer
+		return &csi.ValidateVolumeCapabilitiesResponse{Message: status.Convert(toStatus(reason)).Message()}, nil
 	}
 	return &csi.ValidateVolumeCapabilitiesResponse{Confirmed: &csi.ValidateVolumeCapabilitiesResponse_Confirmed{
 		VolumeContext: request.GetVolumeContext(), VolumeCapabilities: request.GetVolumeCapabilities(), Parameters: request.GetParameters(),
@@ -213,7 +213,7 @@ func (c *controller) ControllerGetVolume(ctx context.Context, request *csi.Contr
 // shared by all volumes on it: nothing is reserved.
 func (c *controller) GetCapacity(ctx context.Context, request *csi.GetCapacityRequest) (*csi.GetCapacityResponse, error) {
 	if len(request.GetVolumeCapabilities()) > 0 && checkCapabilities(request.GetVolumeCapabilities()) != nil {
-		return &csi.GetCapacityResponse{}, nil // nothing of that kind can be made
+		return &csi.GetCapacityResponse{}, nil //nolint:nilerr // nothing of that kind can be made, and that is an answer
 	}
 	p, err := parseParameters(request.GetParameters())
 	if err != nil {

@@ -6,6 +6,7 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -23,6 +24,7 @@ type Driver struct {
 	clusters *gluster.ClustersFile
 	host     *gluster.Host
 	volumes  *volume.Manager
+	metrics  *metrics
 }
 
 // New returns a driver that is ready to Run. The clusters file is watched until ctx is
@@ -39,7 +41,7 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 	}
 	return &Driver{
 		options: options, clusters: clusters, host: host,
-		volumes: volume.NewManager(clusters, host),
+		volumes: volume.NewManager(clusters, host), metrics: newMetrics(options, host),
 	}, nil
 }
 
@@ -51,24 +53,37 @@ func (d *Driver) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return d.serve(ctx, listener)
+	var m *monitor
+	if d.options.HTTPEndpoint != "" {
+		if m, err = newMonitor(ctx, d.options.HTTPEndpoint, d.options.Endpoint, d.metrics); err != nil {
+			return errors.Join(err, listener.Close())
+		}
+	}
+	return d.serve(ctx, listener, m)
 }
 
-func (d *Driver) serve(ctx context.Context, listener net.Listener) error {
+// serve serves CSI and, unless it is nil, the monitor.
+func (d *Driver) serve(ctx context.Context, listener net.Listener, m *monitor) error {
 	logger := klog.FromContext(ctx)
-	server := newServer(logger)
+	server := newServer(logger, d.metrics.rpc.UnaryServerInterceptor())
 	csi.RegisterIdentityServer(server, &identity{driver: d})
 	var background sync.WaitGroup
 	defer background.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	background.Go(func() { d.host.Run(ctx) })
+	if m != nil {
+		background.Go(func() { m.serve(ctx) })
+	}
 	if d.options.Mode.controller() {
 		csi.RegisterControllerServer(server, &controller{volumes: d.volumes})
 		background.Go(func() { d.volumes.Maintain(ctx, d.options.TrashRetention) })
 	}
 	if d.options.Mode.node() {
 		csi.RegisterNodeServer(server, newNode(d))
+	}
+	if r, ok := d.options.registration(); ok {
+		background.Go(func() { r.Serve(ctx) })
 	}
 	background.Go(func() {
 		<-ctx.Done()

@@ -26,6 +26,7 @@ type node struct {
 	id      string
 	host    *gluster.Host
 	volumes *volume.Manager
+	targets targets
 	stats   statter
 }
 
@@ -37,6 +38,8 @@ var nodeCapabilities = []csi.NodeServiceCapability_RPC_Type{
 	csi.NodeServiceCapability_RPC_GET_VOLUME_STATS,
 	csi.NodeServiceCapability_RPC_SINGLE_NODE_MULTI_WRITER,
 	csi.NodeServiceCapability_RPC_VOLUME_MOUNT_GROUP,
+	csi.NodeServiceCapability_RPC_GET_VOLUME_HEALTH,
+	csi.NodeServiceCapability_RPC_GET_STORAGE_HEALTH,
 }
 
 // NodeGetCapabilities lists what this service offers.
@@ -65,12 +68,21 @@ func (n *node) NodePublishVolume(ctx context.Context, request *csi.NodePublishVo
 		return &csi.NodePublishVolumeResponse{}, nil
 	}
 	err = toStatus(err)
-	if isFinal(err) && request.GetTargetPath() != "" {
-		if at, listErr := mount.At(request.GetTargetPath()); listErr != nil || len(at) > 0 {
-			return nil, status.Errorf(codes.Aborted, "something is mounted at %s, so this is tried again: %s", request.GetTargetPath(), status.Convert(err).Message())
-		}
+	if isFinal(err) && mayBeMounted(request.GetTargetPath()) {
+		return nil, status.Errorf(codes.Aborted, "something is mounted at %s, so this is tried again: %s", request.GetTargetPath(), status.Convert(err).Message())
 	}
 	return nil, err
+}
+
+func mayBeMounted(target string) bool {
+	if !filepath.IsAbs(target) {
+		return false // no mount point has such a name
+	}
+	at, err := mount.At(target)
+	if errors.Is(err, unix.ENOTDIR) {
+		return false // there is no such path
+	}
+	return err != nil || len(at) > 0
 }
 
 func (n *node) publish(ctx context.Context, request *csi.NodePublishVolumeRequest) error {
@@ -96,8 +108,19 @@ func (n *node) publish(ctx context.Context, request *csi.NodePublishVolumeReques
 	if err := parseContext(request.GetVolumeContext(), &how); err != nil {
 		return err
 	}
+	at, leave := n.targets.enter(target)
+	defer leave()
+	var before int
+	if err := at.change(ctx, func() error { before = at.unpublished; return nil }); err != nil {
+		return err
+	}
 	return n.volumes.Publish(ctx, id, wanted.options, how, func(fd int, root string) error {
-		return n.show(ctx, fd, shown{id: id, root: root, target: target, wanted: wanted})
+		return at.change(ctx, func() error {
+			if at.unpublished != before {
+				return status.Errorf(codes.Aborted, "the target %s was unpublished meanwhile: try again if the volume is wanted there", target)
+			}
+			return n.show(ctx, fd, shown{id: id, root: root, target: target, wanted: wanted})
+		})
 	})
 }
 
@@ -107,6 +130,9 @@ func checkTarget(target string) error {
 	}
 	if !filepath.IsAbs(target) || filepath.Clean(target) != target {
 		return invalid("the target path %q is not absolute and clean", target)
+	}
+	if strings.ContainsRune(target, 0) {
+		return invalid("the target path %q holds a NUL", target)
 	}
 	return nil
 }
@@ -119,9 +145,14 @@ type shown struct {
 	wanted access
 }
 
-// isOf says whether a mount shows the volume, whichever client it belongs to.
-func (s shown) isOf(e mount.Entry) bool {
-	return gluster.Shows(e, s.id.Volume.Name) && e.Root == s.root
+// isShown says whether a mount shows the volume, whichever client it belongs to. Of a dead
+// client's no more is known than the Gluster volume's name; two clusters may each have a gv0.
+func (n *node) isShown(e mount.Entry, s shown) bool {
+	if !gluster.Shows(e, s.id.Volume.Name) || e.Root != s.root {
+		return false
+	}
+	client, err := n.host.ByDevice(e.Device)
+	return err != nil || client.Volume() == s.id.Volume
 }
 
 // show makes the target show the directory. It waits for nothing but the local disk.
@@ -142,7 +173,7 @@ func (n *node) show(ctx context.Context, fd int, s shown) error {
 	if len(at) > 0 {
 		top := at[len(at)-1]
 		switch {
-		case !s.isOf(top):
+		case !n.isShown(top, s):
 			return status.Errorf(codes.AlreadyExists, "the target %s shows something else: %s of %s", s.target, top.Root, top.Source)
 		case !n.host.Serves(top.Device):
 			klog.FromContext(ctx).Info("Replacing a bind whose client is gone", "target", s.target, "device", top.Device)
@@ -168,7 +199,7 @@ func (n *node) show(ctx context.Context, fd int, s shown) error {
 // parts of a target, and the clients' mount points belong to nobody's pod.
 func (n *node) onlyTarget(entries []mount.Entry, s shown) error {
 	for _, e := range entries {
-		if s.isOf(e) && e.Target != s.target && !strings.Contains(e.Target, "/volume-subpaths/") && !n.host.Owns(e.Target) {
+		if e.Target != s.target && !strings.Contains(e.Target, "/volume-subpaths/") && !n.host.Owns(e.Target) && n.isShown(e, s) {
 			return status.Errorf(codes.FailedPrecondition, "volume %s is published at %s on this node, and its access mode (ReadWriteOncePod) allows one target only", s.id, e.Target)
 		}
 	}
@@ -181,8 +212,10 @@ func makeTarget(target string) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, os.ErrNotExist):
-		return status.Errorf(codes.FailedPrecondition, "the target's parent directory %s does not exist; kubelet makes it: is the kubelet directory mounted at the same path in the driver's container?", filepath.Dir(target))
+	case errors.Is(err, unix.ENAMETOOLONG):
+		return invalid("the target path %.160q… is too long for this node's file system", target)
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ENOTDIR):
+		return status.Errorf(codes.FailedPrecondition, "the target's parent directory %s does not exist, or is none; kubelet makes it: is the kubelet directory mounted at the same path in the driver's container?", filepath.Dir(target))
 	case !errors.Is(err, os.ErrExist):
 		return fmt.Errorf("make the target: %w", err)
 	}
@@ -196,17 +229,23 @@ func makeTarget(target string) error {
 // NodeUnpublishVolume takes the volume away from the target and removes it. It asks
 // neither GlusterFS nor the target itself, so it works at once whatever has died. What
 // is no longer there is no error.
-func (n *node) NodeUnpublishVolume(_ context.Context, request *csi.NodeUnpublishVolumeRequest) (*csi.NodeUnpublishVolumeResponse, error) {
+func (n *node) NodeUnpublishVolume(ctx context.Context, request *csi.NodeUnpublishVolumeRequest) (*csi.NodeUnpublishVolumeResponse, error) {
 	if request.GetVolumeId() == "" {
 		return nil, invalid("the volume ID is missing")
 	}
 	if err := checkTarget(request.GetTargetPath()); err != nil {
 		return nil, err
 	}
-	if err := mount.Detach(request.GetTargetPath()); err != nil {
-		return nil, fmt.Errorf("unpublish %s: %w", request.GetVolumeId(), err)
-	}
-	if err := removeTarget(request.GetTargetPath()); err != nil {
+	at, leave := n.targets.enter(request.GetTargetPath())
+	defer leave()
+	err := at.change(ctx, func() error {
+		at.unpublished++
+		if err := mount.Detach(request.GetTargetPath()); err != nil {
+			return err
+		}
+		return removeTarget(request.GetTargetPath())
+	})
+	if err != nil {
 		return nil, fmt.Errorf("unpublish %s: %w", request.GetVolumeId(), err)
 	}
 	return &csi.NodeUnpublishVolumeResponse{}, nil

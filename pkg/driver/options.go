@@ -5,10 +5,13 @@ package driver
 import (
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/kubelet"
 )
 
 // DefaultName is the driver's name unless a flag changes it.
@@ -40,6 +43,11 @@ type Options struct {
 	ClustersFile string
 	// StateDir is the root-only directory for clients' mount points and logs.
 	StateDir string
+	// KubeletDir is the root directory of this node's kubelet, with which the driver registers
+	// itself there. "" where something else does, or there is no kubelet.
+	KubeletDir string
+	// HTTPEndpoint is the address:port of /healthz, /readyz and /metrics; "" for none.
+	HTTPEndpoint string
 	// TrashRetention is how long deleted volumes can be restored.
 	TrashRetention time.Duration
 }
@@ -65,9 +73,26 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--clusters %q is not an absolute path", o.ClustersFile)
 	case !filepath.IsAbs(o.StateDir):
 		return fmt.Errorf("--state-dir %q is not an absolute path", o.StateDir)
+	case o.KubeletDir != "" && !filepath.IsAbs(o.KubeletDir):
+		return fmt.Errorf("--kubelet-dir %q is not an absolute path", o.KubeletDir)
 	case o.TrashRetention < 0:
 		return fmt.Errorf("--trash-retention %s is negative", o.TrashRetention)
 	}
-	_, _, err := parseEndpoint(o.Endpoint)
+	if o.HTTPEndpoint != "" {
+		if _, _, err := net.SplitHostPort(o.HTTPEndpoint); err != nil {
+			return fmt.Errorf("--http-endpoint %q is not address:port: %w", o.HTTPEndpoint, err)
+		}
+	}
+	network, _, err := parseEndpoint(o.Endpoint)
+	if err == nil && o.KubeletDir != "" && network != "unix" {
+		err = fmt.Errorf("--kubelet-dir needs a unix socket, and --endpoint is %q", o.Endpoint)
+	}
 	return err
+}
+
+// registration is what kubelet is told, if it is to be told anything.
+func (o Options) registration() (kubelet.Registration, bool) {
+	_, path, err := parseEndpoint(o.Endpoint)
+	r := kubelet.Registration{Driver: o.Name, Endpoint: path, KubeletDir: o.KubeletDir}
+	return r, err == nil && o.Mode.node() && o.KubeletDir != ""
 }

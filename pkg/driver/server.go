@@ -28,6 +28,9 @@ const (
 	// rpcTimeout is the deadline of a caller that sets none. It is above GlusterFS's
 	// ping-timeout (42 s), after which a volume with a silent server goes on.
 	rpcTimeout = 60 * time.Second
+	// answerMargin is how long before the caller's deadline, at most, the driver gives up:
+	// an answer that is late is never read, and "context deadline exceeded" says nothing.
+	answerMargin = time.Second
 	// verboseRequest is the -v from which whole requests are logged, verboseProbe the
 	// one from which kubelet's periodic questions are.
 	verboseRequest = 5
@@ -87,9 +90,10 @@ func removeSocket(path string) error {
 }
 
 // newServer returns a gRPC server whose every RPC has an ID, a deadline, one line in
-// the log, a status for its error, and no way to end the process by a panic.
-func newServer(logger klog.Logger) *grpc.Server {
-	return grpc.NewServer(grpc.ChainUnaryInterceptor(
+// the log, a status for its error, and no way to end the process by a panic. outermost sees
+// the status that the caller gets.
+func newServer(logger klog.Logger, outermost ...grpc.UnaryServerInterceptor) *grpc.Server {
+	return grpc.NewServer(grpc.ChainUnaryInterceptor(outermost...), grpc.ChainUnaryInterceptor(
 		withRequest(logger),
 		logging.UnaryServerInterceptor(logging.LoggerFunc(logCall), logging.WithLogOnEvents(logging.FinishCall)),
 		withStatus,
@@ -115,11 +119,13 @@ func withRequest(logger klog.Logger) grpc.UnaryServerInterceptor {
 		if r, ok := request.(interface{ GetTargetPath() string }); ok {
 			logger = logger.WithValues("target", r.GetTargetPath())
 		}
-		if _, bounded := ctx.Deadline(); !bounded {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, rpcTimeout)
-			defer cancel()
+		limit := rpcTimeout
+		if deadline, bounded := ctx.Deadline(); bounded {
+			limit = time.Until(deadline)
+			limit -= min(limit/10, answerMargin)
 		}
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
 		logger.V(verboseRequest).Info("Request", "method", info.FullMethod, "request", protosanitizer.StripSecrets(request))
 		return handler(klog.NewContext(ctx, logger), request)
 	}
@@ -134,6 +140,7 @@ func withStatus(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handl
 // quiet are the methods that kubelet and the sidecars call all the time.
 var quiet = map[string]bool{
 	"/csi.v1.Identity/Probe": true, "/csi.v1.Node/NodeGetCapabilities": true, "/csi.v1.Node/NodeGetVolumeStats": true,
+	"/csi.v1.Node/NodeGetVolumeHealth": true, "/csi.v1.Node/NodeGetStorageHealth": true,
 	"/csi.v1.Identity/GetPluginInfo": true, "/csi.v1.Identity/GetPluginCapabilities": true, "/csi.v1.Controller/ControllerGetCapabilities": true,
 }
 

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+)
+
+// NodeGetVolumeHealth returns what is wrong with the volume as seen from this node; an
+// empty list says that nothing is known to be. It answers within a second, whatever
+// hangs: after an error kubelet would keep the old condition. The volume ID is enough.
+// Given a publish path, only the client that is mounted there counts.
+func (n *node) NodeGetVolumeHealth(ctx context.Context, request *csi.NodeGetVolumeHealthRequest) (*csi.NodeGetVolumeHealthResponse, error) {
+	id, err := parseExisting(request.GetVolumeId())
+	if err != nil {
+		return nil, err
+	}
+	var health gluster.Health
+	if device, ok := n.shownAt(ctx, request.GetVolumePublishPath(), id.Volume); ok {
+		health = n.host.HealthAt(ctx, id.Volume, device)
+	} else {
+		health = n.host.Health(ctx, id.Volume)
+	}
+	response := &csi.NodeGetVolumeHealthResponse{VolumeHealth: &csi.VolumeHealth{VolumeId: request.GetVolumeId()}}
+	for _, reason := range health.Reasons {
+		response.VolumeHealth.HealthStatuses = append(response.VolumeHealth.HealthStatuses, &csi.VolumeHealth_VolumeHealthEntry{
+			Status: volumeStatus(reason.State), Reason: reason.Code, Message: reason.Message,
+		})
+	}
+	return response, nil
+}
+
+// shownAt returns the device of the one mount of the Gluster volume at a path. Where there
+// is another number of mounts (one that was repaired on an old kernel lies on a dead one),
+// or the path leads over a symbolic link, it says no: to follow the path could block.
+func (n *node) shownAt(ctx context.Context, path string, v gluster.Volume) (mount.Device, bool) {
+	if path == "" {
+		return mount.Device{}, false
+	}
+	entries, err := mount.List()
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Cannot tell what is mounted")
+		return mount.Device{}, false
+	}
+	at := slices.DeleteFunc(entries, func(e mount.Entry) bool { return e.Target != path })
+	if len(at) != 1 || !gluster.Shows(at[0], v.Name) {
+		return mount.Device{}, false
+	}
+	return at[0].Device, true
+}
+
+// NodeGetStorageHealth returns what is wrong with the Gluster volumes of the clusters file,
+// and with others that are in use on this node. It answers within a second, as
+// NodeGetVolumeHealth does.
+func (n *node) NodeGetStorageHealth(ctx context.Context, _ *csi.NodeGetStorageHealthRequest) (*csi.NodeGetStorageHealthResponse, error) {
+	response := &csi.NodeGetStorageHealthResponse{}
+	for _, health := range n.host.HealthOfAll(ctx) {
+		for _, reason := range health.Reasons {
+			addBackend(response, reason)
+		}
+	}
+	return response, nil
+}
+
+// addBackend adds a reason to the entry of its status and code. CSI spec 1.13,
+// StorageBackendHealth: MUST NOT return two with the same.
+func addBackend(response *csi.NodeGetStorageHealthResponse, reason gluster.Reason) {
+	status := storageStatus(reason)
+	for _, known := range response.GetBackendHealth() {
+		if known.GetStatus() == status && known.GetReason() == reason.Code {
+			known.Message = fmt.Sprintf("%s; %s", known.GetMessage(), reason.Message)
+			return
+		}
+	}
+	response.BackendHealth = append(response.BackendHealth, &csi.NodeGetStorageHealthResponse_StorageBackendHealth{
+		Status: status, Reason: reason.Code, Message: reason.Message,
+	})
+}
+
+func volumeStatus(state gluster.State) csi.VolumeHealthErrorType {
+	if state == gluster.Inaccessible {
+		return csi.VolumeHealthErrorType_INACCESSIBLE
+	}
+	return csi.VolumeHealthErrorType_DEGRADED
+}
+
+// storageStatus is that of a volume, but for a client that died: the storage is well, and
+// the next volume that is published gets a new client.
+func storageStatus(reason gluster.Reason) csi.StorageHealthErrorType {
+	if reason.State == gluster.Inaccessible && reason.Code != gluster.ClientDead {
+		return csi.StorageHealthErrorType_STORAGE_UNREACHABLE
+	}
+	return csi.StorageHealthErrorType_STORAGE_DEGRADED
+}

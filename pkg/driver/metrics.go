@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+)
+
+// rpcSeconds are the histogram's bounds: from what a bind mount takes to beyond ping-timeout (42 s), after
+// which calls go on without a server that is silently gone.
+var rpcSeconds = []float64{.005, .025, .1, .25, .5, 1, 2.5, 5, 10, 20, 45, 60}
+
+// metrics are those of one driver. What is of the process (Go, memory, the clusters file) is in
+// Prometheus's default registry.
+type metrics struct {
+	registry *prometheus.Registry
+	rpc      *grpcprom.ServerMetrics
+}
+
+func newMetrics(options Options, host *gluster.Host) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		rpc:      grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(grpcprom.WithHistogramBuckets(rpcSeconds))),
+	}
+	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "glusterfs_csi_build_info", Help: "Always 1; the labels say what runs.",
+		ConstLabels: prometheus.Labels{"version": options.Version, "mode": string(options.Mode), "driver": options.Name},
+	}, func() float64 { return 1 })
+	m.registry.MustRegister(m.rpc, build, clientsCollector{host})
+	return m
+}
+
+// gatherer is everything that /metrics shows.
+func (m *metrics) gatherer() prometheus.Gatherer {
+	return prometheus.Gatherers{prometheus.DefaultGatherer, m.registry}
+}
+
+// clientsCollector counts the running clients of a host. It asks GlusterFS nothing, so a scrape never waits for it.
+type clientsCollector struct{ host *gluster.Host }
+
+var clientsDesc = prometheus.NewDesc("glusterfs_csi_clients",
+	"Running GlusterFS clients, by Gluster volume: one for each set of client options.", []string{"cluster", "volume"}, nil)
+
+// Describe implements prometheus.Collector.
+func (c clientsCollector) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- clientsDesc }
+
+// Collect implements prometheus.Collector.
+func (c clientsCollector) Collect(collected chan<- prometheus.Metric) {
+	counts := map[gluster.Volume]int{}
+	for _, client := range c.host.Clients() {
+		counts[client.Volume]++
+	}
+	for v, n := range counts {
+		collected <- prometheus.MustNewConstMetric(clientsDesc, prometheus.GaugeValue, float64(n), v.Cluster, v.Name)
+	}
+}

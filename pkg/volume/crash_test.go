@@ -43,6 +43,15 @@ var operations = map[string]struct {
 		prepare: func(*Store) error { return nil },
 		do:      func(s *Store) error { _, err := s.Create(crashSpec); return err },
 	},
+	"create retained": {
+		prepare: func(*Store) error { return nil },
+		do: func(s *Store) error {
+			spec := crashSpec
+			spec.OnDelete = Retain
+			_, err := s.Create(spec)
+			return err
+		},
+	},
 	"delete": {
 		prepare: func(s *Store) error { return makeVolume(s, Trash) },
 		do:      func(s *Store) error { return s.Delete(background, "vol") },
@@ -162,6 +171,11 @@ func TestKilledAtEveryPoint(t *testing.T) {
 			want:      map[string][]string{"repeat": ready, "delete": nil, "reconcile": nil},
 		},
 		{
+			operation: "create retained",
+			passes:    []string{stepAside, stepClaimed, stepParents, stepMade, stepMarked, stepOwned, stepMode, stepReady},
+			want:      map[string][]string{"repeat": ready},
+		},
+		{
 			operation: "delete",
 			passes:    []string{stepAside, stepDeleting, stepEntry, stepMoved, stepPruned, stepFiled},
 			want:      map[string][]string{"repeat": {"trash vol"}, "reconcile": {"trash vol"}, "reconcile what was not begun": ready},
@@ -185,6 +199,10 @@ func TestKilledAtEveryPoint(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.operation, func(t *testing.T) {
 			_, mountpoint := newStore(t)
+			// What is made below a directory with setgid has it, too.
+			if err := os.Chmod(mountpoint, 0o755|os.ModeSetgid); err != nil {
+				t.Fatal(err)
+			}
 			passed := points(t, mountpoint, test.operation)
 			unique := slices.Compact(slices.Sorted(slices.Values(passed)))
 			if want := slices.Sorted(slices.Values(test.passes)); !slices.Equal(unique, want) {
@@ -233,13 +251,13 @@ func killAndGoOn(t *testing.T, mountpoint string, j job, next string, want []str
 			_, err = s.Reap(background, 0)
 		}
 	case "reconcile", "reconcile what was not begun":
-		err = s.Reconcile(background)
+		err = s.Reconcile(background, unlocked)
 	}
 	if err != nil {
 		t.Errorf("%s: %v", next, err)
 	}
 	// The kill may have left files that nothing refers to; Reconcile is what removes them.
-	if err := s.Reconcile(background); err != nil {
+	if err := s.Reconcile(background, unlocked); err != nil {
 		t.Error(err)
 	}
 	got := audit(t, mountpoint)

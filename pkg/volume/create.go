@@ -80,6 +80,11 @@ func (s *Store) resume(spec Spec) (Record, error) {
 	case Ready:
 		return r, nil
 	case Creating:
+		// So that nobody takes it for abandoned now.
+		r = r.become(Creating)
+		if err := s.change(r); err != nil {
+			return Record{}, explain(err)
+		}
 		return s.finish(r)
 	case Deleting, Restoring:
 	}
@@ -106,6 +111,9 @@ func (s *Store) finish(r Record) (Record, error) {
 		return Record{}, explain(err)
 	}
 	s.step(stepMode)
+	if err := s.stillCreating(r); err != nil {
+		return Record{}, err
+	}
 	r = r.become(Ready)
 	r.NewParents = nil
 	if err := s.change(r); err != nil {
@@ -113,6 +121,16 @@ func (s *Store) finish(r Record) (Record, error) {
 	}
 	s.step(stepReady)
 	return r, nil
+}
+
+// stillCreating makes sure that a creation which took long, perhaps while another controller
+// was leading, does not bring back a volume that has been deleted since.
+func (s *Store) stillCreating(r Record) error {
+	have, err := s.Get(r.ID)
+	if errors.Is(err, ErrNotFound) || err == nil && (have.State != Creating || !have.Created.Equal(r.Created)) {
+		return fmt.Errorf("volume %s on %s was changed by another controller meanwhile: %w", r.ID, s.volume, ErrBusy)
+	}
+	return err
 }
 
 // makeOwn returns the volume's directory, made and marked as its own.
@@ -199,9 +217,12 @@ func (s *Store) foreign(dir *safepath.Dir, id, mark string) error {
 	return fmt.Errorf("directory %s belongs to volume %s, not to %s: %w: a `path` that ends in ${pv.name} is never taken twice", dir.Name(), mark, id, ErrForeign)
 }
 
+// hasFreshMode leaves setgid out: below a directory that has it, mkdir sets it.
+func hasFreshMode(st unix.Stat_t) bool { return st.Mode&0o7777&^unix.S_ISGID == freshMode }
+
 func isFresh(dir *safepath.Dir) (bool, error) {
 	st, err := dir.Stat()
-	if err != nil || st.Mode&0o7777 != freshMode || st.Uid != 0 {
+	if err != nil || !hasFreshMode(st) || st.Uid != 0 {
 		return false, err
 	}
 	names, err := dir.Names(1)
@@ -308,7 +329,7 @@ func (s *Store) openParents(p string, create func(*safepath.Dir, string) (*safep
 // order sees at least one of the two.
 func whose(dir *safepath.Dir) (mark string, making bool, err error) {
 	st, err := dir.Stat()
-	if err != nil || st.Mode&0o7777 == freshMode {
+	if err != nil || hasFreshMode(st) {
 		return "", err == nil, err
 	}
 	mark, err = dir.Xattr(markXattr)
@@ -439,6 +460,9 @@ func (s *Store) removeEmpty(r Record) error {
 }
 
 func (s *Store) becomeParent(dir *safepath.Dir) error {
+	if err := s.holdsVolume(dir); err != nil {
+		return err
+	}
 	if err := dir.CreateXattr(parentXattr, "1"); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -446,4 +470,27 @@ func (s *Store) becomeParent(dir *safepath.Dir) error {
 		return err
 	}
 	return dir.RemoveXattr(markXattr)
+}
+
+// holdsVolume returns nil if what is in the directory is a volume or leads to one, and not a
+// pod's data.
+func (s *Store) holdsVolume(dir *safepath.Dir) error {
+	names, err := dir.Names(1)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	inner, err := dir.Open(names[0])
+	if err != nil {
+		return notADirectory(err)
+	}
+	defer inner.Close()
+	mark, making, err := whose(inner)
+	if err != nil || mark != "" || making {
+		return err
+	}
+	parent, err := inner.Xattr(parentXattr)
+	if err == nil && parent == "" {
+		err = fmt.Errorf("directory %s has data in it: %w", dir.Name(), ErrForeign)
+	}
+	return err
 }

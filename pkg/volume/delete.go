@@ -57,9 +57,12 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 	if r.State == Restoring {
 		return fmt.Errorf("volume %s on %s is being restored: %w", id, s.volume, ErrBusy)
 	}
-	if r.Origin == Adopted || r.OnDelete == Retain {
+	switch {
+	case r.State == Creating:
+		err = s.undo(r) // it was never anybody's
+	case r.Origin == Adopted || r.OnDelete == Retain:
 		err = s.release(r)
-	} else {
+	default:
 		err = s.moveToTrash(ctx, r)
 	}
 	if err != nil {
@@ -102,8 +105,6 @@ func (s *Store) moveToTrash(ctx context.Context, r Record) error {
 		switch {
 		case err == nil:
 			defer from.Close()
-		case errors.Is(err, ErrForeign) && r.State == Creating:
-			return s.drop(r.ID) // its creation was refused, so it never had a directory
 		case errors.Is(err, fs.ErrNotExist):
 			if have, err := s.Get(r.ID); err != nil || have.State != r.State {
 				return s.overtaken(ctx, have, err)
@@ -214,19 +215,7 @@ func (s *Store) ownDirectory(r Record) (*safepath.Dir, string, error) {
 	}
 	dir, err := parent.Open(name)
 	if err == nil {
-		// An unfinished creation may have left it without the mark.
-		if r.State == Creating {
-			err = s.isOwn(dir, r)
-			if err == nil {
-				err = dir.CreateXattr(markXattr, r.ID)
-			}
-			if errors.Is(err, fs.ErrExist) {
-				err = nil
-			}
-		}
-		if err == nil {
-			err = s.isMarked(dir, r.ID)
-		}
+		err = s.isMarked(dir, r.ID)
 		dir.Close()
 	}
 	if err != nil {

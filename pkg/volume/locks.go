@@ -41,11 +41,25 @@ func (l *keyedLocks) lock(ctx context.Context, key string) (unlock func(), err e
 			delete(l.held, key)
 		}
 	}
+	release := func() { k.free <- struct{}{}; leave() }
 	select {
 	case <-k.free:
-		return func() { k.free <- struct{}{}; leave() }, nil
+		return release, nil
+	default: // a free lock is had even if ctx is done
+	}
+	select {
+	case <-k.free:
+		return release, nil
 	case <-ctx.Done():
 		leave()
 		return nil, fmt.Errorf("volume %s: %w", key, errors.Join(ErrBusy, context.Cause(ctx)))
 	}
+}
+
+// try takes the lock if nobody has it.
+func (l *keyedLocks) try(key string) (unlock func(), free bool) {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	unlock, err := l.lock(now, key)
+	return unlock, err == nil
 }

@@ -5,6 +5,7 @@ package volume
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +28,12 @@ func (m *Manager) Maintain(ctx context.Context, retention time.Duration) {
 	defer ticker.Stop()
 	for {
 		if clusters, err := m.clusters.Current(); err == nil {
+			for v, c := range wake {
+				if !slices.Contains(clusters.Volumes(), v) {
+					close(c) // it was taken out of the clusters file: let its client go
+					delete(wake, v)
+				}
+			}
 			for _, v := range clusters.Volumes() {
 				if wake[v] == nil {
 					c := make(chan struct{}, 1)
@@ -52,13 +59,22 @@ func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, retention ti
 	var kept *gluster.Client
 	release := func() {}
 	defer func() { release() }()
+	var reconciled time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-wake:
+		case _, listed := <-wake:
+			if !listed {
+				return
+			}
 		}
-		client, err := m.maintain(ctx, v, retention)
+		// It reads every record, and nothing is abandoned before that time.
+		reconcile := time.Since(reconciled) > abandoned
+		client, err := m.maintain(ctx, v, retention, reconcile)
+		if err == nil && reconcile {
+			reconciled = time.Now()
+		}
 		if client != nil && client != kept {
 			release()
 			kept, release = client, client.Hold()
@@ -69,13 +85,16 @@ func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, retention ti
 	}
 }
 
-func (m *Manager) maintain(ctx context.Context, v gluster.Volume, retention time.Duration) (*gluster.Client, error) {
+func (m *Manager) maintain(ctx context.Context, v gluster.Volume, retention time.Duration, reconcile bool) (*gluster.Client, error) {
 	client, err := m.host.Ensure(ctx, v, nil)
 	if err != nil {
 		return nil, err
 	}
 	err = m.run(ctx, v, nil, "", func(_ context.Context, s *Store, _ *operation) error {
-		err := s.Reconcile(ctx)
+		var err error
+		if reconcile {
+			err = s.Reconcile(ctx, func(id string) (func(), bool) { return m.locks.try(lockKey(v, id)) })
+		}
 		_, reapErr := s.Reap(ctx, retention)
 		return errors.Join(err, reapErr)
 	})

@@ -4,6 +4,7 @@ package volume
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,7 +79,7 @@ func (m *Manager) Restore(ctx context.Context, v gluster.Volume, entry string) (
 
 // Purge is Store.Purge.
 func (m *Manager) Purge(ctx context.Context, v gluster.Volume, entry string) error {
-	_, err := one(ctx, m, v, "", func(s *Store) (struct{}, error) { return struct{}{}, s.Purge(entry) })
+	_, err := one(ctx, m, v, "", func(s *Store) (struct{}, error) { return struct{}{}, s.Purge(ctx, entry) })
 	return err
 }
 
@@ -126,7 +127,7 @@ func (m *Manager) listOne(ctx context.Context, v gluster.Volume, after string, l
 		var volumes []Volume
 		for {
 			records, next, err := s.List(after, limit-len(volumes))
-			if err != nil && len(records) == 0 {
+			if err != nil && !errors.Is(err, ErrCorrupt) {
 				return nil, err
 			}
 			if err != nil {

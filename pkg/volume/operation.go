@@ -56,7 +56,7 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 	release := client.Hold() // first: waiting for the lock may outlast the client's idle time
 	unlock := func() {}
 	if key != "" {
-		if unlock, err = m.locks.lock(ctx, v.String()+"/"+key); err != nil {
+		if unlock, err = m.locks.lock(ctx, lockKey(v, key)); err != nil {
 			release()
 			return err
 		}
@@ -90,6 +90,8 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 	}
 	return fmt.Errorf("%s does not answer in time, the operation goes on: %w", v, context.Cause(ctx))
 }
+
+func lockKey(v gluster.Volume, id string) string { return v.String() + "/" + id }
 
 // guarded makes an error of a panic: recovery in the gRPC server does not reach
 // another goroutine.

@@ -36,7 +36,7 @@ type Access struct {
 // is below it is GrantGroup's. Errors: ErrNotFound, ErrForeign (the mark is another's),
 // ErrBusy (not ready, or being deleted), ErrInvalid, and what the Gluster volume says.
 func (s *Store) Directory(ctx context.Context, a Access) (dir *safepath.Dir, root string, err error) {
-	rel, owner, err := s.locate(ctx, a)
+	rel, owner, recorded, err := s.locate(ctx, a)
 	if err != nil {
 		return nil, "", err
 	}
@@ -47,7 +47,7 @@ func (s *Store) Directory(ctx context.Context, a Access) (dir *safepath.Dir, roo
 	if err != nil {
 		return nil, "", explain(fmt.Errorf("open the directory of volume %s on %s: %w", a.ID, s.volume, notADirectory(err)))
 	}
-	err = s.mayPublish(dir, a.ID, rel)
+	err = s.mayPublish(dir, a.ID, rel, recorded)
 	if err == nil && !a.ReadOnly {
 		err = own(dir, owner, a.Group != nil)
 	}
@@ -59,32 +59,36 @@ func (s *Store) Directory(ctx context.Context, a Access) (dir *safepath.Dir, roo
 }
 
 // locate returns the path and the owner asked for, from the record where there is one.
-func (s *Store) locate(ctx context.Context, a Access) (string, Owner, error) {
+func (s *Store) locate(ctx context.Context, a Access) (path string, owner Owner, recorded bool, err error) {
 	r, err := s.Get(a.ID)
 	switch {
 	case err == nil && r.State != Ready:
-		return "", Owner{}, fmt.Errorf("volume %s on %s is in state %s: %w", a.ID, s.volume, r.State, ErrBusy)
+		return "", Owner{}, false, fmt.Errorf("volume %s on %s is in state %s: %w", a.ID, s.volume, r.State, ErrBusy)
 	case err == nil && a.Path != "" && a.Path != r.Path:
-		return "", Owner{}, fmt.Errorf("volume %s on %s: %w: its path is %q, the volume context says %q", a.ID, s.volume, ErrInvalid, r.Path, a.Path)
+		return "", Owner{}, false, fmt.Errorf("volume %s on %s: %w: its path is %q, the volume context says %q", a.ID, s.volume, ErrInvalid, r.Path, a.Path)
 	case err == nil:
-		return r.Path, r.Owner, nil
+		return r.Path, r.Owner, true, nil
 	case !errors.Is(err, ErrNotFound) || a.Path == "":
-		return "", Owner{}, err
+		return "", Owner{}, false, err
 	case a.Path == WholePath:
 		klog.FromContext(ctx).Info("Publishing a whole Gluster volume: root in the pod sees every volume on it, the driver's records and its trash", "glusterVolume", s.volume.String(), "volume", a.ID)
-		return ".", a.Owner, nil
+		return ".", a.Owner, false, nil
 	}
 	if err := CheckPath(a.Path); err != nil {
-		return "", Owner{}, err
+		return "", Owner{}, false, err
 	}
-	return a.Path, a.Owner, nil
+	return a.Path, a.Owner, false, nil
 }
 
-// mayPublish refuses a directory that carries another volume's mark.
-func (s *Store) mayPublish(dir *safepath.Dir, id, rel string) error {
+// mayPublish refuses a directory that carries another volume's mark, and one without the
+// volume's own where there is a record.
+func (s *Store) mayPublish(dir *safepath.Dir, id, rel string, recorded bool) error {
 	mark, err := dir.Xattr(markXattr)
 	if err != nil {
 		return err
+	}
+	if mark == "" && recorded {
+		return s.foreign(dir, id, mark)
 	}
 	if mark != "" && mark != id {
 		return fmt.Errorf("directory %s on %s belongs to volume %s, not to %s: %w", rel, s.volume, mark, id, ErrForeign)

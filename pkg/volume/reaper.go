@@ -34,24 +34,32 @@ func (s *Store) Reap(ctx context.Context, retention time.Duration) (int, error) 
 	entries, err := s.TrashEntries()
 	reaped := 0
 	errs := []error{err}
+	take := func(entry TrashEntry, early bool) {
+		if err := s.reap(ctx, entry); err != nil {
+			errs = append(errs, explain(err))
+			return
+		}
+		reaped++
+		klog.FromContext(ctx).Info("Removed a deleted volume's data", "glusterVolume", s.volume.String(), "entry", entry.Name, "deleted", entry.Record.Deleted, "forSpace", early)
+	}
+	var kept []TrashEntry
 	for _, entry := range entries {
 		if ctx.Err() != nil {
 			return reaped, ctx.Err()
 		}
-		early := now().Before(entry.Due(retention))
-		if early {
-			low, err := s.low()
-			if err != nil || !low {
-				errs = append(errs, err)
-				break
-			}
-		}
-		if err := s.reap(entry); err != nil {
-			errs = append(errs, explain(err))
+		if now().Before(entry.Due(retention)) {
+			kept = append(kept, entry)
 			continue
 		}
-		reaped++
-		klog.FromContext(ctx).Info("Removed a deleted volume's data", "glusterVolume", s.volume.String(), "entry", entry.Name, "deleted", entry.Record.Deleted, "forSpace", early)
+		take(entry, false)
+	}
+	for _, entry := range kept {
+		low, err := s.low()
+		if err != nil || !low || ctx.Err() != nil {
+			errs = append(errs, err, ctx.Err())
+			break
+		}
+		take(entry, true)
 	}
 	return reaped, errors.Join(errs...)
 }
@@ -74,7 +82,7 @@ func (s *Store) notRestoring(entry TrashEntry) error {
 
 // reap removes one entry: record and mark must agree once more, and the data is out
 // of Restore's reach before the first file goes.
-func (s *Store) reap(entry TrashEntry) error {
+func (s *Store) reap(ctx context.Context, entry TrashEntry) error {
 	if err := s.notRestoring(entry); err != nil {
 		return err
 	}
@@ -94,7 +102,7 @@ func (s *Store) reap(entry TrashEntry) error {
 		return err
 	}
 	s.step(stepDoomed)
-	if err := removeTree(dir, doomedName, func() { s.step(stepRemoving) }); err != nil {
+	if err := removeTree(ctx, dir, doomedName, func() { s.step(stepRemoving) }); err != nil {
 		return err
 	}
 	s.step(stepRemoved)
@@ -129,8 +137,9 @@ func (s *Store) doom(entry *safepath.Dir, id string) error {
 // Reconcile finishes what was begun an hour ago or longer, was interrupted, and nobody
 // has repeated: volumes half made are taken back, volumes half deleted go into the trash,
 // half restored ones come back, and files of the driver's own that serve nothing go.
-// What it cannot mend is in the error.
-func (s *Store) Reconcile(ctx context.Context) error {
+// What it cannot mend is in the error. It works on a volume only while lock has it: one
+// that is in use is left for the next time.
+func (s *Store) Reconcile(ctx context.Context, lock func(id string) (unlock func(), free bool)) error {
 	var errs []error
 	for after := ""; ; {
 		records, next, err := s.List(after, listPage)
@@ -139,7 +148,16 @@ func (s *Store) Reconcile(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if err := s.settle(ctx, r); err != nil {
+			if r.State == Ready || time.Since(r.Since) <= s.abandoned {
+				continue
+			}
+			unlock, free := lock(r.ID)
+			if !free {
+				continue
+			}
+			err := s.settle(ctx, r.ID)
+			unlock()
+			if err != nil {
 				errs = append(errs, explain(fmt.Errorf("volume %s on %s: %w", r.ID, s.volume, err)))
 			}
 		}
@@ -151,9 +169,14 @@ func (s *Store) Reconcile(ctx context.Context) error {
 	return errors.Join(append(errs, explain(s.sweepAside()), explain(s.sweepTrash()))...)
 }
 
-func (s *Store) settle(ctx context.Context, r Record) error {
-	if time.Since(r.Since) <= s.abandoned {
+// settle finishes what was abandoned, if it is so still.
+func (s *Store) settle(ctx context.Context, id string) error {
+	r, err := s.Get(id)
+	if errors.Is(err, ErrNotFound) || err == nil && time.Since(r.Since) <= s.abandoned {
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	switch r.State {
 	case Creating:

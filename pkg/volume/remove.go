@@ -3,10 +3,13 @@
 package volume
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"strconv"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -25,18 +28,22 @@ const (
 	// removeDepth bounds the descriptors held at once. A tenant may nest directories
 	// deeper than any process may open; deeper ones are moved up first.
 	removeDepth = 64
+	// maxIdle is after how many rounds in which nothing went a directory is given up.
+	maxIdle = 5
 )
 
 // remover removes the tree below top.
 type remover struct {
-	top     *safepath.Dir
-	removed func()
+	ctx      context.Context //nolint:containedctx // of the one call that it is
+	top      *safepath.Dir
+	removed  func()
+	progress atomic.Int64 // entries that are gone, or moved up
 }
 
 // removeTree removes the directory name in dir with everything below it, following
 // no link. What another remover takes away meanwhile is no error. removed is called
 // after each file, from several goroutines.
-func removeTree(dir *safepath.Dir, name string, removed func()) error {
+func removeTree(ctx context.Context, dir *safepath.Dir, name string, removed func()) error {
 	top, err := dir.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -45,7 +52,7 @@ func removeTree(dir *safepath.Dir, name string, removed func()) error {
 		return err
 	}
 	defer top.Close()
-	if err := (&remover{top: top, removed: removed}).empty(top, 0); err != nil {
+	if err := (&remover{ctx: ctx, top: top, removed: removed}).empty(top, 0); err != nil {
 		return err
 	}
 	return gone(dir.Rmdir(name))
@@ -61,7 +68,11 @@ func gone(err error) error {
 // empty removes what is in dir: files in parallel, then directories one after the
 // other, so that one chain of descriptors is open however wide the tree is.
 func (r *remover) empty(dir *safepath.Dir, depth int) error {
-	for {
+	for idle := 0; ; {
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
+		before := r.progress.Load()
 		names, err := dir.Names(removeBatch)
 		if err != nil || len(names) == 0 {
 			return gone(err)
@@ -74,6 +85,13 @@ func (r *remover) empty(dir *safepath.Dir, depth int) error {
 			if err := r.directory(dir, name, depth+1); err != nil {
 				return err
 			}
+		}
+		// A second reaper may have been faster, but not every time: GlusterFS lists names
+		// that it cannot find when a heal is pending.
+		if r.progress.Load() > before {
+			idle = 0
+		} else if idle++; idle == maxIdle {
+			return fmt.Errorf("%s lists %q, which cannot be removed: see `gluster volume heal VOLUME info`", dir.Name(), names[0])
 		}
 	}
 }
@@ -89,6 +107,9 @@ func (r *remover) unlink(dir *safepath.Dir, names []string) ([]string, error) {
 			if errors.Is(err, unix.EISDIR) {
 				isDirectory[i] = true
 				return nil
+			}
+			if err == nil {
+				r.progress.Add(1)
 			}
 			r.removed()
 			return gone(err)
@@ -107,6 +128,7 @@ func (r *remover) unlink(dir *safepath.Dir, names []string) ([]string, error) {
 func (r *remover) directory(parent *safepath.Dir, name string, depth int) error {
 	if depth > removeDepth {
 		// The loop over top's own entries will meet it there.
+		r.progress.Add(1)
 		return gone(parent.Rename(name, r.top, "deep."+strconv.FormatUint(rand.Uint64(), 36)))
 	}
 	dir, err := parent.Open(name)
@@ -119,6 +141,9 @@ func (r *remover) directory(parent *safepath.Dir, name string, depth int) error 
 		return err
 	}
 	err = parent.Rmdir(name)
+	if err == nil {
+		r.progress.Add(1)
+	}
 	if errors.Is(err, unix.ENOTEMPTY) {
 		return nil // moved up into it by another remover, or filled meanwhile: met again
 	}

@@ -350,3 +350,33 @@ func TestRootSquashAndReadOnlySayWhatToDo(t *testing.T) {
 		})
 	}
 }
+
+func TestASlowCreationDoesNotBringBackADeletedVolume(t *testing.T) {
+	s, mountpoint := newStore(t)
+	s.step = func(point string) {
+		if point == stepMode {
+			if err := open(t, mountpoint).Delete(background, "slow"); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	_, err := s.Create(spec("slow"))
+	wants(t, err, ErrBusy)
+	same(t, audit(t, mountpoint))
+}
+
+func TestReconcileLeavesAloneWhatIsInUse(t *testing.T) {
+	s, mountpoint := newStore(t)
+	s.step = func(point string) {
+		if point != stepMode {
+			return
+		}
+		other := open(t, mountpoint)
+		other.abandoned = 0
+		if err := other.Reconcile(background, func(string) (func(), bool) { return nil, false }); err != nil {
+			t.Error(err)
+		}
+	}
+	create(t, s, spec("vol"))
+	same(t, audit(t, mountpoint), "ready vol")
+}

@@ -4,6 +4,7 @@ package volume
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -217,16 +218,23 @@ func (s *Store) moveBack(entry *safepath.Dir, r Record) error {
 
 // isBack makes sure that there is data where the record is about to say so. A volume
 // whose directory was gone before it was deleted has none, nor has one that the reaper
-// took at the same moment.
+// took at the same moment: then nothing of the restoring is left.
 func (s *Store) isBack(r Record) error {
 	parent, _, err := s.ownDirectory(r)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("its data is gone: %w", errors.Join(ErrNotFound, s.drop(r.ID)))
-	}
 	if err == nil {
 		parent.Close()
+		return nil
 	}
-	return err
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrForeign) {
+		return err
+	}
+	placeholder := r
+	placeholder.State = Creating
+	err = errors.Join(s.removeEmpty(placeholder), s.removeParents(r))
+	if err == nil {
+		err = s.drop(r.ID)
+	}
+	return fmt.Errorf("its data is gone: %w", errors.Join(ErrNotFound, err))
 }
 
 func missing(dir *safepath.Dir, name string) (bool, error) {
@@ -241,8 +249,9 @@ func missing(dir *safepath.Dir, name string) (bool, error) {
 	return false, nil
 }
 
-// Purge removes a trash entry now, data first. It blocks until all is gone.
-func (s *Store) Purge(name string) error {
+// Purge removes a trash entry now, data first. It blocks until all is gone or ctx is done;
+// what is left then is not restorable any more, and goes with the next reaping.
+func (s *Store) Purge(ctx context.Context, name string) error {
 	if !validEntry(name) {
 		return fmt.Errorf("%q is not the name of a trash entry: %w", name, ErrInvalid)
 	}
@@ -255,7 +264,7 @@ func (s *Store) Purge(name string) error {
 		return fmt.Errorf("trash entry %s on %s: %w", name, s.volume, ErrNotFound)
 	}
 	if err == nil {
-		err = s.reap(entry)
+		err = s.reap(ctx, entry)
 	}
 	return explain(err)
 }

@@ -144,12 +144,12 @@ func TestRestoreReplacesNothing(t *testing.T) {
 	for _, bad := range []string{"", "..", "vol", "../volumes/vol.json", "vol.20260101T000000.000000000Z/x"} {
 		_, err = s.Restore(bad)
 		wants(t, err, ErrInvalid)
-		wants(t, s.Purge(bad), ErrInvalid)
+		wants(t, s.Purge(background, bad), ErrInvalid)
 	}
-	if err := s.Purge(name); err != nil {
+	if err := s.Purge(background, name); err != nil {
 		t.Error(err)
 	}
-	wants(t, s.Purge(name), ErrNotFound)
+	wants(t, s.Purge(background, name), ErrNotFound)
 	same(t, audit(t, mountpoint), "ready vol")
 }
 
@@ -225,4 +225,20 @@ func TestTheReaperRemovesWhateverATenantLeft(t *testing.T) {
 		t.FailNow() // thousands of directories are left: audit would list them all
 	}
 	same(t, audit(t, mountpoint), "ready victim")
+}
+
+func TestDeletingForGoodIsNotHeldUpByOlderTrash(t *testing.T) {
+	s, mountpoint := newStore(t)
+	for _, name := range []string{"trash", "delete"} {
+		wanted := spec(name)
+		wanted.OnDelete = OnDelete(name)
+		create(t, s, wanted)
+		if err := s.Delete(background, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := s.Reap(background, time.Hour); n != 1 || err != nil {
+		t.Errorf("reaped %d, %v", n, err)
+	}
+	same(t, audit(t, mountpoint), "trash trash")
 }

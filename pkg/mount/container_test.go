@@ -55,7 +55,8 @@ func (c *Container) Start(t testing.TB) *Container {
 		t.Fatal(err)
 	}
 	c.process = exec.Command("/proc/self/exe")
-	c.process.Env = append(os.Environ(), containerVariable+"="+string(spec))
+	// The race detector would wait for a second before the process ends.
+	c.process.Env = append(os.Environ(), containerVariable+"="+string(spec), "GORACE=atexit_sleep_ms=0")
 	c.process.Stderr = os.Stderr
 	c.process.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	stdout, errOut := c.process.StdoutPipe()

@@ -169,7 +169,7 @@ func (r *repairer) pass(ctx context.Context) error {
 // for each: the one before may have propagated, and others mount and unmount too.
 func (r *repairer) visit(ctx context.Context, ns *namespace) error {
 	tried := map[int]bool{}
-	for {
+	for ctx.Err() == nil { // pass returns it
 		mounts, err := r.visitor.list(ns)
 		if err != nil {
 			return err
@@ -178,9 +178,6 @@ func (r *repairer) visit(ctx context.Context, ns *namespace) error {
 		if i < 0 {
 			r.report.Left += r.count(mounts)
 			return nil
-		}
-		if ctx.Err() != nil {
-			return nil // for pass to say
 		}
 		m := mounts.all[i]
 		if r.openBelow(mounts, m) {
@@ -193,6 +190,7 @@ func (r *repairer) visit(ctx context.Context, ns *namespace) error {
 			r.report.Stale = append(r.report.Stale, Stale{ns.inode, ns.pid, m.Device, m.Root, m.Target, err})
 		}
 	}
+	return nil
 }
 
 // repairable says whether m is dead, can be seen, and is not repaired by the way

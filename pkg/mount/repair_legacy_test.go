@@ -22,7 +22,7 @@ func TestRepairOnOldKernels(t *testing.T) {
 				t.Run("on the host", TestRepair)
 				t.Run("in containers", TestRepairInContainers)
 				t.Run("without asking", TestRepairNeverAsksTheDeadFileSystem)
-				t.Run("leaving nothing", TestRepairLeavesNoDescriptorAndNoThread)
+				t.Run("leaving nothing", TestRepairLeavesNoDescriptor)
 			})
 		})
 	}

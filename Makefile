@@ -15,10 +15,10 @@ ARM64_UNIT  := ./pkg/gluster ./pkg/driver
 export CGO_ENABLED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit sanity bench lint vuln fuzz build build-arm64 test-arm64 packages clean
+.PHONY: help demo test unit sanity bench lint vuln fuzz build build-arm64 test-arm64 image test-image manifests check-manifests packages packages-image clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: packages ## Play the operator's story on a real gv0 of two servers, in under a minute
 	@go run ./hack/demo
@@ -51,11 +51,28 @@ build-arm64: ## bin/arm64/glusterfs-csi
 	CGO_ENABLED=0 GOARCH=arm64 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/arm64/glusterfs-csi ./cmd/glusterfs-csi
 
 test-arm64: packages ## Unit tests as arm64 under qemu-user
-	CGO_ENABLED=0 GOARCH=arm64 go test -exec qemu-aarch64-static -count=1 $(ARM64_TESTS)
-	CGO_ENABLED=0 GOARCH=arm64 go test -exec qemu-aarch64-static -count=1 -run '^(TestParse|TestParameters|TestOptions|TestEndpoints|TestEveryKind|TestVolumeAttributes|TestClusters|Fuzz)' $(ARM64_UNIT)
+	CGO_ENABLED=0 GOARCH=arm64 go test -exec qemu-aarch64-static -count=1 -timeout 8m $(ARM64_TESTS)
+	CGO_ENABLED=0 GOARCH=arm64 go test -exec qemu-aarch64-static -count=1 -timeout 8m -run '^(TestParse|TestParameters|TestOptions|TestEndpoints|TestEveryKind|TestVolumeAttributes|TestClusters|Fuzz)' $(ARM64_UNIT)
+
+image: packages-image ## The container image for amd64 and arm64, from the Dockerfile: bin/image/*.tar
+	@go run ./hack/image -version $(VERSION) build
+
+test-image: packages-image ## What `make image` built: every client option on a real gv0; arm64 under qemu-user
+	@go run ./hack/image test
+
+manifests: ## deploy/kubernetes, from the Helm chart
+	@go -C hack/tools-kube run ./manifests
+
+check-manifests: ## The chart and what is made from it: helm lint, every object by the API's types, no drift
+	@go -C hack/tools-kube tool helm lint --strict --quiet ../../deploy/helm/glusterfs-csi -f ../../deploy/helm/glusterfs-csi/ci/pi-values.yaml
+	@go -C hack/tools-kube vet ./...
+	@go -C hack/tools-kube test -count=1 ./...
 
 packages: ## Install what is missing of Debian's packages (GlusterFS, qemu-user)
 	@hack/packages
+
+packages-image: # as packages, and what builds container images
+	@hack/packages image
 
 clean: ## Remove what was built
 	rm -rf bin

@@ -190,6 +190,20 @@ func TestKubeletFindsTheNodeService(t *testing.T) {
 	}
 }
 
+func TestEndpointsThatCannotWork(t *testing.T) {
+	for want, spoil := range map[string]func(o *Options){
+		"--http-endpoint":   func(o *Options) { o.HTTPEndpoint = "9808" },
+		"--kubelet-dir \"":  func(o *Options) { o.KubeletDir = "var/lib/kubelet" },
+		"needs a unix sock": func(o *Options) { o.KubeletDir, o.Endpoint = "/var/lib/kubelet", "tcp://127.0.0.1:1" },
+	} {
+		bad := options(t.TempDir())
+		spoil(&bad)
+		if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
 func TestAControllerDoesNotRegisterWithKubelet(t *testing.T) {
 	o := options(t.TempDir())
 	o.KubeletDir = "/var/lib/kubelet"

@@ -104,6 +104,10 @@ func (n *node) publish(ctx context.Context, request *csi.NodePublishVolumeReques
 	if err != nil {
 		return err
 	}
+	// As mountinfo names it: the kubelet directory may be a link.
+	if parent, err := filepath.EvalSymlinks(filepath.Dir(target)); err == nil {
+		target = filepath.Join(parent, filepath.Base(target))
+	}
 	how := volume.Access{ID: id.ID, Group: wanted.group, ReadOnly: wanted.flags&mount.ReadOnly != 0}
 	if err := parseContext(request.GetVolumeContext(), &how); err != nil {
 		return err

@@ -73,21 +73,29 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--clusters %q is not an absolute path", o.ClustersFile)
 	case !filepath.IsAbs(o.StateDir):
 		return fmt.Errorf("--state-dir %q is not an absolute path", o.StateDir)
-	case o.KubeletDir != "" && !filepath.IsAbs(o.KubeletDir):
-		return fmt.Errorf("--kubelet-dir %q is not an absolute path", o.KubeletDir)
 	case o.TrashRetention < 0:
 		return fmt.Errorf("--trash-retention %s is negative", o.TrashRetention)
 	}
+	return o.validateEndpoints()
+}
+
+// validateEndpoints is Validate for what others reach the driver by.
+func (o Options) validateEndpoints() error {
 	if o.HTTPEndpoint != "" {
 		if _, _, err := net.SplitHostPort(o.HTTPEndpoint); err != nil {
 			return fmt.Errorf("--http-endpoint %q is not address:port: %w", o.HTTPEndpoint, err)
 		}
 	}
 	network, _, err := parseEndpoint(o.Endpoint)
-	if err == nil && o.KubeletDir != "" && network != "unix" {
-		err = fmt.Errorf("--kubelet-dir needs a unix socket, and --endpoint is %q", o.Endpoint)
+	switch {
+	case err != nil || o.KubeletDir == "":
+		return err
+	case !filepath.IsAbs(o.KubeletDir):
+		return fmt.Errorf("--kubelet-dir %q is not an absolute path", o.KubeletDir)
+	case network != "unix":
+		return fmt.Errorf("--kubelet-dir needs a unix socket, and --endpoint is %q", o.Endpoint)
 	}
-	return err
+	return nil
 }
 
 // registration is what kubelet is told, if it is to be told anything.

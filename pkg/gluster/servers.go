@@ -37,7 +37,7 @@ func (h *Host) silentServers(ctx context.Context, v Volume) string {
 		return ""
 	}
 	s := h.signsOf(cluster.Name)
-	if done := s.ask(cluster.Servers); done != nil {
+	if done := s.ask(h.life, cluster.Servers); done != nil { //nolint:contextcheck // the answer is for later callers, too
 		select {
 		case <-done:
 		case <-ctx.Done():
@@ -64,12 +64,12 @@ func (h *Host) signsOf(cluster string) *signs {
 
 // ask returns what is closed when the servers have been asked, or nil if there is an answer that counts. Bad news counts, too, and
 // is looked at again meanwhile.
-func (s *signs) ask(servers []string) <-chan struct{} {
+func (s *signs) ask(ctx context.Context, servers []string) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	counts := time.Since(s.at) < signValid && slices.Equal(s.servers, servers)
 	if s.pending == nil && (!counts || s.silent != "") {
-		s.begin(servers)
+		s.begin(ctx, servers)
 	}
 	if counts {
 		return nil
@@ -77,13 +77,13 @@ func (s *signs) ask(servers []string) <-chan struct{} {
 	return s.pending
 }
 
-// begin asks the servers. The caller holds mu.
-func (s *signs) begin(servers []string) {
+// begin asks the servers; ctx is the Host's, as the answer is for later callers, too. The caller holds mu.
+func (s *signs) begin(ctx context.Context, servers []string) {
 	done := make(chan struct{})
 	s.pending = done
 	go func() {
 		defer close(done)
-		silent := findSilent(context.Background(), servers)
+		silent := findSilent(ctx, servers)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.at, s.servers, s.silent, s.pending = time.Now(), servers, silent, nil

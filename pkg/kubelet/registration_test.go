@@ -67,7 +67,7 @@ func offerWith(t *testing.T, kubeletDir string, retry time.Duration) *plugin {
 // newKubeletDir has a name that is short enough for a socket below it.
 func newKubeletDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "k")
+	dir, err := os.MkdirTemp("", "k") //nolint:usetesting // t.TempDir is named after the test, too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

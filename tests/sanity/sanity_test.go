@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { testcluster.Main(m) }
 var notAdvertised = []string{
 	"snapshot", "controllerpublishvolume", "controllerunpublishvolume", "controller publish, unpublishvolume",
 	"controllerexpandvolume", "nodeexpandvolume", "nodestagevolume", "nodeunstagevolume", "volume cloning",
-	"groupcontrollerservice", "modify volume", "modifyvolume", "volumehealth", "storagehealth",
+	"groupcontrollerservice", "modify volume", "modifyvolume", "controllergetvolumehealth", "controllerlistvolumehealth",
 }
 
 func isCapability(reason string) bool {

@@ -1,0 +1,42 @@
+{{/* The driver's name in CSI. */}}
+{{- define "glusterfs-csi.driver" -}}glusterfs.csi.gluster.org{{- end }}
+
+{{/* Labels that selectors use: they can never change. The argument is the component. */}}
+{{- define "glusterfs-csi.selector" -}}
+app.kubernetes.io/name: glusterfs-csi
+app.kubernetes.io/component: {{ . }}
+{{- end }}
+
+{{/* Labels of every object. */}}
+{{- define "glusterfs-csi.labels" -}}
+app.kubernetes.io/name: glusterfs-csi
+app.kubernetes.io/version: {{ .Chart.AppVersion }}
+{{- end }}
+
+{{- define "glusterfs-csi.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{/* Where the image runs: Linux on the two architectures that it is built for. */}}
+{{- define "glusterfs-csi.affinity" -}}
+nodeAffinity:
+  requiredDuringSchedulingIgnoredDuringExecution:
+    nodeSelectorTerms:
+      - matchExpressions:
+          - {key: kubernetes.io/os, operator: In, values: [linux]}
+          - {key: kubernetes.io/arch, operator: In, values: [amd64, arm64]}
+{{- end }}
+
+{{/* The driver's probes: liveness is that the process serves CSI. It never depends on GlusterFS, and is slow to judge: a restart
+     ends the clients of its container. Ready is when the clusters file has been loaded. */}}
+{{- define "glusterfs-csi.probes" -}}
+livenessProbe:
+  httpGet: {path: /healthz, port: http}
+  periodSeconds: 20
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  httpGet: {path: /readyz, port: http}
+  periodSeconds: 10
+  timeoutSeconds: 5
+{{- end }}

@@ -93,7 +93,7 @@ func (m *Manager) maintain(ctx context.Context, v gluster.Volume, retention time
 	err = m.run(ctx, v, nil, "", func(_ context.Context, s *Store, _ *operation) error {
 		var err error
 		if reconcile {
-			err = s.Reconcile(ctx, func(id string) (func(), bool) { return m.locks.try(lockKey(v, id)) })
+			err = s.Reconcile(ctx, func(id string) (func(), bool) { return m.locks.try(lockKey(v, id)) }) //nolint:contextcheck // try does not wait
 		}
 		_, reapErr := s.Reap(ctx, retention)
 		return errors.Join(err, reapErr)

@@ -26,7 +26,7 @@ demo: packages ## Play the operator's story on a real gv0 of two servers, in und
 test: packages lint unit sanity ## Everything: vet, lint, unit and integration tests with -race, csi-sanity
 
 unit: packages ## Unit and integration tests on real GlusterFS, with -race
-	@$(TOOL) gotestsum --format pkgname-and-test-fails --hide-summary=skipped -- -race -timeout 20m $$(go list ./... | grep -v /tests/sanity)
+	@$(TOOL) gotestsum --format pkgname-and-test-fails --hide-summary=skipped -- -race -count=1 -timeout 20m $$(go list ./... | grep -v /tests/sanity)
 
 sanity: packages ## csi-sanity, nothing skipped (SANITY_ENDPOINT=unix:///… for a driver started by hand)
 	@$(TOOL) gotestsum --format standard-verbose -- -race -timeout 20m -count=1 ./tests/sanity

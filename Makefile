@@ -7,10 +7,11 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL    := go tool -modfile=hack/tools/go.mod
 FUZZTIME ?= 60s
-# What runs as arm64 under qemu-user: all tests of these, on an amd64 GlusterFS, …
-ARM64_TESTS := ./pkg/safepath ./pkg/mount ./pkg/volume
-# … and of these the ones that start no arm64 process again.
-ARM64_UNIT  := ./pkg/gluster ./pkg/driver
+# What runs as arm64 under qemu-user: the unit tests that start no process. A process with
+# threads that starts another now and then hangs there (qemu-user 7.2), so tests that need
+# GlusterFS are left to real machines.
+ARM64_PACKAGES := ./pkg/safepath ./pkg/mount ./pkg/volume ./pkg/gluster ./pkg/driver
+ARM64_TESTS    := ^(TestOpen|TestADescriptor|TestEntries|TestXattrs|TestParse|TestFlags|TestIDs|TestRender|TestAVolfile|TestAMalformed|TestABricks|TestASetsState|TestMalformed|TestDiagnosis|TestErrorLines|TestCheckOptions|TestChoose|TestParameters|TestVolumeAttributes|TestOptions|TestEndpoints|TestEveryKind|Fuzz)
 
 export CGO_ENABLED ?= 1
 
@@ -51,8 +52,7 @@ build-arm64: ## bin/arm64/glusterfs-csi
 	CGO_ENABLED=0 GOARCH=arm64 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/arm64/glusterfs-csi ./cmd/glusterfs-csi
 
 test-arm64: packages ## Unit tests as arm64 under qemu-user
-	CGO_ENABLED=0 GOARCH=arm64 go test -exec qemu-aarch64-static -count=1 -timeout 8m $(ARM64_TESTS)
-	CGO_ENABLED=0 GOARCH=arm64 go test -exec qemu-aarch64-static -count=1 -timeout 8m -run '^(TestParse|TestParameters|TestOptions|TestEndpoints|TestEveryKind|TestVolumeAttributes|TestClusters|Fuzz)' $(ARM64_UNIT)
+	CGO_ENABLED=0 GOARCH=arm64 go test -exec qemu-aarch64-static -count=1 -timeout 5m -run '$(ARM64_TESTS)' $(ARM64_PACKAGES)
 
 image: packages-image ## The container image for amd64 and arm64, from the Dockerfile: bin/image/*.tar
 	@go run ./hack/image -version $(VERSION) build

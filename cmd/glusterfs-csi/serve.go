@@ -16,6 +16,7 @@ func serveCommands(shared *sharedFlags) []*cobra.Command {
 		serveCommand(shared, driver.Controller, "Serve CSI's controller: make and delete volumes"),
 		serveCommand(shared, driver.Node, "Serve CSI's node: mount volumes on this host"),
 		serveCommand(shared, driver.All, "Serve both in one process"),
+		serveCommand(shared, driver.Mounter, "Own the GlusterFS clients of this host, for its node plugin"),
 	}
 }
 
@@ -38,14 +39,21 @@ func serveCommand(shared *sharedFlags, mode driver.Mode, short string) *cobra.Co
 		},
 	}
 	flags := c.Flags()
+	flags.StringVar(&options.HTTPEndpoint, "http-endpoint", "", "where to serve /healthz, /readyz and /metrics, as :9808 (default nowhere)")
+	if mode == driver.Mounter {
+		flags.StringVar(&options.Endpoint, "endpoint", "unix:///var/lib/glusterfs-csi/mounter.sock", "where to serve the node plugin, root only: unix:///path")
+		return c
+	}
 	flags.StringVar(&options.Endpoint, "endpoint", "unix:///run/glusterfs-csi/csi.sock", "where to serve CSI: unix:///path or tcp://address:port")
 	flags.StringVar(&options.Name, "driver-name", driver.DefaultName, "the driver's name in CSI")
-	flags.StringVar(&options.HTTPEndpoint, "http-endpoint", "", "where to serve /healthz, /readyz and /metrics, as :9808 (default nowhere)")
 	if mode != driver.Controller {
 		flags.StringVar(&options.NodeID, "node-id", "", "this node's name in Kubernetes")
 		flags.StringVar(&options.KubeletDir, "kubelet-dir", "", "root directory of kubelet, to register there, as /var/lib/kubelet (default nowhere)")
 	}
-	if mode != driver.Node {
+	if mode == driver.Node {
+		flags.StringVar(&options.Mounter, "mounter", "", "the mounter that owns this host's clients, as unix:///var/lib/glusterfs-csi/mounter.sock (default this process)")
+	}
+	if mode == driver.Controller || mode == driver.All {
 		flags.DurationVar(&options.TrashRetention, "trash-retention", 24*time.Hour, "how long a deleted volume can be restored")
 	}
 	return c

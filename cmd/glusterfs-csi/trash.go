@@ -59,7 +59,7 @@ func listTrash(ctx context.Context, m *volume.Manager, volumes []gluster.Volume)
 		errs = append(errs, err)
 		for _, e := range entries {
 			id := volume.ID{Volume: v, ID: e.Record.ID}
-			rows = append(rows, trashRow{v.String() + "/" + e.Name, id.String(), e.Record.Path, e.Record.Capacity, e.Record.Deleted})
+			rows = append(rows, trashRow{v.String() + "/" + e.Name, id.String(), e.Record.Path, e.Record.Capacity, e.Deleted})
 		}
 	}
 	return rows, errors.Join(errs...)

@@ -228,8 +228,8 @@ func TestCallsCancelledHalfWayAreFinishedByTheirRepetition(t *testing.T) {
 		}
 	}
 	r.pid()
-	if aside, err := os.ReadDir(filepath.Join(healthy(t).BrickPath("gv0", 0), ".glusterfs-csi/aside")); err != nil || len(aside) > 0 {
-		t.Errorf("half-written records: %v, %v", aside, err)
+	if claims, err := os.ReadDir(filepath.Join(healthy(t).BrickPath("gv0", 0), ".glusterfs-csi/creating")); err != nil || len(claims) > 0 {
+		t.Errorf("half-made volumes: %v, %v", claims, err)
 	}
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package driver serves CSI: it validates requests, calls the packages below, and
-// gives their errors gRPC codes. It opens no file on a Gluster volume.
+// gives their errors gRPC codes. It opens no file on a Gluster volume. It also runs the
+// mounter, the process that owns a host's clients.
 package driver
 
 import (
@@ -15,6 +16,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mounter"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
 
@@ -35,7 +37,7 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 		return nil, err
 	}
 	clusters := gluster.WatchClusters(ctx, options.ClustersFile)
-	host, err := gluster.NewHost(options.StateDir, clusters)
+	host, err := newHost(options, clusters)
 	if err != nil {
 		return nil, err
 	}
@@ -45,19 +47,36 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 	}, nil
 }
 
+// newHost returns the clients of this host, which are this process's own or a mounter's.
+func newHost(options Options, clusters *gluster.ClustersFile) (*gluster.Host, error) {
+	if options.Mounter == "" {
+		return gluster.NewHost(options.StateDir, clusters)
+	}
+	_, socket, err := parseEndpoint(options.Mounter)
+	if err != nil {
+		return nil, err
+	}
+	return gluster.NewRemoteHost(options.StateDir, clusters, mounter.NewClient(socket))
+}
+
 // Run serves until ctx is done, and then until the RPCs under way have ended (each has
 // a deadline). Clients and mounts outlive it.
 func (d *Driver) Run(ctx context.Context) error {
 	defer d.host.Close()
+	if d.options.Mode == Mounter {
+		return d.runMounter(ctx)
+	}
 	listener, err := listen(ctx, d.options.Endpoint)
 	if err != nil {
 		return err
 	}
-	var m *monitor
-	if d.options.HTTPEndpoint != "" {
-		if m, err = newMonitor(ctx, d.options.HTTPEndpoint, d.options.Endpoint, d.metrics); err != nil {
-			return errors.Join(err, listener.Close())
-		}
+	questions, err := askCSI(d.options.Endpoint)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	m, err := d.newMonitor(ctx, questions)
+	if err != nil {
+		return errors.Join(err, listener.Close())
 	}
 	return d.serve(ctx, listener, m)
 }

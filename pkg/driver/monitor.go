@@ -28,7 +28,7 @@ const (
 
 // monitor is what kubelet's probes and Prometheus ask, over HTTP.
 //
-//	/healthz   this process serves CSI: a call through its own socket was answered. It never depends on GlusterFS,
+//	/healthz   this process serves: a call through its own socket was answered. It never depends on GlusterFS,
 //	           since a storage outage must not restart pods.
 //	/readyz    and the clusters file has been loaded, as CSI's Probe says.
 //	/metrics   for Prometheus.
@@ -37,29 +37,23 @@ type monitor struct {
 	server   *http.Server
 }
 
-// newMonitor listens. The endpoint, where it asks, need not be served yet.
-func newMonitor(ctx context.Context, address, endpoint string, m *metrics) (*monitor, error) {
-	target, err := dialTarget(endpoint)
-	if err != nil {
-		return nil, err
+// questions are what /healthz and /readyz ask the process itself.
+type questions struct{ alive, ready func(context.Context) error }
+
+// newMonitor listens, or returns nil if nobody wants it to. What it asks need not be served yet.
+func (d *Driver) newMonitor(ctx context.Context, q questions) (*monitor, error) {
+	address := d.options.HTTPEndpoint
+	if address == "" {
+		return nil, nil
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen on --http-endpoint %s: %w", address, err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.gatherer(), promhttp.HandlerOpts{}))
-	mux.Handle("GET /healthz", asking(target, func(ctx context.Context, identity csi.IdentityClient) error {
-		_, err := identity.GetPluginInfo(ctx, &csi.GetPluginInfoRequest{})
-		return err
-	}))
-	mux.Handle("GET /readyz", asking(target, func(ctx context.Context, identity csi.IdentityClient) error {
-		response, err := identity.Probe(ctx, &csi.ProbeRequest{})
-		if err == nil && !response.GetReady().GetValue() {
-			err = errors.New("the clusters file has not been loaded yet; the log says why")
-		}
-		return err
-	}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(d.metrics.gatherer(), promhttp.HandlerOpts{}))
+	mux.Handle("GET /healthz", asking(q.alive))
+	mux.Handle("GET /readyz", asking(q.ready))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
 	return &monitor{listener: listener, server: server}, nil
 }
@@ -79,23 +73,49 @@ func (m *monitor) serve(ctx context.Context) {
 	}
 }
 
-// asking answers 200 with "ok", or 503 with the reason. Each time it dials anew, as kubelet may have to: a connection from
-// before would not see that the socket is gone.
-func asking(target string, check func(context.Context, csi.IdentityClient) error) http.Handler {
+// asking answers 200 with "ok", or 503 with the reason.
+func asking(question func(context.Context) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), healthTimeout)
 		defer cancel()
-		connection, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
-		if err == nil {
-			defer func() { _ = connection.Close() }()
-			err = check(ctx, csi.NewIdentityClient(connection))
-		}
-		if err != nil {
+		if err := question(ctx); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ok")
 	})
+}
+
+// askCSI asks CSI's identity service, by its endpoint. Each time it dials anew, as kubelet may have to: a connection from before
+// would not see that the socket is gone.
+func askCSI(endpoint string) (questions, error) {
+	target, err := dialTarget(endpoint)
+	if err != nil {
+		return questions{}, err
+	}
+	ask := func(question func(context.Context, csi.IdentityClient) error) func(context.Context) error {
+		return func(ctx context.Context) error {
+			connection, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
+			if err != nil {
+				return err
+			}
+			defer func() { _ = connection.Close() }()
+			return question(ctx, csi.NewIdentityClient(connection))
+		}
+	}
+	return questions{
+		alive: ask(func(ctx context.Context, identity csi.IdentityClient) error {
+			_, err := identity.GetPluginInfo(ctx, &csi.GetPluginInfoRequest{})
+			return err
+		}),
+		ready: ask(func(ctx context.Context, identity csi.IdentityClient) error {
+			response, err := identity.Probe(ctx, &csi.ProbeRequest{})
+			if err == nil && !response.GetReady().GetValue() {
+				err = errors.New("the clusters file has not been loaded yet; the log says why")
+			}
+			return err
+		}),
+	}, nil
 }
 
 // dialTarget is an endpoint as gRPC's clients want it.

@@ -20,11 +20,12 @@ const DefaultName = "glusterfs.csi.gluster.org"
 // Mode says which services a process offers.
 type Mode string
 
-// The modes. Identity is part of each.
+// The modes. Identity is part of each but Mounter, which serves no CSI: it owns the clients of a node plugin.
 const (
 	Controller Mode = "controller"
 	Node       Mode = "node"
 	All        Mode = "all"
+	Mounter    Mode = "mounter"
 )
 
 func (m Mode) controller() bool { return m == Controller || m == All }
@@ -35,8 +36,11 @@ type Options struct {
 	Mode    Mode
 	Name    string // the driver's name in CSI
 	Version string // of the driver, for GetPluginInfo
-	// Endpoint is where CSI is served: unix:///path or tcp://address:port.
+	// Endpoint is where CSI is served: unix:///path or tcp://address:port. A mounter serves the node plugin there: unix:///path.
 	Endpoint string
+	// Mounter is the Endpoint of the mounter that owns the clients of this node plugin, which has the same StateDir.
+	// "" where this process starts its clients itself.
+	Mounter string
 	// NodeID is this node's name in CSI: needed where Mode has the node service.
 	NodeID string
 	// ClustersFile is the path of the clusters file. It may appear later.
@@ -61,9 +65,9 @@ const maxNodeID = 256
 // Validate returns an error that names the first flag that cannot be used as it is.
 func (o Options) Validate() error {
 	switch {
-	case !slices.Contains([]Mode{Controller, Node, All}, o.Mode):
-		return fmt.Errorf("mode %q is none of controller, node, all", o.Mode)
-	case !nameForm.MatchString(o.Name):
+	case !slices.Contains([]Mode{Controller, Node, All, Mounter}, o.Mode):
+		return fmt.Errorf("mode %q is none of controller, node, all, mounter", o.Mode)
+	case o.Mode != Mounter && !nameForm.MatchString(o.Name):
 		return fmt.Errorf("--driver-name %q is not a name that CSI allows: letters, digits, dots and dashes, 63 at most", o.Name)
 	case o.Mode.node() && o.NodeID == "":
 		return errors.New("--node-id is missing: give the node's name, ${NODE_NAME} in the DaemonSet")
@@ -87,6 +91,12 @@ func (o Options) validateEndpoints() error {
 		}
 	}
 	network, _, err := parseEndpoint(o.Endpoint)
+	if err == nil && o.Mode == Mounter && network != "unix" {
+		err = fmt.Errorf("--endpoint %q is not unix:///path: a mounter serves its own host alone", o.Endpoint)
+	}
+	if err == nil && o.Mounter != "" {
+		err = o.validateMounter()
+	}
 	switch {
 	case err != nil || o.KubeletDir == "":
 		return err
@@ -94,6 +104,16 @@ func (o Options) validateEndpoints() error {
 		return fmt.Errorf("--kubelet-dir %q is not an absolute path", o.KubeletDir)
 	case network != "unix":
 		return fmt.Errorf("--kubelet-dir needs a unix socket, and --endpoint is %q", o.Endpoint)
+	}
+	return nil
+}
+
+func (o Options) validateMounter() error {
+	if network, _, err := parseEndpoint(o.Mounter); err != nil || network != "unix" {
+		return fmt.Errorf("--mounter %q is not unix:///path", o.Mounter)
+	}
+	if o.Mode != Node {
+		return fmt.Errorf("--mounter is for the mode %s, and this is %s", Node, o.Mode)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,11 +20,12 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
-// childVariable makes the test binary a driver in the directory that it names.
+// childVariable makes the test binary a driver: a directory, and a mode if it is not all.
 const childVariable = "DRIVER_TEST_DIRECTORY"
 
-func child(dir string) {
-	d, err := New(context.Background(), options(dir))
+func child(arguments string) {
+	dir, mode, _ := strings.Cut(arguments, ",")
+	d, err := New(context.Background(), modeOptions(dir, Mode(mode)))
 	if err == nil {
 		err = d.Run(context.Background())
 	}

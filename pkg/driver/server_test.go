@@ -57,6 +57,9 @@ func TestOptionsThatCannotWork(t *testing.T) {
 		"--state-dir":       func(o *Options) { o.StateDir = "" },
 		"--trash-retention": func(o *Options) { o.TrashRetention = -time.Second },
 		"--endpoint":        func(o *Options) { o.Endpoint = "nowhere" },
+		"its own host":      func(o *Options) { o.Mode, o.Endpoint = Mounter, "tcp://127.0.0.1:1" },
+		"--mounter":         func(o *Options) { o.Mode, o.Mounter = Node, "tcp://127.0.0.1:1" },
+		"is for the mode":   func(o *Options) { o.Mounter = "unix:///m" },
 	} {
 		bad := good
 		spoil(&bad)

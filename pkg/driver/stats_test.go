@@ -68,6 +68,12 @@ func TestStatsAreThoseOfTheFilesystem(t *testing.T) {
 }
 
 func TestStoppedServersDelayNobodyBeyondTheDeadline(t *testing.T) {
+	t.Run("one of two", func(t *testing.T) { stoppedServersDelayNobody(t, 1) })
+	t.Run("every one", func(t *testing.T) { stoppedServersDelayNobody(t, len(faulty(t).Servers())) })
+}
+
+func stoppedServersDelayNobody(t *testing.T, stopped int) {
+	t.Helper()
 	c := faulty(t)
 	r := serve(t, clustersYAML(c.Servers(), "gv1"))
 	v := r.create()
@@ -81,7 +87,7 @@ func TestStoppedServersDelayNobodyBeyondTheDeadline(t *testing.T) {
 		}
 	}
 	t.Cleanup(resume)
-	for i := range c.Servers() {
+	for i := range stopped {
 		if err := c.StopServer(i); err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
@@ -32,11 +33,14 @@ func helper(arguments string) {
 	os.Exit(1)
 }
 
-// startHelper runs a helper. Its lines are what it prints.
-func startHelper(t *testing.T, stateDir, clusters string) (cmd *exec.Cmd, lines *bufio.Scanner) {
+// startHelper runs a helper, in new namespaces if there are flags. Its lines are what it prints.
+func startHelper(t *testing.T, stateDir, clusters string, unshare ...uintptr) (cmd *exec.Cmd, lines *bufio.Scanner) {
 	t.Helper()
 	cmd = exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), helperVariable+"="+stateDir+","+clusters)
+	for _, flag := range unshare {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: flag}
+	}
 	output, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -63,6 +64,14 @@ func (c *Client) Mountpoint() string { return c.mountpoint }
 
 // Device is that of every mount of this client.
 func (c *Client) Device() mount.Device { return c.device }
+
+// Info describes the client.
+func (c *Client) Info() ClientInfo {
+	return ClientInfo{
+		Volume: c.slot.volume, Options: slices.Clone(c.slot.options), PID: c.process.pid,
+		Mountpoint: c.mountpoint, Device: c.device, Adopted: c.adopted,
+	}
+}
 
 // Hold keeps the idle sweep from detaching the client until release is called, which may be called more than once.
 func (c *Client) Hold() (release func()) {

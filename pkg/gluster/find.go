@@ -3,14 +3,12 @@
 package gluster
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
-
-	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
@@ -18,18 +16,15 @@ import (
 // fsType is what mountinfo calls a client's mount.
 const fsType = "fuse.glusterfs"
 
-// find returns the slot's running client, or nil if it has none, and removes what dead ones left. It reads mountinfo and
-// /proc, and asks GlusterFS nothing. The caller has the slot's lock, so whatever is half done here is nobody's any more.
-func (s *slot) find(ctx context.Context) (*Client, error) {
+// find returns the slot's running client, or nil if it has none, and removes what dead ones left, unless that is a mounter's to
+// do. It reads mountinfo and /proc, and asks GlusterFS nothing. The caller has the slot's lock, so whatever is half done here is
+// nobody's any more; with a mounter it only looks, and needs none.
+func (s *slot) find() (*Client, error) {
 	starts, err := os.ReadDir(s.dir)
 	if err != nil {
 		return nil, err
 	}
 	devices, err := s.mounted()
-	if err != nil {
-		return nil, err
-	}
-	processes, err := clientProcesses()
 	if err != nil {
 		return nil, err
 	}
@@ -39,18 +34,20 @@ func (s *slot) find(ctx context.Context) (*Client, error) {
 			continue
 		}
 		start := filepath.Join(s.dir, entry.Name())
-		c, keep, err := s.inspect(start, devices, processes)
+		c, keep, err := s.inspect(start, devices)
 		switch {
 		case err != nil:
 			return nil, err
 		case keep:
 			continue
 		case c != nil && found == nil:
-			klog.FromContext(ctx).Info("Found a running client", "volume", s.volume, "options", s.options, "pid", c.process.pid, "mountpoint", c.mountpoint)
 			found = c
 			continue
 		case c != nil:
 			c.process.forget() // a second one serves its binds without a mount here
+			if s.host.mounter != nil {
+				continue
+			}
 		}
 		if err := discard(start); err != nil {
 			return nil, err
@@ -60,25 +57,34 @@ func (s *slot) find(ctx context.Context) (*Client, error) {
 }
 
 // inspect returns the running client of one start, if it has one, and whether its directory must be kept without.
-func (s *slot) inspect(start string, devices map[string]mount.Device, processes map[string]int) (c *Client, keep bool, err error) {
+func (s *slot) inspect(start string, devices map[string]mount.Device) (c *Client, keep bool, err error) {
 	mountpoint := filepath.Join(start, mountName)
 	device, isMounted := devices[mountpoint]
-	pid, isRunning := processes[mountpoint]
-	if !isRunning {
-		if isMounted {
-			err = s.bury(mountpoint)
+	pid, isReady := readyPID(start)
+	var p *process
+	if isReady {
+		if p, err = watchClient(pid, mountpoint); err != nil {
+			return nil, false, err
 		}
-		return nil, false, err
 	}
-	if _, err := os.Lstat(filepath.Join(start, readyName)); err != nil {
-		// Whoever started it was killed meanwhile. Nobody has used it, and it may wait for a silent server for ever.
-		return nil, false, endStray(pid, mountpoint)
+	switch {
+	case p != nil && isMounted:
+		return &Client{slot: s, process: p, mountpoint: mountpoint, device: device, adopted: true}, false, nil
+	case p != nil:
+		p.forget()
+		return nil, true, nil // somebody unmounted it here; its binds need the process
+	case s.host.mounter != nil:
+		return nil, true, nil
 	}
-	if !isMounted {
-		return nil, true, nil // somebody unmounted it here; its binds need the process, which is found again by this path
+	if !isReady {
+		if ended, err := endStray(mountpoint); ended || err != nil {
+			return nil, false, err
+		}
 	}
-	c, err = s.adoptProcess(pid, mountpoint, device)
-	return c, false, err
+	if isMounted {
+		err = s.bury(mountpoint)
+	}
+	return nil, false, err
 }
 
 // mounted lists the mounts of clients in this slot, as mount point → device.
@@ -94,15 +100,6 @@ func (s *slot) mounted() (map[string]mount.Device, error) {
 		}
 	}
 	return devices, nil
-}
-
-// adoptProcess returns the client with this process and mount, or nil if the process ended.
-func (s *slot) adoptProcess(pid int, mountpoint string, device mount.Device) (*Client, error) {
-	p, err := watchClient(pid, mountpoint)
-	if err != nil || p == nil {
-		return nil, err
-	}
-	return &Client{slot: s, process: p, mountpoint: mountpoint, device: device, adopted: true}, nil
 }
 
 // watchClient watches the client with this mount point, or returns nil if that process ended.
@@ -121,18 +118,39 @@ func watchClient(pid int, mountpoint string) (*process, error) {
 	return p, nil
 }
 
-func endStray(pid int, mountpoint string) error {
+// endStray ends the client with this mount point, if it runs. Whoever started it was killed before it was ready: nobody has used
+// it, and it may wait for a silent server for ever.
+func endStray(mountpoint string) (bool, error) {
+	processes, err := clientProcesses()
+	if err != nil {
+		return false, err
+	}
+	pid, isRunning := processes[mountpoint]
+	if !isRunning {
+		return false, nil
+	}
 	p, err := watchClient(pid, mountpoint)
 	if err != nil || p == nil {
-		return err
+		return false, err
 	}
 	defer p.forget()
-	return p.end()
+	return true, p.end()
 }
 
-// markReady says that the client may be in use from now on.
-func markReady(mountpoint string) error {
-	return os.WriteFile(filepath.Join(filepath.Dir(mountpoint), readyName), nil, 0o600)
+// markReady says that the client may be in use from now on, and which process it is: others may not be able to tell, as they see
+// other mounts, or would have to believe what processes of pods call themselves.
+func markReady(mountpoint string, pid int) error {
+	return os.WriteFile(filepath.Join(filepath.Dir(mountpoint), readyName), []byte(strconv.Itoa(pid)+"\n"), 0o600)
+}
+
+// readyPID is what markReady has said of one start.
+func readyPID(start string) (pid int, ok bool) {
+	data, err := os.ReadFile(filepath.Join(start, readyName))
+	if err != nil {
+		return 0, false
+	}
+	pid, err = strconv.Atoi(strings.TrimSpace(string(data)))
+	return pid, err == nil && pid > 0
 }
 
 // discard unmounts a client here and removes its directory. The mount point's path ends first: whoever still has it, in order

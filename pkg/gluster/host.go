@@ -23,6 +23,7 @@ import (
 type Host struct {
 	dir      string // holds <cluster>/<volume>/<option hash>/ for each slot; without symbolic links
 	clusters *ClustersFile
+	mounter  Mounter // nil: clients are started here
 
 	grace  time.Duration   // idleGrace, but in tests
 	life   context.Context //nolint:containedctx // of starts, which outlive the calls that begin them
@@ -38,19 +39,23 @@ type Host struct {
 
 // ClientInfo describes a client at one moment.
 type ClientInfo struct {
-	Volume     Volume
-	Options    []string // normalized
-	PID        int
-	Mountpoint string
-	Device     mount.Device
-	Adopted    bool // another process, or another Host, started it
+	Volume     Volume       `json:"volume"`
+	Options    []string     `json:"options"` // normalized
+	PID        int          `json:"pid"`
+	Mountpoint string       `json:"mountpoint"`
+	Device     mount.Device `json:"device"`
+	Adopted    bool         `json:"adopted"` // another process, or another Host, started it
 }
 
 // NewHost returns the Host for a state directory, which it makes, after adopting the clients that run already. It does not
 // wait for GlusterFS. Call Close when it is not needed any more.
 func NewHost(stateDir string, clusters *ClustersFile) (*Host, error) {
+	return makeHost(stateDir, clusters, nil)
+}
+
+func makeHost(stateDir string, clusters *ClustersFile, mounter Mounter) (*Host, error) {
 	dir := filepath.Join(stateDir, "clients")
-	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:gosec // the operator's own flag
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the state directory: %w", err)
 	}
 	dir, err := filepath.Abs(dir)
@@ -60,7 +65,10 @@ func NewHost(stateDir string, clusters *ClustersFile) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the state directory: %w", err)
 	}
-	h := &Host{dir: dir, clusters: clusters, grace: idleGrace, slots: map[string]*slot{}, dead: map[string]*mount.Held{}, signs: map[string]*signs{}, died: make(chan struct{}, 1)}
+	h := &Host{
+		dir: dir, clusters: clusters, mounter: mounter, grace: idleGrace,
+		slots: map[string]*slot{}, dead: map[string]*mount.Held{}, signs: map[string]*signs{}, died: make(chan struct{}, 1),
+	}
 	h.life, h.end = context.WithCancel(context.Background())
 	h.adopt(h.life)
 	return h, nil
@@ -120,10 +128,7 @@ func (h *Host) Ensure(ctx context.Context, v Volume, options []string) (*Client,
 func (h *Host) Clients() []ClientInfo {
 	var infos []ClientInfo
 	for _, c := range h.running() {
-		infos = append(infos, ClientInfo{
-			Volume: c.slot.volume, Options: slices.Clone(c.slot.options), PID: c.process.pid,
-			Mountpoint: c.mountpoint, Device: c.device, Adopted: c.adopted,
-		})
+		infos = append(infos, c.Info())
 	}
 	slices.SortFunc(infos, func(a, b ClientInfo) int {
 		if d := compareVolumes(a.Volume, b.Volume); d != 0 {

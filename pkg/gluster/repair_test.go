@@ -32,14 +32,22 @@ func init() {
 		return
 	}
 	commands := bufio.NewScanner(os.Stdin)
+	var load *writer
 	for commands.Scan() {
 		verb, path, _ := strings.Cut(commands.Text(), " ")
 		var data []byte
 		var err error
-		if verb == "read" {
+		switch verb {
+		case "read":
 			data, err = os.ReadFile(path)
-		} else {
+		case "write":
 			err = os.WriteFile(path, []byte("x"), 0o600)
+		case "load":
+			load = startWriter(path)
+		case "progress":
+			data = load.progress()
+		case "stop":
+			data = load.stop()
 		}
 		fmt.Printf("%q %v\n", data, err)
 	}

@@ -31,7 +31,7 @@ const (
 
 	startPrefix = "start-"
 	mountName   = "mnt"
-	readyName   = "ready" // beside mnt: the client has answered once
+	readyName   = "ready" // beside mnt: the pid of the client, which has answered once
 	goneSuffix  = ".gone"
 )
 
@@ -121,7 +121,7 @@ func (s *slot) board(ctx context.Context, cluster Cluster) (*Client, *flight) {
 		logger := klog.FromContext(ctx).WithValues("volume", s.volume, "options", s.options)
 		s.host.starts.Go(func() { //nolint:contextcheck // others may wait for it when this caller leaves
 			defer close(f.done)
-			ctx, cancel := context.WithTimeout(klog.NewContext(s.host.life, logger), startTimeout)
+			ctx, cancel := context.WithTimeout(klog.NewContext(s.host.life, logger), s.host.flightLimit())
 			defer cancel()
 			f.client, f.err = s.fly(ctx, f.attempt)
 		})
@@ -138,13 +138,16 @@ func (s *slot) fly(ctx context.Context, a *attempt) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.take(c, users)
+	s.take(ctx, c, users)
 	return c, nil
 }
 
 func (s *slot) findOrStart(ctx context.Context, a *attempt) (_ *Client, _ *os.File, err error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	if s.host.mounter != nil {
+		return s.findOrAsk(ctx, a)
 	}
 	unlock, err := s.lock(ctx)
 	if err != nil {
@@ -160,7 +163,7 @@ func (s *slot) findOrStart(ctx context.Context, a *attempt) (_ *Client, _ *os.Fi
 			_ = users.Close()
 		}
 	}()
-	c, err := s.find(ctx)
+	c, err := s.find()
 	if err == nil && c == nil {
 		c, err = a.start(ctx)
 	}
@@ -171,6 +174,9 @@ func (s *slot) findOrStart(ctx context.Context, a *attempt) (_ *Client, _ *os.Fi
 func (s *slot) adopt(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.host.mounter != nil {
+		return s.adoptBound(ctx)
+	}
 	if s.flight != nil || s.client != nil && !s.client.process.hasExited() {
 		return nil
 	}
@@ -183,7 +189,7 @@ func (s *slot) adopt(ctx context.Context) error {
 	}
 	defer func() { _ = file.Close() }()
 	s.letGo()
-	c, err := s.find(ctx)
+	c, err := s.find()
 	if err != nil || c == nil {
 		return err
 	}
@@ -192,15 +198,20 @@ func (s *slot) adopt(ctx context.Context) error {
 		c.process.forget()
 		return err
 	}
-	s.take(c, users)
+	s.take(ctx, c, users)
 	return nil
 }
 
 // take makes c the client of the slot, which is empty. The caller holds mu.
-func (s *slot) take(c *Client, users *os.File) {
+func (s *slot) take(ctx context.Context, c *Client, users *os.File) {
+	if c.adopted {
+		klog.FromContext(ctx).Info("Found a running client", "volume", s.volume, "options", s.options, "pid", c.process.pid, "mountpoint", c.mountpoint)
+	}
 	s.client, s.users = c, users
 	c.used = time.Now()
-	go s.host.watchDeath(c)
+	if s.host.mounter == nil {
+		go s.host.watchDeath(c)
+	}
 }
 
 // forget makes the slot empty if c is still its client.
@@ -216,7 +227,7 @@ func (s *slot) forget(c *Client) {
 func (s *slot) letGo() {
 	if s.client != nil {
 		s.client.meta.close()
-		_ = s.users.Close()
+		_ = s.users.Close() // of nil, too
 	}
 	s.client, s.users = nil, nil
 }
@@ -233,26 +244,35 @@ func (s *slot) close() {
 
 // lock waits for the lock of the slot, which at most one process has. The kernel lets go of it when the process ends.
 func (s *slot) lock(ctx context.Context) (unlock func(), err error) {
+	file, err := waitFor(ctx, func() (*os.File, error) { return s.tryLock(lockFile, unix.LOCK_EX) })
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = fmt.Errorf("another process is starting or stopping its client: %w", context.Cause(ctx))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = file.Close() }, nil
+}
+
+// waitFor repeats try until it no longer says EWOULDBLOCK, or ctx is done.
+func waitFor(ctx context.Context, try func() (*os.File, error)) (*os.File, error) {
 	const pause = 10 * time.Millisecond
 	ticker := time.NewTicker(pause)
 	defer ticker.Stop()
 	for {
-		file, err := s.tryLock(lockFile, unix.LOCK_EX)
-		switch {
-		case err == nil:
-			return func() { _ = file.Close() }, nil
-		case !errors.Is(err, unix.EWOULDBLOCK):
-			return nil, err
+		file, err := try()
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return file, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("another process is starting or stopping its client: %w", context.Cause(ctx))
+			return nil, err
 		case <-ticker.C:
 		}
 	}
 }
 
-// join declares this Host to be a user of the slot's client. The caller has the lock.
+// join declares this Host to be a user of the slot's client. The caller has the lock, or waits while it is EWOULDBLOCK.
 func (s *slot) join() (*os.File, error) { return s.tryLock(usersFile, unix.LOCK_SH) }
 
 // tryLock returns a locked file, or EWOULDBLOCK. Closing the file unlocks it.

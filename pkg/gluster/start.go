@@ -110,7 +110,7 @@ func (a *attempt) await(ctx context.Context, c *Client) error {
 	for {
 		err := c.probe(ctx)
 		if err == nil {
-			return markReady(c.mountpoint)
+			return markReady(c.mountpoint, c.process.pid)
 		}
 		if !errors.Is(err, unix.ENOTCONN) || time.Now().After(settled) {
 			return err

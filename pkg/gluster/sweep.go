@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,7 +30,13 @@ const (
 // Run repairs what clients that died have left, detaches idle clients and rotates logs until ctx is done. An idle client is one that only its own mount shows, that
 // nobody holds, and that was last used a minute ago. It is never signalled: it ends by itself as its last user does, which may be
 // a descriptor or another mount namespace. At most one Host of a state directory should Run.
+//
+// One with a mounter leaves all that to it, and only watches health.
 func (h *Host) Run(ctx context.Context) {
+	if h.mounter != nil {
+		h.runBesideMounter(ctx)
+		return
+	}
 	var repairing sync.WaitGroup
 	defer repairing.Wait()
 	repairing.Go(func() { h.repairLoop(ctx) })
@@ -104,43 +112,58 @@ func (s *slot) detachIdle(ctx context.Context, grace time.Duration) (bool, error
 		return false, err
 	}
 	defer unlock()
-	c, err := s.giveUp(grace)
+	c, users, err := s.giveUp(grace)
 	if err != nil || c == nil {
 		return false, err
 	}
+	defer func() { _ = users.Close() }() // not before the mount point is gone: see slot.findRunning
 	klog.FromContext(ctx).Info("Detaching an idle client", "volume", s.volume, "options", s.options, "pid", c.process.pid, "mountpoint", c.mountpoint)
 	return true, discard(filepath.Dir(c.mountpoint))
 }
 
-// giveUp empties the slot and returns the client that was in it, or nil if it is in use. The caller has the lock.
-func (s *slot) giveUp(grace time.Duration) (*Client, error) {
+// giveUp empties the slot and returns the client that was in it, or nil if it is in use, and the users file, by which nobody
+// else becomes a user until it is closed. The caller has the lock.
+func (s *slot) giveUp(grace time.Duration) (*Client, *os.File, error) {
 	entries, err := mount.List()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.client
-	if c == nil || s.flight != nil || !c.isUnused(grace) {
-		return nil, nil
-	}
-	for _, e := range entries {
-		if e.Device == c.device && e.Target != c.mountpoint {
-			c.used = time.Now()
-			return nil, nil
-		}
+	c, users := s.idle(entries, grace), s.users
+	if c == nil {
+		return nil, nil, nil
 	}
 	// Alone among the users of this client? This upgrade of the own shared lock fails at once if not.
-	err = unix.Flock(int(s.users.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	err = unix.Flock(int(users.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		// The attempt may have cost the shared lock (flock(2)): whoever comes now waits for the other lock.
-		return nil, unix.Flock(int(s.users.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+		return nil, nil, unix.Flock(int(users.Fd()), unix.LOCK_SH|unix.LOCK_NB)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	s.users = nil
 	s.letGo()
-	return c, nil
+	return c, users, nil
+}
+
+// idle returns the slot's client if nobody has used it for the time of grace and nothing is bound from it. The caller holds mu.
+func (s *slot) idle(entries []mount.Entry, grace time.Duration) *Client {
+	c := s.client
+	if c == nil || s.flight != nil || !c.isUnused(grace) {
+		return nil
+	}
+	if isBound(entries, c) {
+		c.used = time.Now()
+		return nil
+	}
+	return c
+}
+
+// isBound says whether a client is mounted elsewhere than at its own mount point.
+func isBound(entries []mount.Entry, c *Client) bool {
+	return slices.ContainsFunc(entries, func(e mount.Entry) bool { return e.Device == c.device && e.Target != c.mountpoint })
 }
 
 func (s *slot) isUnused(c *Client, grace time.Duration) bool {

@@ -24,7 +24,10 @@ import (
 
 // Device numbers the filesystem behind a mount, as stat(2)'s st_dev does. All
 // binds of one filesystem have the same; a new mount of it has a new one.
-type Device struct{ Major, Minor uint32 }
+type Device struct {
+	Major uint32 `json:"major"`
+	Minor uint32 `json:"minor"`
+}
 
 // Entry is one mount, as one line of mountinfo(5) describes it.
 type Entry struct {

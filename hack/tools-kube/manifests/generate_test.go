@@ -70,6 +70,22 @@ func find[T runtime.Object](t *testing.T, documents []document) T {
 	return found
 }
 
+// daemonSet is the pod of a DaemonSet, by its component's name.
+func daemonSet(t *testing.T, documents []document, component string) appsv1.DaemonSetSpec {
+	t.Helper()
+	i := slices.IndexFunc(documents, func(d document) bool {
+		return d.object.GetKind() == "DaemonSet" && d.object.GetName() == "glusterfs-csi-"+component
+	})
+	if i < 0 {
+		t.Fatalf("no DaemonSet for the %s", component)
+	}
+	found, ok := decode(t, documents[i].text).(*appsv1.DaemonSet)
+	if !ok {
+		t.Fatalf("not a DaemonSet: %s", documents[i].text)
+	}
+	return found.Spec
+}
+
 func kinds(documents []document) []string {
 	var all []string
 	for _, d := range documents {
@@ -120,7 +136,7 @@ func TestEveryExampleIsOneThatTheAPIKnows(t *testing.T) {
 func TestTheChartHasJustTheseObjects(t *testing.T) {
 	want := []string{
 		"CSIDriver/glusterfs.csi.gluster.org", "ClusterRole/glusterfs-csi-provisioner", "ClusterRoleBinding/glusterfs-csi-provisioner",
-		"ConfigMap/glusterfs-csi-clusters", "DaemonSet/glusterfs-csi-node", "Deployment/glusterfs-csi-controller", "Namespace/glusterfs-csi",
+		"ConfigMap/glusterfs-csi-clusters", "DaemonSet/glusterfs-csi-mounter", "DaemonSet/glusterfs-csi-node", "Deployment/glusterfs-csi-controller", "Namespace/glusterfs-csi",
 		"PersistentVolumeClaim/glusterfs-csi-test", "Pod/glusterfs-csi-test", "ServiceAccount/glusterfs-csi-controller", "ServiceAccount/glusterfs-csi-node",
 		"StorageClass/glusterfs",
 	}
@@ -157,7 +173,8 @@ func container(t *testing.T, pod corev1.PodSpec, name string) corev1.Container {
 func TestOnlyWhatMountsIsPrivileged(t *testing.T) {
 	documents := rendered(t)
 	pods := []corev1.PodSpec{
-		find[*appsv1.Deployment](t, documents).Spec.Template.Spec, find[*appsv1.DaemonSet](t, documents).Spec.Template.Spec, find[*corev1.Pod](t, documents).Spec,
+		find[*appsv1.Deployment](t, documents).Spec.Template.Spec, find[*corev1.Pod](t, documents).Spec,
+		daemonSet(t, documents, "node").Template.Spec, daemonSet(t, documents, "mounter").Template.Spec,
 	}
 	for _, pod := range pods {
 		for _, c := range pod.Containers {
@@ -166,7 +183,7 @@ func TestOnlyWhatMountsIsPrivileged(t *testing.T) {
 				t.Errorf("%s may write to its image", c.Name)
 				continue
 			}
-			mounts := c.Name == "driver"
+			mounts := c.Name == "driver" || c.Name == "mounter"
 			if privileged := s.Privileged != nil && *s.Privileged; privileged != mounts {
 				t.Errorf("%s: privileged %t", c.Name, privileged)
 			}
@@ -180,13 +197,68 @@ func TestOnlyWhatMountsIsPrivileged(t *testing.T) {
 	}
 }
 
-func TestControllerAndNodeFitOnOneNode(t *testing.T) {
+func TestAllComponentsFitOnOneNode(t *testing.T) {
 	documents := rendered(t)
-	controller := container(t, find[*appsv1.Deployment](t, documents).Spec.Template.Spec, "driver")
-	node := container(t, find[*appsv1.DaemonSet](t, documents).Spec.Template.Spec, "driver")
-	if controller.Ports[0].ContainerPort == node.Ports[0].ContainerPort {
-		t.Error("both want the same port of the node's network")
+	ports := map[int32]string{}
+	for component, c := range map[string]corev1.Container{
+		"controller": container(t, find[*appsv1.Deployment](t, documents).Spec.Template.Spec, "driver"),
+		"node":       container(t, daemonSet(t, documents, "node").Template.Spec, "driver"),
+		"mounter":    container(t, daemonSet(t, documents, "mounter").Template.Spec, "mounter"),
+	} {
+		port := c.Ports[0].ContainerPort
+		if other := ports[port]; other != "" {
+			t.Errorf("%s and %s want the same port of the node's network", component, other)
+		}
+		ports[port] = component
 	}
+}
+
+func TestNothingEndsTheMounterUnasked(t *testing.T) {
+	spec := daemonSet(t, rendered(t), "mounter")
+	c := container(t, spec.Template.Spec, "mounter")
+	if spec.UpdateStrategy.Type != appsv1.OnDeleteDaemonSetStrategyType {
+		t.Errorf("its update strategy is %s", spec.UpdateStrategy.Type)
+	}
+	if c.LivenessProbe != nil || len(c.Resources.Limits) > 0 || spec.Template.Spec.PriorityClassName != "system-node-critical" {
+		t.Errorf("liveness probe %v, limits %v, priority %s", c.LivenessProbe, c.Resources.Limits, spec.Template.Spec.PriorityClassName)
+	}
+}
+
+// What the two must have in common, or clients that one starts are not to be seen by the other.
+func TestTheMounterIsWhereTheNodePluginLooks(t *testing.T) {
+	documents := rendered(t)
+	node, mounter := daemonSet(t, documents, "node").Template.Spec, daemonSet(t, documents, "mounter").Template.Spec
+	if !node.HostPID || !mounter.HostPID {
+		t.Error("they see different processes")
+	}
+	const state = "/var/lib/glusterfs-csi"
+	for _, pod := range []corev1.PodSpec{node, mounter} {
+		if !slices.ContainsFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == "state" && v.HostPath != nil && v.HostPath.Path == state }) {
+			t.Errorf("the state directory is another: %+v", pod.Volumes)
+		}
+	}
+	in, out := container(t, node, "driver"), container(t, mounter, "mounter")
+	if got := propagation(in)[state]; got != corev1.MountPropagationHostToContainer {
+		t.Errorf("the node plugin's propagation of the state directory is %s", got)
+	}
+	if got := propagation(out)[state]; got != corev1.MountPropagationBidirectional {
+		t.Errorf("the mounter's propagation of the state directory is %s", got)
+	}
+	const socket = "unix://" + state + "/mounter.sock"
+	if !slices.Contains(in.Args, "--mounter="+socket) || !slices.Contains(out.Args, "--endpoint="+socket) {
+		t.Errorf("arguments: %q and %q", in.Args, out.Args)
+	}
+}
+
+// propagation is that of a container's mounts, by their paths; those without are left out.
+func propagation(c corev1.Container) map[string]corev1.MountPropagationMode {
+	modes := map[string]corev1.MountPropagationMode{}
+	for _, m := range c.VolumeMounts {
+		if m.MountPropagation != nil {
+			modes[m.MountPath] = *m.MountPropagation
+		}
+	}
+	return modes
 }
 
 func TestTheProvisionerWaitsLongerThanPingTimeout(t *testing.T) {
@@ -201,24 +273,21 @@ func TestTheProvisionerWaitsLongerThanPingTimeout(t *testing.T) {
 	t.Error("no --timeout")
 }
 
-func TestTheNodePluginSeesKubeletsDirectoryUnderItsOwnPath(t *testing.T) {
+func TestKubeletsDirectoryIsUnderItsOwnPath(t *testing.T) {
 	const dir = "/var/snap/microk8s/common/var/lib/kubelet"
-	pod := find[*appsv1.DaemonSet](t, rendered(t, "--set=kubeletDir="+dir)).Spec.Template.Spec
-	driver := container(t, pod, "driver")
-	bidirectional := map[string]bool{}
-	for _, m := range driver.VolumeMounts {
-		if m.MountPropagation != nil && *m.MountPropagation == corev1.MountPropagationBidirectional {
-			bidirectional[m.MountPath] = true
+	documents := rendered(t, "--set=kubeletDir="+dir)
+	for component, name := range map[string]string{"node": "driver", "mounter": "mounter"} {
+		pod := daemonSet(t, documents, component).Template.Spec
+		if got := propagation(container(t, pod, name))[dir]; got != corev1.MountPropagationBidirectional {
+			t.Errorf("the %s's propagation is %q", component, got)
+		}
+		if i := slices.IndexFunc(pod.Volumes, func(v corev1.Volume) bool { return v.HostPath != nil && v.HostPath.Path == dir }); i < 0 {
+			t.Errorf("another directory of the node is mounted in the %s", component)
 		}
 	}
-	if !bidirectional[dir] || !bidirectional["/var/lib/glusterfs-csi"] || len(bidirectional) != 2 {
-		t.Errorf("propagated: %v", bidirectional)
-	}
-	if args := strings.Join(driver.Args, " "); !strings.Contains(args, "--kubelet-dir="+dir) || !strings.Contains(args, "unix://"+dir+"/plugins/") {
+	args := strings.Join(container(t, daemonSet(t, documents, "node").Template.Spec, "driver").Args, " ")
+	if !strings.Contains(args, "--kubelet-dir="+dir) || !strings.Contains(args, "unix://"+dir+"/plugins/") {
 		t.Errorf("arguments: %s", args)
-	}
-	if i := slices.IndexFunc(pod.Volumes, func(v corev1.Volume) bool { return v.HostPath != nil && v.HostPath.Path == dir }); i < 0 {
-		t.Error("another directory of the node is mounted")
 	}
 }
 
@@ -242,6 +311,7 @@ func TestValuesThatAreRefused(t *testing.T) {
 		"a misspelt key":            {[]string{"--set=kubletDir=/x"}, "kubletDir"},
 		"a misspelt parameter":      {[]string{"--set=storageClasses[0].name=x", "--set-string=storageClasses[0].parameters.udi=1"}, "udi"},
 		"a number for a parameter":  {[]string{"--set=storageClasses[0].name=x,storageClasses[0].parameters.uid=1001"}, "uid"},
+		"a limit for the mounter":   {[]string{"--set=mounter.resources.limits.memory=1Gi"}, "limits"},
 		"a relative kubelet dir":    {[]string{"--set=kubeletDir=var/lib/kubelet"}, "kubeletDir"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -27,8 +27,11 @@ nodeAffinity:
           - {key: kubernetes.io/arch, operator: In, values: [amd64, arm64]}
 {{- end }}
 
-{{/* The driver's probes: liveness is that the process serves CSI. It never depends on GlusterFS, and is slow to judge: a restart
-     ends the clients of its container. Ready is when the clusters file has been loaded. */}}
+{{/* Where the mounter serves the node plugin: in the state directory, which the two share. */}}
+{{- define "glusterfs-csi.mounter" -}}unix:///var/lib/glusterfs-csi/mounter.sock{{- end }}
+
+{{/* The driver's probes: liveness is that the process serves CSI. It never depends on GlusterFS, and is slow to judge, as a Pi may be
+     busy. Ready is when the clusters file has been loaded. */}}
 {{- define "glusterfs-csi.probes" -}}
 livenessProbe:
   httpGet: {path: /healthz, port: http}
@@ -36,7 +39,11 @@ livenessProbe:
   timeoutSeconds: 5
   failureThreshold: 6
 readinessProbe:
-  httpGet: {path: /readyz, port: http}
-  periodSeconds: 10
-  timeoutSeconds: 5
+  {{- include "glusterfs-csi.readiness" . | nindent 2 }}
+{{- end }}
+
+{{- define "glusterfs-csi.readiness" -}}
+httpGet: {path: /readyz, port: http}
+periodSeconds: 10
+timeoutSeconds: 5
 {{- end }}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mounter"
+)
+
+// runMounter is Run for the mounter. It ends no client when it ends: in a bare process they go on, and are found by the next
+// mounter; those of a container end with it, and the next mounter repairs what they had mounted.
+func (d *Driver) runMounter(ctx context.Context) error {
+	_, socket, err := parseEndpoint(d.options.Endpoint)
+	if err != nil {
+		return err
+	}
+	listener, err := mounter.Listen(ctx, socket)
+	if err != nil {
+		return err
+	}
+	m, err := d.newMonitor(ctx, d.askMounter(socket))
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	var background sync.WaitGroup
+	defer background.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	background.Go(func() { d.host.Run(ctx) })
+	if m != nil {
+		background.Go(func() { m.serve(ctx) })
+	}
+	klog.FromContext(ctx).Info("Serving the node plugin", "version", d.options.Version, "endpoint", d.options.Endpoint)
+	return mounter.Serve(ctx, listener, d.host)
+}
+
+// askMounter asks a mounter through its own socket.
+func (d *Driver) askMounter(socket string) questions {
+	client := mounter.NewClient(socket)
+	alive := func(ctx context.Context) error {
+		_, err := client.List(ctx)
+		return err
+	}
+	return questions{alive: alive, ready: func(ctx context.Context) error {
+		if _, err := d.clusters.Current(); err != nil {
+			return err
+		}
+		return alive(ctx)
+	}}
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mounter
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+)
+
+// Client calls a mounter. It implements gluster.Mounter. Calls may come at the same time.
+type Client struct {
+	path string
+	http *http.Client
+}
+
+// NewClient returns a client of the mounter that serves, or will serve, this socket. It does not connect.
+func NewClient(path string) *Client {
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		},
+		DisableKeepAlives: true, // a call is rare, and the mounter may be another one by the next
+	}
+	return &Client{path: path, http: &http.Client{Transport: transport}}
+}
+
+// Ensure implements gluster.Mounter.
+func (c *Client) Ensure(ctx context.Context, v gluster.Volume, options []string) (gluster.ClientInfo, error) {
+	body, err := json.Marshal(request{Volume: v, Options: options})
+	if err != nil {
+		return gluster.ClientInfo{}, err
+	}
+	infos, err := c.call(ctx, http.MethodPost, body)
+	if err == nil && len(infos) != 1 {
+		err = c.absent(fmt.Errorf("it answers with %d clients", len(infos)))
+	}
+	if err != nil {
+		return gluster.ClientInfo{}, err
+	}
+	return infos[0], nil
+}
+
+// List returns the running clients.
+func (c *Client) List(ctx context.Context) ([]gluster.ClientInfo, error) {
+	return c.call(ctx, http.MethodGet, nil)
+}
+
+func (c *Client) call(ctx context.Context, method string, body []byte) ([]gluster.ClientInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, "http://mounter"+clientsPath, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.http.Do(r)
+	if err != nil {
+		return nil, c.absent(errors.Unwrap(err)) // without the URL, which means nothing
+	}
+	defer func() { _ = response.Body.Close() }()
+	decoder := json.NewDecoder(io.LimitReader(response.Body, maxAnswer))
+	if response.StatusCode != http.StatusOK {
+		var f failure
+		if err := decoder.Decode(&f); err != nil || f.Error == "" {
+			return nil, c.absent(fmt.Errorf("it answers %s", response.Status))
+		}
+		return nil, f.err()
+	}
+	var infos []gluster.ClientInfo
+	if err := decoder.Decode(&infos); err != nil {
+		return nil, c.absent(fmt.Errorf("it answers what cannot be read: %w", err))
+	}
+	return infos, nil
+}
+
+// absent is the error of a mounter that gives no answer, or none that this version understands.
+func (c *Client) absent(err error) error {
+	return fmt.Errorf("%w: the mounter of this host, which starts its GlusterFS clients, does not answer at %s: %w; running clients go on; "+
+		"look at this node's pod of the DaemonSet glusterfs-csi-mounter and its log", gluster.ErrUnreachable, c.path, err)
+}

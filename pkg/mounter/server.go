@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mounter
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+)
+
+const (
+	// readTimeout bounds a caller that says nothing, idleTimeout one that says nothing more.
+	readTimeout, idleTimeout = 5 * time.Second, time.Minute
+	// answerMargin is the time to write an answer after all that a call may take.
+	answerMargin = 5 * time.Second
+	// shutdownTimeout bounds the calls under way at the end.
+	shutdownTimeout = 2 * time.Second
+)
+
+// Serve lets the callers of a listener, see Listen, have the clients of a host, until ctx is done. It closes the listener.
+func Serve(ctx context.Context, listener net.Listener, host *gluster.Host) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+clientsPath, func(w http.ResponseWriter, r *http.Request) {
+		answer(r.Context(), w, host.Clients(), nil)
+	})
+	mux.HandleFunc("POST "+clientsPath, func(w http.ResponseWriter, r *http.Request) {
+		infos, err := ensure(w, r, host)
+		answer(r.Context(), w, infos, err)
+	})
+	server := &http.Server{
+		Handler: mux, ReadTimeout: readTimeout, WriteTimeout: callTimeout + answerMargin, IdleTimeout: idleTimeout,
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	stop := context.AfterFunc(ctx, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		if server.Shutdown(ctx) != nil {
+			_ = server.Close()
+		}
+	})
+	defer stop()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
+	}
+	return nil
+}
+
+func ensure(w http.ResponseWriter, r *http.Request, host *gluster.Host) ([]gluster.ClientInfo, error) {
+	var wanted request
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&wanted); err != nil {
+		return nil, fmt.Errorf("%w: read it: %w", errRequest, err)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
+	defer cancel()
+	client, err := host.Ensure(ctx, wanted.Volume, wanted.Options)
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "No client for the node plugin", "volume", wanted.Volume, "options", wanted.Options)
+		return nil, err
+	}
+	return []gluster.ClientInfo{client.Info()}, nil
+}
+
+// errRequest: not a request of this protocol.
+var errRequest = errors.New("bad request to the mounter")
+
+func answer(ctx context.Context, w http.ResponseWriter, infos []gluster.ClientInfo, err error) {
+	var body any = infos
+	code := http.StatusOK
+	switch {
+	case errors.Is(err, errRequest):
+		code, body = http.StatusBadRequest, describe(err)
+	case err != nil:
+		code, body = http.StatusServiceUnavailable, describe(err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		klog.FromContext(ctx).V(1).Info("A caller has gone before its answer", "reason", err)
+	}
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const (
+	chart       = "../../../deploy/helm/glusterfs-csi"
+	toolsModule = "../../../hack/tools-kube"
+	releaseName = "glusterfs-csi"
+	// helmTimeout is above what --wait and the hooks of one command may take.
+	helmTimeout = 2*patience + callTimeout
+)
+
+// helmRelease is the chart with the values of an operator.
+type helmRelease struct {
+	s       *step
+	program string
+	values  string // a file
+}
+
+// helmRelease writes the values file of docs/install.md, with this cluster's servers.
+func (s *step) helmRelease() helmRelease {
+	s.Helper()
+	program, err := exec.Command("go", "-C", toolsModule, "tool", "-n", "helm").Output()
+	if err != nil {
+		s.Fatalf("build helm: %v", err)
+	}
+	values := filepath.Join(s.TempDir(), "my-values.yaml")
+	if err := os.WriteFile(values, []byte(s.clustersFile()), 0o600); err != nil {
+		s.Fatal(err)
+	}
+	return helmRelease{s, strings.TrimSpace(string(program)), values}
+}
+
+// run runs a helm command on the release.
+func (h helmRelease) run(verb string, args ...string) {
+	h.s.Helper()
+	line := []string{verb, releaseName}
+	if verb == "install" || verb == "upgrade" {
+		line = append(line, chart, "-f", h.values)
+	}
+	line = append(line, args...)
+	ctx, cancel := h.s.context(helmTimeout)
+	defer cancel()
+	began := time.Now()
+	output, err := h.s.Local(ctx, h.program, line...).CombinedOutput()
+	if err != nil {
+		h.s.Fatalf("helm %s: %v\n%s", strings.Join(line, " "), err, output)
+	}
+	h.s.Logf("helm %s: %s\n%s", verb, seconds(time.Since(began)), output)
+}

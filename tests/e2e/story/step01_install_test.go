@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cluster"
+)
+
+// install is docs/install.md: one edit, one command.
+func install(s *step) {
+	edited := s.edit()
+	began := time.Now()
+	s.Log(s.kubectl("apply", "-k", filepath.Join(edited, "base")))
+	s.rolledOut(driverNamespace, "daemonset/glusterfs-csi-node")
+	s.rolledOut(driverNamespace, "deployment/glusterfs-csi-controller")
+	s.isRegistered()
+	s.Logf("from nothing to a driver on %d nodes: %s", len(s.Nodes()), seconds(time.Since(began)))
+	s.isEverywhere()
+	s.hasNoServices()
+	s.Log(s.kubectl("get", "csinodes", "-o", "custom-columns=NODE:.metadata.name,DRIVERS:.spec.drivers[*].name"))
+
+	s.part("dry_run", func(s *step) {
+		for _, dir := range append(s.glob(filepath.Join(edited, "overlays", "*")), filepath.Join(edited, "base")) {
+			s.kubectl("apply", "--dry-run=server", "-k", dir)
+		}
+		for _, file := range s.glob(filepath.Join(examples, "*.yaml")) {
+			s.dryRun(file)
+		}
+	})
+}
+
+// edit returns a copy of deploy/kubernetes with the one edit that every operator makes.
+func (s *step) edit() string {
+	s.Helper()
+	dir := s.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(manifests)); err != nil {
+		s.Fatal(err)
+	}
+	file := filepath.Join(dir, "base", "clusters.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		s.Fatal(err)
+	}
+	var clusters corev1.ConfigMap
+	if err := yaml.UnmarshalStrict(text, &clusters); err != nil {
+		s.Fatal(err)
+	}
+	clusters.Data["clusters.yaml"] = s.clustersFile()
+	if text, err = yaml.Marshal(clusters); err != nil {
+		s.Fatal(err)
+	}
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		s.Fatal(err)
+	}
+	return dir
+}
+
+// clustersFile names this cluster's servers: its nodes.
+func (s *step) clustersFile() string {
+	var servers []string
+	for _, node := range s.Nodes() {
+		servers = append(servers, node.IP)
+	}
+	return fmt.Sprintf("clusters:\n  - name: pi\n    servers: [%s]\n    volumes: [%s]\n", strings.Join(servers, ", "), cluster.Volume)
+}
+
+func (s *step) glob(pattern string) []string {
+	s.Helper()
+	found, err := filepath.Glob(pattern)
+	if err != nil || len(found) == 0 {
+		s.Fatalf("%s: nothing found: %v", pattern, err)
+	}
+	return found
+}
+
+// dryRun has the API server check a manifest. It refuses what belongs into a namespace that is not there, so the
+// namespaces of the manifest are made for that long.
+func (s *step) dryRun(file string) {
+	s.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		s.Fatal(err)
+	}
+	for document := range strings.SplitSeq(string(text), "\n---\n") {
+		var object metav1.PartialObjectMetadata
+		if err := yaml.Unmarshal([]byte(document), &object); err != nil {
+			s.Fatalf("%s: %v", file, err)
+		}
+		if object.Kind == "Namespace" {
+			s.namespace(object.Name)
+		}
+	}
+	s.kubectl("apply", "--dry-run=server", "-f", file)
+}
+
+// isEverywhere fails unless each DaemonSet runs on each node.
+func (s *step) isEverywhere() {
+	s.Helper()
+	ctx, cancel := s.context(callTimeout)
+	defer cancel()
+	sets, err := s.api.AppsV1().DaemonSets(driverNamespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		s.Fatal(err)
+	}
+	if !slices.ContainsFunc(sets.Items, func(d appsv1.DaemonSet) bool { return d.Name == "glusterfs-csi-node" }) {
+		s.Fatal("there is no DaemonSet glusterfs-csi-node")
+	}
+	for _, d := range sets.Items {
+		s.await(patience, "DaemonSet "+d.Name+" is ready on each node", func(ctx context.Context) error {
+			d, err := s.api.AppsV1().DaemonSets(driverNamespace).Get(ctx, d.Name, metav1.GetOptions{})
+			if err == nil && (d.Status.NumberReady != int32(len(s.Nodes())) || d.Status.ObservedGeneration != d.Generation) {
+				err = fmt.Errorf("it is on %d", d.Status.NumberReady)
+			}
+			return err
+		})
+	}
+}
+
+// isRegistered waits until each node's kubelet has the driver.
+func (s *step) isRegistered() {
+	s.Helper()
+	for _, node := range s.Nodes() {
+		s.await(patience, "the driver is in CSINode "+node.Name, func(ctx context.Context) error {
+			drivers, err := s.driversOf(ctx, node.Name)
+			if err == nil && drivers[driverName] != node.Name {
+				err = fmt.Errorf("it has, by node ID, %v", drivers)
+			}
+			return err
+		})
+	}
+}
+
+// driversOf returns the node ID of each CSI driver of a node.
+func (s *step) driversOf(ctx context.Context, node string) (map[string]string, error) {
+	csiNode, err := s.api.StorageV1().CSINodes().Get(ctx, node, metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	drivers := map[string]string{}
+	for _, d := range csiNode.Spec.Drivers {
+		drivers[d.Name] = d.NodeID
+	}
+	return drivers, nil
+}
+
+// hasNoServices fails unless the API server's own Service is the only one in the cluster, with its endpoints.
+func (s *step) hasNoServices() {
+	s.Helper()
+	ctx, cancel := s.context(callTimeout)
+	defer cancel()
+	for _, resource := range []string{"services", "endpoints"} {
+		var list metav1.PartialObjectMetadataList
+		text, err := s.api.CoreV1().RESTClient().Get().Resource(resource).SetHeader("Accept", "application/json").Do(ctx).Raw()
+		if err == nil {
+			err = yaml.Unmarshal(text, &list)
+		}
+		if err != nil {
+			s.Fatal(err)
+		}
+		if len(list.Items) != 1 || list.Items[0].Namespace+"/"+list.Items[0].Name != "default/kubernetes" {
+			s.Errorf("%s: want default/kubernetes alone, have %v", resource, list.Items)
+		}
+	}
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cluster"
+)
+
+// uninstall removes the driver, which leaves the data and nothing on the nodes, and does all of it again with Helm.
+// At the end it is installed as it was.
+func uninstall(s *step) {
+	base := filepath.Join(s.edit(), "base")
+	var volumes []*corev1.PersistentVolume
+	defer func() {
+		s.kubectl("apply", "-k", base)
+		s.isUp()
+		s.giveUp(volumes)
+	}()
+	s.part("kustomize", func(s *step) {
+		kept := s.use()
+		volumes = append(volumes, kept)
+		s.kubectl("delete", "-k", base)
+		s.isGone()
+		s.isKept(kept)
+	})
+	s.part("helm", func(s *step) {
+		h := s.helmRelease()
+		h.run("install", "--wait", "--timeout", patience.String())
+		s.isUp()
+		n := s.namespace("story-10-helm")
+		w := n.startWriters()
+		h.run("test", "--timeout", patience.String())
+
+		before := w.state()
+		h.run("upgrade", "--wait", "--timeout", patience.String(), "--set", "logLevel=4")
+		s.isUp()
+		w.areUndisturbed(before)
+		n.probe()
+		h.run("rollback", "1", "--wait", "--timeout", patience.String())
+		s.isUp()
+		w.areUndisturbed(before)
+		n.probe()
+		n.remove()
+
+		kept := s.use()
+		volumes = append(volumes, kept)
+		h.run("uninstall", "--wait", "--timeout", patience.String())
+		s.isGone()
+		s.isKept(kept)
+	})
+}
+
+// use has pods on both nodes write data that is to be kept, and removes pods and claim. It returns the volume.
+func (s *step) use() *corev1.PersistentVolume {
+	s.Helper()
+	n := s.namespace("story-10")
+	n.apply("10-kept.yaml")
+	n.rolledOut(n.name, "deployment/users")
+	volume := n.volume("kept")
+	n.await(patience, "the data is written", func(context.Context) error {
+		_, err := n.try(n.pods("users")[0].Name, "grep kept /data/file")
+		return err
+	})
+	n.remove()
+	return volume
+}
+
+// giveUp deletes volumes that were kept.
+func (s *step) giveUp(volumes []*corev1.PersistentVolume) {
+	s.Helper()
+	for _, v := range volumes {
+		s.kubectl("patch", "persistentvolume", v.Name, "-p", `{"spec": {"persistentVolumeReclaimPolicy": "Delete"}}`)
+		(&namespace{step: s}).gone("volume", v.Name)
+	}
+}
+
+// isUp fails unless the driver is installed and registered.
+func (s *step) isUp() {
+	s.Helper()
+	s.rolledOut(driverNamespace, "daemonset/glusterfs-csi-node")
+	s.rolledOut(driverNamespace, "deployment/glusterfs-csi-controller")
+	s.isEverywhere()
+	s.isRegistered()
+	s.hasNoServices()
+}
+
+// isGone waits until nothing of the driver is left, in the API and on the nodes.
+func (s *step) isGone() {
+	s.Helper()
+	s.await(patience, "the driver is gone from the API", func(ctx context.Context) error {
+		_, err := s.api.CoreV1().Namespaces().Get(ctx, driverNamespace, metav1.GetOptions{})
+		if !apierrors.IsNotFound(err) {
+			return fmt.Errorf("namespace %s is there: %w", driverNamespace, err)
+		}
+		_, err = s.api.StorageV1().CSIDrivers().Get(ctx, driverName, metav1.GetOptions{})
+		if !apierrors.IsNotFound(err) {
+			return fmt.Errorf("CSIDriver %s is there: %w", driverName, err)
+		}
+		return nil
+	})
+	for _, node := range s.Nodes() {
+		s.await(patience, "the driver is gone from "+node.Name, func(ctx context.Context) error {
+			drivers, err := s.driversOf(ctx, node.Name)
+			if _, has := drivers[driverName]; has {
+				err = fmt.Errorf("CSINode has %v", drivers)
+			}
+			return errors.Join(err, s.isClean(node))
+		})
+	}
+}
+
+// isClean says what a node still has of the driver: mounts, clients, sockets.
+func (s *step) isClean(node *cluster.Node) error {
+	if points := s.mounts(node); len(points) > 0 {
+		return fmt.Errorf("mounted: %v", points)
+	}
+	for line := range strings.Lines(s.must(node, "ps", "-eo", "pid,args")) {
+		if strings.Contains(line, "--process-name fuse") {
+			return fmt.Errorf("a client runs: %s", line)
+		}
+	}
+	if left := s.must(node, "find", "/var/lib/kubelet/plugins", "/var/lib/kubelet/plugins_registry", "-name", "*gluster*", "-o", "-path", "*gluster*", "-type", "s"); left != "" {
+		return fmt.Errorf("left: %s", left)
+	}
+	return nil
+}
+
+// isKept fails unless the data that pods wrote is on gv0.
+func (s *step) isKept(volume *corev1.PersistentVolume) {
+	s.Helper()
+	if have := s.gv0().run("cat " + path(volume) + "/file"); have != "kept" {
+		s.Errorf("%s on %s holds %q", path(volume), cluster.Volume, have)
+	}
+}

@@ -60,9 +60,9 @@ func TestEachCallCostsNoMoreRequestsThanItMust(t *testing.T) {
 		most int
 		call func(i int) error
 	}{
-		// Five of them read the record once more before it becomes ready: another controller
-		// may have deleted the volume meanwhile.
-		{"CreateVolume", 92, func(i int) (err error) {
+		// The claim 20 (create, write, fsync, close), the directory 6, its mark, owner and mode 6
+		// each, the link that makes it ready 6, and the claim's end 6.
+		{"CreateVolume", 56, func(i int) (err error) {
 			volumes[i], err = create(fmt.Sprintf("pvc-%d", i))
 			return err
 		}},
@@ -76,7 +76,8 @@ func TestEachCallCostsNoMoreRequestsThanItMust(t *testing.T) {
 			_, err := node.NodeUnpublishVolume(t.Context(), &csi.NodeUnpublishVolumeRequest{VolumeId: volumes[i].GetVolumeId(), TargetPath: target(i)})
 			return err
 		}},
-		{"DeleteVolume", 60, func(i int) error {
+		// Two renames.
+		{"DeleteVolume", 20, func(i int) error {
 			_, err := controller.DeleteVolume(t.Context(), &csi.DeleteVolumeRequest{VolumeId: volumes[i].GetVolumeId()})
 			return err
 		}},

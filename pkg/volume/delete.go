@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
@@ -18,57 +18,41 @@ import (
 // The named points of Delete: a kill at any of them is finished by the next Delete
 // or by the reconciler.
 const (
-	stepDeleting = "delete: record deleting"
-	stepEntry    = "delete: trash entry made"
-	stepMoved    = "delete: data moved"
-	stepPruned   = "delete: parents removed"
 	stepFiled    = "delete: record moved"
+	stepMoved    = "delete: data moved"
+	stepCleared  = "delete: parents removed"
 	stepUnmarked = "delete: retained data unmarked"
 )
 
-const (
-	dataName   = "data"   // a trash entry's data
-	doomedName = "doomed" // its data once the reaper has begun
-	recordName = "record" + recordSuffix
-	timeForm   = "20060102T150405.000000000Z"
-)
-
-var entryForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)\.(\d{8}T\d{6}\.\d{9}Z)$`)
-
-// entryName names the trash entry of a volume by its ID and the time of its creation: an
-// earlier volume of the same ID has another, and two controllers that delete the volume at
-// once agree on it.
-func entryName(r Record) string { return r.ID + "." + r.Created.UTC().Format(timeForm) }
-
-func validEntry(name string) bool { return len(name) <= 255 && entryForm.MatchString(name) }
-
 // Delete gives a volume up as its record says: its data goes into the trash by one
 // rename, however much it is, or stays where it is (onDelete retain, and whatever the
-// driver did not create). A volume that is not there is deleted already. Where record
-// and mark disagree it returns ErrForeign and touches nothing.
+// driver did not create). It needs no free space. A volume that is not there is deleted
+// already. Where record and mark disagree it returns ErrForeign and touches nothing.
 func (s *Store) Delete(ctx context.Context, id string) error {
-	r, err := s.Get(id)
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if r.State == Restoring {
-		return fmt.Errorf("volume %s on %s is being restored: %w", id, s.volume, ErrBusy)
-	}
-	switch {
-	case r.State == Creating:
-		err = s.undo(r) // it was never anybody's
-	case r.Origin == Adopted || r.OnDelete == Retain:
-		err = s.release(r)
-	default:
-		err = s.moveToTrash(ctx, r)
-	}
-	if err != nil {
+	if err := s.delete(ctx, id); err != nil {
 		return explain(fmt.Errorf("delete volume %s on %s: %w", id, s.volume, err))
 	}
 	return nil
+}
+
+func (s *Store) delete(ctx context.Context, id string) error {
+	r, err := s.Get(id)
+	if errors.Is(err, ErrNotFound) {
+		// What was half made was never anybody's. It may have come to its end just now.
+		if err := s.undoBegun(id); err != nil {
+			return err
+		}
+		r, err = s.Get(id)
+	}
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return s.finishDeletion(id)
+	case err != nil:
+		return err
+	case r.Origin == Adopted || r.OnDelete == Retain:
+		return s.release(r)
+	}
+	return s.moveToTrash(ctx, r)
 }
 
 // release forgets a volume and leaves its directory, unmarked.
@@ -80,129 +64,117 @@ func (s *Store) release(r Record) error {
 		if err != nil {
 			return err
 		}
-		if mark == r.ID {
+		if mark == r.mark() {
 			if err := dir.RemoveXattr(markXattr); err != nil {
 				return err
 			}
 		}
-	} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, safepath.ErrLink) && !errors.Is(err, unix.ENOTDIR) {
+	} else if !notThere(err) {
 		return err
 	}
 	s.step(stepUnmarked)
-	return s.drop(r.ID)
-}
-
-// moveToTrash does what is left to do of a deletion.
-func (s *Store) moveToTrash(ctx context.Context, r Record) error {
-	moved, err := s.inTrash(r)
-	if err != nil {
-		return err
-	}
-	var from *safepath.Dir
-	var name string
-	if !moved {
-		from, name, err = s.ownDirectory(r)
-		switch {
-		case err == nil:
-			defer from.Close()
-		case errors.Is(err, fs.ErrNotExist):
-			if have, err := s.Get(r.ID); err != nil || have.State != r.State {
-				return s.overtaken(ctx, have, err)
-			}
-			klog.FromContext(ctx).Info("The volume's directory was gone before it was deleted", "glusterVolume", s.volume.String(), "volume", r.ID, "path", r.Path)
-		default:
-			return err
-		}
-	}
-	if r, err = s.becomeDeleting(r); err != nil {
-		return err
-	}
-	entry, err := s.makeEntry(r.Entry)
-	if err != nil {
-		return err
-	}
-	defer entry.Close()
-	s.step(stepEntry)
-	if from != nil {
-		if err := from.Rename(name, entry, dataName); err != nil && !s.movedMeanwhile(err, r) {
-			return err
-		}
-	}
-	s.step(stepMoved)
-	return s.fileRecord(r, entry)
-}
-
-// overtaken goes on with a deletion after another controller has taken it further, given
-// what the record is now.
-func (s *Store) overtaken(ctx context.Context, now Record, err error) error {
-	if errors.Is(err, ErrNotFound) {
-		return nil // to its end
-	}
-	if err != nil {
-		return err
-	}
-	return s.moveToTrash(ctx, now)
-}
-
-func (s *Store) becomeDeleting(r Record) (Record, error) {
-	if r.State == Deleting {
-		return r, nil
-	}
-	r = r.become(Deleting)
-	r.Deleted, r.Entry = r.Since, entryName(r)
-	if err := s.change(r); err != nil {
-		return Record{}, err
-	}
-	s.step(stepDeleting)
-	return r, nil
-}
-
-// movedMeanwhile says whether a failure to move the data into the trash means that
-// another controller has done it.
-func (s *Store) movedMeanwhile(err error, r Record) bool {
-	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ESTALE) {
-		return false
-	}
-	moved, err := s.inTrash(r)
-	return moved && err == nil
-}
-
-// inTrash says whether an earlier try has moved the data already. Its place may
-// belong to another volume by now.
-func (s *Store) inTrash(r Record) (bool, error) {
-	if r.State != Deleting {
-		return false, nil
-	}
-	trash, err := s.dir(trashDir)
-	if err == nil {
-		var entry *safepath.Dir
-		if entry, err = trash.Open(r.Entry); err == nil {
-			defer entry.Close()
-			absent, err := missing(entry, dataName)
-			return !absent, err
-		}
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return false, err
-}
-
-// fileRecord completes a trash entry: from then on the reaper may take it.
-func (s *Store) fileRecord(r Record, entry *safepath.Dir) error {
-	if err := s.removeParents(r); err != nil {
-		return err
-	}
-	s.step(stepPruned)
 	volumes, err := s.dir(volumesDir)
 	if err != nil {
 		return err
 	}
-	if err := volumes.Rename(r.ID+recordSuffix, entry, recordName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	return gone(volumes.Unlink(r.ID + recordSuffix))
+}
+
+// moveToTrash moves the record, which is the deletion, and then the data.
+func (s *Store) moveToTrash(ctx context.Context, r Record) error {
+	from, name, err := s.ownDirectory(r)
+	switch {
+	case err == nil:
+		defer from.Close()
+	case errors.Is(err, fs.ErrNotExist):
+		klog.FromContext(ctx).Info("The volume's directory was gone before it was deleted", "glusterVolume", s.volume.String(), "volume", r.ID, "path", r.Path)
+	default:
+		return err
+	}
+	trash, err := s.makeDir(trashDir)
+	if err != nil {
+		return err
+	}
+	volumes, err := s.dir(volumesDir)
+	if err != nil {
+		return err
+	}
+	entry := stamped(r.ID, now())
+	if err := volumes.Rename(r.ID+recordSuffix, trash, entry+recordSuffix); err != nil {
+		if gone(err) == nil {
+			return s.finishDeletion(r.ID) // another controller was faster
+		}
 		return err
 	}
 	s.step(stepFiled)
-	return nil
+	err = fs.ErrNotExist
+	if from != nil {
+		err = from.Rename(name, trash, entry)
+	}
+	if err != nil {
+		if gone(err) == nil {
+			// Nothing was there, or what was read is a second old and the volume another by now:
+			// the record in the trash says what it is.
+			var e TrashEntry
+			if e, err = s.entry(entry); err == nil {
+				err = s.follow(e)
+			}
+		}
+		return err
+	}
+	s.step(stepMoved)
+	err = s.removeParents(r)
+	s.step(stepCleared)
+	return err
+}
+
+// finishDeletion does what an interrupted deletion of the volume has left to do. ErrBusy if it may
+// still go on.
+func (s *Store) finishDeletion(id string) error {
+	entries, err := s.entries(func(of string) bool { return of == id })
+	errs := []error{err}
+	for _, e := range entries {
+		switch {
+		case e.suffix != recordSuffix:
+		case !e.moved && time.Since(e.Deleted) <= s.recent:
+			errs = append(errs, fmt.Errorf("it is just being deleted: %w", ErrBusy))
+		default:
+			errs = append(errs, s.follow(e))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// follow makes the data of a deleted volume follow the record, and then its parents. A volume
+// that was restored, and whose entry a kill has left, is not deleted.
+func (s *Store) follow(e TrashEntry) error {
+	if !e.moved {
+		if ready, err := s.isReady(e.Record); ready || err != nil {
+			return err
+		}
+		if err := s.moveData(e); err != nil {
+			return err
+		}
+	}
+	return s.removeParents(e.Record)
+}
+
+// moveData moves what is in the volume's place into the trash if it is the volume's. What is
+// there may be another's by now.
+func (s *Store) moveData(e TrashEntry) error {
+	from, name, err := s.ownDirectory(e.Record)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrForeign) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	trash, err := s.dir(trashDir)
+	if err != nil {
+		return err
+	}
+	return gone(from.Rename(name, trash, e.Name))
 }
 
 // ownDirectory returns the directory that holds the volume's and the name of it
@@ -215,7 +187,7 @@ func (s *Store) ownDirectory(r Record) (*safepath.Dir, string, error) {
 	}
 	dir, err := parent.Open(name)
 	if err == nil {
-		err = s.isMarked(dir, r.ID)
+		err = s.isMarked(dir, r)
 		dir.Close()
 	}
 	if err != nil {
@@ -231,16 +203,4 @@ func notADirectory(err error) error {
 		return fmt.Errorf("%w: %w: it is not followed; look who put it there, and move it away", err, ErrForeign)
 	}
 	return err
-}
-
-// makeEntry makes the directory of a trash entry. It may be there from an earlier try.
-func (s *Store) makeEntry(name string) (*safepath.Dir, error) {
-	trash, err := s.makeDir(trashDir)
-	if err != nil {
-		return nil, err
-	}
-	if err := trash.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	return trash.Open(name)
 }

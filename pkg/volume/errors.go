@@ -50,6 +50,7 @@ var causes = []struct {
 	{unix.ENOSPC, ErrNoSpace, "free space on its bricks, or purge the trash (`glusterfs-csi trash purge`)"},
 	{unix.EDQUOT, ErrNoSpace, "a quota is used up: see `gluster volume quota VOLUME list`"},
 	{unix.ENOTCONN, ErrDisconnected, "too few of its bricks are up: see `gluster volume status VOLUME`"},
+	{unix.ECONNABORTED, ErrDisconnected, "its client on this host ended meanwhile, and another is started: try again"},
 	{unix.ETIMEDOUT, ErrDisconnected, "its bricks do not answer: see `gluster volume status VOLUME`"},
 	{unix.EIO, ErrDisconnected, "a brick failed: see `gluster volume status VOLUME` and `gluster volume heal VOLUME info`"},
 	{unix.ESTALE, ErrBusy, "the directory was replaced meanwhile: try again"},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 )
@@ -68,4 +69,29 @@ func IDFor(name string) string {
 		safe = safe[:maxID-len(hash)-2]
 	}
 	return "h" + safe + "-" + hash
+}
+
+// A stamp is an ID and a time: a mark, or the name of a trash entry.
+const stampTime = "20060102T150405.000000000Z"
+
+var stampForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)\.(\d{8}T\d{6}\.\d{9}Z)$`)
+
+func stamped(id string, t time.Time) string { return id + "." + t.UTC().Format(stampTime) }
+
+// parseStamp returns the ID and the time in a stamp.
+func parseStamp(s string) (id string, t time.Time, ok bool) {
+	match := stampForm.FindStringSubmatch(s)
+	if match == nil || !validID(match[1]) {
+		return "", time.Time{}, false
+	}
+	t, err := time.Parse(stampTime, match[2])
+	return match[1], t, err == nil
+}
+
+// stampedID returns the ID in a stamp, and what is no stamp as it is.
+func stampedID(s string) string {
+	if id, _, ok := parseStamp(s); ok {
+		return id
+	}
+	return s
 }

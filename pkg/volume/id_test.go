@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 )
@@ -106,6 +107,28 @@ func FuzzParseID(f *testing.F) {
 	})
 }
 
+func TestStampsAreReadAsTheyAreWritten(t *testing.T) {
+	at := time.Date(2026, 2, 3, 4, 5, 6, 7, time.FixedZone("", 3600))
+	const want = "pvc-1.20260203T030506.000000007Z"
+	if got := stamped("pvc-1", at); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	for _, id := range []string{"pvc-1", "a.b", want, "x.json"} {
+		got, when, ok := parseStamp(stamped(id, at))
+		if ok != (len(id) <= maxID) || got != id || !when.Equal(at) {
+			t.Errorf("%s: got %s, %v, %v", id, got, when, ok)
+		}
+	}
+	for _, text := range []string{
+		"", "pvc-1", want + ".json", ".20260203T030506.000000007Z", "pvc-1.20261303T030506.000000007Z", "pvc-1.20260203T030506Z", "a/b." + want[6:],
+		strings.Repeat("x", 65) + want[5:],
+	} {
+		if id, when, ok := parseStamp(text); ok {
+			t.Errorf("%q is read as %s, %v", text, id, when)
+		}
+	}
+}
+
 func FuzzRenderPath(f *testing.F) {
 	for _, seed := range []string{"${pv.name}", "a/${pvc.namespace}/b", "../x", "${", "/", "${pv.name}/../.."} {
 		f.Add(seed, "pvc-1", "shop")
@@ -130,15 +153,7 @@ func FuzzRenderPath(f *testing.F) {
 }
 
 func FuzzParseRecord(f *testing.F) {
-	for _, state := range []State{Creating, Ready, Deleting} {
-		r := newRecord(Spec{Name: "pvc-1", Path: "a/pvc-1", Required: 1, OnDelete: Trash, Owner: Owner{UID: ptr[uint32](1), Mode: ptr[Mode](0o2770)}})
-		r.State = state
-		if state == Deleting {
-			r.Deleted = now()
-			r.Entry = entryName(r)
-		}
-		f.Add(r.encode())
-	}
+	f.Add(newRecord(Spec{Name: "pvc-1", Path: "a/pvc-1", Required: 1, OnDelete: Trash, Owner: Owner{UID: ptr[uint32](1), Mode: ptr[Mode](0o2770)}}).encode())
 	f.Add([]byte(`{"schema":1,"id":"x","path":"../x"}`))
 	f.Add([]byte(`{`))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -150,7 +165,7 @@ func FuzzParseRecord(f *testing.F) {
 			return
 		}
 		back, err := ParseRecord(r.encode())
-		if err != nil || CheckPath(r.Path) != nil || !validID(r.ID) || r.Entry != "" && !validEntry(r.Entry) {
+		if err != nil || CheckPath(r.Path) != nil || !validID(r.ID) || back.mark() != r.mark() {
 			t.Errorf("%q reads as %+v, written back: %+v, %v", data, r, back, err)
 		}
 	})

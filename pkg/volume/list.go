@@ -11,11 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-const (
-	listPage = 500
-	// readers bounds the records being read at once.
-	readers = 8
-)
+// readers bounds the records being read at once.
+const readers = 8
 
 // List returns the records of at most limit volumes whose IDs sort after the given
 // one, in order, and the ID to go on after, "" at the end. It reads the names of all

@@ -121,12 +121,20 @@ func wants(t *testing.T, err, kind error, words ...string) {
 // there, sorted, and fails the test where data and records do not belong together.
 func audit(t *testing.T, mountpoint string) []string {
 	t.Helper()
-	s := open(t, mountpoint)
+	s, err := Open(gv0, mountpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
 	records, _, err := s.List("", 1000)
 	if err != nil {
 		t.Error(err)
 	}
-	entries, err := s.TrashEntries()
+	claims, err := s.claims()
+	if err != nil {
+		t.Error(err)
+	}
+	entries, err := s.entries(func(string) bool { return true })
 	if err != nil {
 		t.Error(err)
 	}
@@ -137,9 +145,6 @@ func audit(t *testing.T, mountpoint string) []string {
 			return err
 		}
 		rel, _ := filepath.Rel(mountpoint, path)
-		if strings.HasPrefix(rel, filepath.Join(ownDir, asideDir)+"/") {
-			found = append(found, "aside")
-		}
 		if !d.IsDir() || rel == "." || rel == ownDir || filepath.Dir(rel) == ownDir {
 			return nil
 		}
@@ -155,24 +160,27 @@ func audit(t *testing.T, mountpoint string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, c := range claims {
+		found = append(found, "begun "+c.file)
+	}
 	for _, r := range records {
-		found = append(found, fmt.Sprintf("%s %s", r.State, r.ID))
-		if r.State == Ready && marks[r.Path] != r.ID {
+		found = append(found, "ready "+r.ID)
+		if marks[r.Path] != r.mark() {
 			t.Errorf("a record without data: %s at %s", r.ID, r.Path)
 		}
 		delete(marks, r.Path)
 	}
 	for _, e := range entries {
-		found = append(found, "trash "+e.Record.ID)
-		path := filepath.Join(ownDir, trashDir, e.Name, dataName)
-		if marks[path] != e.Record.ID {
+		what := map[string]string{recordSuffix: "trash ", doomedSuffix: "doomed ", backSuffix: "restoring "}[e.suffix]
+		found = append(found, what+e.Record.ID)
+		path := filepath.Join(ownDir, trashDir, e.Name)
+		if marks[path] != e.Record.mark() {
 			t.Errorf("a trash entry without data: %s", e.Name)
 		}
 		delete(marks, path)
-		found = slices.DeleteFunc(found, func(f string) bool { return f == "directory "+filepath.Dir(path) })
 	}
-	for path, id := range marks {
-		t.Errorf("data without a record: %s of %s", path, id)
+	for path, mark := range marks {
+		t.Errorf("data without a record: %s of %s", path, mark)
 	}
 	slices.Sort(found)
 	return found
@@ -197,6 +205,24 @@ func owner(t *testing.T, path string) string {
 		t.Fatal("no stat")
 	}
 	return fmt.Sprintf("%d:%d %04o", st.Uid, st.Gid, st.Mode&0o7777)
+}
+
+// put makes a volume of a directory that is there.
+func put(t *testing.T, s *Store, r Record) {
+	t.Helper()
+	if err := s.claim(r); err != nil {
+		t.Fatal(err)
+	}
+	creating, err := s.dir(creatingDir)
+	if err == nil {
+		err = s.becomeReady(r, creating, r.mark()+recordSuffix)
+	}
+	if err == nil {
+		err = creating.Unlink(r.mark() + recordSuffix)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func ptr[T any](v T) *T { return &v }

@@ -69,7 +69,7 @@ func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, retention ti
 				return
 			}
 		}
-		// It reads every record, and nothing is abandoned before that time.
+		// Nothing is abandoned before that time.
 		reconcile := time.Since(reconciled) > abandoned
 		client, err := m.maintain(ctx, v, retention, reconcile)
 		if err == nil && reconcile {

@@ -74,7 +74,7 @@ func (m *Manager) Trash(ctx context.Context, v gluster.Volume) ([]TrashEntry, er
 
 // Restore is Store.Restore.
 func (m *Manager) Restore(ctx context.Context, v gluster.Volume, entry string) (Record, error) {
-	return one(ctx, m, v, volumeOf(entry), func(s *Store) (Record, error) { return s.Restore(entry) })
+	return one(ctx, m, v, stampedID(entry), func(s *Store) (Record, error) { return s.Restore(entry) })
 }
 
 // Purge is Store.Purge.
@@ -91,7 +91,7 @@ type Volume struct {
 
 // List returns at most limit volumes of all Gluster volumes whose IDs sort after the
 // given one ("" for the first page), in order, and the ID to go on after, "" at the
-// end. Volumes that are half made or half deleted are left out.
+// end.
 func (m *Manager) List(ctx context.Context, after string, limit int) (volumes []Volume, next string, err error) {
 	clusters, err := m.clusters.Current()
 	if err != nil {
@@ -135,9 +135,7 @@ func (m *Manager) listOne(ctx context.Context, v gluster.Volume, after string, l
 				klog.FromContext(ctx).Error(err, "Volumes left out of a list", "glusterVolume", v.String())
 			}
 			for _, r := range records {
-				if r.State == Ready {
-					volumes = append(volumes, Volume{ID{v, r.ID}, r})
-				}
+				volumes = append(volumes, Volume{ID{v, r.ID}, r})
 			}
 			if next == "" || len(volumes) == limit {
 				return volumes, nil

@@ -34,9 +34,9 @@ type Access struct {
 // root ("/pvc-1"), after setting on it what the class (or
 // the volume context) asked for by name. Only the directory itself is looked at; what
 // is below it is GrantGroup's. Errors: ErrNotFound, ErrForeign (the mark is another's),
-// ErrBusy (not ready, or being deleted), ErrInvalid, and what the Gluster volume says.
+// ErrBusy (being made), ErrInvalid, and what the Gluster volume says.
 func (s *Store) Directory(ctx context.Context, a Access) (dir *safepath.Dir, root string, err error) {
-	rel, owner, recorded, err := s.locate(ctx, a)
+	rel, owner, want, err := s.locate(ctx, a)
 	if err != nil {
 		return nil, "", err
 	}
@@ -47,7 +47,7 @@ func (s *Store) Directory(ctx context.Context, a Access) (dir *safepath.Dir, roo
 	if err != nil {
 		return nil, "", explain(fmt.Errorf("open the directory of volume %s on %s: %w", a.ID, s.volume, notADirectory(err)))
 	}
-	err = s.mayPublish(dir, a.ID, rel, recorded)
+	err = s.mayPublish(dir, a.ID, rel, want)
 	if err == nil && !a.ReadOnly {
 		err = own(dir, owner, a.Group != nil)
 	}
@@ -58,42 +58,42 @@ func (s *Store) Directory(ctx context.Context, a Access) (dir *safepath.Dir, roo
 	return dir, path.Join("/", rel), nil
 }
 
-// locate returns the path and the owner asked for, from the record where there is one.
-func (s *Store) locate(ctx context.Context, a Access) (path string, owner Owner, recorded bool, err error) {
+// locate returns the path and the owner asked for, and the mark that the directory must have,
+// from the record where there is one.
+func (s *Store) locate(ctx context.Context, a Access) (path string, owner Owner, mark string, err error) {
 	r, err := s.Get(a.ID)
 	switch {
-	case err == nil && r.State != Ready:
-		return "", Owner{}, false, fmt.Errorf("volume %s on %s is in state %s: %w", a.ID, s.volume, r.State, ErrBusy)
 	case err == nil && a.Path != "" && a.Path != r.Path:
-		return "", Owner{}, false, fmt.Errorf("volume %s on %s: %w: its path is %q, the volume context says %q", a.ID, s.volume, ErrInvalid, r.Path, a.Path)
+		return "", Owner{}, "", fmt.Errorf("volume %s on %s: %w: its path is %q, the volume context says %q", a.ID, s.volume, ErrInvalid, r.Path, a.Path)
 	case err == nil:
-		return r.Path, r.Owner, true, nil
+		return r.Path, r.Owner, r.mark(), nil
 	case !errors.Is(err, ErrNotFound) || a.Path == "":
-		return "", Owner{}, false, err
+		return "", Owner{}, "", err
 	case a.Path == WholePath:
 		klog.FromContext(ctx).Info("Publishing a whole Gluster volume: root in the pod sees every volume on it, the driver's records and its trash", "glusterVolume", s.volume.String(), "volume", a.ID)
-		return ".", a.Owner, false, nil
+		return ".", a.Owner, "", nil
 	}
 	if err := CheckPath(a.Path); err != nil {
-		return "", Owner{}, false, err
+		return "", Owner{}, "", err
 	}
-	return a.Path, a.Owner, false, nil
+	return a.Path, a.Owner, "", nil
 }
 
-// mayPublish refuses a directory that carries another volume's mark, and one without the
-// volume's own where there is a record.
-func (s *Store) mayPublish(dir *safepath.Dir, id, rel string, recorded bool) error {
-	mark, err := dir.Xattr(markXattr)
-	if err != nil {
+// mayPublish refuses a directory that carries another mark than its volume's. One without a
+// record must have none: it may be a volume that is being made, or has just been deleted.
+func (s *Store) mayPublish(dir *safepath.Dir, id, rel, want string) error {
+	mark, making, err := whose(dir)
+	switch {
+	case err != nil:
 		return err
-	}
-	if mark == "" && recorded {
+	case making:
+		return fmt.Errorf("directory %s on %s is being made: %w", rel, s.volume, ErrBusy)
+	case mark == want:
+		return nil
+	case mark == "":
 		return s.foreign(dir, id, mark)
 	}
-	if mark != "" && mark != id {
-		return fmt.Errorf("directory %s on %s belongs to volume %s, not to %s: %w", rel, s.volume, mark, id, ErrForeign)
-	}
-	return nil
+	return fmt.Errorf("directory %s on %s belongs to volume %s, not to %s: %w", rel, s.volume, stampedID(mark), id, ErrForeign)
 }
 
 // own sets what was asked for by name and is not so. Where a group is granted, it

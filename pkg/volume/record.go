@@ -13,18 +13,6 @@ import (
 // change of the fields, so that an older driver refuses what it would lose.
 const schema = 1
 
-// State says how far the last operation on a volume came. An operation that was
-// interrupted is finished by its repetition or by the reconciler.
-type State string
-
-// The states. Only a Ready volume may be published.
-const (
-	Creating  State = "creating"
-	Ready     State = "ready"
-	Deleting  State = "deleting"
-	Restoring State = "restoring"
-)
-
 // Origin says where the directory came from: only what the driver created may it
 // ever delete.
 type Origin string
@@ -36,8 +24,8 @@ const (
 	Cloned  Origin = "cloned"
 )
 
-// Record is what the driver remembers of a volume, in
-// .glusterfs-csi/volumes/<id>.json.
+// Record is what the driver remembers of a volume. It says nothing of how far the volume has
+// come: its place does (see the package comment).
 type Record struct {
 	Schema   int       `json:"schema"`
 	ID       string    `json:"id"`
@@ -47,17 +35,7 @@ type Record struct {
 	Owner    Owner     `json:"owner"`
 	OnDelete OnDelete  `json:"onDelete"`
 	Origin   Origin    `json:"origin"`
-	State    State     `json:"state"`
 	Created  time.Time `json:"created"`
-	// Since is when State became what it is.
-	Since time.Time `json:"since"`
-	// NewParents are the ancestors that were missing when the volume was claimed:
-	// what an interrupted creation left of them is the driver's own.
-	NewParents []string `json:"newParents,omitempty"`
-	// Deleted and Entry are set from the moment the volume is deleted: when, and
-	// under which name in the trash.
-	Deleted time.Time `json:"deleted,omitzero"`
-	Entry   string    `json:"entry,omitempty"`
 }
 
 func now() time.Time { return time.Now().UTC() }
@@ -98,18 +76,6 @@ func (r Record) check() error {
 	default:
 		return fmt.Errorf("origin %q", r.Origin)
 	}
-	switch r.State {
-	case Creating, Ready:
-	case Deleting, Restoring:
-		if r.Entry == "" {
-			return fmt.Errorf("state %s without a trash entry", r.State)
-		}
-	default:
-		return fmt.Errorf("state %q", r.State)
-	}
-	if r.Entry != "" && !validEntry(r.Entry) {
-		return fmt.Errorf("trash entry %q", r.Entry)
-	}
 	return nil
 }
 
@@ -122,19 +88,14 @@ func (r Record) encode() []byte {
 }
 
 func newRecord(spec Spec) Record {
-	r := Record{
+	return Record{
 		Schema: schema, ID: IDFor(spec.Name), Name: spec.Name, Path: spec.Path, Capacity: max(spec.Required, 0),
-		Owner: spec.Owner, OnDelete: spec.OnDelete, Origin: Created,
+		Owner: spec.Owner, OnDelete: spec.OnDelete, Origin: Created, Created: now(),
 	}
-	r = r.become(Creating)
-	r.Created = r.Since
-	return r
 }
 
-func (r Record) become(state State) Record {
-	r.State, r.Since = state, now()
-	return r
-}
+// mark is what the volume's directory carries. An earlier volume of the same ID has another.
+func (r Record) mark() string { return stamped(r.ID, r.Created) }
 
 // satisfies returns an ErrIncompatible naming the first property of the volume that
 // is not what spec asks for.

@@ -19,22 +19,68 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
-func TestAFullGlusterVolumeSaysSoAndDeletingStillWorks(t *testing.T) {
+func TestOnAFullGlusterVolumeDeletingWorksAndFreesSpace(t *testing.T) {
 	_, _, mountpoint := fresh(t, testcluster.VolumeOptions{BrickSize: 32 << 20})
 	s := open(t, mountpoint)
-	create(t, s, spec("vol"))
+	retained := spec("retained")
+	retained.OnDelete = Retain
+	for _, spec := range []Spec{spec("vol"), spec("empty"), retained} {
+		create(t, s, spec)
+	}
 	fill(t, filepath.Join(mountpoint, "vol", "ballast"))
 	_, err := s.Create(spec("late"))
 	wants(t, err, ErrNoSpace, "trash purge")
-	if err := os.Remove(filepath.Join(mountpoint, "vol", "ballast")); err != nil {
-		t.Fatal(err)
+	same(t, audit(t, mountpoint), "ready empty", "ready retained", "ready vol")
+
+	for _, id := range []string{"empty", "vol", "retained"} {
+		for range 2 {
+			if err := s.Delete(background, id); err != nil {
+				t.Error(err)
+			}
+		}
 	}
+	same(t, audit(t, mountpoint), "directory retained", "trash empty", "trash vol")
+	// Not when they are due, but because there is no space, which the older does not give.
+	if n, err := s.Reap(background, time.Hour); n != 2 || err != nil {
+		t.Errorf("reaped %d, %v", n, err)
+	}
+	same(t, audit(t, mountpoint), "directory retained")
 	// The bricks look at their free space every few seconds only (storage.reserve).
 	testcluster.Eventually(t, 20*time.Second, func() error {
 		_, err := s.Create(spec("late"))
 		return err
 	})
-	same(t, audit(t, mountpoint), "ready late", "ready vol")
+	same(t, audit(t, mountpoint), "directory retained", "ready late")
+}
+
+// A deletion that a kill has cut short on a full Gluster volume comes to its end there, too.
+func TestOnAFullGlusterVolumeDeletingIsFinished(t *testing.T) {
+	_, _, mountpoint := fresh(t, testcluster.VolumeOptions{BrickSize: 32 << 20})
+	s := open(t, mountpoint)
+	create(t, s, spec("full"))
+	points := map[string]string{"repeated": stepFiled, "reconciled": stepFiled, "reaped": stepDoomed}
+	for name := range points {
+		create(t, s, spec(name))
+	}
+	fill(t, filepath.Join(mountpoint, "full", "ballast"))
+	for name, point := range points {
+		cut(open(t, mountpoint), point, func(s *Store) {
+			err := s.Delete(background, name)
+			if err == nil {
+				_, err = s.Reap(background, 0)
+			}
+			t.Errorf("%s was not cut short: %v", name, err)
+		})
+	}
+	s.recent, s.abandoned = 0, 0
+	if err := errors.Join(s.Delete(background, "repeated"), s.Reconcile(background, unlocked)); err != nil {
+		t.Error(err)
+	}
+	same(t, audit(t, mountpoint), "doomed reaped", "ready full", "trash reconciled", "trash repeated")
+	if n, err := s.Reap(background, -time.Hour); n != 3 || err != nil {
+		t.Errorf("reaped %d, %v", n, err)
+	}
+	same(t, audit(t, mountpoint), "ready full")
 }
 
 func fill(t *testing.T, path string) {

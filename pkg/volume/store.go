@@ -4,15 +4,26 @@
 // record that remembers it and a mark that ties the two together.
 //
 //	gv0/
-//	  pvc-…/                          a volume's data, marked trusted.csi.volume=<id>
+//	  pvc-…/                          a volume's data, marked trusted.csi.volume=<id>.<created>
 //	  .glusterfs-csi/                 root only
-//	    volumes/<id>.json             its record
-//	    trash/<id>.<time>/            a deleted volume: data/ and record.json
-//	    aside/                        records being written
+//	    creating/<id>.<created>.json  the record of a volume that is being made
+//	    volumes/<id>.json             … that is ready
+//	    trash/<id>.<deleted>.json     … that was deleted, beside its data in
+//	    trash/<id>.<deleted>/
 //
-// The record is claimed before anything else is made and given up after everything
-// else is gone, so whatever a kill leaves behind has a record, and repeating the
-// call finishes it.
+// A record is written once and never changed: how far a volume has come is said by the place
+// of its record alone. It is linked or renamed from place to place, in one step that only one
+// process can take, so whoever takes it owns what comes next:
+//
+//	creating/….json → volumes/….json    ready: the directory was made, marked and owned before
+//	creating/….json → creating/….undo   being taken back: it cannot become ready any more
+//	volumes/….json  → trash/….json      deleted: the data follows
+//	trash/….json    → trash/….doomed    being removed for good
+//	trash/….json    → trash/….back      being restored; → volumes/….json when the data is back
+//
+// What a kill leaves half done has a record in one of these places, and is finished by the
+// repetition of the call, or by Reconcile. Renaming and removing need no free space (GlusterFS
+// refuses everything else on a full volume), so deleting always works.
 //
 // A Store does the work and blocks as long as GlusterFS does; a Manager gives it
 // deadlines, one operation at a time per volume, and the right client.
@@ -23,9 +34,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"path"
-	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,10 +45,15 @@ import (
 )
 
 const (
-	ownDir     = ".glusterfs-csi"
-	volumesDir = "volumes"
-	trashDir   = "trash"
-	asideDir   = "aside"
+	ownDir      = ".glusterfs-csi"
+	creatingDir = "creating"
+	volumesDir  = "volumes"
+	trashDir    = "trash"
+
+	recordSuffix = ".json"
+	undoSuffix   = ".undo"
+	doomedSuffix = ".doomed"
+	backSuffix   = ".back"
 
 	// markXattr ties a directory to its record. Only CAP_SYS_ADMIN on the host may
 	// set it, and a copy does not carry it along.
@@ -47,14 +62,14 @@ const (
 	// is removed with the last volume in it.
 	parentXattr = "trusted.csi.parent"
 
-	recordSuffix = ".json"
-	maxRecord    = 64 << 10 // bytes
+	maxRecord = 64 << 10 // bytes
 
+	// recent is longer than an operation lasts, and longer than two hosts may disagree on what is
+	// there: the kernel and the client each trust for a second what they know. What was begun in
+	// that time is left to who began it.
+	recent = 10 * time.Second
 	// abandoned is longer than any operation lasts that still runs.
 	abandoned = time.Hour
-
-	// stepAside is passed by every operation that writes a record.
-	stepAside = "record written aside"
 )
 
 // Store is the volumes of one Gluster volume, seen through one client. Its methods
@@ -68,8 +83,9 @@ type Store struct {
 	// step is called as a named point of an operation is passed; tests kill the
 	// process there.
 	step func(point string)
-	// abandoned is the age from which what is half done is nobody's any more.
-	abandoned time.Duration
+	// recent and abandoned are the ages from which what is half done is taken up by a repetition,
+	// and by everybody.
+	recent, abandoned time.Duration
 }
 
 // Open returns the store behind a client's mount point, without asking GlusterFS
@@ -79,7 +95,7 @@ func Open(v gluster.Volume, mountpoint string) (*Store, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
-	return &Store{volume: v, root: root, own: map[string]*safepath.Dir{}, step: func(string) {}, abandoned: abandoned}, nil
+	return &Store{volume: v, root: root, own: map[string]*safepath.Dir{}, step: func(string) {}, recent: recent, abandoned: abandoned}, nil
 }
 
 // Close releases what the store holds.
@@ -118,7 +134,8 @@ func (s *Store) dir(name string) (*safepath.Dir, error) {
 	return dir, nil
 }
 
-// makeDir is dir, after making what is missing.
+// makeDir is dir, after making what is missing. All are made together, so that the trash is
+// there when the Gluster volume is full.
 func (s *Store) makeDir(name string) (*safepath.Dir, error) {
 	dir, err := s.dir(name)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -127,18 +144,24 @@ func (s *Store) makeDir(name string) (*safepath.Dir, error) {
 	if err := s.root.Mkdir(ownDir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	own, err := s.root.Open(ownDir)
+	var own *safepath.Dir
+	err = s.anew(ownDir, func() error { // another host may be making it
+		own, err = s.root.Open(ownDir)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	defer own.Close()
-	if err := own.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
+	for _, each := range []string{trashDir, creatingDir, volumesDir} {
+		if err := own.Mkdir(each, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
 	}
 	return s.dir(name)
 }
 
-// Get returns the record of a volume, or ErrNotFound.
+// Get returns the record of a volume that is ready, or ErrNotFound.
 func (s *Store) Get(id string) (Record, error) {
 	dir, err := s.dir(volumesDir)
 	if err == nil {
@@ -188,76 +211,45 @@ func readRecordOnce(dir *safepath.Dir, name string) (Record, error) {
 	return r, nil
 }
 
-// claim makes the record where there is none; fs.ErrExist where there is. The name
-// appears with its whole content, on disk, or not at all.
-func (s *Store) claim(r Record) error {
-	volumes, err := s.makeDir(volumesDir)
-	if err != nil {
-		return err
-	}
-	return s.writeAside(r, func(aside *safepath.Dir, name string) error {
-		err := aside.Link(name, volumes, r.ID+recordSuffix)
-		if unlinkErr := aside.Unlink(name); err == nil {
-			err = unlinkErr
-		}
-		return err
-	})
-}
-
-// change replaces the record, atomically.
-func (s *Store) change(r Record) error {
-	volumes, err := s.dir(volumesDir)
-	if err != nil {
-		return err
-	}
-	return s.writeAside(r, func(aside *safepath.Dir, name string) error {
-		return aside.Rename(name, volumes, r.ID+recordSuffix)
-	})
-}
-
-// drop gives the record up; one that is gone already is no error.
-func (s *Store) drop(id string) error {
-	volumes, err := s.dir(volumesDir)
-	if err != nil {
-		return err
-	}
-	if err := volumes.Unlink(id + recordSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
-// writeAside writes the record to a file of its own in aside/, forces it to the
-// bricks, and has place put it where it belongs.
-func (s *Store) writeAside(r Record, place func(aside *safepath.Dir, name string) error) error {
-	aside, err := s.makeDir(asideDir)
-	if err != nil {
-		return err
-	}
-	name := r.ID + "." + strconv.FormatUint(rand.Uint64(), 36)
-	f, err := aside.OpenFile(name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(r.encode())
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		_ = aside.Unlink(name)
-		return err
-	}
-	s.step(stepAside)
-	return place(aside, name)
-}
-
 // split opens the directory that holds path and returns it with path's last name.
 func (s *Store) split(p string) (*safepath.Dir, string, error) {
 	parent, err := s.root.Open(path.Dir(p))
 	return parent, path.Base(p), err
+}
+
+// anew repeats what failed because something on the way to path is gone, after having the kernel
+// look at the way anew: FUSE trusts a name for a second, and another host may have replaced
+// what it names.
+func (s *Store) anew(path string, try func() error) error {
+	const attempts = 3
+	err := try()
+	for range attempts {
+		if err == nil || gone(err) != nil {
+			break
+		}
+		s.refresh(path)
+		err = try()
+	}
+	return err
+}
+
+// refresh goes as far as there are directories. What is wrong shows when they are used.
+func (s *Store) refresh(path string) {
+	at, err := s.root.Open(".")
+	for name := range strings.SplitSeq(path, "/") {
+		if err != nil {
+			return
+		}
+		var next *safepath.Dir
+		if err = at.Refresh(name); err == nil {
+			next, err = at.Open(name)
+		}
+		at.Close()
+		at = next
+	}
+	if err == nil {
+		at.Close()
+	}
 }
 
 // Capacity returns the bytes that are free on the Gluster volume and its size.

@@ -355,7 +355,10 @@ func TestASlowCreationDoesNotBringBackADeletedVolume(t *testing.T) {
 	s, mountpoint := newStore(t)
 	s.step = func(point string) {
 		if point == stepMode {
-			if err := open(t, mountpoint).Delete(background, "slow"); err != nil {
+			other := open(t, mountpoint)
+			wants(t, other.Delete(background, "slow"), ErrBusy)
+			other.recent = 0
+			if err := other.Delete(background, "slow"); err != nil {
 				t.Error(err)
 			}
 		}

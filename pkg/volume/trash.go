@@ -13,15 +13,6 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
-)
-
-// The named points of Restore.
-const (
-	stepRestoring = "restore: record claimed"
-	stepPlaced    = "restore: place made"
-	stepReturned  = "restore: data moved back"
-	stepEmptied   = "restore: trash entry removed"
 )
 
 // EntryID names a trash entry in a cluster of clusters.
@@ -39,33 +30,40 @@ func ParseEntryID(s string) (EntryID, error) {
 	return EntryID{Volume: gluster.Volume{Cluster: parts[0], Name: parts[1]}, Name: parts[2]}, nil
 }
 
-// volumeOf returns the volume's ID in the name of an entry.
-func volumeOf(entry string) string {
-	if match := entryForm.FindStringSubmatch(entry); match != nil {
-		return match[1]
-	}
-	return ""
+func validEntry(name string) bool {
+	_, _, ok := parseStamp(name)
+	return ok
 }
 
-// TrashEntry is a deleted volume whose data is still there.
+// TrashEntry is a deleted volume.
 type TrashEntry struct {
-	// Name is the entry's own: the volume's ID and the time of its creation.
-	Name   string
-	Record Record
+	// Name is the entry's own: the volume's ID and Deleted.
+	Name    string
+	Deleted time.Time
+	Record  Record
+
+	suffix string // of the record's file: how far the entry has come
+	moved  bool   // the data is in the trash, too
 }
 
 // Due is when the reaper may remove the entry, given how long the trash is kept.
 func (e TrashEntry) Due(retention time.Duration) time.Time {
 	if e.Record.OnDelete == Delete {
-		return e.Record.Deleted
+		return e.Deleted
 	}
-	return e.Record.Deleted.Add(retention)
+	return e.Deleted.Add(retention)
 }
 
-// TrashEntries returns what is in the trash, the oldest first. Entries whose deletion
-// is still under way are left out; what is wrong with one that cannot be read is in
-// the error, beside the others.
+// TrashEntries returns what can be restored, the oldest first. What is wrong with an entry that
+// cannot be read is in the error, beside the others.
 func (s *Store) TrashEntries() ([]TrashEntry, error) {
+	entries, err := s.entries(func(string) bool { return true })
+	entries = slices.DeleteFunc(entries, func(e TrashEntry) bool { return e.suffix == doomedSuffix })
+	return entries, err
+}
+
+// entries returns the entries of the volumes that match, the oldest first.
+func (s *Store) entries(match func(id string) bool) ([]TrashEntry, error) {
 	trash, err := s.dir(trashDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -77,194 +75,97 @@ func (s *Store) TrashEntries() ([]TrashEntry, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
+	var found []TrashEntry
+	moved := map[string]bool{}
+	for _, name := range names {
+		if e, ok := parseEntry(name); !ok || !match(stampedID(e.Name)) {
+			continue
+		} else if e.suffix == "" {
+			moved[name] = true
+		} else {
+			found = append(found, e)
+		}
+	}
 	var entries []TrashEntry
 	var damaged []error
-	for _, name := range names {
-		entry, err := readEntry(trash, name)
+	for _, e := range found {
+		e.moved = moved[e.Name]
+		r, err := readRecord(trash, e.Name+e.suffix)
+		if err == nil && r.ID != stampedID(e.Name) {
+			err = fmt.Errorf("trash entry %s has the record of %s: %w", e.Name, r.ID, ErrCorrupt)
+		}
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // not complete, or reaped meanwhile
+		case errors.Is(err, fs.ErrNotExist): // restored or reaped meanwhile
 		case err != nil:
 			damaged = append(damaged, explain(err))
 		default:
-			entries = append(entries, entry)
+			e.Record = r
+			entries = append(entries, e)
 		}
 	}
 	slices.SortFunc(entries, func(a, b TrashEntry) int {
-		return cmp.Or(a.Record.Deleted.Compare(b.Record.Deleted), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(a.Deleted.Compare(b.Deleted), cmp.Compare(a.Name, b.Name))
 	})
 	return entries, errors.Join(damaged...)
 }
 
-func readEntry(trash *safepath.Dir, name string) (TrashEntry, error) {
-	dir, err := trash.Open(name)
-	if err != nil {
-		return TrashEntry{}, err
+// parseEntry takes the name of a file in the trash apart. Data has no suffix.
+func parseEntry(file string) (e TrashEntry, ok bool) {
+	e.Name = file
+	for _, suffix := range []string{recordSuffix, doomedSuffix, backSuffix} {
+		if name, found := strings.CutSuffix(file, suffix); found {
+			e.Name, e.suffix = name, suffix
+			break
+		}
 	}
-	defer dir.Close()
-	r, err := readRecord(dir, recordName)
-	if err == nil && r.Entry != name {
-		err = fmt.Errorf("trash entry %s has the record of %s: %w", name, r.Entry, ErrCorrupt)
-	}
-	return TrashEntry{Name: name, Record: r}, err
+	_, e.Deleted, ok = parseStamp(e.Name)
+	return e, ok
 }
 
-// Restore puts a trash entry back where it was and returns its record. Errors:
-// ErrNotFound, ErrIncompatible (a volume of that ID exists again), ErrForeign (its
-// place is taken) and ErrBusy (the reaper has begun with it). Interrupted, it is
-// finished by its repetition.
-func (s *Store) Restore(name string) (Record, error) {
-	r, err := s.restore(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: %w: see `glusterfs-csi trash list`", err, ErrNotFound)
-	}
-	if err != nil {
-		return Record{}, explain(fmt.Errorf("restore %s on %s: %w", name, s.volume, err))
-	}
-	return r, nil
-}
-
-func (s *Store) restore(name string) (Record, error) {
+// entry returns one entry, or fs.ErrNotExist.
+func (s *Store) entry(name string) (TrashEntry, error) {
 	if !validEntry(name) {
-		return Record{}, fmt.Errorf("%q is not the name of a trash entry: %w", name, ErrInvalid)
+		return TrashEntry{}, fmt.Errorf("%q is not the name of a trash entry: %w", name, ErrInvalid)
 	}
+	entries, err := s.entries(func(id string) bool { return id == stampedID(name) })
+	for _, e := range entries {
+		if e.Name == name {
+			return e, nil
+		}
+	}
+	if err == nil {
+		err = fmt.Errorf("trash entry %s on %s: %w", name, s.volume, ErrNotFound)
+	}
+	return TrashEntry{}, err
+}
+
+// underWay says whether the deletion, or its repetition, may just be moving the data.
+func (s *Store) underWay(e TrashEntry) bool {
+	return e.suffix == recordSuffix && !e.moved && time.Since(e.Deleted) <= s.abandoned
+}
+
+// advance takes an entry a step further, unless another process has taken one: then it returns
+// ErrBusy.
+func (s *Store) advance(e *TrashEntry, suffix string) error {
 	trash, err := s.dir(trashDir)
 	if err != nil {
-		return Record{}, err
-	}
-	// A restore that was interrupted after the entry's own record went has only
-	// the volume's.
-	if have, err := s.Get(volumeOf(name)); err == nil && have.State == Restoring && have.Entry == name {
-		return s.takeBack(trash, have)
-	}
-	entry, err := readEntry(trash, name)
-	if err != nil {
-		return Record{}, err
-	}
-	r := entry.Record
-	r = r.become(Restoring)
-	if r.NewParents, err = s.missingParents(r.Path); err != nil {
-		return Record{}, err
-	}
-	err = s.claim(r)
-	if errors.Is(err, fs.ErrExist) {
-		return Record{}, fmt.Errorf("a volume %s is there: %w; delete it first", r.ID, ErrIncompatible)
-	}
-	if err != nil {
-		return Record{}, err
-	}
-	s.step(stepRestoring)
-	back, err := s.takeBack(trash, r)
-	if errors.Is(err, ErrForeign) || errors.Is(err, ErrNested) {
-		return Record{}, errors.Join(err, s.drop(r.ID))
-	}
-	return back, err
-}
-
-// takeBack does the moving for a record in state restoring.
-func (s *Store) takeBack(trash *safepath.Dir, r Record) (Record, error) {
-	dir, err := trash.Open(r.Entry)
-	if err == nil {
-		defer dir.Close()
-		if err := s.moveBack(dir, r); err != nil {
-			return Record{}, err
-		}
-		if err := s.isBack(r); err != nil {
-			return Record{}, err
-		}
-		if err := dir.Unlink(recordName); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return Record{}, err
-		}
-		err = trash.Rmdir(r.Entry)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Record{}, err
-	}
-	s.step(stepEmptied)
-	r = r.become(Ready)
-	r.Entry, r.Deleted, r.NewParents = "", time.Time{}, nil
-	return r, s.change(r)
-}
-
-// moveBack renames the data onto an empty directory made for it, so that nothing that
-// is in the place can be replaced.
-func (s *Store) moveBack(entry *safepath.Dir, r Record) error {
-	if gone, err := missing(entry, doomedName); err != nil {
-		return err
-	} else if !gone {
-		return fmt.Errorf("the reaper has begun to remove it: %w", errors.Join(ErrBusy, s.drop(r.ID)))
-	}
-	if gone, err := missing(entry, dataName); err != nil || gone {
-		return err // moved back by an earlier try
-	}
-	making := r
-	making.State = Creating
-	place, err := s.makeLast(making)
-	if err != nil {
 		return err
 	}
-	place.Close()
-	s.step(stepPlaced)
-	parent, last, err := s.split(r.Path)
-	if err != nil {
-		return err
+	err = trash.Rename(e.Name+e.suffix, trash, e.Name+suffix)
+	if err != nil && gone(err) == nil {
+		return fmt.Errorf("trash entry %s is being restored or removed by another process: %w", e.Name, ErrBusy)
 	}
-	defer parent.Close()
-	if err := entry.Rename(dataName, parent, last); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err // else another process was faster, which isBack tells
-	}
-	s.step(stepReturned)
-	return nil
-}
-
-// isBack makes sure that there is data where the record is about to say so. A volume
-// whose directory was gone before it was deleted has none, nor has one that the reaper
-// took at the same moment: then nothing of the restoring is left.
-func (s *Store) isBack(r Record) error {
-	parent, _, err := s.ownDirectory(r)
-	if err == nil {
-		parent.Close()
-		return nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrForeign) {
-		return err
-	}
-	placeholder := r
-	placeholder.State = Creating
-	err = errors.Join(s.removeEmpty(placeholder), s.removeParents(r))
-	if err == nil {
-		err = s.drop(r.ID)
-	}
-	return fmt.Errorf("its data is gone: %w", errors.Join(ErrNotFound, err))
-}
-
-func missing(dir *safepath.Dir, name string) (bool, error) {
-	found, err := dir.Entry(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	found.Close()
-	return false, nil
+	e.suffix = suffix
+	return err
 }
 
 // Purge removes a trash entry now, data first. It blocks until all is gone or ctx is done;
-// what is left then is not restorable any more, and goes with the next reaping.
+// what is left then is not restorable any more, and goes with the next reaping. Errors:
+// ErrNotFound, and ErrBusy where it is just being deleted or restored.
 func (s *Store) Purge(ctx context.Context, name string) error {
-	if !validEntry(name) {
-		return fmt.Errorf("%q is not the name of a trash entry: %w", name, ErrInvalid)
-	}
-	trash, err := s.dir(trashDir)
-	if err != nil {
-		return explain(err)
-	}
-	entry, err := readEntry(trash, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("trash entry %s on %s: %w", name, s.volume, ErrNotFound)
-	}
+	e, err := s.entry(name)
 	if err == nil {
-		err = s.reap(ctx, entry)
+		err = s.reap(ctx, e)
 	}
 	return explain(err)
 }

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+)
+
+// two are a Gluster volume seen through two clients, as two controllers do.
+func two(t *testing.T) (c *testcluster.Cluster, name string, mountpoints []string) {
+	t.Helper()
+	c, name, mountpoint := fresh(t, testcluster.VolumeOptions{})
+	m, err := c.Mount(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c, name, []string{mountpoint, m.Path}
+}
+
+// freshEyes look at a Gluster volume through a client that remembers nothing: one that has seen it
+// before trusts what it saw for a second.
+func freshEyes(t *testing.T, c *testcluster.Cluster, name string, look func(mountpoint string)) {
+	t.Helper()
+	m, err := c.Mount(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	look(m.Path)
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// expected are the errors that a caller is told to try again after, or not to.
+func expected(err error) bool {
+	for _, kind := range []error{ErrBusy, ErrDisconnected, ErrIncompatible, ErrForeign, ErrNotFound} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return err == nil
+}
+
+// Whatever two controllers do with one volume at the same moment, in whatever order: each record
+// has its data and each directory its record, and what they begin comes to its end.
+func TestWhateverTwoControllersDoAtOnceEndsAsOneOfThemWould(t *testing.T) {
+	c, name, at := two(t)
+	create(t, open(t, at[0]), spec("first")) // and the driver's own directories
+	// In two places: GlusterFS 10.3 itself errs once in a few hundred times when two clients make one
+	// directory at the same moment, and has it on one brick only, until it heals.
+	specs := []Spec{spec("vol"), spec("vol")}
+	specs[1].Path = "team/app/vol"
+	operations := map[string]func(s *Store, i int) error{
+		"create": func(s *Store, i int) error { _, err := s.Create(specs[i]); return err },
+		"delete": func(s *Store, _ int) error { return s.Delete(background, "vol") },
+		"reap":   func(s *Store, _ int) error { _, err := s.Reap(background, 0); return err },
+	}
+	const rounds, calls = 10, 6
+	for round := range rounds {
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		var log []string
+		for i, mountpoint := range at {
+			s := open(t, mountpoint)
+			s.step = func(point string) {
+				mu.Lock()
+				log = append(log, fmt.Sprintf("%d: %s", i, point))
+				mu.Unlock()
+			}
+			all.Go(func() {
+				for range calls {
+					for name, do := range operations { // in random order
+						s.step("> " + name)
+						err := do(s, i)
+						s.step(fmt.Sprint("< ", name, " ", err))
+						if !expected(err) {
+							t.Errorf("%s: %v", name, err)
+						}
+						break
+					}
+				}
+			})
+		}
+		all.Wait()
+		freshEyes(t, c, name, func(mountpoint string) {
+			s, err := Open(gv0, mountpoint)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			s.abandoned = 0
+			if err := s.Reconcile(background, unlocked); err != nil {
+				t.Error(err)
+			}
+			audit(t, mountpoint)
+		})
+		if t.Failed() {
+			t.Log(strings.Join(log, "\n"))
+			t.Fatalf("round %d", round)
+		}
+	}
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// cut does something and stops it at a point, as a kill does.
+func cut(s *Store, point string, do func(s *Store)) {
+	step := s.step
+	defer func() {
+		s.step = step
+		_ = recover()
+	}()
+	s.step = func(at string) {
+		if at == point {
+			panic("killed")
+		}
+	}
+	do(s)
+}
+
+func TestWhatAnotherHostMayStillBeDoingIsLeftToIt(t *testing.T) {
+	s, mountpoint := newStore(t)
+	create(t, s, spec("deleted"))
+	cut(open(t, mountpoint), stepFiled, func(s *Store) { _ = s.Delete(background, "deleted") })
+	cut(open(t, mountpoint), stepMarked, func(s *Store) { _, _ = s.Create(spec("made")) })
+	wants(t, s.Delete(background, "deleted"), ErrBusy)
+	wants(t, s.Delete(background, "made"), ErrBusy)
+	_, err := s.Create(spec("deleted"))
+	wants(t, err, ErrBusy)
+	_, err = s.Create(spec("made"))
+	wants(t, err, ErrBusy)
+	entries, err := s.TrashEntries()
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("entries %v, %v", entries, err)
+	}
+	_, err = s.Restore(entries[0].Name)
+	wants(t, err, ErrBusy)
+	wants(t, s.Purge(background, entries[0].Name), ErrBusy)
+	if n, err := s.Reap(background, -time.Hour); n != 0 || err != nil {
+		t.Errorf("reaped %d, %v", n, err)
+	}
+	if err := s.Reconcile(background, unlocked); err != nil {
+		t.Error(err)
+	}
+
+	// Nobody is doing it any more.
+	s.recent = 0
+	create(t, s, spec("made"))
+	if err := s.Delete(background, "deleted"); err != nil {
+		t.Error(err)
+	}
+	same(t, audit(t, mountpoint), "ready made", "trash deleted")
+}
+
+func TestAVolumeThatIsMadeAgainHasNothingOfTheOneBefore(t *testing.T) {
+	s, mountpoint := newStore(t)
+	s.recent, s.abandoned = 0, 0
+	first := create(t, s, spec("vol"))
+	file := filepath.Join(mountpoint, "vol", "secret")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cut(open(t, mountpoint), stepFiled, func(s *Store) { _ = s.Delete(background, "vol") })
+	// Nor is it published meanwhile, as a directory that has no record.
+	_, _, err := s.Directory(background, Access{ID: "vol", Path: "vol"})
+	wants(t, err, ErrForeign)
+	_, err = s.Create(spec("vol")) // clears it away
+	wants(t, err, ErrBusy)
+	if second := create(t, s, spec("vol")); second.Created.Equal(first.Created) {
+		t.Error("it is the same volume")
+	}
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the secret is there: %v", err)
+	}
+	same(t, audit(t, mountpoint), "ready vol", "trash vol")
+}
+
+func TestAVolumeHalfMadeIsNotPublished(t *testing.T) {
+	s, mountpoint := newStore(t)
+	for point, kind := range map[string]error{stepMade: ErrBusy, stepMode: ErrForeign} {
+		s.recent = 0
+		cut(open(t, mountpoint), point, func(s *Store) { _, _ = s.Create(spec("vol")) })
+		_, _, err := s.Directory(background, Access{ID: "vol", Path: "vol"})
+		wants(t, err, kind)
+		if err := s.Delete(background, "vol"); err != nil {
+			t.Error(err)
+		}
+	}
+	same(t, audit(t, mountpoint))
+}
+
+// A claim whose writer was killed has no content, and nothing was made for it. Its writer may be
+// on another host, and go on: then it must not become ready.
+func TestATornClaimIsKeptUntilItsWriterCannotGoOn(t *testing.T) {
+	s, mountpoint := newStore(t)
+	cut(open(t, mountpoint), stepOpened, func(s *Store) { _, _ = s.Create(spec("vol")) })
+	slow := open(t, mountpoint)
+	slow.step = func(point string) {
+		if point != stepOpened {
+			return
+		}
+		s.recent = 0
+		if err := s.Delete(background, "vol"); err != nil {
+			t.Error(err)
+		}
+	}
+	_, err := slow.Create(spec("vol"))
+	wants(t, err, ErrBusy)
+	claims, err := s.claims()
+	if err != nil || len(claims) != 1 {
+		t.Fatalf("claims %v, %v", claims, err)
+	}
+	s.abandoned = 0
+	if err := s.Reconcile(background, unlocked); err != nil {
+		t.Error(err)
+	}
+	same(t, audit(t, mountpoint))
+}
+
+func TestAClaimOfANewerDriverIsLeftAlone(t *testing.T) {
+	s, mountpoint := newStore(t)
+	create(t, s, spec("vol"))
+	claim := filepath.Join(mountpoint, ownDir, creatingDir, stamped("new", time.Now().Add(-2*abandoned))+recordSuffix)
+	if err := os.WriteFile(claim, []byte(`{"schema": 2, "id": "new"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, s.Reconcile(background, unlocked), ErrCorrupt, "new")
+	wants(t, s.Delete(background, "new"), ErrCorrupt, "new")
+	if _, err := os.Stat(claim); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestADirectoryThatSomebodyFilledIsNotTakenBack(t *testing.T) {
+	s, mountpoint := newStore(t)
+	s.recent = 0
+	cut(open(t, mountpoint), stepMode, func(s *Store) { _, _ = s.Create(spec("vol")) })
+	file := filepath.Join(mountpoint, "vol", "dear")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, s.Delete(background, "vol"), ErrForeign, "vol")
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(background, "vol"); err != nil {
+		t.Error(err)
+	}
+	same(t, audit(t, mountpoint))
+}

@@ -7,16 +7,22 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL    := go tool -modfile=hack/tools/go.mod
 FUZZTIME ?= 60s
+CHAOS_TIME ?= 10m
 # What runs as arm64 under qemu-user: the unit tests that start no process. A process with
 # threads that starts another now and then hangs there (qemu-user 7.2), so tests that need
 # GlusterFS are left to real machines.
 ARM64_PACKAGES := ./pkg/safepath ./pkg/mount ./pkg/volume ./pkg/gluster ./pkg/driver
 ARM64_TESTS    := ^(TestOpen|TestADescriptor|TestEntries|TestXattrs|TestParse|TestFlags|TestIDs|TestRender|TestAVolfile|TestAMalformed|TestABricks|TestASetsState|TestMalformed|TestDiagnosis|TestErrorLines|TestCheckOptions|TestChoose|TestParameters|TestVolumeAttributes|TestOptions|TestEndpoints|TestEveryKind|Fuzz)
 
+# What the end-to-end tests have of this repository. Like the rest of them, it is for this machine's architecture.
+E2E_IMAGE := bin/image/glusterfs-csi-$(shell go env GOARCH).tar
+E2E       := go -C tests/e2e run ./cmd/e2e
+
 export CGO_ENABLED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit sanity bench lint vuln fuzz build build-arm64 test-arm64 image test-image manifests check-manifests packages packages-image clean
+.PHONY: help demo test unit sanity bench lint vuln fuzz build build-arm64 test-arm64 image test-image manifests check-manifests
+.PHONY: chaos e2e e2e-full e2e-up e2e-down packages packages-image packages-e2e clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,9 +41,14 @@ sanity: packages ## csi-sanity, nothing skipped (SANITY_ENDPOINT=unix:///… for
 bench: packages ## Measure against every other way to do it; BENCH=create,publish for some, BENCH_FULL=1 for full sizes
 	@go run ./bench $(if $(BENCH),-bench $(BENCH)) $(if $(BENCH_FULL),-full)
 
+chaos: packages ## Kill and stop everything at random for CHAOS_TIME (10m) under 40 writers; CHAOS_SEED=n as it was that time
+	@go test -count=1 -v -timeout 2h -run '^TestChaos$$' ./tests/chaos -chaos.time $(CHAOS_TIME) $(if $(CHAOS_SEED),-chaos.seed $(CHAOS_SEED))
+
 lint: ## go vet and golangci-lint
 	@go vet ./...
 	@$(TOOL) golangci-lint run ./...
+	@go -C tests/e2e vet ./...
+	@cd tests/e2e && go tool -modfile=../../hack/tools/go.mod golangci-lint run ./...
 
 vuln: ## govulncheck (needs the vulnerability database on the network)
 	@$(TOOL) govulncheck ./...
@@ -60,6 +71,22 @@ image: packages-image ## The container image for amd64 and arm64, from the Docke
 test-image: packages-image ## What `make image` built: every client option on a real gv0; arm64 under qemu-user
 	@go run ./hack/image test
 
+e2e: packages-e2e $(E2E_IMAGE) ## The operator's story on a real Kubernetes of two nodes; KEEP=1 leaves the cluster up
+	@go -C tests/e2e test -count=1 ./build ./cluster ./image
+	@$(E2E) test $(if $(KEEP),-keep)
+
+e2e-full: packages-e2e $(E2E_IMAGE) ## As e2e, with its long parts: 200 claims at once, uninstall, Helm
+	@$(E2E) test -full $(if $(KEEP),-keep)
+
+e2e-up: packages-e2e $(E2E_IMAGE) ## Start the cluster of two nodes, or what does not run of it (then: go -C tests/e2e run ./cmd/e2e kubectl …)
+	@$(E2E) up
+
+e2e-down: ## End it, and fail if anything of it is left
+	@$(E2E) down
+
+$(E2E_IMAGE): Dockerfile go.mod go.sum $(shell find cmd pkg hack/image -name '*.go')
+	@$(MAKE) --no-print-directory image
+
 manifests: ## deploy/kubernetes, from the Helm chart
 	@go -C hack/tools-kube run ./manifests
 
@@ -73,6 +100,9 @@ packages: ## Install what is missing of Debian's packages (GlusterFS, qemu-user)
 
 packages-image: # as packages, and what builds container images
 	@hack/packages image
+
+packages-e2e: # as packages, and what nodes of a Kubernetes cluster run
+	@hack/packages e2e
 
 clean: ## Remove what was built
 	rm -rf bin

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package chaos
+
+import (
+	"flag"
+	"testing"
+	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+)
+
+var (
+	playTime = flag.Duration("chaos.time", time.Minute, "how long things happen")
+	seed     = flag.Uint64("chaos.seed", uint64(time.Now().UnixNano()), "what makes the same things happen again")
+	volumes  = flag.Int("chaos.volumes", 20, "number of volumes, each with two writers")
+)
+
+func TestMain(m *testing.M) {
+	BeWriter()
+	testcluster.Main(m)
+}
+
+func TestChaos(t *testing.T) {
+	cluster := testcluster.New(t, testcluster.Options{Replica: bricks})
+	err := Run(t.Context(), cluster, Options{
+		Time: *playTime, Seed: *seed, Volumes: *volumes, Pause: 100 * time.Millisecond, Log: t.Logf,
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+)
+
+// endTimeout is how long a process that was told to end may take.
+const endTimeout = 15 * time.Second
+
+// service is one process of the driver, to be killed and started again.
+type service struct {
+	name    string
+	binary  string
+	args    []string
+	log     string // path; each start appends
+	http    string // address:port of /healthz and /metrics
+	process *exec.Cmd
+	exited  chan struct{}
+}
+
+// driver is the real binary in its three modes, as in a cluster of one node.
+type driver struct {
+	dir                       string
+	controller, node, mounter *service
+	connections               []*grpc.ClientConn
+	controllers               csi.ControllerClient
+	nodes                     csi.NodeClient
+}
+
+// build makes the driver's binary, with the race detector where this process has it.
+func build(ctx context.Context, binary string) error {
+	args := []string{"build", "-o", binary}
+	if raced {
+		args = append(args, "-race")
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, "github.com/glusterfs-csi/glusterfs-csi/cmd/glusterfs-csi")...)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the driver: %w: %s", err, output)
+	}
+	return nil
+}
+
+// startDriver runs the driver for the cluster with all it writes below dir.
+func startDriver(ctx context.Context, cluster *testcluster.Cluster, dir string) (_ *driver, err error) {
+	d := &driver{dir: dir}
+	for _, sub := range []string{dir, d.pods()} {
+		if err := os.Mkdir(sub, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	binary, clusters := filepath.Join(dir, "glusterfs-csi"), filepath.Join(dir, "clusters.yaml")
+	if err := errors.Join(build(ctx, binary), cluster.ClustersFile(clusters)); err != nil {
+		return nil, err
+	}
+	// The cluster's addresses belong to this process, so their ports are free.
+	address := cluster.Servers()[0]
+	mounterSocket := "unix://" + filepath.Join(dir, "mounter.sock")
+	service := func(name, http string, args ...string) *service {
+		args = append([]string{name, "--clusters", clusters, "--http-endpoint", http}, args...)
+		return &service{name: name, binary: binary, args: args, log: filepath.Join(dir, name+".log"), http: http}
+	}
+	d.mounter = service("mounter", address+":9810", "--endpoint", mounterSocket, "--state-dir", d.state())
+	d.node = service("node", address+":9808", "--mounter", mounterSocket, "--endpoint", d.socket("node"), "--state-dir", d.state(), "--node-id", "pi-worker1")
+	d.controller = service("controller", address+":9809", "--endpoint", d.socket("controller"), "--state-dir", filepath.Join(dir, "controller"))
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.stop(ctx))
+		}
+	}()
+	for _, s := range d.services() {
+		if err := s.start(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return d, d.connect()
+}
+
+func (d *driver) pods() string              { return filepath.Join(d.dir, "pods") }
+func (d *driver) state() string             { return filepath.Join(d.dir, "state") }
+func (d *driver) socket(name string) string { return "unix://" + filepath.Join(d.dir, name+".sock") }
+
+// services are in the order in which they start.
+func (d *driver) services() []*service { return []*service{d.mounter, d.node, d.controller} }
+
+// connect connects as kubelet and the provisioner do, but for the pause before a new attempt.
+func (d *driver) connect() error {
+	quick := grpc.WithConnectParams(grpc.ConnectParams{
+		Backoff:           backoff.Config{BaseDelay: 10 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond},
+		MinConnectTimeout: time.Second,
+	})
+	for _, name := range []string{"controller", "node"} {
+		c, err := grpc.NewClient(d.socket(name), quick, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			return err
+		}
+		d.connections = append(d.connections, c)
+	}
+	d.controllers, d.nodes = csi.NewControllerClient(d.connections[0]), csi.NewNodeClient(d.connections[1])
+	return nil
+}
+
+// stop ends what runs, in the opposite order, and returns an error for what does not end well.
+func (d *driver) stop(ctx context.Context) error {
+	var err error
+	for _, c := range d.connections {
+		err = errors.Join(err, c.Close())
+	}
+	d.connections = nil
+	for _, s := range []*service{d.controller, d.node, d.mounter} {
+		if s.process != nil && s.alive() {
+			err = errors.Join(err, s.stop(ctx))
+		}
+	}
+	return err
+}
+
+// start returns when the process serves.
+func (s *service) start(ctx context.Context) error {
+	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	s.process = exec.Command(s.binary, s.args...)
+	s.process.Stdout, s.process.Stderr = log, log
+	s.process.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := s.process.Start(); err != nil {
+		return err
+	}
+	exited, process := make(chan struct{}), s.process
+	s.exited = exited
+	go func() {
+		_ = process.Wait() // its state says how it ended
+		close(exited)
+	}()
+	if err := s.await(ctx); err != nil {
+		return fmt.Errorf("start the %s: %w; its log ends with:\n%s", s.name, err, s.tail())
+	}
+	return nil
+}
+
+// await waits until the process answers.
+func (s *service) await(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	return testcluster.Poll(ctx, func() error {
+		if !s.alive() {
+			cancel()
+			return fmt.Errorf("it has ended: %s", s.process.ProcessState)
+		}
+		_, err := s.get(ctx, "/healthz")
+		return err
+	})
+}
+
+func (s *service) alive() bool {
+	select {
+	case <-s.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+func (s *service) pid() int { return s.process.Process.Pid }
+
+// kill ends the process as the kernel does: without a word.
+func (s *service) kill() error {
+	if err := s.process.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	<-s.exited
+	return nil
+}
+
+// stop tells the process to end.
+func (s *service) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, endTimeout)
+	defer cancel()
+	if err := s.process.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-s.exited:
+		if !s.process.ProcessState.Success() {
+			return fmt.Errorf("the %s ended with %s; its log ends with:\n%s", s.name, s.process.ProcessState, s.tail())
+		}
+		return nil
+	case <-ctx.Done():
+		return errors.Join(fmt.Errorf("the %s has not ended %v after SIGTERM; its log ends with:\n%s", s.name, endTimeout, s.tail()), s.kill())
+	}
+}
+
+// get asks the process's HTTP endpoint.
+func (s *service) get(ctx context.Context, path string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.http+path, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	request.Close = true // a connection that is kept would count among its descriptors
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s says %s: %s", path, response.Status, body)
+	}
+	return string(body), err
+}
+
+// tail is the end of the log.
+func (s *service) tail() string {
+	const lines = 20
+	all := s.lines()
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+func (s *service) lines() []string {
+	data, err := os.ReadFile(s.log)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	return strings.Split(strings.TrimSpace(string(data)), "\n")
+}

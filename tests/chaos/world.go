@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+)
+
+const (
+	gv0    = "gv0"
+	bricks = 3 // replicas: with quorum by majority, one brick or server may be away
+	// pingTimeout is how long a server may be silent before clients go on without it.
+	pingTimeout = 10 * time.Second
+)
+
+// clientOptions are of two kinds, so that there are two clients, and the writers of one must
+// not notice what happens to the other.
+var clientOptions = [][]string{nil, {"lru-limit=32768"}}
+
+// world is all that runs.
+type world struct {
+	Options
+
+	cluster *testcluster.Cluster
+	driver  *driver
+	volumes []*volume
+	writers []*container
+	kubelet *kubelet
+	random  *rand.Rand
+	deaths  []death
+	cgroups int
+
+	mu     sync.Mutex
+	events []*event
+}
+
+// volume is a volume of the driver, published once.
+type volume struct {
+	*csi.Volume
+
+	capability *csi.VolumeCapability
+	target     string
+}
+
+// death is the end of a client.
+type death struct {
+	device uint64
+	at     moment
+}
+
+// newWorld starts everything; when it returns, all writers write. The caller must call close.
+func newWorld(ctx context.Context, cluster *testcluster.Cluster, options Options) (_ *world, err error) {
+	w := &world{Options: options, cluster: cluster, random: rand.New(rand.NewPCG(options.Seed, 0))}
+	if err := cluster.SetOption(gv0, "network.ping-timeout", fmt.Sprint(pingTimeout.Seconds())); err != nil {
+		return nil, err
+	}
+	if w.driver, err = startDriver(ctx, cluster, filepath.Join(cluster.Dir(), "driver")); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.close(ctx))
+		}
+	}()
+	if err := w.publishAll(ctx); err != nil {
+		return nil, err
+	}
+	for id := range options.Volumes * writersPerVolume {
+		c, err := startContainer(id, w.volumes[id%options.Volumes].target, cluster.Dir(), options.Pause)
+		if err != nil {
+			return nil, err
+		}
+		w.writers = append(w.writers, c)
+	}
+	w.kubelet = startKubelet(ctx, w)
+	return w, w.settle(ctx, now())
+}
+
+func (w *world) publishAll(ctx context.Context) error {
+	w.volumes = make([]*volume, w.Volumes)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(4)
+	for i := range w.volumes {
+		group.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+			defer cancel()
+			capability := &csi.VolumeCapability{
+				AccessType: &csi.VolumeCapability_Mount{Mount: &csi.VolumeCapability_MountVolume{MountFlags: clientOptions[i%len(clientOptions)]}},
+				AccessMode: &csi.VolumeCapability_AccessMode{Mode: csi.VolumeCapability_AccessMode_MULTI_NODE_MULTI_WRITER},
+			}
+			made, err := w.driver.controllers.CreateVolume(ctx, &csi.CreateVolumeRequest{
+				Name: fmt.Sprintf("chaos-%02d", i), CapacityRange: &csi.CapacityRange{RequiredBytes: 1 << 30}, VolumeCapabilities: []*csi.VolumeCapability{capability},
+			})
+			if err != nil {
+				return err
+			}
+			v := &volume{made.GetVolume(), capability, filepath.Join(w.driver.pods(), fmt.Sprintf("pvc-%02d", i))}
+			w.volumes[i] = v
+			return w.publish(ctx, v, v.target)
+		})
+	}
+	return group.Wait()
+}
+
+func (w *world) publish(ctx context.Context, v *volume, target string) error {
+	_, err := w.driver.nodes.NodePublishVolume(ctx, &csi.NodePublishVolumeRequest{
+		VolumeId: v.GetVolumeId(), VolumeContext: v.GetVolumeContext(), VolumeCapability: v.capability, TargetPath: target,
+	})
+	return err
+}
+
+func (w *world) unpublish(ctx context.Context, v *volume, target string) error {
+	_, err := w.driver.nodes.NodeUnpublishVolume(ctx, &csi.NodeUnpublishVolumeRequest{VolumeId: v.GetVolumeId(), TargetPath: target})
+	return err
+}
+
+// unpublishAll takes every volume away, as kubelet and the provisioner do after the pods.
+func (w *world) unpublishAll(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	var errs []error
+	for _, v := range w.volumes {
+		err := w.unpublish(ctx, v, v.target)
+		if err == nil {
+			_, err = w.driver.controllers.DeleteVolume(ctx, &csi.DeleteVolumeRequest{VolumeId: v.GetVolumeId()})
+		}
+		if _, statErr := os.Lstat(v.target); err == nil && !errors.Is(statErr, os.ErrNotExist) {
+			err = fmt.Errorf("the target %s is still there: %w", v.target, statErr)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// close ends what still runs; the cluster ends the rest.
+func (w *world) close(ctx context.Context) error {
+	var err error
+	if w.kubelet != nil {
+		err = w.kubelet.end()
+	}
+	for _, c := range w.writers {
+		err = errors.Join(err, c.end())
+	}
+	return errors.Join(err, w.driver.stop(ctx))
+}

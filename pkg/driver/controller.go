@@ -61,11 +61,12 @@ func (c *controller) CreateVolume(ctx context.Context, request *csi.CreateVolume
 	return &csi.CreateVolumeResponse{Volume: toCSI(volume.Volume{ID: volume.ID{Volume: v, ID: r.ID}, Record: r})}, nil
 }
 
-// choose returns the Gluster volume that a class names.
+// choose returns the Gluster volume that a class names. That there is none is not final: the
+// clusters file may be about to change (after InvalidArgument the provisioner waits for long).
 func (c *controller) choose(p parameters) (gluster.Volume, error) {
 	v, err := c.volumes.Choose(p.cluster, p.volume)
 	if err != nil && !errors.Is(err, gluster.ErrNotLoaded) {
-		err = invalid("StorageClass parameters cluster and volume: %v", err)
+		err = fmt.Errorf("StorageClass parameters cluster and volume: %w", err)
 	}
 	return v, err
 }

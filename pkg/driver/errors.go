@@ -36,7 +36,7 @@ var errorCodes = []struct {
 	{gluster.ErrNotLoaded, codes.Unavailable},
 	{gluster.ErrUnknownCluster, codes.FailedPrecondition},
 	{gluster.ErrUnknownVolume, codes.FailedPrecondition},
-	{gluster.ErrAmbiguous, codes.InvalidArgument},
+	{gluster.ErrAmbiguous, codes.FailedPrecondition},
 	{gluster.ErrNoSuchVolume, codes.FailedPrecondition},
 	{gluster.ErrNotStarted, codes.Unavailable},
 	{gluster.ErrNotConnected, codes.Unavailable},

@@ -42,7 +42,7 @@ func (s *Store) Directory(ctx context.Context, a Access) (dir *safepath.Dir, roo
 	}
 	dir, err = s.root.Open(rel)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", fmt.Errorf("the directory of volume %s is gone: %w: %w: was it removed by hand? see `glusterfs-csi trash list`", a.ID, err, ErrNotFound)
+		return nil, "", fmt.Errorf("%s has no directory %s for volume %s: %w: was it removed by hand? see `glusterfs-csi trash list`", s.volume, rel, a.ID, ErrNotFound)
 	}
 	if err != nil {
 		return nil, "", explain(fmt.Errorf("open the directory of volume %s on %s: %w", a.ID, s.volume, notADirectory(err)))

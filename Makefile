@@ -22,7 +22,7 @@ export CGO_ENABLED ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test unit sanity bench lint vuln fuzz build build-arm64 test-arm64 image test-image manifests check-manifests
-.PHONY: chaos e2e e2e-full e2e-up e2e-down packages packages-image packages-e2e clean
+.PHONY: chaos hung e2e e2e-full e2e-up e2e-down packages packages-image packages-e2e clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: packages ## Measure against every other way to do it; BENCH=create,publis
 
 chaos: packages ## Kill and stop everything at random for CHAOS_TIME (10m) under 40 writers; CHAOS_SEED=n as it was that time
 	@go test -count=1 -v -timeout 2h -run '^TestChaos$$' ./tests/chaos -chaos.time $(CHAOS_TIME) $(if $(CHAOS_SEED),-chaos.seed $(CHAOS_SEED))
+
+hung: packages ## Repeat calls for 5 minutes while every server hangs: goroutines, threads and open files stay as many
+	@go test -race -count=1 -v -timeout 15m -run '^TestNothingPilesUpWhileEveryServerHangs$$' ./pkg/driver -hung.time 5m
 
 lint: ## go vet and golangci-lint
 	@go vet ./...

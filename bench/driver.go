@@ -39,12 +39,13 @@ func startDriver(ctx context.Context, binary, dir, clusters string) (*driver, er
 func (d *driver) socket() string   { return filepath.Join(d.dir, "csi.sock") }
 func (d *driver) endpoint() string { return "unix://" + d.socket() }
 func (d *driver) state() string    { return filepath.Join(d.dir, "state") }
+func (d *driver) log() string      { return filepath.Join(d.dir, "driver.log") }
 
 func (d *driver) start(ctx context.Context, args ...string) error {
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return err
 	}
-	log, err := os.Create(filepath.Join(d.dir, "driver.log"))
+	log, err := os.Create(d.log())
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ var scenarios = []scenario{
 	{"scale", "With many volumes present", scale},
 	{"delete", "DeleteVolume and the trash", remove},
 	{"publish", "NodePublishVolume and NodeUnpublishVolume", publish},
+	{"repair", "Repair of a dead client's binds", repair},
 	{"memory", "Memory of a node", memory},
 	{"footprint", "The driver's own memory and size", footprint},
 	{"data", "The data path", data},
@@ -49,6 +50,13 @@ type scenario struct {
 }
 
 func main() {
+	if spec := os.Getenv(podVariable); spec != "" {
+		if err := bePod(spec); err != nil {
+			fmt.Fprintln(os.Stderr, "pod:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var names []string
 	for _, s := range scenarios {
 		names = append(names, s.name)

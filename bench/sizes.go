@@ -21,6 +21,7 @@ type sizes struct {
 	files       int   // in a volume
 	volumes     []int // numbers of volumes present
 	published   []int // numbers of volumes on a node
+	pods        []int // numbers of mount namespaces
 	made        int   // volumes that a driver has made when its memory is read
 	calls       int   // of one kind in a round, where each takes milliseconds
 	slowCalls   int   // … where each takes a second
@@ -32,7 +33,7 @@ type sizes struct {
 
 func newSizes(files, rounds int, full bool) sizes {
 	s := sizes{
-		rounds: rounds, files: files, volumes: []int{10, max(files, 11)}, published: []int{1, 10, 100}, made: files,
+		rounds: rounds, files: files, volumes: []int{10, max(files, 11)}, published: []int{1, 10, 100}, pods: []int{1, 5, 20}, made: files,
 		calls: 20, slowCalls: 3, metadata: min(files, 150), fioMiB: 64, fioSeconds: 1, countsCalls: 10,
 	}
 	s.name = chart.Number(float64(files)) + " files"

@@ -100,7 +100,7 @@ func TestABrokenEditIsIgnoredAndAGoodOneNeedsNoRestart(t *testing.T) {
 	}
 	code(t, r.delete(r.create()), codes.OK)
 	_, err := r.tryCreate(request(newName(), "volume", name))
-	code(t, err, codes.InvalidArgument, name, "the clusters file allows", "gv0")
+	code(t, err, codes.FailedPrecondition, name, "the clusters file allows", "gv0")
 
 	r.setClusters(clustersYAML(c.Servers(), "gv0", name))
 	var added *csi.Volume
@@ -109,7 +109,7 @@ func TestABrokenEditIsIgnoredAndAGoodOneNeedsNoRestart(t *testing.T) {
 		return err
 	})
 	_, err = r.tryCreate(request(newName()))
-	code(t, err, codes.InvalidArgument, "name one of", "gv0", name)
+	code(t, err, codes.FailedPrecondition, "name one of", "gv0", name)
 
 	// What is taken out of the file is not touched any more, and stays mounted.
 	r.setClusters(clustersYAML(c.Servers(), name))

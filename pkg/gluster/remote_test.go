@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -44,6 +45,14 @@ type answersWith struct {
 
 func (a answersWith) Ensure(context.Context, Volume, []string) (ClientInfo, error) {
 	return a.info, a.err
+}
+
+// silent is a mounter that is stopped.
+type silent struct{}
+
+func (silent) Ensure(ctx context.Context, _ Volume, _ []string) (ClientInfo, error) {
+	<-ctx.Done()
+	return ClientInfo{}, ctx.Err()
 }
 
 // withMounter returns a mounter, and a Host that has it.
@@ -214,6 +223,15 @@ func TestAMounterThatCannotBeUsed(t *testing.T) {
 		_, err := remoteHost(t, owner, answersWith{err: fmt.Errorf("%w: gv0", ErrNoSuchVolume)}).Ensure(t.Context(), gv0, nil)
 		checkError(t, err, ErrNoSuchVolume)
 	})
+}
+
+func TestNobodyWaitsForASilentMounterLongerThanItWants(t *testing.T) {
+	h := remoteHost(t, sharedHost(t), silent{})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := h.Ensure(ctx, gv0, nil)
+	checkError(t, err, ErrUnreachable, gv0.String(), "mounter")
+	checkError(t, err, context.DeadlineExceeded)
 }
 
 // An admin command, or a node plugin without its mounter, in another container of the host.

@@ -101,7 +101,11 @@ func (s *slot) ensure(ctx context.Context, cluster Cluster) (*Client, error) {
 	select {
 	case <-f.done:
 	case <-ctx.Done():
-		return nil, f.attempt.explain(ErrUnreachable, fmt.Errorf("the start of its client goes on, the wait for it ended: %w", context.Cause(ctx)))
+		what := "the start of its client goes on"
+		if s.host.mounter != nil {
+			what = "the mounter of this host, which starts its client, has not answered yet"
+		}
+		return nil, f.attempt.explain(ErrUnreachable, fmt.Errorf("%s, the wait for it ended: %w", what, context.Cause(ctx)))
 	}
 	return f.client, f.err
 }

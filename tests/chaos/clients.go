@@ -3,6 +3,8 @@
 package chaos
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -74,4 +76,37 @@ func processesOf(prefix string) (map[string]int, error) {
 		}
 	}
 	return found, nil
+}
+
+// gone waits until processes have ended, whosever children they are.
+func gone(ctx context.Context, pids ...int) error {
+	for _, pid := range pids {
+		if err := goneOne(ctx, pid); err != nil {
+			return fmt.Errorf("process %d: %w", pid, err)
+		}
+	}
+	return nil
+}
+
+func goneOne(ctx context.Context, pid int) error {
+	const glance = 20 // milliseconds until ctx is looked at again
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, glance)
+		switch {
+		case n > 0:
+			return nil
+		case err != nil && !errors.Is(err, unix.EINTR):
+			return err
+		case ctx.Err() != nil:
+			return fmt.Errorf("it has not ended: %w", ctx.Err())
+		}
+	}
 }

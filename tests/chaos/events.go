@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
 // kind is a kind of event.
@@ -22,6 +20,8 @@ type kind struct {
 	// knows of the event; without fresh, the event is over when everything has settled.
 	happen func(context.Context, *world, *event) error
 	repair repairTime
+	// extra says that there need not be one: it is worse than what was asked for.
+	extra bool
 }
 
 // repairTime is what the time to repair of an event means.
@@ -30,7 +30,7 @@ type repairTime string
 const (
 	untilServing repairTime = "from the start of the new process until it serves"
 	untilHealed  repairTime = "from its return until clients are connected to it and nothing is left to heal"
-	untilWorking repairTime = "from the kill until the writer's file could be opened again, for each writer"
+	untilWorking repairTime = "from the client's end until the writer's file could be opened again, for each writer"
 	untilBack    repairTime = "the same, from the start of the new mounter"
 )
 
@@ -38,16 +38,16 @@ const (
 const nodePlugin = 0
 
 var kinds = []kind{
-	nodePlugin: {"node plugin killed", nodeKilled, untilServing},
-	{"client killed", clientKilled, untilWorking},
-	{"client out of memory", clientOutOfMemory, untilWorking},
-	{"brick killed", brickKilled, untilHealed},
-	{"server stopped", serverStopped, untilHealed},
-	{"mounter and clients killed", mounterKilled, untilBack},
-	{"mounter out of memory", mounterOutOfMemory, untilBack},
-	{"mounter killed", mounterAloneKilled, untilServing},
-	{"client, then mounter killed", repairInterrupted, untilBack},
-	{"client killed, server silent", clientKilledServerSilent, untilWorking},
+	nodePlugin: {"node plugin killed", nodeKilled, untilServing, false},
+	{"client killed", clientKilled, untilWorking, false},
+	{"client out of memory", clientOutOfMemory, untilWorking, false},
+	{"brick killed", brickKilled, untilHealed, false},
+	{"server stopped", serverStopped, untilHealed, false},
+	{"mounter and clients killed", mounterKilled, untilBack, false},
+	{"mounter out of memory", mounterOutOfMemory, untilBack, false},
+	{"mounter killed", mounterAloneKilled, untilServing, true},
+	{"client, then mounter killed", repairInterrupted, untilWorking, true},
+	{"client killed, server silent", clientKilledServerSilent, untilWorking, true},
 }
 
 // event is one that happened.
@@ -57,6 +57,7 @@ type event struct {
 	began   moment
 	mended  moment // what was disturbed is back, or begins to come back
 	settled moment
+	from    moment // of the repairs
 	repairs []time.Duration
 }
 
@@ -126,14 +127,12 @@ func (w *world) anyClient(e *event) (client, error) {
 	return c, nil
 }
 
-func clientKilled(_ context.Context, w *world, e *event) error {
+func clientKilled(ctx context.Context, w *world, e *event) error {
 	c, err := w.anyClient(e)
 	if err != nil {
 		return err
 	}
-	w.dies(c)
-	e.mended = now()
-	return unix.Kill(c.pid, unix.SIGKILL)
+	return w.kill(ctx, e, c)
 }
 
 func clientOutOfMemory(ctx context.Context, w *world, e *event) error {
@@ -141,31 +140,45 @@ func clientOutOfMemory(ctx context.Context, w *world, e *event) error {
 	if err != nil {
 		return err
 	}
-	w.dies(c)
-	e.mended = now()
-	return w.exhaust(ctx, e, c.pid)
+	return w.end(ctx, e, func() error { return w.exhaust(ctx, e, c.pid) }, c)
 }
 
-// dies remembers that a client is about to end, for which the event is to blame.
-func (w *world) dies(clients ...client) {
+// end lets clients end somehow, and remembers when that was.
+func (w *world) end(ctx context.Context, e *event, how func() error, clients ...client) error {
+	from := now()
+	err := how()
 	for _, c := range clients {
-		w.deaths = append(w.deaths, death{c.device, now()})
+		err = errors.Join(err, gone(ctx, c.pid))
+		w.deaths = append(w.deaths, death{c.device, from, now()})
 	}
+	e.mended, e.from = now(), now()
+	return err
+}
+
+// kill is end by SIGKILL, from which the time to repair counts.
+func (w *world) kill(ctx context.Context, e *event, clients ...client) error {
+	began := now()
+	err := w.end(ctx, e, func() error {
+		var err error
+		for _, c := range clients {
+			err = errors.Join(err, unix.Kill(c.pid, unix.SIGKILL))
+		}
+		return err
+	}, clients...)
+	e.from = began
+	return err
 }
 
 func mounterKilled(ctx context.Context, w *world, e *event) error {
 	clients, err := w.driver.clients()
+	if err == nil {
+		err = w.driver.mounter.kill()
+	}
+	if err == nil {
+		err = w.kill(ctx, e, clients...)
+	}
 	if err != nil {
 		return err
-	}
-	w.dies(clients...)
-	if err := w.driver.mounter.kill(); err != nil {
-		return err
-	}
-	for _, c := range clients {
-		if err := unix.Kill(c.pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
-			return err
-		}
 	}
 	return w.bringBack(ctx, e)
 }
@@ -175,12 +188,11 @@ func mounterOutOfMemory(ctx context.Context, w *world, e *event) error {
 	if err != nil {
 		return err
 	}
-	w.dies(clients...)
 	pids := []int{w.driver.mounter.pid()}
 	for _, c := range clients {
 		pids = append(pids, c.pid)
 	}
-	if err := w.exhaust(ctx, e, pids...); err != nil {
+	if err := w.end(ctx, e, func() error { return w.exhaust(ctx, e, pids...) }, clients...); err != nil {
 		return err
 	}
 	return w.bringBack(ctx, e)
@@ -204,16 +216,18 @@ func repairInterrupted(ctx context.Context, w *world, e *event) error {
 	if err != nil {
 		return err
 	}
-	w.dies(c)
-	if err := unix.Kill(c.pid, unix.SIGKILL); err != nil {
+	if err := w.kill(ctx, e, c); err != nil {
 		return err
 	}
+	killed := e.from
 	later := w.pause(0, 300*time.Millisecond)
 	e.what += fmt.Sprintf("mounter %v later, ", later.Round(time.Millisecond))
 	if err := errors.Join(wait(ctx, later), w.driver.mounter.kill()); err != nil {
 		return err
 	}
-	return w.bringBack(ctx, e)
+	err = w.bringBack(ctx, e)
+	e.from = killed
+	return err
 }
 
 // clientKilledServerSilent kills a client that has to be started again while one server does
@@ -228,9 +242,7 @@ func clientKilledServerSilent(ctx context.Context, w *world, e *event) error {
 		return err
 	}
 	e.what += fmt.Sprintf("server %d silent for %v more", i, absence.Round(time.Millisecond))
-	w.dies(c)
-	e.mended = now()
-	if err := errors.Join(unix.Kill(c.pid, unix.SIGKILL), wait(ctx, absence)); err != nil {
+	if err := errors.Join(w.kill(ctx, e, c), wait(ctx, absence)); err != nil {
 		return err
 	}
 	return w.cluster.ContinueServer(i)
@@ -243,18 +255,21 @@ func (w *world) bringBack(ctx context.Context, e *event) error {
 	if err := wait(ctx, absence); err != nil {
 		return err
 	}
-	e.mended = now()
+	e.mended, e.from = now(), now()
 	return w.driver.mounter.start(ctx)
 }
 
-// play lets events happen in turn until the time is up and there was one of each kind: all
-// kinds in a random order, and then all again.
+// play lets events happen until the time is up and there was one of each kind: the kinds in a
+// random order, then again in another. The extra ones come from the second time on.
 func (w *world) play(ctx context.Context) error {
-	for began := now(); ; {
-		order := w.random.Perm(len(kinds))
-		for _, i := range order {
-			if now().since(began) >= w.Time && len(w.events) >= len(kinds) {
+	began := now()
+	for round := 0; ; round++ {
+		for _, i := range w.random.Perm(len(kinds)) {
+			if round > 0 && now().since(began) >= w.Time {
 				return nil
+			}
+			if round == 0 && kinds[i].extra {
+				continue
 			}
 			if err := w.one(ctx, &kinds[i]); err != nil {
 				return err
@@ -296,20 +311,8 @@ func (w *world) timeRepairs(e *event) {
 		for _, c := range w.writers {
 			entries := c.journal.since(e.began)
 			if i := slices.IndexFunc(entries, func(o entry) bool { return o.Kind == opened }); i >= 0 {
-				e.repairs = append(e.repairs, entries[i].Ended.since(e.mended))
+				e.repairs = append(e.repairs, entries[i].Ended.since(e.from))
 			}
 		}
 	}
-}
-
-// gone waits until processes have ended.
-func gone(ctx context.Context, pids ...int) error {
-	return testcluster.Poll(ctx, func() error {
-		for _, pid := range pids {
-			if state := processState(pid); state != 0 && state != 'Z' {
-				return fmt.Errorf("process %d has not ended (%c)", pid, state)
-			}
-		}
-		return nil
-	})
 }

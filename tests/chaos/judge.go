@@ -13,7 +13,7 @@ import (
 // used a file that it had opened while that client lived, or nothing could be opened since.
 func allowed(e entry, deaths []death) bool {
 	return slices.ContainsFunc(deaths, func(d death) bool {
-		return e.Opened.Device == d.device && e.Opened.At <= d.at && d.at <= e.Ended
+		return e.Opened.Device == d.device && e.Opened.At <= d.to && d.from <= e.Ended
 	})
 }
 
@@ -37,9 +37,9 @@ func (w *world) judge() error {
 func (w *world) during(m moment) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, e := range slices.Backward(w.events) {
+	for i, e := range slices.Backward(w.events) {
 		if e.began <= m {
-			return fmt.Sprintf("%v after the beginning of %q (%s)", m.since(e.began).Round(time.Millisecond), e.kind.name, e.what)
+			return fmt.Sprintf("%v after the beginning of event %d (%s)", m.since(e.began).Round(time.Millisecond), i+1, e.kind.name)
 		}
 	}
 	return "before the first event"

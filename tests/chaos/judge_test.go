@@ -5,7 +5,7 @@ package chaos
 import "testing"
 
 func TestErrorsAreAllowedWhereTheirOwnClientHasDied(t *testing.T) {
-	deaths := []death{{device: 40, at: 100}, {device: 41, at: 300}}
+	deaths := []death{{device: 40, from: 90, to: 100}, {device: 41, from: 290, to: 300}}
 	for _, tc := range []struct {
 		name string
 		e    entry
@@ -13,8 +13,9 @@ func TestErrorsAreAllowedWhereTheirOwnClientHasDied(t *testing.T) {
 	}{
 		{"the file was opened before", entry{Began: 99, Ended: 101, Opened: handle{40, 50}}, true},
 		{"the call began long after", entry{Began: 900, Ended: 901, Opened: handle{40, 50}}, true},
+		{"it was opened while the client died", entry{Began: 97, Ended: 101, Opened: handle{40, 96}}, true},
 		{"the client of others died", entry{Began: 99, Ended: 101, Opened: handle{41, 50}}, false},
-		{"it dies only later", entry{Began: 98, Ended: 99, Opened: handle{40, 50}}, false},
+		{"it dies only later", entry{Began: 80, Ended: 85, Opened: handle{40, 50}}, false},
 		{"a new client has the number of a dead one", entry{Began: 200, Ended: 201, Opened: handle{40, 150}}, false},
 		{"nothing was ever opened", entry{Began: 99, Ended: 101}, false},
 	} {

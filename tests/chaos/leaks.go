@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -132,9 +133,7 @@ func (w *world) nothingLeft(ctx context.Context) error {
 	}
 	processes, err := processesOf(filepath.Join(w.driver.state(), "clients") + "/")
 	errs = append(errs, err)
-	var pids []int
 	for target, pid := range processes {
-		pids = append(pids, pid)
 		if !own[target] {
 			errs = append(errs, fmt.Errorf("process %d is a client without a mount: %s", pid, target))
 		}
@@ -144,7 +143,38 @@ func (w *world) nothingLeft(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, endTimeout)
 	defer cancel()
-	return errors.Join(append(errs, gone(ctx, pids...))...)
+	for _, c := range clients {
+		if err := gone(ctx, c.pid); err != nil {
+			errs = append(errs, fmt.Errorf("a client that nobody should use: %w; it is still seen in the mount namespaces of %q", err, seenBy(c.device)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// seenBy names a process of each mount namespace in which a device is mounted.
+func seenBy(device uint64) []string {
+	var found []string
+	known := map[string]bool{}
+	tables, _ := filepath.Glob("/proc/[0-9]*/mountinfo") // the pattern is good
+	for _, path := range tables {
+		process := filepath.Dir(path)
+		namespace, err := os.Readlink(filepath.Join(process, "ns/mnt"))
+		if err != nil || known[namespace] {
+			continue
+		}
+		known[namespace] = true
+		table, err := os.Open(path)
+		if err != nil {
+			continue
+		}
+		all, _ := mount.Parse(table) // it may have ended
+		table.Close()
+		if slices.ContainsFunc(all, func(e mount.Entry) bool { return deviceNumber(e.Device) == device }) {
+			command, _ := os.ReadFile(filepath.Join(process, "cmdline"))
+			found = append(found, filepath.Base(process)+": "+strings.ReplaceAll(string(command), "\x00", " "))
+		}
+	}
+	return found
 }
 
 // races are the data races that the driver's processes have reported, if they have the

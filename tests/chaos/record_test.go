@@ -27,21 +27,25 @@ func TestCheckFindsWhatIsNotAsItWasAcknowledged(t *testing.T) {
 		name         string
 		file         []byte
 		acknowledged []int
+		unknown      int
 		want         string // "" for nothing
 	}{
-		{"all is there", file(0, 1, 2), []int{0, 1, 2}, ""},
-		{"nothing was written", nil, nil, ""},
-		{"a record whose fate was unknown is there", file(0, 1, 2), []int{0, 2}, ""},
-		{"one is lost at the end", file(0, 1), []int{0, 1, 2}, "record 2 was acknowledged and is lost"},
-		{"one is lost in the middle", file(0, 2), []int{0, 1, 2}, "record 1 was acknowledged and is lost"},
-		{"a byte is another", file(0, -1, 2), []int{0, 2}, "slot 1 holds no whole record"},
-		{"the file is cut", file(0, 1)[:recordSize+9], []int{0}, "slot 1 holds no whole record"},
-		{"a hole", append(file(0), make([]byte, recordSize)...), []int{0}, "slot 1 holds no whole record"},
-		{"one is there twice", file(0, 1, 1), []int{0, 1}, "record 1 comes after record 1"},
-		{"the order is another", file(0, 2, 1), []int{0, 1, 2}, "record 1 comes after record 2"},
-		{"another writer's", slices.Concat(file(0), record(8, 1)), []int{0}, "slot 1 holds no whole record"},
+		{"all is there", file(0, 1, 2), []int{0, 1, 2}, 0, ""},
+		{"nothing was written", nil, nil, 0, ""},
+		{"a record whose fate was unknown is there", file(0, 1, 2), []int{0, 2}, 1, ""},
+		{"one is lost at the end", file(0, 1), []int{0, 1, 2}, 0, "record 2 was acknowledged and is lost"},
+		{"one is lost in the middle", file(0, 2), []int{0, 1, 2}, 0, "record 1 was acknowledged and is lost"},
+		{"a byte is another", file(0, -1, 2), []int{0, 2}, 0, "slot 1 holds no whole record"},
+		{"the file is cut", file(0, 1)[:recordSize+9], []int{0}, 0, "slot 1 holds no whole record"},
+		{"a hole", append(file(0), make([]byte, recordSize)...), []int{0}, 0, "slot 1 holds no whole record"},
+		{"one is there twice", file(0, 1, 1), []int{0, 1}, 0, "record 1 comes after record 1"},
+		{"the order is another", file(0, 2, 1), []int{0, 1, 2}, 0, "record 1 comes after record 2"},
+		{"another writer's", slices.Concat(file(0), record(8, 1)), []int{0}, 0, "slot 1 holds no whole record"},
+		{"a hole where one may have been", slices.Concat(file(0), make([]byte, recordSize), file(2)), []int{0, 2}, 1, ""},
+		{"two holes where one may have been", slices.Concat(file(0), make([]byte, 2*recordSize), file(3)), []int{0, 3}, 1, "slot 2 holds no whole record"},
+		{"a hole where one was", slices.Concat(file(0), make([]byte, recordSize), file(2)), []int{0, 1, 2}, 1, "record 1 was acknowledged and is lost"},
 	} {
-		t.Run(tc.name, func(t *testing.T) { expect(t, check(tc.file, 7, tc.acknowledged), tc.want) })
+		t.Run(tc.name, func(t *testing.T) { expect(t, check(tc.file, 7, tc.acknowledged, tc.unknown), tc.want) })
 	}
 }
 
@@ -59,7 +63,7 @@ func TestCheckOfAPart(t *testing.T) {
 		{"too early: one before is lost", file(4, 5), 2, "slot 2 holds record 4, before which 3 were acknowledged"},
 		{"too late: something is there twice", file(4, 5), 5, "slot 5 holds record 4"},
 		{"one is lost within", file(4, 6), 3, "record 5 was acknowledged and is lost"},
-		{"rubbish at the beginning", file(-1, 5), 3, "slot 0 holds no whole record"},
+		{"rubbish at the beginning", file(-1, -1, 5), 3, "slot 1 holds no whole record"},
 	} {
 		t.Run(tc.name, func(t *testing.T) { expect(t, checkPart(tc.part, 7, all, tc.slot, 1), tc.want) })
 	}

@@ -134,7 +134,7 @@ func (w *world) same() error {
 	return nil
 }
 
-func (w *world) sameFile(c *container) error {
+func (w *world) sameFile(c *writerProcess) error {
 	var shortest []byte
 	for i := range bricks {
 		content, err := os.ReadFile(filepath.Join(w.cluster.BrickPath(gv0, i), w.file(c)))

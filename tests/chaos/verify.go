@@ -13,7 +13,7 @@ import (
 )
 
 // numbers are the records that the writer was told are written.
-func (c *container) numbers() []int {
+func (c *writerProcess) numbers() []int {
 	var numbers []int
 	for _, e := range c.journal.entries {
 		if e.Kind == acknowledged {
@@ -23,8 +23,19 @@ func (c *container) numbers() []int {
 	return numbers
 }
 
+// unknown is how many records the writer may have written or not.
+func (c *writerProcess) unknown() int {
+	n := 0
+	for _, e := range c.journal.entries {
+		if e.Kind == failed && (e.Call == "write" || e.Call == "fsync") {
+			n++
+		}
+	}
+	return n
+}
+
 // file is where the writer's file is below the Gluster volume's root.
-func (w *world) file(c *container) string {
+func (w *world) file(c *writerProcess) string {
 	return filepath.Join(w.volumes[c.id%len(w.volumes)].GetVolumeContext()["path"], fmt.Sprintf("writer-%03d", c.id))
 }
 
@@ -49,7 +60,7 @@ func (w *world) verify(ctx context.Context) (err error) {
 				return err
 			})
 			if err == nil {
-				err = check(content, c.id, c.numbers())
+				err = check(content, c.id, c.numbers(), c.unknown())
 			}
 			if err != nil {
 				errs = append(errs, fmt.Errorf("writer %d on %s: %w", c.id, where, err))

@@ -36,7 +36,7 @@ type world struct {
 	cluster *testcluster.Cluster
 	driver  *driver
 	volumes []*volume
-	writers []*container
+	writers []*writerProcess
 	kubelet *kubelet
 	random  *rand.Rand
 	deaths  []death
@@ -54,10 +54,10 @@ type volume struct {
 	target     string
 }
 
-// death is the end of a client.
+// death is the end of a client, which came between two moments.
 type death struct {
-	device uint64
-	at     moment
+	device   uint64
+	from, to moment
 }
 
 // newWorld starts everything; when it returns, all writers write. The caller must call close.
@@ -78,7 +78,7 @@ func newWorld(ctx context.Context, cluster *testcluster.Cluster, options Options
 		return nil, err
 	}
 	for id := range options.Volumes * writersPerVolume {
-		c, err := startContainer(id, w.volumes[id%options.Volumes].target, cluster.Dir(), options.Pause)
+		c, err := startWriter(id, w.volumes[id%options.Volumes].target, cluster.Dir(), options.Pause)
 		if err != nil {
 			return nil, err
 		}

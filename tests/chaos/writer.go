@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/container"
 )
 
 const (
@@ -25,6 +27,8 @@ const (
 	lookEvery, lookSlots = 8, 64
 	// journalDescriptor is the first that os/exec gives after the standard ones.
 	journalDescriptor = 3
+	// dataDir is where a writer sees its volume.
+	dataDir = "/data"
 )
 
 // job is what a writer is told.
@@ -47,12 +51,12 @@ type writer struct {
 	root    uint64 // the device of its root directory, where nothing is to be written
 	next    int    // number of the next record
 
-	file  *os.File // nil after an error
-	at    handle   // of file
-	last  handle   // of what could be opened last
-	done  []int    // the numbers of acknowledged records
-	lost  int      // how many records may be in the file or not
-	tries int      // calls that failed since the one that was reported
+	file    *os.File // nil after an error
+	at      handle   // of file
+	last    handle   // of what could be opened last
+	done    []int    // the numbers of acknowledged records
+	unknown int      // how many records may be in the file or not
+	tries   int      // calls that failed since the one that was reported
 }
 
 // BeWriter turns the process into a writer if it was started as one, and ends it then. To be
@@ -76,7 +80,7 @@ func BeWriter() {
 
 // run writes until the standard input ends.
 func (w *writer) run() error {
-	if err := enterContainer(w.Root, w.Target); err != nil {
+	if err := container.Enter(w.Root, container.Volume{Source: w.Target, Target: dataDir}); err != nil {
 		return fmt.Errorf("enter the container: %w", err)
 	}
 	var root unix.Stat_t
@@ -116,14 +120,14 @@ func (w *writer) step() (time.Duration, error) {
 	number := w.next
 	w.next++
 	began := now()
-	w.lost++
+	w.unknown++
 	if _, err := w.file.Write(record(w.ID, number)); err != nil {
 		return 0, w.fail("write", began, err, w.at)
 	}
 	if err := w.file.Sync(); err != nil {
 		return 0, w.fail("fsync", began, err, w.at)
 	}
-	w.lost--
+	w.unknown--
 	w.done = append(w.done, number)
 	if err := w.log(entry{Kind: acknowledged, Number: number, Began: began, Ended: now(), Opened: w.at}); err != nil {
 		return 0, err
@@ -193,7 +197,7 @@ func (w *writer) reread() error {
 	if err != nil {
 		return w.fail("read", began, err, w.at)
 	}
-	return w.complain(check(content, w.ID, w.done))
+	return w.complain(check(content, w.ID, w.done, w.unknown))
 }
 
 // look opens the file once more and looks at some records, as another process would.
@@ -217,7 +221,7 @@ func (w *writer) look() error {
 	} else if err != nil {
 		return w.fail("read", began, err, w.last)
 	}
-	return w.complain(checkPart(content, w.ID, w.done, from, w.lost))
+	return w.complain(checkPart(content, w.ID, w.done, from, w.unknown))
 }
 
 // complain writes down what must never be, if it is.

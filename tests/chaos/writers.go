@@ -10,16 +10,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/container"
 )
 
 const writersPerVolume = 2
 
-// container is a writer's process, seen from outside.
-type container struct {
+// writerProcess is a writer's process, seen from outside.
+type writerProcess struct {
 	id      int
 	target  string
 	process *exec.Cmd
@@ -28,8 +28,8 @@ type container struct {
 	journal *journal
 }
 
-// startContainer runs a writer with what it needs below dir.
-func startContainer(id int, target, dir string, pause time.Duration) (*container, error) {
+// startWriter runs a writer with what it needs below dir.
+func startWriter(id int, target, dir string, pause time.Duration) (*writerProcess, error) {
 	root, path := filepath.Join(dir, fmt.Sprintf("root-%03d", id)), filepath.Join(dir, fmt.Sprintf("journal-%03d", id))
 	if err := os.Mkdir(root, 0o755); err != nil {
 		return nil, err
@@ -47,14 +47,13 @@ func startContainer(id int, target, dir string, pause time.Duration) (*container
 	if err != nil {
 		return nil, err
 	}
-	c := &container{id: id, target: target, journal: &journal{file: read}, exited: make(chan struct{})}
+	c := &writerProcess{id: id, target: target, journal: &journal{file: read}, exited: make(chan struct{})}
 	c.process = exec.Command("/proc/self/exe")
 	// The race detector would wait for a second before the process ends.
 	c.process.Env = append(os.Environ(), writerVariable+"="+string(told), "GORACE=atexit_sleep_ms=0", "GOMAXPROCS=1")
 	c.process.Stderr = os.Stderr
 	c.process.ExtraFiles = []*os.File{written}
-	// Go makes all mounts of the new namespace private.
-	c.process.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Setsid: true}
+	c.process.SysProcAttr = container.Attributes()
 	if c.stdin, err = c.process.StdinPipe(); err == nil {
 		err = c.process.Start()
 	}
@@ -68,7 +67,7 @@ func startContainer(id int, target, dir string, pause time.Duration) (*container
 	return c, nil
 }
 
-func (c *container) alive() bool {
+func (c *writerProcess) alive() bool {
 	select {
 	case <-c.exited:
 		return false
@@ -78,7 +77,7 @@ func (c *container) alive() bool {
 }
 
 // end tells the writer to end, and returns an error if it does not do so or had ended before.
-func (c *container) end() error {
+func (c *writerProcess) end() error {
 	before := c.alive()
 	if err := c.stdin.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		return err
@@ -99,7 +98,7 @@ func (c *container) end() error {
 }
 
 // mounts are those of volumes that the writer has, as its own namespace shows them.
-func (c *container) mounts() ([]mount.Entry, error) {
+func (c *writerProcess) mounts() ([]mount.Entry, error) {
 	file, err := os.Open(fmt.Sprintf("/proc/%d/mountinfo", c.process.Process.Pid))
 	if err != nil {
 		return nil, err

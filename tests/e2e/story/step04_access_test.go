@@ -52,6 +52,7 @@ func accessModes(s *step) {
 
 func readWriteOncePod(n *namespace) {
 	n.sh("first", "echo of one pod >/rwop/file")
+	n.apply("04-second.yaml") // now, so that it is the second
 	n.says("Pod", "second", "0/2 nodes are available", "ReadWriteOncePod")
 	if n.isReady("second") {
 		n.Error("a second pod has the ReadWriteOncePod volume")

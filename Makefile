@@ -22,7 +22,7 @@ export CGO_ENABLED ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test unit sanity bench lint vuln fuzz build build-arm64 test-arm64 image test-image manifests check-manifests
-.PHONY: chaos hung e2e e2e-full e2e-up e2e-down packages packages-image packages-e2e clean
+.PHONY: chaos hung e2e e2e-full e2e-upstream e2e-up e2e-down packages packages-image packages-e2e clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,11 +75,14 @@ test-image: packages-image ## What `make image` built: every client option on a 
 	@go run ./hack/image test
 
 e2e: packages-e2e $(E2E_IMAGE) ## The operator's story on a real Kubernetes of two nodes; KEEP=1 leaves the cluster up
-	@go -C tests/e2e test -count=1 ./build ./cluster ./image
+	@go -C tests/e2e test -count=1 ./build ./cluster ./image ./upstream
 	@$(E2E) test $(if $(KEEP),-keep)
 
 e2e-full: packages-e2e $(E2E_IMAGE) ## As e2e, with its long parts: 200 claims at once, uninstall, Helm
 	@$(E2E) test -full $(if $(KEEP),-keep)
+
+e2e-upstream: packages-e2e $(E2E_IMAGE) ## Kubernetes' own tests of storage, on the same cluster; KEEP=1 leaves it up
+	@$(E2E) upstream $(if $(KEEP),-keep)
 
 e2e-up: packages-e2e $(E2E_IMAGE) ## Start the cluster of two nodes, or what does not run of it (then: go -C tests/e2e run ./cmd/e2e kubectl …)
 	@$(E2E) up

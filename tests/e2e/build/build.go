@@ -2,8 +2,8 @@
 
 // Package build makes the programs of a Kubernetes cluster from the Go module proxy.
 //
-// Each has a key: a digest of all that it is made from, which is the module's go.mod and go.sum, the package, the flags and the
-// version of Go. A program that has the right one is not made again.
+// Each has a key: a digest of all that it is made from, which is the files of the module, the package, the flags and the version of
+// Go. A program that has the right one is not made again.
 package build
 
 import (
@@ -88,12 +88,16 @@ func (p Program) key(ctx context.Context, modules string) (string, error) {
 	}
 	digest := sha256.New()
 	fmt.Fprintf(digest, "%s\n%+v\n%s\n", version, p, environment)
-	for _, name := range []string{"go.mod", "go.sum"} {
-		content, err := os.ReadFile(filepath.Join(modules, p.Module, name))
+	files, err := os.ReadDir(filepath.Join(modules, p.Module))
+	if err != nil {
+		return "", err
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(filepath.Join(modules, p.Module, file.Name()))
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(digest, "%s %d\n%s", name, len(content), content)
+		fmt.Fprintf(digest, "%s %d\n%s", file.Name(), len(content), content)
 	}
 	return hex.EncodeToString(digest.Sum(nil)), nil
 }
@@ -119,8 +123,12 @@ func (p Program) compile(ctx context.Context, module, file string) error {
 	if p.Cgo {
 		cgo = "CGO_ENABLED=1"
 	}
-	_, err = output(ctx, "env", cgo, "go", "-C", module, "build", "-trimpath", "-tags", p.Tags, "-ldflags", p.linkerFlags(version),
-		"-o", file, path.Join(p.Origin, p.Package))
+	line := []string{cgo, "go", "-C", module, "build"}
+	of := path.Join(p.Origin, p.Package)
+	if p.Test {
+		line, of = []string{cgo, "go", "-C", module, "test", "-c"}, "."
+	}
+	_, err = output(ctx, "env", append(line, "-trimpath", "-tags", p.Tags, "-ldflags", p.linkerFlags(version), "-o", file, of)...)
 	return err
 }
 

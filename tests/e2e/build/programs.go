@@ -14,6 +14,8 @@ type Program struct {
 	C     bool   // the package is one file in C
 	Tags  string // of the build
 	Cgo   bool   // parts of it are in C
+	// Test says that it is the test binary of the module's own root package.
+	Test bool
 }
 
 // Cluster are the programs of a cluster, and the sidecar of the driver's controller.
@@ -35,6 +37,23 @@ func Cluster() []Program {
 		Name: "csi-provisioner", Module: "provisioner", Origin: "github.com/kubernetes-csi/external-provisioner/v6", Package: "cmd/csi-provisioner",
 		Stamp: []string{"main.version=VERSION"},
 	})
+}
+
+// Names of programs that Upstream has.
+const (
+	Suite   = "storage.test"
+	Ginkgo  = "ginkgo"
+	Agnhost = "agnhost"
+)
+
+// Upstream are Kubernetes' own tests of storage, what runs them in parallel, and what most of their pods run.
+func Upstream() []Program {
+	const module, kubernetes = "upstream", "k8s.io/kubernetes"
+	return []Program{
+		{Name: Suite, Module: module, Origin: kubernetes, Stamp: kubernetesStamp(), Test: true},
+		{Name: Ginkgo, Module: module, Origin: "github.com/onsi/ginkgo/v2", Package: "ginkgo"},
+		{Name: Agnhost, Module: module, Origin: kubernetes, Package: "test/images/agnhost", Stamp: kubernetesStamp()},
+	}
 }
 
 // kubernetesStamp is what a build from the module does not know by itself. Components compare it.

@@ -40,13 +40,33 @@ func Ensure(ctx context.Context, repository, pause string) ([]string, error) {
 	}
 	delete(wanted, driver)
 	wanted["pause"] = []string{pause}
+	made, err := writeAll(ctx, "", wanted)
+	return append(archives, made...), err
+}
+
+// Upstream makes archives of the images that Kubernetes' tests of storage run, of all images that these names are of, and returns
+// their paths.
+func Upstream(ctx context.Context, names []string) ([]string, error) {
+	wanted := map[string][]string{}
+	for _, name := range names {
+		base, _, _ := strings.Cut(path.Base(name), ":")
+		if slices.Contains([]string{"agnhost", "busybox", "nginx"}, base) {
+			wanted[base] = append(wanted[base], name)
+		}
+	}
+	return writeAll(ctx, "upstream-", wanted)
+}
+
+// writeAll writes an archive for each base name.
+func writeAll(ctx context.Context, prefix string, wanted map[string][]string) ([]string, error) {
+	var archives []string
 	for _, base := range slices.Sorted(maps.Keys(wanted)) {
 		made, err := image(ctx, base)
 		if err != nil {
 			return nil, err
 		}
 		made.Names = wanted[base]
-		archive := cache.Path("images", base+".tar")
+		archive := cache.Path("images", prefix+base+".tar")
 		if err := made.Write(archive); err != nil {
 			return nil, fmt.Errorf("image %s: %w", base, err)
 		}
@@ -60,8 +80,13 @@ func image(ctx context.Context, base string) (Image, error) {
 	switch base {
 	case "pause":
 		return Image{Entrypoint: []string{"/pause"}, User: "65535:65535", Files: []File{{Path: "/pause", From: build.Path("pause")}}}, nil
-	case "busybox":
+	case "busybox", "nginx": // the tests of storage want nginx' shell only
 		return busybox(ctx)
+	case build.Agnhost:
+		made, err := busybox(ctx) // tests run commands beside it
+		made.Entrypoint, made.Command = []string{"/agnhost"}, []string{"pause"}
+		made.Files = append(made.Files, File{Path: "/agnhost", From: build.Path(build.Agnhost)})
+		return made, err
 	case "csi-provisioner":
 		return Image{Entrypoint: []string{"/" + base}, Files: []File{{Path: "/" + base, From: build.Path(base)}}}, nil
 	}

@@ -127,7 +127,7 @@ func (n *namespace) sh(pod, script string) string {
 }
 
 func (n *namespace) try(pod, script string) (string, error) {
-	return n.tryKubectl("-n", n.name, "exec", pod, "--", "sh", "-c", script)
+	return n.tryKubectl("-n", n.name, "exec", "--quiet", pod, "--", "sh", "-c", script)
 }
 
 // refuses fails unless the script fails in the pod and says this.

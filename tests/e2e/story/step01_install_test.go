@@ -12,15 +12,14 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/install"
 )
 
-// install is docs/install.md: one edit, one command.
-func install(s *step) {
+// installation is docs/install.md: one edit, one command.
+func installation(s *step) {
 	edited := s.edit()
 	began := time.Now()
 	s.Log(s.kubectl("apply", "-k", filepath.Join(edited, "base")))
@@ -46,36 +45,14 @@ func install(s *step) {
 func (s *step) edit() string {
 	s.Helper()
 	dir := s.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(manifests)); err != nil {
-		s.Fatal(err)
-	}
-	file := filepath.Join(dir, "base", "clusters.yaml")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		s.Fatal(err)
-	}
-	var clusters corev1.ConfigMap
-	if err := yaml.UnmarshalStrict(text, &clusters); err != nil {
-		s.Fatal(err)
-	}
-	clusters.Data["clusters.yaml"] = s.clustersFile()
-	if text, err = yaml.Marshal(clusters); err != nil {
-		s.Fatal(err)
-	}
-	if err := os.WriteFile(file, text, 0o600); err != nil {
+	if err := install.Edit(s.Cluster, repository, dir); err != nil {
 		s.Fatal(err)
 	}
 	return dir
 }
 
 // clustersFile names this cluster's servers: its nodes.
-func (s *step) clustersFile() string {
-	var servers []string
-	for _, node := range s.Nodes() {
-		servers = append(servers, node.IP)
-	}
-	return fmt.Sprintf("clusters:\n  - name: pi\n    servers: [%s]\n    volumes: [%s]\n", strings.Join(servers, ", "), cluster.Volume)
-}
+func (s *step) clustersFile() string { return install.ClustersFile(s.Cluster) }
 
 func (s *step) glob(pattern string) []string {
 	s.Helper()

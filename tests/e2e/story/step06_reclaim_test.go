@@ -70,7 +70,7 @@ func (g gv0) entry(volume *corev1.PersistentVolume) string {
 	id := volume.Spec.CSI.VolumeHandle[strings.LastIndex(volume.Spec.CSI.VolumeHandle, "/")+1:]
 	var found []string
 	for _, entry := range g.entries(trash) {
-		if strings.HasPrefix(entry, id+".") {
+		if strings.HasPrefix(entry, id+".") && !strings.HasSuffix(entry, ".json") { // its record is beside it
 			found = append(found, entry)
 		}
 	}

@@ -18,17 +18,18 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/install"
 )
 
 var full = flag.Bool("full", false, "also the steps that take long: 09 and 10")
 
 // What the manifests name.
 const (
-	driverNamespace = "glusterfs-csi"
-	driverName      = "glusterfs.csi.gluster.org"
+	driverNamespace = install.Namespace
+	driverName      = install.Driver
 	defaultClass    = "glusterfs"
-	manifests       = "../../../deploy/kubernetes"
-	examples        = "../../../deploy/examples"
+	repository      = "../../.."
+	examples        = repository + "/deploy/examples"
 )
 
 // TestStory is all of it, in the order in which an operator meets it.
@@ -49,7 +50,7 @@ func TestStory(t *testing.T) {
 			s.Logf("took %s", time.Since(began).Round(time.Second))
 		})
 	}
-	if !run("01_install", install) {
+	if !run("01_install", installation) {
 		t.Fatal("the driver is not there: nothing after this could work")
 	}
 	run("02_claim", firstClaim)
@@ -59,6 +60,7 @@ func TestStory(t *testing.T) {
 	run("06_reclaim", reclaim)
 	run("07_outage", outage)
 	run("08_mistakes", mistakes)
+	run("11_clients", clients)
 	if *full {
 		run("09_many", many)
 		run("10_uninstall", uninstall)

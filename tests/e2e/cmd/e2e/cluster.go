@@ -18,15 +18,24 @@ const repository = "../.."
 // up builds what is missing and starts the cluster, and says how long each part took.
 func up(ctx context.Context) (*cluster.Cluster, error) {
 	began := time.Now()
-	if err := build.Ensure(ctx, "modules", build.Cluster()); err != nil {
-		return nil, err
-	}
-	archives, err := image.Ensure(ctx, repository, cluster.PauseImage)
+	archives, err := makeImages(ctx)
 	if err != nil {
 		return nil, err
 	}
 	fmt.Printf("programs and images are there after %.1f s\n", time.Since(began).Seconds())
-	began = time.Now()
+	return start(ctx, archives)
+}
+
+// makeImages makes all programs and images of a cluster.
+func makeImages(ctx context.Context) ([]string, error) {
+	if err := build.Ensure(ctx, "modules", build.Cluster()); err != nil {
+		return nil, err
+	}
+	return image.Ensure(ctx, repository, cluster.PauseImage)
+}
+
+func start(ctx context.Context, archives []string) (*cluster.Cluster, error) {
+	began := time.Now()
 	c, err := cluster.Up(ctx, archives, func(part string) {
 		fmt.Printf("%-10s up after %5.1f s\n", part, time.Since(began).Seconds())
 	})

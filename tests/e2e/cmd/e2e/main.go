@@ -6,9 +6,10 @@
 //	e2e up               build what is missing, start the cluster, or what does not run of it
 //	e2e down             end it, and fail with a list if anything is left
 //	e2e test             up, the story, down; -keep leaves the cluster up, -full adds the story's long parts
+//	e2e upstream         up, Kubernetes' own tests of storage on the driver, down; -keep as above
 //	e2e kubectl ARGS…    kubectl as administrator
 //
-// The exit code is that of the story or of kubectl, or 1.
+// The exit code is that of the story or of kubectl, or 1; of upstream, how many specs failed.
 package main
 
 import (
@@ -53,7 +54,7 @@ func play(cmd *exec.Cmd) error {
 
 func command(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("up, down, test or kubectl?")
+		return errors.New("up, down, test, upstream or kubectl?")
 	}
 	switch args[0] {
 	case "up":
@@ -63,8 +64,10 @@ func command(ctx context.Context, args []string) error {
 		return down(ctx)
 	case "test":
 		return test(ctx, args[1:])
+	case "upstream":
+		return upstream(ctx, args[1:])
 	case "kubectl":
 		return kubectl(ctx, args[1:])
 	}
-	return fmt.Errorf("%q is none of up, down, test and kubectl", args[0])
+	return fmt.Errorf("%q is none of up, down, test, upstream and kubectl", args[0])
 }

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/container"
+)
+
+// podVariable makes this binary a pod that watches its binds.
+const podVariable = "BENCH_POD"
+
+// watchPause is the time between two questions to a bind: the precision of a pod.
+const watchPause = time.Millisecond
+
+// pod is a process in a mount namespace of its own that sees publish targets, as a container
+// does, and says when each of them is back after its client's death.
+type pod struct {
+	process *exec.Cmd
+	stdin   io.WriteCloser
+	answers *json.Decoder
+}
+
+// podSpec is what the process is told.
+type podSpec struct {
+	Root    string
+	Targets []string
+}
+
+func startPod(root string, targets []string) (*pod, error) {
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return nil, err
+	}
+	spec, err := json.Marshal(podSpec{root, targets})
+	if err != nil {
+		return nil, err
+	}
+	p := &pod{process: exec.Command("/proc/self/exe")}
+	p.process.Env = append(os.Environ(), podVariable+"="+string(spec), "GOMAXPROCS=1")
+	p.process.Stderr = os.Stderr
+	p.process.SysProcAttr = container.Attributes()
+	stdin, errIn := p.process.StdinPipe()
+	stdout, errOut := p.process.StdoutPipe()
+	if err := errors.Join(errIn, errOut, p.process.Start()); err != nil {
+		return nil, fmt.Errorf("start a pod: %w", err)
+	}
+	p.stdin, p.answers = stdin, json.NewDecoder(stdout)
+	return p, nil
+}
+
+// watch returns when the pod looks at its binds, all of which answer.
+func (p *pod) watch() error {
+	if _, err := fmt.Fprintln(p.stdin, "watch"); err != nil {
+		return err
+	}
+	var watching bool
+	return p.answers.Decode(&watching)
+}
+
+// back returns when each of the binds answered again, after it had not.
+func (p *pod) back(ctx context.Context) (times []int64, err error) {
+	stop := context.AfterFunc(ctx, func() { _ = p.process.Process.Kill() })
+	defer stop()
+	err = p.answers.Decode(&times)
+	return times, errors.Join(err, ctx.Err())
+}
+
+// end ends the process.
+func (p *pod) end() error { return errors.Join(p.stdin.Close(), p.process.Wait()) }
+
+// bePod is the process's program: one line of the input for each time that it is to watch.
+func bePod(text string) error {
+	var spec podSpec
+	if err := json.Unmarshal([]byte(text), &spec); err != nil {
+		return err
+	}
+	var volumes []container.Volume
+	var binds []string
+	for i, target := range spec.Targets {
+		binds = append(binds, fmt.Sprintf("/volume-%d", i))
+		volumes = append(volumes, container.Volume{Source: target, Target: binds[i]})
+	}
+	if err := container.Enter(spec.Root, volumes...); err != nil {
+		return err
+	}
+	answers := json.NewEncoder(os.Stdout)
+	for input := make([]byte, len("watch\n")); ; {
+		if _, err := io.ReadFull(os.Stdin, input); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		for _, bind := range binds {
+			if _, err := device(bind); err != nil {
+				return err
+			}
+		}
+		if err := answers.Encode(true); err != nil {
+			return err
+		}
+		if err := answers.Encode(awaitBack(binds)); err != nil {
+			return err
+		}
+	}
+}
+
+// awaitBack asks all binds until each has been dead and answers again, and returns when.
+func awaitBack(binds []string) []int64 {
+	ticker := time.NewTicker(watchPause)
+	defer ticker.Stop()
+	times, dead := make([]int64, len(binds)), make([]bool, len(binds))
+	for left := len(binds); left > 0; <-ticker.C {
+		for i, bind := range binds {
+			if times[i] != 0 {
+				continue
+			}
+			switch _, err := device(bind); {
+			case err != nil:
+				dead[i] = true
+			case dead[i]:
+				times[i] = monotonic()
+				left--
+			}
+		}
+	}
+	return times
+}
+
+// device asks whoever serves the directory for its attributes, which the kernel would else
+// tell from its memory, and returns the file system's number.
+func device(path string) (uint64, error) {
+	var stat unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &stat); err != nil {
+		return 0, fmt.Errorf("ask %s: %w", path, err)
+	}
+	return unix.Mkdev(stat.Dev_major, stat.Dev_minor), nil
+}
+
+// monotonic is a time in nanoseconds that all processes agree on.
+func monotonic() int64 {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // the kernel has it
+	return t.Nano()
+}
+
+// until calls f every millisecond until it returns nil or ctx is done.
+func until(ctx context.Context, f func() error) error {
+	ticker := time.NewTicker(watchPause)
+	defer ticker.Stop()
+	for {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
+		case <-ticker.C:
+		}
+	}
+}
+
+// processOf finds the process whose last argument is this.
+func processOf(argument string) (int, error) {
+	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return 0, err
+	}
+	for _, path := range commands {
+		command, _ := os.ReadFile(path) // it may have ended
+		if strings.HasSuffix(string(command), "\x00"+argument+"\x00") {
+			var pid int
+			_, err := fmt.Sscanf(path, "/proc/%d/", &pid)
+			return pid, err
+		}
+	}
+	return 0, fmt.Errorf("no process has the argument %s", argument)
+}

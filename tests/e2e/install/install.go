@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package install makes this cluster's copy of deploy/kubernetes: with the one edit that every operator makes.
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cluster"
+)
+
+// Driver is what the manifests call the driver.
+const (
+	Namespace = "glusterfs-csi"
+	Driver    = "glusterfs.csi.gluster.org"
+)
+
+// timeout bounds the way from nothing to a driver on all nodes.
+const timeout = 5 * time.Minute
+
+// ClustersFile names the cluster's servers: its nodes.
+func ClustersFile(c *cluster.Cluster) string {
+	var servers []string
+	for _, node := range c.Nodes() {
+		servers = append(servers, node.IP)
+	}
+	return fmt.Sprintf("clusters:\n  - name: pi\n    servers: [%s]\n    volumes: [%s]\n", strings.Join(servers, ", "), cluster.Volume)
+}
+
+// Edit copies the manifests of the repository to an empty directory, with the cluster's servers.
+func Edit(c *cluster.Cluster, repository, dir string) error {
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(repository, "deploy/kubernetes"))); err != nil {
+		return err
+	}
+	file := filepath.Join(dir, "base", "clusters.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var clusters corev1.ConfigMap
+	if err := yaml.UnmarshalStrict(text, &clusters); err != nil {
+		return err
+	}
+	clusters.Data["clusters.yaml"] = ClustersFile(c)
+	if text, err = yaml.Marshal(clusters); err != nil {
+		return err
+	}
+	return os.WriteFile(file, text, 0o600)
+}
+
+// Apply installs the driver and returns when every node's kubelet has it.
+func Apply(ctx context.Context, c *cluster.Cluster, repository string) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "glusterfs-csi-install-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := Edit(c, repository, dir); err != nil {
+		return err
+	}
+	lines := [][]string{
+		{"apply", "-k", filepath.Join(dir, "base")},
+		{"rollout", "status", "-n", Namespace, "daemonset/glusterfs-csi-node"},
+		{"rollout", "status", "-n", Namespace, "deployment/glusterfs-csi-controller"},
+	}
+	for _, node := range c.Nodes() {
+		lines = append(lines, []string{
+			"wait", "csinode/" + node.Name, "--for=jsonpath={.spec.drivers[0].name}=" + Driver, "--timeout=" + timeout.String(),
+		})
+	}
+	for _, line := range lines {
+		if _, err := c.Kubectl(ctx, line...); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cluster"
+)
+
+// clients is what happens to running pods when parts of the driver and their clients end: nothing, and a pause.
+func clients(s *step) {
+	n := s.namespace("story-11")
+	node := s.Nodes()[1]
+	n.template("11-writers.yaml", "NODE", node.Name)
+	n.rolledOut(n.name, "deployment/plain")
+	n.ready("part", "reader", "locked")
+	r := recorders{n}
+	r.goOn()
+	s.part("node_plugin_rolled_out_twice", func(s *step) {
+		r.in(s).undisturbedBy(func() {
+			for range 2 {
+				s.kubectl("-n", driverNamespace, "rollout", "restart", "daemonset/glusterfs-csi-node")
+				s.rolledOut(driverNamespace, "daemonset/glusterfs-csi-node")
+			}
+		})
+	})
+	s.part("driver_killed", func(s *step) {
+		r.in(s).undisturbedBy(func() {
+			for _, node := range s.Nodes() {
+				s.kill(node, s.pid(node, "node"))
+			}
+			s.isRegistered()
+		})
+	})
+	s.part("client_killed", func(s *step) {
+		r.in(s).repairedAfter(node, func() { s.kill(node, s.clientOf(node)) })
+	})
+	s.part("mounter_deleted", func(s *step) {
+		r.in(s).repairedAfter(node, func() {
+			s.kubectl("-n", driverNamespace, "delete", "pod", "-l", "app.kubernetes.io/component=mounter", "--field-selector", "spec.nodeName="+node.Name)
+		})
+		s.rolledOut(driverNamespace, "daemonset/glusterfs-csi-node")
+	})
+	s.part("health", func(s *step) { brickHealth(r.in(s)) })
+}
+
+// pid is that of the driver's process of one mode on a node.
+func (s *step) pid(node *cluster.Node, mode string) string {
+	s.Helper()
+	return s.must(node, "pgrep", "-o", "-f", "^[^ ]*glusterfs-csi "+mode+" ")
+}
+
+// clientOf is the process that serves the pods of a node: a child of its mounter.
+func (s *step) clientOf(node *cluster.Node) string {
+	s.Helper()
+	pids := strings.Fields(s.must(node, "pgrep", "-P", s.pid(node, "mounter"), "-f", "/clients/pi/gv0/default/"))
+	if len(pids) != 1 {
+		s.Fatalf("the mounter on %s has %d clients of pi/gv0 without options, not one", node.Name, len(pids))
+	}
+	return pids[0]
+}
+
+func (s *step) kill(node *cluster.Node, pid string) {
+	s.Helper()
+	s.must(node, "kill", "-KILL", pid)
+}
+
+// recorders are the pods of testdata/11-writers.yaml.
+type recorders struct{ *namespace }
+
+func (r recorders) in(part *step) recorders { return recorders{r.namespace.in(part)} }
+
+func (r recorders) pods() []corev1.Pod { return r.namespace.pods("writers") }
+
+// notes is what a pod has noted of one kind: "acknowledged", "errors".
+func (r recorders) notes(pod, kind string) ([]string, error) {
+	output, err := r.try(pod, "cat /notes/"+kind+" 2>/dev/null || true")
+	if err != nil || output == "" {
+		return nil, err
+	}
+	return strings.Split(output, "\n"), nil
+}
+
+// goOn waits until each pod has more acknowledged than it has now.
+func (r recorders) goOn() {
+	r.Helper()
+	for _, p := range r.pods() {
+		first := -1
+		r.await(patience, p.Name+" goes on", func(context.Context) error {
+			acknowledged, err := r.notes(p.Name, "acknowledged")
+			switch {
+			case err != nil:
+				return err
+			case first < 0:
+				first = len(acknowledged)
+				fallthrough
+			case len(acknowledged) <= first:
+				return fmt.Errorf("it has %d records acknowledged", len(acknowledged))
+			}
+			return nil
+		})
+	}
+}
+
+// errors is how many errors each pod has noted, and its restarts: both in one figure per pod.
+func (r recorders) troubles() (noted map[types.UID]int, restarted map[types.UID]int32) {
+	r.Helper()
+	noted, restarted = map[types.UID]int{}, map[types.UID]int32{}
+	for _, p := range r.pods() {
+		lines, err := r.notes(p.Name, "errors")
+		if err != nil {
+			r.Fatal(err)
+		}
+		noted[p.UID], restarted[p.UID] = len(lines), restarts(p)
+	}
+	return noted, restarted
+}
+
+// undisturbedBy fails if a pod has an error or is started again while something happens.
+func (r recorders) undisturbedBy(happens func()) {
+	r.Helper()
+	before, restarted := r.troubles()
+	happens()
+	r.goOn()
+	after, _ := r.troubles()
+	for _, p := range r.pods() {
+		if count, known := before[p.UID]; !known || after[p.UID] != count {
+			r.Errorf("%s has had %d errors", p.Name, after[p.UID]-count)
+		}
+	}
+	r.areTheSame(restarted)
+	r.areComplete()
+}
+
+// repairedAfter fails unless every pod goes on after the clients of a node have ended, without having been started again and
+// without having lost what was acknowledged. A pod that starts meanwhile has its data too.
+func (r recorders) repairedAfter(node *cluster.Node, happens func()) {
+	r.Helper()
+	before, restarted := r.troubles()
+	r.template("05-probe.yaml", "NODE", node.Name)
+	began := time.Now()
+	happens()
+	r.goOn()
+	r.Logf("all pods went on %s after it began", seconds(time.Since(began)))
+	r.ready("probe-" + node.Name)
+	r.sh("probe-"+node.Name, "cat /data/part >/dev/null")
+	r.deletePod("probe-" + node.Name)
+	after, _ := r.troubles()
+	for _, p := range r.pods() {
+		r.Logf("%s on %s: %d errors", p.Name, p.Spec.NodeName, after[p.UID]-before[p.UID])
+		if p.Spec.NodeName != node.Name && after[p.UID] != before[p.UID] {
+			r.Errorf("%s, on the other node, has had %d errors", p.Name, after[p.UID]-before[p.UID])
+		}
+	}
+	r.areTheSame(restarted)
+	r.areComplete()
+}
+
+// areTheSame fails if a pod was replaced, or its container started again.
+func (r recorders) areTheSame(restarted map[types.UID]int32) {
+	r.Helper()
+	for _, p := range r.pods() {
+		if count, known := restarted[p.UID]; !known || restarts(p) != count {
+			r.Errorf("%s is another pod, or its container was started again", p.Name)
+		}
+	}
+}
+
+// areComplete fails unless each acknowledged record is in the writer's file.
+func (r recorders) areComplete() {
+	r.Helper()
+	for _, p := range r.pods() {
+		file := "/data/$HOSTNAME"
+		switch p.Labels["kind"] {
+		case "reader":
+			continue // writes nothing
+		case "part":
+			file = "/records"
+		}
+		acknowledged, err := r.notes(p.Name, "acknowledged")
+		if err != nil {
+			r.Fatal(err)
+		}
+		have := map[string]bool{}
+		for line := range strings.Lines(r.sh(p.Name, "cat "+file)) {
+			have[strings.TrimSpace(line)] = true
+		}
+		for _, record := range acknowledged {
+			if !have[record] {
+				r.Errorf("%s has lost the acknowledged record %q", p.Name, record)
+			}
+		}
+	}
+}
+
+// brickHealth is what Kubernetes shows of a brick that is killed, and of its return.
+func brickHealth(r recorders) {
+	first, second := r.Nodes()[0], r.Nodes()[1]
+	pod := r.pods()[0].Name
+	r.isHealed()
+	healthy := func(ctx context.Context) error { return errors.Join(r.podIs(ctx, pod, ""), r.nodeIs(ctx, first, "")) }
+	r.await(patience, "all is healthy", healthy)
+	r.undisturbedBy(func() {
+		r.down("the brick on "+second.Name, second.StopBrick, second.StartBrick)
+		took := r.await(patience, "the killed brick is shown", func(ctx context.Context) error {
+			return errors.Join(r.podIs(ctx, pod, second.Name+":"), r.nodeIs(ctx, first, second.Name+":"))
+		})
+		r.Logf("shown after %s: %s", seconds(took), r.kubectl("-n", r.name, "get", "pod", pod, "-o", "jsonpath={.status.volumeHealth}"))
+		r.Logf("%s", r.kubectl("get", "csinode", first.Name, "-o", "jsonpath={.status.storageHealth}"))
+	})
+	ctx, cancel := r.context(patience)
+	defer cancel()
+	if err := second.StartBrick(ctx); err != nil {
+		r.Fatal(err)
+	}
+	r.Logf("its return was shown after %s", seconds(r.await(patience, "all is healthy again", healthy)))
+}
+
+// podIs says whether the pod's status calls a volume degraded for this brick, or for none.
+func (r recorders) podIs(ctx context.Context, pod, brick string) error {
+	p, err := r.api.CoreV1().Pods(r.name).Get(ctx, pod, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	var conditions []string
+	for _, health := range p.Status.VolumeHealth {
+		for _, c := range health.HealthConditions {
+			conditions = append(conditions, fmt.Sprintf("%s %s %s", c.Status, c.Reason, c.Message))
+		}
+	}
+	return shows("pod "+pod, conditions, brick)
+}
+
+// nodeIs is podIs for what the CSINode shows.
+func (r recorders) nodeIs(ctx context.Context, node *cluster.Node, brick string) error {
+	n, err := r.api.StorageV1().CSINodes().Get(ctx, node.Name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	var conditions []string
+	for _, health := range n.Status.StorageHealth {
+		for _, c := range health.HealthConditions {
+			conditions = append(conditions, fmt.Sprintf("%s %s %s", c.Status, c.Reason, c.Message))
+		}
+	}
+	return shows("CSINode "+node.Name, conditions, brick)
+}
+
+func shows(what string, conditions []string, brick string) error {
+	text := strings.Join(conditions, "; ")
+	if brick == "" && text == "" || brick != "" && strings.Contains(text, "Degraded BrickUnreachable") && strings.Contains(text, brick) {
+		return nil
+	}
+	return fmt.Errorf("%s shows %q", what, text)
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package upstream
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// summary is how the specs of the groups ended.
+type summary struct {
+	total    int // of the groups
+	passed   int
+	failed   int
+	failures []string
+	skipped  map[string]int // how many, by the reason
+	longest  time.Duration
+}
+
+// spec is what is looked at of ginkgo's report of one.
+type spec struct {
+	ContainerHierarchyTexts []string
+	LeafNodeType            string
+	LeafNodeText            string
+	State                   string
+	RunTime                 time.Duration
+	Failure                 struct{ Message string }
+}
+
+var isOfAGroup = regexp.MustCompile(focus)
+
+// summarize reads a report of ginkgo. It holds every spec there is, also those that were not asked for.
+func summarize(report []byte) (*summary, error) {
+	var suites []struct{ SpecReports []spec }
+	if err := json.Unmarshal(report, &suites); err != nil {
+		return nil, fmt.Errorf("ginkgo's report: %w", err)
+	}
+	s := &summary{skipped: map[string]int{}}
+	for _, suite := range suites {
+		for _, spec := range suite.SpecReports {
+			s.add(spec)
+		}
+	}
+	return s, nil
+}
+
+func (s *summary) add(spec spec) {
+	name := strings.Join(append(spec.ContainerHierarchyTexts, spec.LeafNodeText), " ")
+	if spec.LeafNodeType == "It" && isOfAGroup.MatchString(name) {
+		s.total++
+	}
+	switch spec.State {
+	case "passed":
+		if spec.LeafNodeType == "It" {
+			s.passed++
+			s.longest = max(s.longest, spec.RunTime)
+		}
+	case "skipped", "pending":
+		if isOfAGroup.MatchString(name) {
+			s.skipped[reason(spec, name)]++
+		}
+	default: // also what is not a spec may fail, as the preparation
+		s.failed++
+		s.failures = append(s.failures, fmt.Sprintf("[%s] %s %s", spec.State, spec.LeafNodeType, name))
+	}
+}
+
+// reason is why a spec of the groups did not run.
+func reason(spec spec, name string) string {
+	if spec.Failure.Message != "" {
+		return spec.Failure.Message
+	}
+	for _, kind := range leftOut {
+		if strings.Contains(name, kind) {
+			return "left out: " + kind
+		}
+	}
+	return "not asked for, or interrupted"
+}
+
+func (s *summary) print(w io.Writer) {
+	skipped := 0
+	for _, count := range s.skipped {
+		skipped += count
+	}
+	fmt.Fprintf(w, "\nOf %d specs in the groups: %d passed, %d failed, %d skipped. The longest took %s.\n",
+		s.total, s.passed, s.failed, skipped, s.longest.Round(time.Second))
+	for _, why := range slices.Sorted(maps.Keys(s.skipped)) {
+		fmt.Fprintf(w, "%5d skipped: %s\n", s.skipped[why], why)
+	}
+	for _, failure := range s.failures {
+		fmt.Fprintf(w, "FAILED %s\n", failure)
+	}
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package upstream runs Kubernetes' own tests of storage on the driver that is installed.
+package upstream
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/build"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cache"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cluster"
+)
+
+const (
+	// timeout bounds all specs, on a busy machine.
+	timeout = "2h"
+	// stopTimeout is for ginkgo to clean up after the specs that are under way.
+	stopTimeout = time.Minute
+	// processes is how many specs run at a time. They wait more than they work.
+	processes = "4"
+
+	// focus are the groups of specs that are for a driver like this one, in the words of their names.
+	focus = `External Storage.*\] (provisioning|volumes|subPath|fsgroupchangepolicy|multiVolume|volumeMode|ephemeral|read-write-once-pod) `
+)
+
+// leftOut are the kinds of specs that do not run. There are no others.
+var leftOut = []string{"[Slow]", "[Serial]", "[Disruptive]"}
+
+// Images are the names of all images that Kubernetes' tests know.
+func Images(ctx context.Context) ([]string, error) {
+	output, err := exec.CommandContext(ctx, build.Path(build.Suite), "--list-images").Output()
+	return strings.Fields(string(output)), err
+}
+
+// Run runs the specs of the groups and says how many failed. definition is the path of the file that defines the driver.
+func Run(ctx context.Context, c *cluster.Cluster, definition string) (failed int, err error) {
+	report := cache.Path("upstream", "report.json")
+	if err := errors.Join(os.RemoveAll(cache.Path("upstream")), os.MkdirAll(cache.Path("upstream"), 0o755)); err != nil {
+		return 0, err
+	}
+	line := []string{
+		"--procs=" + processes, "--timeout=" + timeout, "--no-color", "--silence-skips", "--poll-progress-after=5m",
+		"--focus=" + focus, "--output-dir=" + cache.Path("upstream"), "--json-report=report.json", "--junit-report=report.xml",
+	}
+	for _, kind := range leftOut {
+		line = append(line, "--skip="+strings.NewReplacer("[", `\[`, "]", `\]`).Replace(kind))
+	}
+	line = append(line, build.Path(build.Suite), "--", "--storage.testdriver="+definition, "--kubectl-path="+build.Path("kubectl"), "--provider=local")
+	cmd := c.Local(ctx, build.Path(build.Ginkgo), line...)
+	cmd.Dir = cache.Path("upstream")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // ginkgo ends its processes
+	cmd.WaitDelay = stopTimeout
+	ran := cmd.Run()
+	text, err := os.ReadFile(report)
+	if err != nil {
+		return 0, errors.Join(ran, err)
+	}
+	s, err := summarize(text)
+	if err != nil {
+		return 0, errors.Join(ran, err)
+	}
+	s.print(os.Stdout)
+	if s.failed == 0 && ran != nil {
+		return 0, ran // not for a spec's sake
+	}
+	return s.failed, nil
+}

@@ -35,8 +35,8 @@ type pod struct {
 
 // podSpec is what the process is told.
 type podSpec struct {
-	Root    string
-	Targets []string
+	Root    string   `json:"root"`
+	Targets []string `json:"targets"`
 }
 
 func startPod(root string, targets []string) (*pod, error) {
@@ -103,8 +103,8 @@ func bePod(text string) error {
 			return err
 		}
 		for _, bind := range binds {
-			if _, err := device(bind); err != nil {
-				return err
+			if err := ask(bind); err != nil {
+				return fmt.Errorf("ask %s: %w", bind, err)
 			}
 		}
 		if err := answers.Encode(true); err != nil {
@@ -126,7 +126,7 @@ func awaitBack(binds []string) []int64 {
 			if times[i] != 0 {
 				continue
 			}
-			switch _, err := device(bind); {
+			switch err := ask(bind); {
 			case err != nil:
 				dead[i] = true
 			case dead[i]:
@@ -138,14 +138,11 @@ func awaitBack(binds []string) []int64 {
 	return times
 }
 
-// device asks whoever serves the directory for its attributes, which the kernel would else
-// tell from its memory, and returns the file system's number.
-func device(path string) (uint64, error) {
+// ask asks whoever serves the directory for its attributes, which the kernel would else tell
+// from its memory.
+func ask(path string) error {
 	var stat unix.Statx_t
-	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &stat); err != nil {
-		return 0, fmt.Errorf("ask %s: %w", path, err)
-	}
-	return unix.Mkdev(stat.Dev_major, stat.Dev_minor), nil
+	return unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &stat)
 }
 
 // monotonic is a time in nanoseconds that all processes agree on.

@@ -38,12 +38,13 @@ type repairSeries struct{ whole, own, start series }
 // its volumes can use them again.
 func repair(ctx context.Context, b *bench) (result report.Result, err error) {
 	targets := make([]string, bindsPerPod)
+	dir := ""
 	for i := range targets {
 		v, err := b.driver.create(ctx, fmt.Sprintf("repair-%d", i))
 		if err != nil {
 			return result, err
 		}
-		targets[i] = b.target()
+		targets[i], dir = b.target(), v.GetVolumeContext()["path"]
 		if err := b.driver.publish(ctx, v, targets[i], ""); err != nil {
 			return result, err
 		}
@@ -53,7 +54,7 @@ func repair(ctx context.Context, b *bench) (result report.Result, err error) {
 	start := chart.Line{Name: "a client's start by hand"}
 	var last repairSeries
 	for _, count := range b.sizes.pods {
-		if last, err = b.repairOf(ctx, targets, count); err != nil {
+		if last, err = b.repairOf(ctx, targets, dir, count); err != nil {
 			return result, err
 		}
 		whole.Points = append(whole.Points, last.whole.point(count))
@@ -72,8 +73,8 @@ func repair(ctx context.Context, b *bench) (result report.Result, err error) {
 	}, nil
 }
 
-// repairOf measures with so many pods.
-func (b *bench) repairOf(ctx context.Context, targets []string, count int) (measured repairSeries, err error) {
+// repairOf measures with so many pods. dir is the directory of one of the volumes.
+func (b *bench) repairOf(ctx context.Context, targets []string, dir string, count int) (measured repairSeries, err error) {
 	var pods []*pod
 	defer func() {
 		for _, p := range pods {
@@ -96,7 +97,7 @@ func (b *bench) repairOf(ctx context.Context, targets []string, count int) (meas
 			return whole.Seconds(), err
 		}},
 		contender{"a client's start by hand", chart.Seconds, b.sizes.slowCalls, func(ctx context.Context, n int) (float64, error) {
-			return b.startByHand(ctx, b.path(fmt.Sprintf("by-hand-%d-%d", count, n)))
+			return b.startByHand(ctx, b.path(fmt.Sprintf("by-hand-%d-%d", count, n)), dir)
 		}},
 	)
 	if err != nil {
@@ -177,8 +178,9 @@ func (d *driver) clientStarts() ([]time.Duration, error) {
 	return starts, nil
 }
 
-// startByHand runs a client as the driver does, until it answers, and ends it.
-func (b *bench) startByHand(ctx context.Context, mountpoint string) (took float64, err error) {
+// startByHand runs a client as the driver does, until a directory of the volume answers, and
+// ends it.
+func (b *bench) startByHand(ctx context.Context, mountpoint, dir string) (took float64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, repairTimeout)
 	defer cancel()
 	if err := os.Mkdir(mountpoint, 0o700); err != nil {
@@ -190,21 +192,13 @@ func (b *bench) startByHand(ctx context.Context, mountpoint string) (took float6
 	}
 	client := exec.CommandContext(ctx, "glusterfs", append(args, "--volfile-id=/"+gv0, mountpoint)...)
 	client.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	before, err := device(mountpoint)
-	if err != nil {
-		return 0, err
-	}
 	began := time.Now()
 	if err := client.Start(); err != nil {
 		return 0, err
 	}
-	err = until(ctx, func() error {
-		now, err := device(mountpoint)
-		if err == nil && now == before {
-			err = errors.New("not mounted yet")
-		}
-		return err
-	})
+	err = until(ctx, func() error { return ask(filepath.Join(mountpoint, dir)) })
 	took = time.Since(began).Seconds()
-	return took, errors.Join(err, unix.Unmount(mountpoint, unix.MNT_DETACH), client.Wait(), os.Remove(mountpoint))
+	err = errors.Join(err, unix.Unmount(mountpoint, unix.MNT_DETACH))
+	_ = client.Wait() // it ends by a signal to itself
+	return took, errors.Join(err, os.Remove(mountpoint))
 }

@@ -93,7 +93,10 @@ func (n *node) publish(ctx context.Context, request *csi.NodePublishVolumeReques
 	if err != nil {
 		return err
 	}
-	if request.GetReadonly() {
+	if wanted.flags&mount.ReadOnly != 0 {
+		wanted.options = append(wanted.options, gluster.ReadOnly) // the volume's, not the pod's: it must hold in a container too
+	}
+	if request.GetReadonly() { // kubelet has the runtime see to it
 		wanted.flags |= mount.ReadOnly
 	}
 	target := request.GetTargetPath()

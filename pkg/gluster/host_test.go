@@ -107,6 +107,20 @@ func TestClientsAreKeyedByTheirOptions(t *testing.T) {
 	}
 }
 
+func TestTheMemoryOfAClientIsBounded(t *testing.T) {
+	c := ensure(t, sharedHost(t), gv0)
+	meta := filepath.Join(c.Mountpoint(), ".meta")
+	for path, want := range map[string]string{
+		"graphs/active/gv0-quick-read/options/cache-size": "32MB",
+		"master/private": "lru_limit = 16384",
+	} {
+		data, err := os.ReadFile(filepath.Join(meta, path))
+		if err != nil || !strings.Contains(string(data), want) {
+			t.Errorf("%s: %q, %v, want %q", path, data, err, want)
+		}
+	}
+}
+
 func TestADeadClientIsReplaced(t *testing.T) {
 	h := sharedHost(t)
 	dead := ensure(t, h, gv0)

@@ -44,11 +44,39 @@ var allowedOptions = []Option{
 	{Name: "use-readdirp", Value: "on|off", valid: isOneOf("on", "off")},
 }
 
+// defaultOptions are those of a client that is not given another value. GlusterFS's own default for lru-limit, the number of
+// inodes that a client remembers beyond those in use, is 65536. On a tree of 100,000 files (GlusterFS 10.3) that makes 84 MiB of a client
+// that has listed it and 164 MiB of one that has read it; this makes 32 and 51, in the same time.
+var defaultOptions = map[string]string{"lru-limit": "16384"}
+
+// fileCache bounds the contents of small files (up to 64 KiB) that a client keeps, whatever the Gluster volume's
+// performance.quick-read-cache-size says: that is for a machine with one mount. With its default of 128 MB a client that has read 3000 files
+// of 60 KiB has 150 MiB, with this 57. Where quick-read is off, it has no effect.
+const fileCache = "xlator-option=*quick-read.cache-size=32MB"
+
+// withDefaults adds the driver's own, and the defaults of what is not among the options. They are no part of what a client is known by.
+func withDefaults(options []string) []string {
+	all := append(slices.Clone(options), fileCache)
+	for name, value := range defaultOptions {
+		if !slices.ContainsFunc(options, func(option string) bool { return strings.HasPrefix(option, name+"=") }) {
+			all = append(all, name+"="+value)
+		}
+	}
+	return all
+}
+
 // AllowedOptions lists the client options, sorted by name.
 func AllowedOptions() []Option { return slices.Clone(allowedOptions) }
 
-// CheckOptions returns nil if a client may be given these options, else ErrOption with what is allowed.
+// ReadOnly is the option of a client through which nobody can write, whatever becomes of its bind mounts: a container runtime (runc since
+// 1.2) gives a bind mount the flags of the pod's spec, and lifts its read-only flag so. It is for Ensure alone; a class says ro.
+const ReadOnly = "read-only"
+
+// CheckOptions returns nil if a class may give a client these options, else ErrOption with what is allowed.
 func CheckOptions(options []string) error {
+	if slices.Contains(options, ReadOnly) {
+		return fmt.Errorf("%w: %q: write ro", ErrOption, ReadOnly)
+	}
 	_, err := normalizeOptions(options)
 	return err
 }
@@ -72,6 +100,9 @@ func normalizeOptions(options []string) ([]string, error) {
 }
 
 func checkOption(option string) error {
+	if option == ReadOnly {
+		return nil
+	}
 	name, value, hasValue := strings.Cut(option, "=")
 	for _, allowed := range allowedOptions {
 		switch {

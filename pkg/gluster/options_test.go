@@ -49,6 +49,18 @@ func TestAllowedOptionsAreSorted(t *testing.T) {
 	}
 }
 
+func TestDefaultsGiveWayToWhatIsAskedFor(t *testing.T) {
+	for _, test := range []struct{ options, want []string }{
+		{nil, []string{fileCache, "lru-limit=16384"}},
+		{[]string{"acl"}, []string{"acl", fileCache, "lru-limit=16384"}},
+		{[]string{"acl", "lru-limit=0"}, []string{"acl", "lru-limit=0", fileCache}},
+	} {
+		if got := withDefaults(test.options); !slices.Equal(got, test.want) {
+			t.Errorf("%v became %v, want %v", test.options, got, test.want)
+		}
+	}
+}
+
 func FuzzNormalizeOptions(f *testing.F) {
 	for _, seed := range []string{"", "acl", "acl\nlog-level=INFO\nacl", "lru-limit=0", "attribute-timeout=1.5", "log-level", "=", "acl="} {
 		f.Add(seed)

@@ -90,7 +90,7 @@ func (a *attempt) arguments(mountpoint string) []string {
 		args = append(args, "--volfile-server="+server)
 	}
 	args = append(args, "--volfile-id=/"+a.slot.volume.Name)
-	for _, option := range a.slot.options {
+	for _, option := range withDefaults(a.slot.options) {
 		args = append(args, "--"+option)
 	}
 	return append(args, mountpoint)

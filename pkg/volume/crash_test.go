@@ -42,7 +42,7 @@ var operations = map[string]struct {
 }{
 	"create":          {nothing, createSpec(crashSpec)},
 	"create retained": {nothing, createSpec(retained())},
-	"take back":       {beginVolume, deleteVolume},
+	"take back":       {beginVolume, takeBack},
 	"delete":          {func(s *Store) error { return makeVolume(s, Trash) }, deleteVolume},
 	"delete retained": {func(s *Store) error { return makeVolume(s, Retain) }, deleteVolume},
 	"reap":            {makeTrash, func(s *Store) error { _, err := s.Reap(background, 0); return err }},
@@ -63,6 +63,12 @@ func retained() Spec {
 }
 
 func deleteVolume(s *Store) error { return s.Delete(background, "vol") }
+
+// takeBack deletes a volume whose making has ended long ago.
+func takeBack(s *Store) error {
+	s.recent = 0
+	return deleteVolume(s)
+}
 
 // beginVolume leaves a volume half made.
 func beginVolume(s *Store) error {

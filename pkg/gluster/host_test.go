@@ -112,7 +112,7 @@ func TestTheMemoryOfAClientIsBounded(t *testing.T) {
 	meta := filepath.Join(c.Mountpoint(), ".meta")
 	for path, want := range map[string]string{
 		"graphs/active/gv0-quick-read/options/cache-size": "32MB",
-		"master/private": "lru_limit = 16384",
+		"cmdline": "--lru-limit=16384",
 	} {
 		data, err := os.ReadFile(filepath.Join(meta, path))
 		if err != nil || !strings.Contains(string(data), want) {

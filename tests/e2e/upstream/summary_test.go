@@ -14,7 +14,7 @@ const reportOfSix = `[{"SpecReports": [
   {"LeafNodeType": "SynchronizedBeforeSuite", "State": "passed"},
   {"LeafNodeType": "It", "LeafNodeText": "a pod", "State": "skipped"},
   {"ContainerHierarchyTexts": ["External Storage [Driver: d]", "[Testpattern: p] volumes"], "LeafNodeType": "It", "LeafNodeText": "store", "State": "passed", "RunTime": 2000000000},
-  {"ContainerHierarchyTexts": ["External Storage [Driver: d]", "[Testpattern: p] subPath"], "LeafNodeType": "It", "LeafNodeText": "kill [Slow]", "State": "skipped"},
+  {"ContainerHierarchyTexts": ["External Storage [Driver: d]", "[Testpattern: p] subPath"], "LeafNodeType": "It", "LeafNodeText": "kill [Disruptive]", "State": "skipped"},
   {"ContainerHierarchyTexts": ["External Storage [Driver: d]", "[Testpattern: p] provisioning"], "LeafNodeType": "It", "LeafNodeText": "clone", "State": "skipped", "Failure": {"Message": "no clones"}},
   {"ContainerHierarchyTexts": ["External Storage [Driver: d]", "[Testpattern: p] ephemeral"], "LeafNodeType": "It", "LeafNodeText": "two", "State": "timedout"}
 ]}]`
@@ -27,7 +27,7 @@ func TestASummaryCountsEverySpecOfTheGroups(t *testing.T) {
 	if s.total != 4 || s.passed != 1 || s.failed != 1 || s.longest != 2*time.Second {
 		t.Errorf("%+v", s)
 	}
-	if want := map[string]int{"no clones": 1, "left out: [Slow]": 1}; !maps.Equal(s.skipped, want) {
+	if want := map[string]int{"no clones": 1, "left out: [Disruptive]": 1}; !maps.Equal(s.skipped, want) {
 		t.Errorf("skipped %v, want %v", s.skipped, want)
 	}
 	var printed bytes.Buffer

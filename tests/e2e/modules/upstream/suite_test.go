@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package upstream is Kubernetes' own tests of CSI drivers as a test binary: those that --storage.testdriver defines, and none of the
-// thousands that Kubernetes' e2e.test has besides.
+// Package upstream is Kubernetes' own tests of CSI drivers as a test binary: those that --storage.testdriver defines, and of the
+// thousands that Kubernetes' e2e.test has besides only those of pods, which the framework brings along.
 package upstream
 
 import (

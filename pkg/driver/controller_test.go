@@ -141,7 +141,7 @@ func TestCapacityIsWhatIsFree(t *testing.T) {
 		t.Errorf("%v, %v; the brick's file system has %d", response, err, free)
 	}
 	_, err = r.controller.GetCapacity(ctx, &csi.GetCapacityRequest{})
-	code(t, err, codes.InvalidArgument, "name one of", "gv0", small)
+	code(t, err, codes.FailedPrecondition, "name one of", "gv0", small)
 	_, err = r.controller.GetCapacity(ctx, &csi.GetCapacityRequest{Parameters: map[string]string{"volum": small}})
 	code(t, err, codes.InvalidArgument, `did you mean "volume"`)
 	block := &csi.VolumeCapability{AccessType: &csi.VolumeCapability_Block{}, AccessMode: capability(manyWriters).GetAccessMode()}

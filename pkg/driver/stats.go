@@ -76,7 +76,7 @@ func (s *statter) statfs(ctx context.Context, path string) (unix.Statfs_t, error
 	select {
 	case r := <-result:
 		if r.Err != nil {
-			return unix.Statfs_t{}, status.Errorf(codes.Unavailable, "statfs %s: %v", path, r.Err)
+			return unix.Statfs_t{}, status.Errorf(codes.Unavailable, "statfs %s: %v; if it stays so, publish the volume again", path, r.Err)
 		}
 		st, _ := r.Val.(unix.Statfs_t)
 		return st, nil

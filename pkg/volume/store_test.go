@@ -101,6 +101,10 @@ func TestTwoControllersMakeOneVolume(t *testing.T) {
 			_, err := open(t, m.Path).Create(want)
 			return err
 		})
+		testcluster.Eventually(t, 10*time.Second, func() error { // for the same reason
+			_, err := os.Stat(filepath.Join(mountpoint, want.Path))
+			return err
+		})
 		audit(t, mountpoint)
 	}
 }

@@ -4,7 +4,6 @@ package safepath
 
 import (
 	"errors"
-	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -66,33 +65,6 @@ func (d *Dir) RemoveXattr(name string) error {
 		return nil
 	}
 	return d.err("removexattr", err)
-}
-
-// Stream opens the directory for reading its entries.
-func (d *Dir) Stream() (*os.File, error) {
-	fd, err := unix.Openat(d.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, d.err("open", err)
-	}
-	return os.NewFile(uintptr(fd), d.name), nil
-}
-
-// Names returns the names of the entries, at most limit of them (all where limit
-// is 0 or less), in no order.
-func (d *Dir) Names(limit int) ([]string, error) {
-	f, err := d.Stream()
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if limit <= 0 {
-		return f.Readdirnames(-1)
-	}
-	names, err := f.Readdirnames(limit)
-	if len(names) == 0 && err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	return names, nil
 }
 
 // Entry holds whatever is at name, a link itself included, for Chown, Chmod and

@@ -3,10 +3,14 @@
 package safepath
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -146,6 +150,55 @@ func TestEntriesAreOneNameAndNeverFollowed(t *testing.T) {
 		if err := errors.Join(d.Mkdir(name, 0o700), d.Rmdir(name)); err != nil {
 			t.Errorf("a tenant's name %q: %v", name, err)
 		}
+	}
+}
+
+func TestNamesAreAllThereHoweverTheyAreRead(t *testing.T) {
+	d, err := OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if names, err := d.Names(1); len(names) != 0 || err != nil {
+		t.Errorf("an empty directory has %q, %v", names, err)
+	}
+	var want []string
+	for i := range 3000 {
+		name := fmt.Sprintf("a name that is not short %04d", i)
+		if err := os.WriteFile(filepath.Join(d.Name(), name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, name)
+	}
+	for _, limit := range []int{0, 1, 100, 2999, 3000, 5000} {
+		names, err := d.Names(limit)
+		slices.Sort(names)
+		if err != nil || len(slices.Compact(names)) != min(cmp.Or(limit, 3000), 3000) || limit%5000 == 0 && !slices.Equal(names, want) {
+			t.Errorf("at most %d: %d names, %v", limit, len(names), err)
+		}
+	}
+	list, err := d.List(10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer list.Close()
+	var got []string
+	for parts := 0; ; parts++ {
+		names, err := list.Next()
+		if errors.Is(err, io.EOF) {
+			if parts < 2 {
+				t.Errorf("all in %d parts", parts)
+			}
+			break
+		}
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%q, %v", names, err)
+		}
+		got = append(got, names...)
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("%d names", len(got))
 	}
 }
 

@@ -42,7 +42,7 @@ var operations = map[string]struct {
 }{
 	"create":          {nothing, createSpec(crashSpec)},
 	"create retained": {nothing, createSpec(retained())},
-	"take back":       {beginVolume, takeBack},
+	"take back":       {beginVolume, deleteVolume},
 	"delete":          {func(s *Store) error { return makeVolume(s, Trash) }, deleteVolume},
 	"delete retained": {func(s *Store) error { return makeVolume(s, Retain) }, deleteVolume},
 	"reap":            {makeTrash, func(s *Store) error { _, err := s.Reap(background, 0); return err }},
@@ -62,12 +62,9 @@ func retained() Spec {
 	return spec
 }
 
-func deleteVolume(s *Store) error { return s.Delete(background, "vol") }
-
-// takeBack deletes a volume whose making has ended long ago.
-func takeBack(s *Store) error {
-	s.recent = 0
-	return deleteVolume(s)
+func deleteVolume(s *Store) error {
+	s.recent = 0 // what it finds half made was not begun by another host just now
+	return s.Delete(background, "vol")
 }
 
 // beginVolume leaves a volume half made.

@@ -18,10 +18,13 @@ import (
 )
 
 const (
-	// granters bounds the entries being changed at once.
-	granters = 8
-	// grantBatch is how many entries of a directory one goroutine takes at a time.
-	grantBatch = 128
+	// granters bounds the entries being changed at once. A pod waits for them, so it is what a
+	// brick serves at a time.
+	granters = 16
+	// grantBatch is about how many entries of a directory one goroutine takes at a time: as many
+	// as are changed before the kernel forgets what it learnt of each by reading their names,
+	// which is a second. Else it asks the bricks again.
+	grantBatch = 32
 	// grantDepth bounds the descriptors held by one chain of directories.
 	grantDepth = 1024
 	// grantReport is how often a long walk says where it is.
@@ -65,7 +68,7 @@ func GrantGroup(ctx context.Context, dir *safepath.Dir, gid uint32) error {
 		err = waitErr // the first; err may be no more than its echo
 	}
 	if err == nil {
-		err = g.one(dir)
+		err = g.one(dir, st)
 	}
 	if err != nil {
 		return explain(fmt.Errorf("grant %s to group %d: %w", dir.Name(), gid, err))
@@ -111,15 +114,15 @@ func (g *granter) content(ctx context.Context, dir *safepath.Dir, depth int) err
 	if depth > grantDepth {
 		return fmt.Errorf("%s: directories are nested more than %d deep", dir.Name(), grantDepth)
 	}
-	f, err := dir.Stream()
+	list, err := dir.List(grantBatch)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer list.Close()
 	// Each batch holds dir by a descriptor of its own: this one is closed before a
 	// batch that was spread has come to its end.
 	for {
-		names, err := f.Readdirnames(grantBatch)
+		names, err := list.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -167,16 +170,12 @@ func (g *granter) entry(ctx context.Context, dir *safepath.Dir, name string, dep
 			return err
 		}
 	}
-	return g.one(entry)
+	return g.one(entry, st)
 }
 
 // one grants a single entry.
-func (g *granter) one(entry *safepath.Dir) error {
+func (g *granter) one(entry *safepath.Dir, st unix.Stat_t) error {
 	g.visited.Add(1)
-	st, err := entry.Stat()
-	if err != nil {
-		return err
-	}
 	if st.Gid != g.gid {
 		if err := entry.Chown(-1, int(g.gid)); err != nil {
 			return err

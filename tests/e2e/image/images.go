@@ -50,7 +50,7 @@ func Upstream(ctx context.Context, names []string) ([]string, error) {
 	wanted := map[string][]string{}
 	for _, name := range names {
 		base, _, _ := strings.Cut(path.Base(name), ":")
-		if slices.Contains([]string{"agnhost", "busybox", "nginx"}, base) {
+		if slices.Contains([]string{"agnhost", "busybox", "glibc-dns-testing", "nginx"}, base) {
 			wanted[base] = append(wanted[base], name)
 		}
 	}
@@ -80,7 +80,7 @@ func image(ctx context.Context, base string) (Image, error) {
 	switch base {
 	case "pause":
 		return Image{Entrypoint: []string{"/pause"}, User: "65535:65535", Files: []File{{Path: "/pause", From: build.Path("pause")}}}, nil
-	case "busybox", "nginx": // the tests of storage want nginx' shell only
+	case "busybox", "glibc-dns-testing", "nginx": // of all three, the tests of storage want the shell only
 		return busybox(ctx)
 	case build.Agnhost:
 		made, err := busybox(ctx) // tests run commands beside it

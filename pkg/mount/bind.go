@@ -25,10 +25,8 @@ import (
 // Kubernetes' mount propagation has it. After an error nothing is mounted.
 //
 // Errors wrap the errno, except those of mount(8) on kernels before 5.12 (see
-// bindLegacy), which are text. There Bind also asks the filesystem behind fd
-// for its attributes, so it may block as long as that does; on all others it
-// sends it nothing. A mount point whose last component is a dead mount does not
-// block it on any.
+// bindLegacy), which are text. It sends the filesystem behind fd nothing, and a
+// mount point whose last component is a dead mount does not block it.
 func Bind(fd int, target string, flags Flags) error {
 	// Opening with O_PATH sends the filesystem of a mounted target nothing.
 	targetFd, err := unix.Open(target, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)

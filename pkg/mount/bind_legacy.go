@@ -58,8 +58,8 @@ type staging struct{ dir, point string }
 
 // makeStaging returns one that fits fd, a directory or a file.
 func makeStaging(fd int) (*staging, error) {
-	var stat unix.Stat_t
-	if err := unix.Fstat(fd, &stat); err != nil {
+	var stat unix.Statx_t // of what the kernel knows: the file system may have fallen silent
+	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE, &stat); err != nil {
 		return nil, fmt.Errorf("stat the source: %w", err)
 	}
 	dir, err := os.MkdirTemp("", "bind-")

@@ -5,7 +5,6 @@ package mount
 import (
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -18,22 +17,31 @@ import (
 type Held struct {
 	fd     int
 	device Device
+	at     place // where it was mounted when it was held
+}
+
+// place is a mount point, whatever the mount namespace: a path from the top of the file system that it is a directory (or
+// file) of. It is the zero value where that file system cannot be seen.
+type place struct {
+	device Device
+	path   string
 }
 
 // Hold holds the file system that is mounted at target, on top if there are several.
 // It asks it nothing, so it may be dead or hung. Like an open file, it keeps what
-// serves the file system from ending, if that still lives. It must be closed.
+// serves the file system from ending, if that still lives. It must be closed. Repair
+// leaves the mount at target alone.
 func Hold(target string) (*Held, error) {
 	fd, err := unix.Open(target, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("hold what is mounted at %s: %w", target, err)
 	}
-	device, err := deviceOf(fd)
+	device, at, err := whereabouts(fd)
 	if err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("hold what is mounted at %s: %w", target, err)
 	}
-	return &Held{fd, device}, nil
+	return &Held{fd, device, at}, nil
 }
 
 // Device is the number that no other file system has before Close.
@@ -42,20 +50,21 @@ func (h *Held) Device() Device { return h.device }
 // Close lets go.
 func (h *Held) Close() error { return unix.Close(h.fd) }
 
-func deviceOf(fd int) (Device, error) {
+// whereabouts tells of the mount that fd is on what it shows and where it is.
+func whereabouts(fd int) (Device, place, error) {
 	id, err := mountID("/proc", fd)
 	if err != nil {
-		return Device{}, err
+		return Device{}, place{}, err
 	}
-	entries, err := List()
+	mounts, err := readTable("/proc")
 	if err != nil {
-		return Device{}, err
+		return Device{}, place{}, err
 	}
-	i := slices.IndexFunc(entries, func(e Entry) bool { return e.ID == id })
-	if i < 0 {
-		return Device{}, fmt.Errorf("mount %d has been detached: %w", id, unix.ENOENT)
+	m := mounts.byID[id]
+	if m == nil {
+		return Device{}, place{}, fmt.Errorf("mount %d has been detached: %w", id, unix.ENOENT)
 	}
-	return entries[i].Device, nil
+	return m.Device, mounts.place(m), nil
 }
 
 // mountID asks a mounted proc file system, because statx(2) would ask the one of fd.

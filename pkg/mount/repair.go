@@ -23,9 +23,9 @@ type Report struct {
 	Beneath int     // dead mounts replaced in one step: their place was never empty
 	OnTop   int     // dead mounts covered, because the kernel has no other way (see Repair)
 	Stale   []Stale // what the last pass could not repair
-	// Left counts the mounts of the dead devices that are still anywhere: stale
+	// Left counts the mounts of each dead device that are still anywhere: stale
 	// ones, those below them, and covered ones, which nobody sees.
-	Left       int
+	Left       map[Device]int
 	Namespaces int // how many there are
 	Forbidden  int // processes and threads whose namespaces this process has no right to see
 }
@@ -54,8 +54,10 @@ const deletedSuffix = "//deleted"
 //
 // One whose Open is nil is dead too, but has nothing to take its place yet: its
 // mounts stay, and nothing is ever asked of it. So it is best to give all that are
-// known to be dead: mounts lie inside of one another. The own mount of a client is
-// a mount like any other, and best detached before, once the file system is held.
+// known to be dead: mounts lie inside of one another. The mount by which a file
+// system was held, and what is mounted in the same place in other namespaces, is
+// left alone and not counted: as long as it is there, whoever comes after this
+// process can hold the file system again.
 //
 // The new mount has the flags of the dead one and its place: what is mounted below
 // comes along, and dead mounts there are repaired together with it. It is private,
@@ -102,6 +104,7 @@ func Repair(ctx context.Context, dead map[*Held]Open) (Report, error) {
 // repairer is one call of Repair.
 type repairer struct {
 	dead       map[Device]Open
+	kept       map[place]Device // what was held there
 	visitor    *visitor
 	namespaces []*namespace
 	opened     map[origin]opened
@@ -124,10 +127,11 @@ func newRepairer(dead map[*Held]Open) (*repairer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &repairer{dead: map[Device]Open{}, visitor: v, opened: map[origin]opened{}}
+	r := &repairer{dead: map[Device]Open{}, kept: map[place]Device{}, visitor: v, opened: map[origin]opened{}}
 	for held, open := range dead {
-		r.dead[held.device] = open
+		r.dead[held.device], r.kept[held.at] = open, held.device
 	}
+	delete(r.kept, place{})
 	return r, nil
 }
 
@@ -152,7 +156,7 @@ func (r *repairer) pass(ctx context.Context) error {
 		old.close()
 	}
 	r.namespaces = found.all
-	r.report.Stale, r.report.Left = nil, 0
+	r.report.Stale, r.report.Left = nil, map[Device]int{}
 	r.report.Namespaces, r.report.Forbidden = len(found.all), found.forbidden
 	for _, ns := range found.all {
 		if errVisit := r.visit(ctx, ns); errVisit != nil {
@@ -176,7 +180,7 @@ func (r *repairer) visit(ctx context.Context, ns *namespace) error {
 		}
 		i := slices.IndexFunc(mounts.all, func(m *mounted) bool { return !tried[m.ID] && r.repairable(mounts, m) })
 		if i < 0 {
-			r.report.Left += r.count(mounts)
+			r.count(mounts)
 			return nil
 		}
 		m := mounts.all[i]
@@ -196,7 +200,13 @@ func (r *repairer) visit(ctx context.Context, ns *namespace) error {
 // repairable says whether m is dead, can be seen, and is not repaired by the way
 // with a dead mount that it lies in.
 func (r *repairer) repairable(mounts *table, m *mounted) bool {
-	return r.isDead(m) && r.accessible(mounts, m)
+	return r.isDead(m) && !r.isKept(mounts, m) && r.accessible(mounts, m)
+}
+
+// isKept says whether m is the mount by which its file system was held.
+func (r *repairer) isKept(mounts *table, m *mounted) bool {
+	device, held := r.kept[mounts.place(m)]
+	return held && device == m.Device
 }
 
 // accessible says that there is a path to m, and that it needs no name of a dead
@@ -210,14 +220,12 @@ func (r *repairer) isDead(m *mounted) bool {
 	return dead
 }
 
-func (r *repairer) count(mounts *table) int {
-	n := 0
+func (r *repairer) count(mounts *table) {
 	for _, m := range mounts.all {
-		if r.isDead(m) {
-			n++
+		if r.isDead(m) && !r.isKept(mounts, m) {
+			r.report.Left[m.Device]++
 		}
 	}
-	return n
 }
 
 // openBelow opens what takes the place of m and of dead mounts below it, once for

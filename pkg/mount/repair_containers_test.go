@@ -78,9 +78,33 @@ func repairInAContainer(t *testing.T, l *loss) {
 func repairInAChroot(t *testing.T, l *loss) {
 	target := l.bind(t, "pvc-1", "kubelet/target")
 	c := l.start(t, "root", &Container{Chroot: true, Binds: []string{target + " /data"}})
-	expectRepaired(t, l.repair(t), 4) // beside its own, the process has copies of the host's, the client's too, outside of its root
+	expectRepaired(t, l.repair(t), 3) // beside its own, the process has a copy of the host's, outside of its root; that of the client's own stays
 	expectReads(t, c, "/data/file", "new")
 	expectContent(t, filepath.Join(target, "file"), "new")
+}
+
+// TestRepairKeepsWhatHolds: whoever comes after a process that was killed during a repair holds the file system by the same
+// mount, and repairs what was left, though no other mount in its own namespace shows it.
+func TestRepairKeepsWhatHolds(t *testing.T) {
+	l := newLoss(t, isolate(t))
+	c := l.container(t, "root", l.old+"/pvc-1 /data", l.old+" /whole") // a bind of its root is not the client's own
+	copies := l.start(t, "copies", &Container{Chroot: true})           // has one of the client's own mount
+	own := onlyMountAt(t, l.old)
+	if report, err := Repair(t.Context(), map[*Held]Open{l.held: nil}); err != nil || len(report.Stale) != 2 || left(report) != 2 {
+		t.Errorf("with nothing to take its place: %+v, %v", report, err)
+	}
+	again, err := Hold(l.old)
+	must(t, "Hold", err)
+	defer again.Close()
+	report, err := Repair(t.Context(), map[*Held]Open{again: l.open})
+	must(t, "Repair", err)
+	expectRepaired(t, report, 2)
+	expectReads(t, c, "/data/file", "new")
+	expectReads(t, c, "/whole/pvc-1/file", "new")
+	if got := onlyMountAt(t, l.old); got != own {
+		t.Errorf("the mount that holds it has become %+v, from %+v", got, own)
+	}
+	copies.Stop()
 }
 
 func repairBelowInAContainer(t *testing.T, l *loss) {
@@ -101,7 +125,7 @@ func repairBelowInAContainer(t *testing.T, l *loss) {
 // expectRepairedVisible is expectRepaired where more is covered than was repaired.
 func expectRepairedVisible(t *testing.T, report Report, n int) {
 	t.Helper()
-	if got := report.Beneath + report.OnTop; got != n || len(report.Stale) != 0 || report.OnTop == 0 && report.Left != 0 {
+	if got := report.Beneath + report.OnTop; got != n || len(report.Stale) != 0 || report.OnTop == 0 && left(report) != 0 {
 		t.Errorf("repaired %d, want %d: %+v", got, n, report)
 	}
 }
@@ -183,7 +207,6 @@ func repairUnderLoad(t *testing.T, l *loss) {
 
 func repairWhileContainersComeAndGo(t *testing.T, l *loss) {
 	target := l.bind(t, "pvc-1", "target")
-	must(t, "Detach", Detach(l.old))
 	stop := make(chan struct{})
 	repairing := inThisNamespace(t, func(ready func()) error {
 		for {
@@ -254,10 +277,12 @@ func TestRepairNeverAsksTheDeadFileSystem(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLoss(t, isolate(t))
-			target := makeDirs(t, l.dir, "target")[0]
-			mount(t, target)
-			l.hold(t, target)
-			c := l.start(t, "root", &Container{Chroot: true, Binds: []string{l.new + " /unrelated"}}) // and with a copy of the dead mount
+			dirs := makeDirs(t, l.dir, "own", "target")
+			mount(t, dirs[0])
+			l.hold(t, dirs[0])
+			target := dirs[1]
+			must(t, "bind", unix.Mount(dirs[0], target, "", unix.MS_BIND, ""))
+			c := l.start(t, "root", &Container{Chroot: true, Binds: []string{l.new + " /unrelated"}}) // and with copies of both dead mounts
 			expectRepaired(t, l.repair(t), 2)
 			expectContent(t, filepath.Join(target, "pvc-1/file"), "new")
 			expectReads(t, c, "/unrelated/pvc-1/file", "new")
@@ -346,7 +371,7 @@ func BenchmarkRepair(b *testing.B) {
 	l := newLoss(b, isolate(b))
 	l.hundred(b)
 	for b.Loop() {
-		if report := l.repair(b); report.Beneath != containers*bindsEach || report.Left != 0 {
+		if report := l.repair(b); report.Beneath != containers*bindsEach || left(report) != 0 {
 			b.Fatalf("got %+v", report)
 		}
 		b.StopTimer()

@@ -32,7 +32,7 @@ func TestRepairGoesOnTopWhereItCannotGoBeneath(t *testing.T) {
 	oldkernel.On(t, oldkernel.Linux6_4, func(t *testing.T) {
 		l := newLoss(t, isolate(t))
 		target := l.bind(t, "pvc-1", "target")
-		if report := l.repair(t); report.OnTop != 1 || report.Beneath != 0 || report.Left != 1 {
+		if report := l.repair(t); report.OnTop != 1 || report.Beneath != 0 || left(report) != 1 {
 			t.Errorf("got %+v", report)
 		}
 		stack := mountsAt(t, target)
@@ -41,7 +41,7 @@ func TestRepairGoesOnTopWhereItCannotGoBeneath(t *testing.T) {
 		}
 		expectContent(t, filepath.Join(target, "file"), "new")
 		// Only once, although the dead one is still there.
-		if report := l.repair(t); report.OnTop != 0 || report.Left != 1 {
+		if report := l.repair(t); report.OnTop != 0 || left(report) != 1 {
 			t.Errorf("the second time: %+v", report)
 		}
 		must(t, "Detach", Detach(target))

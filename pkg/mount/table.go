@@ -4,10 +4,12 @@ package mount
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+	utilio "k8s.io/utils/io"
 )
 
 // table is what is mounted in one namespace, and on what.
@@ -46,6 +48,16 @@ var attributeOptions = map[string]attributes{
 // file system mounts itself with.
 const everyAttribute = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV |
 	unix.MOUNT_ATTR_NOEXEC | unix.MOUNT_ATTR__ATIME | unix.MOUNT_ATTR_NODIRATIME
+
+// readTable reads what is mounted in the mount namespace of the calling thread, seen from its root. proc is a mounted
+// proc file system.
+func readTable(proc string) (*table, error) {
+	data, err := utilio.ConsistentRead(proc+"/thread-self/mountinfo", readAttempts)
+	if err != nil {
+		return nil, fmt.Errorf("read the mounts: %w", err)
+	}
+	return parseTable(string(data))
+}
 
 func parseTable(mountinfo string) (*table, error) {
 	t := &table{byID: map[int]*mounted{}, children: map[int][]*mounted{}}
@@ -94,6 +106,19 @@ func (t *table) parent(m *mounted) *mounted {
 		return nil
 	}
 	return t.byID[m.Parent]
+}
+
+// place tells where m is mounted, in a way that is the same in every namespace.
+func (t *table) place(m *mounted) place {
+	parent := t.parent(m)
+	if parent == nil {
+		return place{}
+	}
+	path, ok := below(parent.Target, m.Target)
+	if !ok {
+		return place{}
+	}
+	return place{parent.Device, filepath.Join(parent.Root, path)}
 }
 
 // through are those of the ancestors of m in which the path to m has names of its

@@ -8,7 +8,6 @@ import (
 	"runtime"
 
 	"golang.org/x/sys/unix"
-	utilio "k8s.io/utils/io"
 )
 
 // visitor is a thread that goes from mount namespace to mount namespace. It belongs
@@ -111,12 +110,8 @@ func (v *visitor) enter(ns *namespace) error {
 // list reads what is mounted in ns, seen from its root. A chrooted process's own
 // mountinfo would be a part of it.
 func (v *visitor) list(ns *namespace) (mounts *table, err error) {
-	err = v.do(ns, func() error {
-		data, err := utilio.ConsistentRead("thread-self/mountinfo", readAttempts)
-		if err != nil {
-			return fmt.Errorf("read the mounts: %w", err)
-		}
-		mounts, err = parseTable(string(data))
+	err = v.do(ns, func() (err error) {
+		mounts, err = readTable(".")
 		return err
 	})
 	return mounts, err

@@ -10,9 +10,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -109,6 +112,34 @@ func TestAClientThatDiedTogetherWithItsDriverIsClearedAway(t *testing.T) {
 		t.Errorf("Clients() = %+v", infos)
 	}
 	checkNothingLeft(t, h)
+}
+
+// After a reboot the number of what was a client's process may be that of a thread, which nobody can watch.
+func TestAThreadIsNoClient(t *testing.T) {
+	dir, clusters := t.TempDir(), clustersFile(t, testcluster.Shared(t, testcluster.Options{}).Servers(), "gv0")
+	stop := make(chan struct{})
+	defer close(stop)
+	threads := make(chan int)
+	tid := os.Getpid()
+	for tid == os.Getpid() { // twice at most: the first thread is taken then
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			threads <- unix.Gettid()
+			<-stop
+		}()
+		tid = <-threads
+	}
+	slotDir := filepath.Join(dir, "clients", gv0.Cluster, gv0.Name, "default")
+	mountpoint := filepath.Join(slotDir, startPrefix+"x", mountName)
+	if err := errors.Join(os.MkdirAll(mountpoint, 0o700), markReady(mountpoint, tid)); err != nil {
+		t.Fatal(err)
+	}
+	h := hostIn(t, dir, clusters)
+	checkWorks(t, ensure(t, h, gv0))
+	if _, err := os.Lstat(filepath.Dir(mountpoint)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what it left is still there: %v", err)
+	}
 }
 
 func TestAHalfStartedClientOfAKilledDriverIsEnded(t *testing.T) {

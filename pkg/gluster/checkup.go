@@ -63,6 +63,16 @@ func (k *checkups) start(m *meta) <-chan struct{} {
 	return k.pending
 }
 
+// waiting is how long the reading under way has been waited for; 0 if none is.
+func (k *checkups) waiting() time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.asked.IsZero() {
+		return 0
+	}
+	return time.Since(k.asked)
+}
+
 // view is what is known about the client now.
 func (c *Client) view(now time.Time) view {
 	v := view{volume: c.slot.volume, pid: c.process.pid, now: now}

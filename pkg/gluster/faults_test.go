@@ -223,6 +223,10 @@ func TestAClientThatDoesNotAnswerCostsNothingAndIsLeftAlone(t *testing.T) {
 		t.Errorf("%d goroutines became %d", before, after)
 	}
 	t.Log(ask())
+	h.Health(t.Context(), gv0)
+	if silent := c.checkups.waiting(); silent > 0 {
+		t.Errorf("it has not told its own state for %v", silent)
+	}
 	for i := range cluster.Servers() {
 		if err := cluster.ContinueServer(i); err != nil {
 			t.Fatal(err)

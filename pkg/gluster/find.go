@@ -16,10 +16,10 @@ import (
 // fsType is what mountinfo calls a client's mount.
 const fsType = "fuse.glusterfs"
 
-// find returns the slot's running client, or nil if it has none, and removes what dead ones left, unless that is a mounter's to
-// do. It reads mountinfo and /proc, and asks GlusterFS nothing. The caller has the slot's lock, so whatever is half done here is
+// find returns the slot's running client, or nil if it has none, buries dead ones, and removes what starts left that nobody has
+// used, unless that is a mounter's to do. It reads mountinfo and /proc, and asks GlusterFS nothing. The caller has the slot's lock, so whatever is half done here is
 // nobody's any more; with a mounter it only looks, and needs none.
-func (s *slot) find() (*Client, error) {
+func (s *slot) find() (_ *Client, err error) {
 	starts, err := os.ReadDir(s.dir)
 	if err != nil {
 		return nil, err
@@ -29,12 +29,19 @@ func (s *slot) find() (*Client, error) {
 		return nil, err
 	}
 	var found *Client
+	defer func() {
+		if err != nil && found != nil {
+			found.process.forget()
+		}
+	}()
 	for _, entry := range starts {
 		if !strings.HasPrefix(entry.Name(), startPrefix) {
 			continue
 		}
 		start := filepath.Join(s.dir, entry.Name())
-		c, keep, err := s.inspect(start, devices)
+		var c *Client
+		var keep bool
+		c, keep, err = s.inspect(start, devices)
 		switch {
 		case err != nil:
 			return nil, err
@@ -49,7 +56,7 @@ func (s *slot) find() (*Client, error) {
 				continue
 			}
 		}
-		if err := discard(start); err != nil {
+		if err = discard(start); err != nil {
 			return nil, err
 		}
 	}
@@ -82,9 +89,9 @@ func (s *slot) inspect(start string, devices map[string]mount.Device) (c *Client
 		}
 	}
 	if isMounted {
-		err = s.bury(mountpoint)
+		return nil, true, s.bury(start)
 	}
-	return nil, false, err
+	return nil, false, nil
 }
 
 // mounted lists the mounts of clients in this slot, as mount point → device.
@@ -105,17 +112,14 @@ func (s *slot) mounted() (map[string]mount.Device, error) {
 // watchClient watches the client with this mount point, or returns nil if that process ended.
 func watchClient(pid int, mountpoint string) (*process, error) {
 	p, err := watch(pid, false)
-	if err != nil {
-		if _, gone := os.Stat(fmt.Sprintf("/proc/%d", pid)); errors.Is(gone, os.ErrNotExist) {
-			return nil, nil
+	if still, _ := clientMountpoint(pid); still != mountpoint {
+		// The number is another's now: a process's, or a thread's, which cannot be watched.
+		if err == nil {
+			p.forget()
 		}
-		return nil, err
-	}
-	if still, _ := clientMountpoint(pid); still != mountpoint { // the pid was another's by the time it was watched
-		p.forget()
 		return nil, nil
 	}
-	return p, nil
+	return p, err
 }
 
 // endStray ends the client with this mount point, if it runs. Whoever started it was killed before it was ready: nobody has used

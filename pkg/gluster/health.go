@@ -159,7 +159,11 @@ func (h *Host) health(ctx context.Context, v Volume, concerns func(mount.Device)
 	}
 	dead := slices.DeleteFunc(h.deadMounts(), func(d deadClient) bool { return d.volume != v || !concerns(d.device) })
 	for _, d := range dead {
-		r.add(Inaccessible, ClientDead, fmt.Sprintf("the client process of %s has ended; its mounts on this host (%d) wait for a new one", v, d.mounts))
+		fate := "wait for a new one"
+		if d.replaced {
+			fate = "are about to be replaced by those of the new one, or cannot be: then the mounter's log says why, and the pods have to be restarted"
+		}
+		r.add(Inaccessible, ClientDead, fmt.Sprintf("the client process of %s has ended; its mounts on this host (%d) %s", v, d.mounts, fate))
 	}
 	if len(clients)+len(dead) == 0 {
 		if silent := h.silentServers(ctx, v); silent != "" {

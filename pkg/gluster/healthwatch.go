@@ -138,35 +138,33 @@ func (w *healthWatch) logUnreadable(ctx context.Context, clients []*Client) {
 
 // deadClient is a client that ended, and of which mounts are still to be seen.
 type deadClient struct {
-	volume Volume
-	device mount.Device
-	mounts int // in this mount namespace, without its own and those that another mount covers
+	volume   Volume
+	device   mount.Device
+	mounts   int  // in this mount namespace, without its own and those that another mount covers
+	replaced bool // a client runs that was to take its place
 }
 
 // deadMounts lists the dead clients, by device.
 func (h *Host) deadMounts() []deadClient {
+	entries, err := mount.List()
+	if err != nil {
+		return nil // what is mounted is not known at this moment
+	}
 	dead := map[mount.Device]*deadClient{}
 	for _, s := range h.allSlots() {
-		if c := s.current(); c != nil && c.process.hasExited() {
+		c := s.current()
+		replaced := c != nil && !c.process.hasExited()
+		if c != nil && !replaced {
 			dead[c.device] = &deadClient{volume: s.volume, device: c.device}
 		}
-		files, _ := filepath.Glob(filepath.Join(s.dir, deadPrefix+"*")) // the pattern is good
-		for _, file := range files {
-			var d mount.Device
-			if _, err := fmt.Sscanf(strings.TrimPrefix(filepath.Base(file), deadPrefix), "%d:%d", &d.Major, &d.Minor); err == nil {
-				dead[d] = &deadClient{volume: s.volume, device: d}
+		for _, e := range entries {
+			if strings.HasPrefix(e.Target, filepath.Join(s.dir, gravePrefix)) {
+				dead[e.Device] = &deadClient{volume: s.volume, device: e.Device, replaced: replaced}
 			}
 		}
 	}
 	for _, c := range h.running() {
 		delete(dead, c.device) // the kernel has given the number away
-	}
-	if len(dead) == 0 {
-		return nil
-	}
-	entries, err := mount.List()
-	if err != nil {
-		return nil // what is mounted is not known at this moment
 	}
 	h.countMounts(dead, entries)
 	var found []deadClient

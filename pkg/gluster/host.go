@@ -26,15 +26,15 @@ type Host struct {
 	mounter  Mounter // nil: clients are started here
 
 	grace  time.Duration   // idleGrace, but in tests
+	hung   time.Duration   // hungLimit, but in tests
 	life   context.Context //nolint:containedctx // of starts, which outlive the calls that begin them
 	end    context.CancelFunc
 	starts sync.WaitGroup
-	died   chan struct{} // a client ended; the repair loop listens
+	died   chan struct{} // a client ended, or came; the repair loop listens
 
 	mu    sync.Mutex
-	slots map[string]*slot       // by directory
-	dead  map[string]*mount.Held // devices of clients that died, by the file that remembers each; see repair.go
-	signs map[string]*signs      // by cluster
+	slots map[string]*slot  // by directory
+	signs map[string]*signs // by cluster
 }
 
 // ClientInfo describes a client at one moment.
@@ -66,8 +66,8 @@ func makeHost(stateDir string, clusters *ClustersFile, mounter Mounter) (*Host, 
 		return nil, fmt.Errorf("find the state directory: %w", err)
 	}
 	h := &Host{
-		dir: dir, clusters: clusters, mounter: mounter, grace: idleGrace,
-		slots: map[string]*slot{}, dead: map[string]*mount.Held{}, signs: map[string]*signs{}, died: make(chan struct{}, 1),
+		dir: dir, clusters: clusters, mounter: mounter, grace: idleGrace, hung: hungLimit,
+		slots: map[string]*slot{}, signs: map[string]*signs{}, died: make(chan struct{}, 1),
 	}
 	h.life, h.end = context.WithCancel(context.Background())
 	h.adopt(h.life)
@@ -81,7 +81,6 @@ func (h *Host) Close() {
 	for _, s := range h.allSlots() {
 		s.close()
 	}
-	h.releaseDead()
 }
 
 // Ensure returns the client of a Gluster volume with these options, after starting it if there is none. The client answered

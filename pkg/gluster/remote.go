@@ -139,9 +139,7 @@ func (s *slot) adoptBound(ctx context.Context) error {
 		c.process.forget()
 		return errors.Join(err, users.Close())
 	}
-	s.letGo()
-	s.take(ctx, c, users)
-	return nil
+	return s.offer(ctx, c, users)
 }
 
 // runBesideMounter is Run for a Host whose clients are the mounter's.

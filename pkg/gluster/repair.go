@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,14 +25,19 @@ const (
 	// repairInterval is how often dead mounts are looked for again: a container that was starting may have kept one.
 	repairInterval = 10 * time.Second
 	// replaceWait is how long a repair waits for the client that is to take a dead one's place, before it goes on with the
-	// others'. The start goes on by itself, and the next repair finds its outcome.
+	// others'. The start goes on by itself, and its end begins the next repair.
 	replaceWait = 5 * time.Second
-	// While the servers are away, the next start is tried after twice the time.
+	// openWait is how long it waits for that client to open what a mount showed.
+	openWait = 2 * time.Second
+	// While the servers are away, the next start is tried after twice the time. So it is after so many clients in a row that
+	// have lived for less than minBackoff.
 	minBackoff, maxBackoff = time.Second, time.Minute
+	manyDeaths             = 5
 
-	// deadPrefix begins the name of an empty file in a slot's directory: the device in its name was this slot's, is dead, and may
-	// still be mounted somewhere. The dead client's own mount point cannot say so, as it is removed before the next start.
-	deadPrefix = "dead-"
+	// gravePrefix begins the name of what was a start's directory until its client was found dead, with the client's own mount
+	// still in it: as long as that is there, the kernel gives the device's number to no other file system, and whichever
+	// process comes next can tell what is dead, in whatever mount namespace it is left. A reboot leaves the directory alone.
+	gravePrefix = "dead-"
 )
 
 var repairs = promauto.NewCounterVec(prometheus.CounterOpts{
@@ -41,8 +47,9 @@ var repairs = promauto.NewCounterVec(prometheus.CounterOpts{
 
 // backoff is when a slot's next start for a repair is due, after one that failed.
 type backoff struct {
-	delay time.Duration
-	next  time.Time
+	delay  time.Duration
+	next   time.Time
+	deaths int // in a row, of clients that had just been started
 }
 
 func (b *backoff) failed() {
@@ -50,101 +57,88 @@ func (b *backoff) failed() {
 	b.next = time.Now().Add(b.delay)
 }
 
-// bury remembers a dead client's device by what is still mounted at its mount point, and has it repaired. The caller has the
-// slot's lock.
-func (s *slot) bury(mountpoint string) error {
-	held, err := mount.Hold(mountpoint)
-	if err != nil {
-		return err
-	}
-	file := s.graveOf(held.Device())
-	if err := errors.Join(os.WriteFile(file, nil, 0o600), s.host.keep(file, held)); err != nil {
-		return err
+// bury keeps the mount of a dead client, and has what else shows its device repaired. The caller has the slot's lock.
+func (s *slot) bury(start string) error {
+	info, err := os.Stat(filepath.Join(start, readyName))
+	s.noteDeath(err == nil && time.Since(info.ModTime()) < minBackoff)
+	grave := filepath.Join(s.dir, gravePrefix+strings.TrimPrefix(filepath.Base(start), startPrefix))
+	if err := os.Rename(start, grave); err != nil {
+		return fmt.Errorf("keep the mount of a dead client: %w", err)
 	}
 	s.host.wakeRepair()
 	return nil
 }
 
-func (s *slot) graveOf(d mount.Device) string {
-	return filepath.Join(s.dir, fmt.Sprintf("%s%d:%d", deadPrefix, d.Major, d.Minor))
-}
-
-// exhume holds the device that a file remembers which another process has left, by any mount that shows it here. The file goes
-// if there is none: then nothing is left to repair, or a new file system has the number by now.
-func (s *slot) exhume(file string) error {
-	var d mount.Device
-	if _, err := fmt.Sscanf(strings.TrimPrefix(filepath.Base(file), deadPrefix), "%d:%d", &d.Major, &d.Minor); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+func (s *slot) noteDeath(young bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !young {
+		s.retry = backoff{}
+		return
 	}
-	entries, err := mount.List()
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.Device != d || !Shows(e, s.volume.Name) || s.host.Serves(d) {
-			continue
-		}
-		held, err := mount.Hold(e.Target)
-		if err != nil {
-			continue // covered, or gone since
-		}
-		if held.Device() == d {
-			return s.host.keep(file, held)
-		}
-		if err := held.Close(); err != nil {
-			return err
-		}
-	}
-	return os.Remove(file)
-}
-
-// keep adds a dead device to those that the host holds: as long as it is held, no other file system gets its number.
-func (h *Host) keep(file string, held *mount.Held) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.dead[file] != nil {
-		return held.Close()
-	}
-	h.dead[file] = held
-	return nil
-}
-
-// letRest forgets a dead device that nothing shows any more.
-func (h *Host) letRest(file string) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	held := h.dead[file]
-	delete(h.dead, file)
-	return errors.Join(os.Remove(file), held.Close())
-}
-
-// releaseDead lets go of the dead devices; their files stay for the next Host.
-func (h *Host) releaseDead() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for file, held := range h.dead {
-		_ = held.Close()
-		delete(h.dead, file)
+	if s.retry.deaths++; s.retry.deaths >= manyDeaths {
+		s.retry.failed()
 	}
 }
 
 // repairLoop brings back the clients that died, and repairs what they had mounted: at once, at the start after what died
 // before, and again as long as anything shows a dead device.
 func (h *Host) repairLoop(ctx context.Context) {
-	ticker := time.NewTicker(repairInterval)
-	defer ticker.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var said string
 	for {
-		h.adopt(ctx) // which buries the dead
-		if err := h.repair(ctx); err != nil && ctx.Err() == nil {
-			klog.FromContext(ctx).Error(err, "Mounts of a dead client are left; they are repaired when it is back")
-		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-h.died:
-		case <-ticker.C:
+		case <-timer.C:
 		}
+		h.adopt(ctx) // which buries the dead
+		report, err := h.repair(ctx)
+		said = logLeft(ctx, said, report, err)
+		timer.Reset(h.untilRetry())
 	}
+}
+
+// logLeft says what is left, if that is not what was said before.
+func logLeft(ctx context.Context, said string, report mount.Report, err error) string {
+	if ctx.Err() != nil {
+		return said
+	}
+	var stale []string
+	for _, s := range report.Stale {
+		stale = append(stale, fmt.Sprintf("%s at %s of process %d: %v", s.Root, s.Target, s.PID, s.Err))
+	}
+	slices.Sort(stale)
+	now := fmt.Sprint(err, stale, report.Forbidden)
+	if now == said {
+		return said
+	}
+	logger := klog.FromContext(ctx)
+	if err != nil {
+		logger.Error(err, "Mounts of a dead client are left; they are repaired when it is back")
+	}
+	if len(stale) > 0 {
+		logger.Error(nil, "Mounts of dead clients stay dead; pods that need them have to be restarted", "mounts", stale)
+	}
+	if report.Forbidden > 0 {
+		logger.Error(nil, "Some processes' mounts cannot be repaired, since they cannot be seen: is hostPID set, and the container privileged?", "processes", report.Forbidden)
+	}
+	return now
+}
+
+// untilRetry is how long nothing is to be done, unless a client dies or comes.
+func (h *Host) untilRetry() time.Duration {
+	wait := repairInterval
+	for _, s := range h.allSlots() {
+		s.mu.Lock()
+		if due := time.Until(s.retry.next); due > 0 {
+			wait = min(wait, due)
+		}
+		s.mu.Unlock()
+	}
+	return wait
 }
 
 // watchDeath wakes the repair loop when the client's process ends.
@@ -165,115 +159,133 @@ func (h *Host) wakeRepair() {
 
 // grave is one dead device.
 type grave struct {
-	file string
+	dir  string
 	held *mount.Held
 	slot *slot
 }
 
+// graves holds all dead devices. The caller closes them.
 func (h *Host) graves() ([]grave, error) {
 	var graves []grave
 	var errs []error
 	for _, s := range h.allSlots() {
-		files, err := filepath.Glob(filepath.Join(s.dir, deadPrefix+"*"))
+		dirs, err := filepath.Glob(filepath.Join(s.dir, gravePrefix+"*"))
 		errs = append(errs, err)
-		for _, file := range files {
-			held := h.held(file)
-			if held == nil {
-				errs = append(errs, s.exhume(file))
-				held = h.held(file)
+		for _, dir := range dirs {
+			mountpoint := filepath.Join(dir, mountName)
+			at, err := mount.At(mountpoint)
+			if err == nil && len(at) == 0 || errors.Is(err, os.ErrNotExist) { // since a reboot, or somebody detached it
+				errs = append(errs, discard(dir))
+				continue
 			}
-			if held != nil {
-				graves = append(graves, grave{file, held, s})
+			var held *mount.Held
+			if err == nil {
+				held, err = mount.Hold(mountpoint)
 			}
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			graves = append(graves, grave{dir, held, s})
 		}
 	}
 	return graves, errors.Join(errs...)
 }
 
-func (h *Host) held(file string) *mount.Held {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.dead[file]
-}
-
 // repair is one round: every mount of a dead device, in every mount namespace of this host, becomes one of the client that has
-// taken its place.
-func (h *Host) repair(ctx context.Context) error {
+// taken its place. A device that nothing shows any more is forgotten.
+func (h *Host) repair(ctx context.Context) (mount.Report, error) {
 	graves, err := h.graves()
-	if err != nil || len(graves) == 0 {
-		return err
+	defer func() {
+		for _, g := range graves {
+			_ = g.held.Close()
+		}
+	}()
+	if len(graves) == 0 {
+		return mount.Report{}, err
 	}
 	began := time.Now()
-	roots, err := h.replacements(ctx, graves)
+	trees, treesErr := h.replacements(ctx, graves)
 	defer func() {
-		for _, root := range roots {
-			root.Close()
+		for _, t := range trees {
+			t.close()
 		}
 	}()
 	ready := time.Since(began)
 	dead := map[*mount.Held]mount.Open{}
 	for _, g := range graves {
 		dead[g.held] = nil
-		if root := roots[g.slot]; root != nil {
-			dead[g.held] = root.OpenAny
+		if t := trees[g.slot]; t != nil {
+			dead[g.held] = t.open
 		}
 	}
 	report, repairErr := mount.Repair(ctx, dead)
-	if err = errors.Join(err, repairErr); err == nil && report.Left == 0 {
-		for _, g := range graves {
-			err = errors.Join(err, h.letRest(g.file))
+	err = errors.Join(err, treesErr, repairErr)
+	for _, g := range graves {
+		if repairErr == nil && report.Left[g.held.Device()] == 0 {
+			err = errors.Join(err, discard(g.dir))
 		}
 	}
 	repairs.WithLabelValues("beneath").Add(float64(report.Beneath))
 	repairs.WithLabelValues("on top").Add(float64(report.OnTop))
 	if report.Beneath+report.OnTop > 0 {
-		klog.FromContext(ctx).Info("Repaired the mounts of dead clients", "beneath", report.Beneath, "onTop", report.OnTop, "left", report.Left, "stale", report.Stale,
+		klog.FromContext(ctx).Info("Repaired the mounts of dead clients", "beneath", report.Beneath, "onTop", report.OnTop, "stale", len(report.Stale),
 			"namespaces", report.Namespaces, "clientsReadyAfter", ready.Round(time.Millisecond), "took", time.Since(began).Round(time.Millisecond))
 	}
-	return err
+	return report, err
 }
 
-// replacements returns the root of each slot's running client, started where there is none. A slot whose client does not come
+// replacements returns the tree of each slot's running client, started where there is none. A slot whose client does not come
 // in time is left out and named in the error.
-func (h *Host) replacements(ctx context.Context, graves []grave) (map[*slot]*safepath.Dir, error) {
+func (h *Host) replacements(ctx context.Context, graves []grave) (map[*slot]*tree, error) {
 	ctx, cancel := context.WithTimeout(ctx, replaceWait)
 	defer cancel()
 	var all sync.WaitGroup
 	var mu sync.Mutex
-	roots := map[*slot]*safepath.Dir{}
+	trees := map[*slot]*tree{}
 	var errs []error
 	begun := map[*slot]bool{}
 	for _, g := range graves {
 		s := g.slot
-		if begun[s] || time.Now().Before(s.retry.next) {
+		if begun[s] || !s.isDue() {
 			continue
 		}
 		begun[s] = true
 		all.Go(func() {
-			root, err := s.replacement(ctx)
+			t, err := s.replacement(ctx)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
 				errs = append(errs, err)
 				return
 			}
-			roots[s] = root
+			trees[s] = t
 		})
 	}
 	all.Wait()
-	return roots, errors.Join(errs...)
+	return trees, errors.Join(errs...)
 }
 
-func (s *slot) replacement(ctx context.Context) (*safepath.Dir, error) {
+// isDue says whether a client runs, or may be started now.
+func (s *slot) isDue() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.hasRunning() || !time.Now().Before(s.retry.next)
+}
+
+func (s *slot) replacement(ctx context.Context) (*tree, error) {
 	c, err := s.host.Ensure(ctx, s.volume, s.options)
 	var root *safepath.Dir
 	if err == nil {
 		root, err = safepath.OpenRoot(c.mountpoint)
 	}
-	if err != nil {
-		s.retry.failed()
-		return nil, err
+	if err == nil {
+		return newTree(root), nil
 	}
-	s.retry = backoff{}
-	return root, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flight == nil { // else its end begins the next repair
+		s.retry.failed()
+	}
+	return nil, err
 }

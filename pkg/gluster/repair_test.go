@@ -196,9 +196,8 @@ func TestWhatAClientHadMountedIsRepairedInsideRunningContainers(t *testing.T) {
 		t.Logf("all readable again in the same process %v after the kill", time.Since(began).Round(time.Millisecond))
 		// Nothing of the dead client is left anywhere, nor remembered.
 		testcluster.Eventually(t, patience, func() error {
-			graves, err := h.graves()
-			if err != nil || len(graves) > 0 {
-				return fmt.Errorf("%d dead devices are left, %v", len(graves), err) //nolint:errorlint // err may be nil
+			if n := countGraves(t, h); n > 0 {
+				return fmt.Errorf("%d dead devices are left", n)
 			}
 			return nil
 		})
@@ -212,6 +211,19 @@ func TestWhatAClientHadMountedIsRepairedInsideRunningContainers(t *testing.T) {
 			t.Errorf("writing through the read-only mount: %s", got)
 		}
 	}
+}
+
+// countGraves is how many dead devices a host remembers.
+func countGraves(t *testing.T, h *Host) int {
+	t.Helper()
+	graves, err := h.graves()
+	for _, g := range graves {
+		err = errors.Join(err, g.held.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(graves)
 }
 
 // flagsAt describes the one mount at each target.
@@ -247,17 +259,59 @@ func TestARestartedDriverRepairsWhatDiedWithTheOldOne(t *testing.T) {
 	if got := pod.does("read", filepath.Join(target, "file")); !strings.Contains(got, "not connected") {
 		t.Fatalf("before the restart: %s", got)
 	}
-	runHost(t, hostIn(t, state, clusters))
+	// The next one was killed when it had found the client dead and repaired what the host had, so that nothing but the
+	// container shows it any more.
+	hostIn(t, state, clusters).Close()
+	if err := mount.Detach(target); err != nil {
+		t.Fatal(err)
+	}
+	host := hostIn(t, state, clusters)
+	if n := countGraves(t, host); n != 1 {
+		t.Errorf("%d dead devices are remembered, want 1", n)
+	}
+	runHost(t, host)
 	testcluster.Eventually(t, patience, func() error {
 		if got := pod.does("read", filepath.Join(target, "file")); got != `"data" <nil>` {
 			return errors.New(got)
 		}
 		return nil
 	})
-	pod.end()
-	if err := mount.Detach(target); err != nil { // both before the new host's cleanup, which waits for the client to end
-		t.Error(err)
+	pod.end() // before the new host's cleanup, which waits for the client to end
+}
+
+func TestAClientThatHangsIsKilledAndRepaired(t *testing.T) {
+	cluster := testcluster.Shared(t, testcluster.Options{})
+	h := newHost(t, clustersFile(t, cluster.Servers(), "gv0"))
+	c := ensure(t, h, gv0)
+	if err := os.MkdirAll(filepath.Join(c.Mountpoint(), "hung"), 0o755); err != nil {
+		t.Fatal(err)
 	}
+	writeFile(t, filepath.Join(c.Mountpoint(), "hung", "file"), "data")
+	target := bind(t, c, "/hung", 0)
+	pod := newContainer(t)
+	h.endHung(t.Context())
+	if c.process.hasExited() {
+		t.Fatal("a client that answers was killed")
+	}
+	h.hung = time.Second
+	if err := c.process.signal(unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	testcluster.Eventually(t, patience, func() error {
+		h.Health(t.Context(), gv0) // as the watch does all the time
+		h.endHung(t.Context())
+		if !c.process.hasExited() {
+			return errors.New("it still hangs")
+		}
+		return nil
+	})
+	runHost(t, h)
+	testcluster.Eventually(t, patience, func() error {
+		if got := pod.does("read", filepath.Join(target, "file")); got != `"data" <nil>` {
+			return errors.New(got)
+		}
+		return nil
+	})
 }
 
 func TestARepairWaitsForTheServersWithoutHurry(t *testing.T) {
@@ -281,9 +335,8 @@ func TestARepairWaitsForTheServersWithoutHurry(t *testing.T) {
 	}
 	slot := c.slot
 	testcluster.Eventually(t, patience, func() error {
-		graves, err := h.graves()
-		if err != nil || len(graves) != 1 {
-			return fmt.Errorf("%d dead devices, %v", len(graves), err) //nolint:errorlint // err may be nil
+		if n := countGraves(t, h); n != 1 {
+			return fmt.Errorf("%d dead devices", n)
 		}
 		return nil
 	})

@@ -46,8 +46,7 @@ type slot struct {
 	client *Client // nil where none is known
 	users  *os.File
 	flight *flight
-
-	retry backoff // of the repair loop, which alone uses it
+	retry  backoff // of starts for a repair
 }
 
 // flight is one search for a client, or start, that several callers wait for.
@@ -114,7 +113,7 @@ func (s *slot) ensure(ctx context.Context, cluster Cluster) (*Client, error) {
 func (s *slot) board(ctx context.Context, cluster Cluster) (*Client, *flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.client != nil && !s.client.process.hasExited() {
+	if s.hasRunning() {
 		s.client.used = time.Now()
 		return s.client, nil
 	}
@@ -176,13 +175,11 @@ func (s *slot) findOrStart(ctx context.Context, a *attempt) (_ *Client, _ *os.Fi
 
 // adopt makes a running client the slot's, if there is one and the slot has none.
 func (s *slot) adopt(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if !s.isEmpty() {
+		return nil
+	}
 	if s.host.mounter != nil {
 		return s.adoptBound(ctx)
-	}
-	if s.flight != nil || s.client != nil && !s.client.process.hasExited() {
-		return nil
 	}
 	file, err := s.tryLock(lockFile, unix.LOCK_EX)
 	if errors.Is(err, unix.EWOULDBLOCK) {
@@ -192,8 +189,8 @@ func (s *slot) adopt(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	s.letGo()
-	c, err := s.find()
+	s.forgetEnded()
+	c, err := s.find() // which may take its time, so nobody is kept from looking at the slot
 	if err != nil || c == nil {
 		return err
 	}
@@ -202,6 +199,37 @@ func (s *slot) adopt(ctx context.Context) error {
 		c.process.forget()
 		return err
 	}
+	return s.offer(ctx, c, users)
+}
+
+// isEmpty says that there is no running client, nor a flight that may bring one.
+func (s *slot) isEmpty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flight == nil && !s.hasRunning()
+}
+
+// hasRunning says whether the slot's client runs. The caller holds mu.
+func (s *slot) hasRunning() bool { return s.client != nil && !s.client.process.hasExited() }
+
+func (s *slot) forgetEnded() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.hasRunning() {
+		s.letGo()
+	}
+}
+
+// offer makes c the client of the slot, unless somebody else has begun to find or start one: that one waits for the lock that
+// the caller has, and will find c.
+func (s *slot) offer(ctx context.Context, c *Client, users *os.File) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flight != nil || s.hasRunning() {
+		c.process.forget()
+		return users.Close()
+	}
+	s.letGo()
 	s.take(ctx, c, users)
 	return nil
 }
@@ -215,6 +243,7 @@ func (s *slot) take(ctx context.Context, c *Client, users *os.File) {
 	c.used = time.Now()
 	if s.host.mounter == nil {
 		go s.host.watchDeath(c)
+		s.host.wakeRepair()
 	}
 }
 

@@ -27,9 +27,10 @@ const (
 	rotateInterval = 250 * time.Millisecond
 )
 
-// Run repairs what clients that died have left, detaches idle clients and rotates logs until ctx is done. An idle client is one that only its own mount shows, that
-// nobody holds, and that was last used a minute ago. It is never signalled: it ends by itself as its last user does, which may be
-// a descriptor or another mount namespace. At most one Host of a state directory should Run.
+// Run repairs what clients that died have left, kills those that hang, detaches idle ones and rotates logs until ctx is done. An
+// idle client is one that only its own mount shows, that nobody holds, and that was last used a minute ago. It is never signalled:
+// it ends by itself as its last user does, which may be a descriptor or another mount namespace. At most one Host of a state
+// directory should Run.
 //
 // One with a mounter leaves all that to it, and only watches health.
 func (h *Host) Run(ctx context.Context) {
@@ -51,7 +52,7 @@ func (h *Host) Run(ctx context.Context) {
 		case <-rotate.C:
 			h.rotateLogs(ctx)
 		case <-sweep.C:
-			h.adopt(ctx)
+			h.endHung(ctx)
 			h.sweep(ctx)
 		}
 	}

@@ -39,7 +39,6 @@ func withVolumes(ctx context.Context, shared *sharedFlags, fn func(ctx context.C
 	if err != nil {
 		return err
 	}
-	defer host.Close()
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminTimeout)
 		defer cancel()

@@ -99,17 +99,13 @@ func (n *node) publish(ctx context.Context, request *csi.NodePublishVolumeReques
 	if request.GetReadonly() { // kubelet has the runtime see to it
 		wanted.flags |= mount.ReadOnly
 	}
-	target := request.GetTargetPath()
-	if err := checkTarget(target); err != nil {
+	target, err := resolveTarget(request.GetTargetPath())
+	if err != nil {
 		return err
 	}
 	id, err := parseExisting(request.GetVolumeId())
 	if err != nil {
 		return err
-	}
-	// As mountinfo names it: the kubelet directory may be a link.
-	if parent, err := filepath.EvalSymlinks(filepath.Dir(target)); err == nil {
-		target = filepath.Join(parent, filepath.Base(target))
 	}
 	how := volume.Access{ID: id.ID, Group: wanted.group, ReadOnly: wanted.flags&mount.ReadOnly != 0}
 	if err := parseContext(request.GetVolumeContext(), &how); err != nil {
@@ -131,17 +127,22 @@ func (n *node) publish(ctx context.Context, request *csi.NodePublishVolumeReques
 	})
 }
 
-func checkTarget(target string) error {
+// resolveTarget returns a target path as mountinfo names it: the kubelet directory may be a link. It looks at the target's
+// parent directories only, which are on the node's own disk.
+func resolveTarget(target string) (string, error) {
 	if target == "" {
-		return invalid("the target path is missing")
+		return "", invalid("the target path is missing")
 	}
 	if !filepath.IsAbs(target) || filepath.Clean(target) != target {
-		return invalid("the target path %q is not absolute and clean", target)
+		return "", invalid("the target path %q is not absolute and clean", target)
 	}
 	if strings.ContainsRune(target, 0) {
-		return invalid("the target path %q holds a NUL", target)
+		return "", invalid("the target path %q holds a NUL", target)
 	}
-	return nil
+	if parent, err := filepath.EvalSymlinks(filepath.Dir(target)); err == nil {
+		target = filepath.Join(parent, filepath.Base(target))
+	}
+	return target, nil
 }
 
 // shown is one volume at one target.
@@ -183,10 +184,9 @@ func (n *node) show(ctx context.Context, fd int, s shown) error {
 		case !n.isShown(top, s):
 			return status.Errorf(codes.AlreadyExists, "the target %s shows something else: %s of %s", s.target, top.Root, top.Source)
 		case !n.host.Serves(top.Device):
-			klog.FromContext(ctx).Info("Replacing a bind whose client is gone", "target", s.target, "device", top.Device)
-			if err := mount.Detach(s.target); err != nil {
-				return err
-			}
+			// Not detached first: for a moment a pod could write to the node's disk below. Unpublishing detaches both.
+			klog.FromContext(ctx).Info("Covering a bind whose client is gone", "target", s.target, "device", top.Device)
+			return mount.Bind(fd, s.target, s.wanted.flags)
 		case top.Flags != s.wanted.flags:
 			return status.Errorf(codes.AlreadyExists, "the volume is published at %s with the options %q, not %q", s.target, top.Flags, s.wanted.flags)
 		default:
@@ -240,17 +240,18 @@ func (n *node) NodeUnpublishVolume(ctx context.Context, request *csi.NodeUnpubli
 	if request.GetVolumeId() == "" {
 		return nil, invalid("the volume ID is missing")
 	}
-	if err := checkTarget(request.GetTargetPath()); err != nil {
+	target, err := resolveTarget(request.GetTargetPath())
+	if err != nil {
 		return nil, err
 	}
-	at, leave := n.targets.enter(request.GetTargetPath())
+	at, leave := n.targets.enter(target)
 	defer leave()
-	err := at.change(ctx, func() error {
+	err = at.change(ctx, func() error {
 		at.unpublished++
-		if err := mount.Detach(request.GetTargetPath()); err != nil {
+		if err := mount.Detach(target); err != nil {
 			return err
 		}
-		return removeTarget(request.GetTargetPath())
+		return removeTarget(target)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("unpublish %s: %w", request.GetVolumeId(), err)

@@ -29,10 +29,10 @@ const (
 	replaceWait = 5 * time.Second
 	// openWait is how long it waits for that client to open what a mount showed.
 	openWait = 2 * time.Second
-	// While the servers are away, the next start is tried after twice the time. So it is after so many clients in a row that
-	// have lived for less than minBackoff.
+	// While the servers are away, the next start is tried after twice the time. So it is after manyDeaths in a row of clients that
+	// were no older than young.
 	minBackoff, maxBackoff = time.Second, time.Minute
-	manyDeaths             = 5
+	young, manyDeaths      = 250 * time.Millisecond, 5
 
 	// gravePrefix begins the name of what was a start's directory until its client was found dead, with the client's own mount
 	// still in it: as long as that is there, the kernel gives the device's number to no other file system, and whichever
@@ -49,7 +49,7 @@ var repairs = promauto.NewCounterVec(prometheus.CounterOpts{
 type backoff struct {
 	delay  time.Duration
 	next   time.Time
-	deaths int // in a row, of clients that had just been started
+	deaths int // in a row, of young clients
 }
 
 func (b *backoff) failed() {
@@ -60,7 +60,7 @@ func (b *backoff) failed() {
 // bury keeps the mount of a dead client, and has what else shows its device repaired. The caller has the slot's lock.
 func (s *slot) bury(start string) error {
 	info, err := os.Stat(filepath.Join(start, readyName))
-	s.noteDeath(err == nil && time.Since(info.ModTime()) < minBackoff)
+	s.noteDeath(err == nil && time.Since(info.ModTime()) < young)
 	grave := filepath.Join(s.dir, gravePrefix+strings.TrimPrefix(filepath.Base(start), startPrefix))
 	if err := os.Rename(start, grave); err != nil {
 		return fmt.Errorf("keep the mount of a dead client: %w", err)
@@ -69,10 +69,10 @@ func (s *slot) bury(start string) error {
 	return nil
 }
 
-func (s *slot) noteDeath(young bool) {
+func (s *slot) noteDeath(early bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !young {
+	if !early {
 		s.retry = backoff{}
 		return
 	}

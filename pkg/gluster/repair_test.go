@@ -355,3 +355,21 @@ func TestARepairWaitsForTheServersWithoutHurry(t *testing.T) {
 		return nil
 	})
 }
+
+func TestClientsThatDieAsSoonAsTheyRunAreStartedWithoutHurry(t *testing.T) {
+	s := &slot{}
+	for range manyDeaths - 1 {
+		if s.noteDeath(true); !s.isDue() {
+			t.Fatal("it waits after a few deaths")
+		}
+	}
+	for range 2 {
+		before := s.retry.delay
+		if s.noteDeath(true); s.isDue() || s.retry.delay <= before {
+			t.Errorf("after many deaths it waits for %v, before for %v", s.retry.delay, before)
+		}
+	}
+	if s.noteDeath(false); !s.isDue() || s.retry.delay != 0 {
+		t.Error("it waits after the death of a client that had lived")
+	}
+}

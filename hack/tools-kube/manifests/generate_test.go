@@ -154,9 +154,10 @@ func TestTheChartMakesNoNamespaceThatTheReleaseIsIn(t *testing.T) {
 func TestMoreControllersElectALeader(t *testing.T) {
 	for replicas, want := range map[string]bool{"1": false, "2": true} {
 		documents := rendered(t, "--set=controller.replicas="+replicas)
-		elects := strings.Contains(strings.Join(container(t, find[*appsv1.Deployment](t, documents).Spec.Template.Spec, "provisioner").Args, " "), "--leader-election")
-		if elects != want || slices.Contains(kinds(documents), "Role/glusterfs-csi-leader") != want {
-			t.Errorf("%s replicas: leader election %t", replicas, elects)
+		provisioner := container(t, find[*appsv1.Deployment](t, documents).Spec.Template.Spec, "provisioner")
+		elects := slices.Contains(provisioner.Args, "--leader-election")
+		if elects != want || slices.Contains(kinds(documents), "Role/glusterfs-csi-leader") != want || (provisioner.LivenessProbe != nil) != want {
+			t.Errorf("%s replicas: leader election %t, probe %v", replicas, elects, provisioner.LivenessProbe)
 		}
 	}
 }
@@ -198,12 +199,13 @@ func TestOnlyWhatMountsIsPrivileged(t *testing.T) {
 }
 
 func TestAllComponentsFitOnOneNode(t *testing.T) {
-	documents := rendered(t)
+	documents := rendered(t, "--set=controller.replicas=2")
 	ports := map[int32]string{}
 	for component, c := range map[string]corev1.Container{
-		"controller": container(t, find[*appsv1.Deployment](t, documents).Spec.Template.Spec, "driver"),
-		"node":       container(t, daemonSet(t, documents, "node").Template.Spec, "driver"),
-		"mounter":    container(t, daemonSet(t, documents, "mounter").Template.Spec, "mounter"),
+		"controller":  container(t, find[*appsv1.Deployment](t, documents).Spec.Template.Spec, "driver"),
+		"provisioner": container(t, find[*appsv1.Deployment](t, documents).Spec.Template.Spec, "provisioner"),
+		"node":        container(t, daemonSet(t, documents, "node").Template.Spec, "driver"),
+		"mounter":     container(t, daemonSet(t, documents, "mounter").Template.Spec, "mounter"),
 	} {
 		port := c.Ports[0].ContainerPort
 		if other := ports[port]; other != "" {

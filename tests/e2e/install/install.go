@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package install makes this cluster's copy of deploy/kubernetes: with the one edit that every operator makes.
+// Package install installs the driver as docs/install.md says: with a copy of deploy/kubernetes that has the one edit that every
+// operator makes.
 package install
 
 import (
@@ -57,7 +58,8 @@ func Edit(c *cluster.Cluster, repository, dir string) error {
 	return os.WriteFile(file, text, 0o600)
 }
 
-// Apply installs the driver and returns when every node's kubelet has it.
+// Apply installs the driver and returns when every node's kubelet has it. Where it was installed before, its pods are replaced: see
+// Renew.
 func Apply(ctx context.Context, c *cluster.Cluster, repository string) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -69,18 +71,24 @@ func Apply(ctx context.Context, c *cluster.Cluster, repository string) (err erro
 	if err := Edit(c, repository, dir); err != nil {
 		return err
 	}
-	lines := [][]string{
-		{"apply", "-k", filepath.Join(dir, "base")},
-		{"rollout", "status", "-n", Namespace, "daemonset/glusterfs-csi-node"},
-		{"rollout", "status", "-n", Namespace, "deployment/glusterfs-csi-controller"},
+	was, err := IsThere(ctx, c)
+	if err != nil {
+		return err
+	}
+	if err := kubectl(ctx, c, []string{"apply", "-k", filepath.Join(dir, "base")}); err != nil {
+		return err
+	}
+	if was {
+		err = Renew(ctx, c)
+	} else {
+		err = kubectl(ctx, c, rollout("status", "daemonset/glusterfs-csi-node"), rollout("status", "deployment/glusterfs-csi-controller"))
+	}
+	if err != nil {
+		return err
 	}
 	for _, node := range c.Nodes() {
-		lines = append(lines, []string{
-			"wait", "csinode/" + node.Name, "--for=jsonpath={.spec.drivers[0].name}=" + Driver, "--timeout=" + timeout.String(),
-		})
-	}
-	for _, line := range lines {
-		if _, err := c.Kubectl(ctx, line...); err != nil {
+		registered := []string{"wait", "csinode/" + node.Name, "--for=jsonpath={.spec.drivers[0].name}=" + Driver, "--timeout=" + timeout.String()}
+		if err := kubectl(ctx, c, registered); err != nil {
 			return err
 		}
 	}

@@ -18,15 +18,19 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/install"
 )
 
-// installation is docs/install.md: one edit, one command.
+// installation is docs/install.md: one edit, one command. On a cluster that was kept, the driver may be there, of an older image.
 func installation(s *step) {
 	edited := s.edit()
+	was := s.isInstalled()
 	began := time.Now()
 	s.Log(s.kubectl("apply", "-k", filepath.Join(edited, "base")))
+	if was {
+		s.renew()
+	}
 	s.rolledOut(driverNamespace, "daemonset/glusterfs-csi-node")
 	s.rolledOut(driverNamespace, "deployment/glusterfs-csi-controller")
 	s.isRegistered()
-	s.Logf("from nothing to a driver on %d nodes: %s", len(s.Nodes()), seconds(time.Since(began)))
+	s.Logf("a driver on %d nodes, where there was one before: %t: %s", len(s.Nodes()), was, seconds(time.Since(began)))
 	s.isEverywhere()
 	s.hasNoServices()
 	s.Log(s.kubectl("get", "csinodes", "-o", "custom-columns=NODE:.metadata.name,DRIVERS:.spec.drivers[*].name"))
@@ -39,6 +43,27 @@ func installation(s *step) {
 			s.dryRun(file)
 		}
 	})
+}
+
+func (s *step) isInstalled() bool {
+	s.Helper()
+	ctx, cancel := s.context(callTimeout)
+	defer cancel()
+	is, err := install.IsThere(ctx, s.Cluster)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return is
+}
+
+// renew replaces the driver's pods, so that they run the image that was imported last.
+func (s *step) renew() {
+	s.Helper()
+	ctx, cancel := s.context(2 * patience)
+	defer cancel()
+	if err := install.Renew(ctx, s.Cluster); err != nil {
+		s.Fatal(err)
+	}
 }
 
 // edit returns a copy of deploy/kubernetes with the one edit that every operator makes.

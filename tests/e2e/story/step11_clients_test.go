@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/install"
 )
 
 // clients is what happens to running pods when parts of the driver and their clients end: nothing, and a pause.
@@ -45,12 +46,30 @@ func clients(s *step) {
 		r.in(s).repairedAfter(node, func() { s.kill(node, s.clientOf(node)) })
 	})
 	s.part("mounter_deleted", func(s *step) {
-		r.in(s).repairedAfter(node, func() {
-			s.kubectl("-n", driverNamespace, "delete", "pod", "-l", "app.kubernetes.io/component=mounter", "--field-selector", "spec.nodeName="+node.Name)
-		})
+		var ready func()
+		r.in(s).repairedAfter(node, func() { ready = s.replaceMounter(node) })
+		ready()
 		s.rolledOut(driverNamespace, "daemonset/glusterfs-csi-node")
 	})
 	s.part("health", func(s *step) { brickHealth(r.in(s)) })
+}
+
+// replaceMounter replaces the mounter of a node, by the commands of docs/install.md. It returns when the old one has ended, and ready
+// when the next one is.
+func (s *step) replaceMounter(node *cluster.Node) (ready func()) {
+	s.Helper()
+	ctx, cancel := s.context(2 * patience)
+	s.Cleanup(cancel)
+	if err := install.DeleteMounter(ctx, s.Cluster, node.Name); err != nil {
+		s.Fatal(err)
+	}
+	waited := make(chan error, 1)
+	go func() { waited <- install.AwaitMounter(ctx, s.Cluster, node.Name) }()
+	return func() {
+		if err := <-waited; err != nil {
+			s.Fatal(err)
+		}
+	}
 }
 
 // pid is that of the driver's process of one mode on a node.

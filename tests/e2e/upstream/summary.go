@@ -15,8 +15,8 @@ import (
 
 // summary is how the specs of the groups ended.
 type summary struct {
-	total    int // of the groups
-	passed   int
+	total    int            // of the groups
+	passed   map[string]int // how many, by the group
 	failed   int
 	failures []string
 	skipped  map[string]int // how many, by the reason
@@ -33,7 +33,7 @@ type spec struct {
 	Failure                 struct{ Message string }
 }
 
-var isOfAGroup = regexp.MustCompile(focus)
+var ofAGroup = regexp.MustCompile(focus)
 
 // summarize reads a report of ginkgo. It holds every spec there is, also those that were not asked for.
 func summarize(report []byte) (*summary, error) {
@@ -41,7 +41,7 @@ func summarize(report []byte) (*summary, error) {
 	if err := json.Unmarshal(report, &suites); err != nil {
 		return nil, fmt.Errorf("ginkgo's report: %w", err)
 	}
-	s := &summary{skipped: map[string]int{}}
+	s := &summary{passed: map[string]int{}, skipped: map[string]int{}}
 	for _, suite := range suites {
 		for _, spec := range suite.SpecReports {
 			s.add(spec)
@@ -52,17 +52,18 @@ func summarize(report []byte) (*summary, error) {
 
 func (s *summary) add(spec spec) {
 	name := strings.Join(append(spec.ContainerHierarchyTexts, spec.LeafNodeText), " ")
-	if spec.LeafNodeType == "It" && isOfAGroup.MatchString(name) {
+	group := ofAGroup.FindStringSubmatch(name)
+	if spec.LeafNodeType == "It" && group != nil {
 		s.total++
 	}
 	switch spec.State {
 	case "passed":
-		if spec.LeafNodeType == "It" {
-			s.passed++
+		if spec.LeafNodeType == "It" && group != nil {
+			s.passed[group[1]]++
 			s.longest = max(s.longest, spec.RunTime)
 		}
 	case "skipped", "pending":
-		if isOfAGroup.MatchString(name) {
+		if group != nil {
 			s.skipped[reason(spec, name)]++
 		}
 	default: // also what is not a spec may fail, as the preparation
@@ -84,17 +85,35 @@ func reason(spec spec, name string) string {
 	return "not asked for, or interrupted"
 }
 
-func (s *summary) print(w io.Writer) {
-	skipped := 0
-	for _, count := range s.skipped {
-		skipped += count
+// idle are the groups of which no spec has passed.
+func (s *summary) idle() []string {
+	var idle []string
+	for _, group := range groups {
+		if s.passed[group] == 0 {
+			idle = append(idle, group)
+		}
 	}
+	return idle
+}
+
+func (s *summary) print(w io.Writer) {
 	fmt.Fprintf(w, "\nOf %d specs in the groups: %d passed, %d failed, %d skipped. The longest took %s.\n",
-		s.total, s.passed, s.failed, skipped, s.longest.Round(time.Second))
+		s.total, sum(s.passed), s.failed, sum(s.skipped), s.longest.Round(time.Second))
+	for _, group := range groups {
+		fmt.Fprintf(w, "%5d passed: %s\n", s.passed[group], group)
+	}
 	for _, why := range slices.Sorted(maps.Keys(s.skipped)) {
 		fmt.Fprintf(w, "%5d skipped: %s\n", s.skipped[why], why)
 	}
 	for _, failure := range s.failures {
 		fmt.Fprintf(w, "FAILED %s\n", failure)
 	}
+}
+
+func sum(counts map[string]int) int {
+	total := 0
+	for _, count := range counts {
+		total += count
+	}
+	return total
 }

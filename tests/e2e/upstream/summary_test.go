@@ -5,6 +5,7 @@ package upstream
 import (
 	"bytes"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func TestASummaryCountsEverySpecOfTheGroups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.total != 4 || s.passed != 1 || s.failed != 1 || s.longest != 2*time.Second {
+	if s.total != 4 || !maps.Equal(s.passed, map[string]int{"volumes": 1}) || s.failed != 1 || s.longest != 2*time.Second {
 		t.Errorf("%+v", s)
 	}
 	if want := map[string]int{"no clones": 1, "left out: [Disruptive]": 1}; !maps.Equal(s.skipped, want) {
@@ -36,6 +37,17 @@ func TestASummaryCountsEverySpecOfTheGroups(t *testing.T) {
 		if !strings.Contains(printed.String(), want) {
 			t.Errorf("%q is not in %s", want, printed.String())
 		}
+	}
+}
+
+func TestAGroupOfWhichNothingPassedIsIdle(t *testing.T) {
+	s, err := summarize([]byte(reportOfSix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := slices.DeleteFunc(slices.Clone(groups), func(group string) bool { return group == "volumes" })
+	if got := s.idle(); !slices.Equal(got, want) {
+		t.Errorf("idle: %v, want %v", got, want)
 	}
 }
 

@@ -6,6 +6,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -23,10 +24,13 @@ const (
 	stopTimeout = time.Minute
 	// processes is how many specs run at a time. They wait more than they work.
 	processes = "4"
-
-	// focus are the groups of specs that are for a driver like this one, in the words of their names.
-	focus = `External Storage.*\] (provisioning|volumes|subPath|fsgroupchangepolicy|multiVolume|volumeMode|ephemeral|read-write-once-pod) `
 )
+
+// groups are the specs that are for a driver like this one, in the words of their names. In each of them some must pass.
+var groups = []string{"provisioning", "volumes", "subPath", "fsgroupchangepolicy", "multiVolume", "volumeMode", "ephemeral", "read-write-once-pod"}
+
+// focus matches the names of their specs, and says which group that is.
+var focus = `External Storage.*\] (` + strings.Join(groups, "|") + `) `
 
 // leftOut are the kinds of specs that do not run, as they want the cluster for themselves. There are no others: what is tagged [Slow]
 // runs, since that is all of multiVolume.
@@ -38,14 +42,14 @@ func Images(ctx context.Context) ([]string, error) {
 	return strings.Fields(string(output)), err
 }
 
-// Run runs the specs of the groups and says how many failed. definition is the path of the file that defines the driver.
+// Run runs the specs of the groups and says how many failed. A group of which none has passed is an error. definition is the path of the file that defines the driver.
 func Run(ctx context.Context, c *cluster.Cluster, definition string) (failed int, err error) {
 	report := cache.Path("upstream", "report.json")
 	if err := errors.Join(os.RemoveAll(cache.Path("upstream")), os.MkdirAll(cache.Path("upstream"), 0o755)); err != nil {
 		return 0, err
 	}
 	line := []string{
-		"--procs=" + processes, "--timeout=" + timeout, "--no-color", "--silence-skips", "--poll-progress-after=5m",
+		"--procs=" + processes, "--timeout=" + timeout, "--no-color", "--silence-skips", "--poll-progress-after=5m", "--fail-on-empty",
 		"--focus=" + focus, "--output-dir=" + cache.Path("upstream"), "--json-report=report.json", "--junit-report=report.xml",
 	}
 	for _, kind := range leftOut {
@@ -69,6 +73,9 @@ func Run(ctx context.Context, c *cluster.Cluster, definition string) (failed int
 	s.print(os.Stdout)
 	if s.failed == 0 && ran != nil {
 		return 0, ran // not for a spec's sake
+	}
+	if idle := s.idle(); len(idle) > 0 {
+		return s.failed, fmt.Errorf("no spec has passed of %s", strings.Join(idle, ", "))
 	}
 	return s.failed, nil
 }

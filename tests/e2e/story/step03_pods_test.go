@@ -4,7 +4,9 @@ package story
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -65,14 +67,26 @@ func (n *namespace) shares(app, owner string) {
 	if on := nodesOf(pods); len(on) != len(n.Nodes()) {
 		n.Errorf("%s runs on %v only", app, on)
 	}
-	for _, reader := range pods {
-		for _, writer := range pods {
-			n.await(patience, reader.Name+" reads the file of "+writer.Name, func(context.Context) error {
-				_, err := n.try(reader.Name, "test -s /var/dbdata/"+writer.Name)
+	for _, writer := range pods {
+		file := "/var/dbdata/" + writer.Name
+		n.await(patience, writer.Name+" has written", func(context.Context) error {
+			_, err := n.try(writer.Name, "test -s "+file)
+			return err
+		})
+		wrote := n.sh(writer.Name, "echo of $HOSTNAME >>"+file+"; cat "+file)
+		if !strings.HasSuffix(wrote, "of "+writer.Name) {
+			n.Errorf("%s reads %q in its own file", writer.Name, wrote)
+		}
+		for _, reader := range pods {
+			n.await(patience, reader.Name+" reads what "+writer.Name+" wrote", func(context.Context) error {
+				have, err := n.try(reader.Name, "cat "+file)
+				if err == nil && have != wrote {
+					err = fmt.Errorf("it reads %q, not %q", have, wrote)
+				}
 				return err
 			})
 		}
-		n.prints(reader.Name, "stat -c %u:%g /var/dbdata/"+reader.Name, owner)
+		n.prints(writer.Name, "stat -c %u:%g "+file, owner)
 	}
 }
 

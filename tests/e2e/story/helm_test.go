@@ -39,6 +39,9 @@ func (s *step) helmRelease() helmRelease {
 	return helmRelease{s, strings.TrimSpace(string(program)), values}
 }
 
+// in is the same release in a part of the step.
+func (h helmRelease) in(part *step) helmRelease { return helmRelease{part, h.program, h.values} }
+
 // run runs a helm command on the release.
 func (h helmRelease) run(verb string, args ...string) {
 	h.s.Helper()

@@ -51,6 +51,7 @@ func uninstall(s *step) {
 		w.areUndisturbed(before)
 		n.probe()
 		n.remove()
+		s.part("two_controllers", func(s *step) { twoControllers(h.in(s)) })
 
 		kept := s.use()
 		volumes = append(volumes, kept)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,19 +62,46 @@ func isMachine(name string) bool {
 
 func settingsFile() string { return cache.Path("run", "settings.json") }
 
-func readSettings() map[string]string {
+// readSettings are the values of all settings of this computer that can be set, of what is not a network's.
+func readSettings() (map[string]string, error) {
+	const all = "/proc/sys"
+	// The kernel itself changes these.
+	counters := []string{"kernel/ns_last_pid", "kernel/perf_event_max_sample_rate"}
 	values := map[string]string{}
-	for _, name := range settings {
-		if value, err := os.ReadFile(filepath.Join("/proc/sys", name)); err == nil {
+	read := func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := strings.TrimPrefix(path, all+"/")
+		if name == "fs/binfmt_misc" { // a file system of its own
+			return fs.SkipDir
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if !info.Mode().IsRegular() || info.Mode()&0o222 == 0 || slices.Contains(counters, name) {
+			return nil
+		}
+		if value, err := os.ReadFile(path); err == nil { // some can only be written
 			values[name] = string(bytes.TrimSpace(value))
 		}
+		return nil
 	}
-	return values
+	var err error
+	for _, part := range []string{"fs", "kernel", "vm"} {
+		err = errors.Join(err, filepath.WalkDir(filepath.Join(all, part), read))
+	}
+	return values, err
 }
 
 // saveSettings writes down what this computer's settings are before there is a cluster.
 func saveSettings() error {
-	encoded, err := json.Marshal(readSettings())
+	values, err := readSettings()
+	if err != nil {
+		return err
+	}
+	encoded, err := json.Marshal(values)
 	if err != nil {
 		return err
 	}
@@ -93,9 +121,10 @@ func changedSettings() error {
 	if err := json.Unmarshal(encoded, &before); err != nil {
 		return err
 	}
-	for name, value := range readSettings() {
-		if value != before[name] {
-			err = errors.Join(err, fmt.Errorf("setting %s was %s and is %s", name, before[name], value))
+	now, err := readSettings()
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if now[name] != before[name] {
+			err = errors.Join(err, fmt.Errorf("setting %s was %s and is %s", name, before[name], now[name]))
 		}
 	}
 	return err

@@ -24,7 +24,8 @@ const (
 // expensive part of a start, and nothing here replicates to other sites.
 const fakeGsyncd = "#!/bin/sh\necho gsyncd.py 10.3\n"
 
-// settings are what kubelet changes, below /proc/sys. They are not a namespace's but this computer's.
+// settings are what kubelet changes, below /proc/sys. They are not a namespace's but this computer's. That nothing else is changed,
+// changedSettings looks at.
 var settings = []string{
 	"kernel/keys/root_maxbytes", "kernel/keys/root_maxkeys", "kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "vm/panic_on_oom",
 }

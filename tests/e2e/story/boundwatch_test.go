@@ -10,7 +10,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
 )
 
 // claimTimes is when each claim of a namespace was made and when it was bound, as a watch saw it: the API's own
@@ -24,23 +25,30 @@ type claimTimes struct {
 // watchClaims begins to watch. It ends with the step.
 func (n *namespace) watchClaims() *claimTimes {
 	n.Helper()
-	watch, err := n.api.CoreV1().PersistentVolumeClaims(n.name).Watch(n.Context(), metav1.ListOptions{})
+	times := &claimTimes{n: n, made: map[string]time.Time{}, bound: map[string]time.Time{}}
+	// Not a mere watch, which the server may end at any time.
+	factory := informers.NewSharedInformerFactoryWithOptions(n.api, 0, informers.WithNamespace(n.name))
+	claims := factory.Core().V1().PersistentVolumeClaims().Informer()
+	_, err := claims.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: times.note, UpdateFunc: func(_, now any) { times.note(now) }})
 	if err != nil {
 		n.Fatal(err)
 	}
-	n.Cleanup(watch.Stop)
-	times := &claimTimes{n: n, made: map[string]time.Time{}, bound: map[string]time.Time{}}
-	go func() {
-		for event := range watch.ResultChan() {
-			if claim, ok := event.Object.(*corev1.PersistentVolumeClaim); ok {
-				times.note(claim)
-			}
-		}
-	}()
+	ctx, stop := context.WithCancel(n.Context())
+	n.Cleanup(func() { stop(); factory.Shutdown() })
+	factory.Start(ctx.Done())
+	synced, cancel := n.context(callTimeout)
+	defer cancel()
+	if !cache.WaitForCacheSync(synced.Done(), claims.HasSynced) {
+		n.Fatal("the claims cannot be watched")
+	}
 	return times
 }
 
-func (c *claimTimes) note(claim *corev1.PersistentVolumeClaim) {
+func (c *claimTimes) note(object any) {
+	claim, ok := object.(*corev1.PersistentVolumeClaim)
+	if !ok {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, seen := c.made[claim.Name]; !seen {

@@ -6,15 +6,20 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mounter"
 )
 
-// runMounter is Run for the mounter. It ends no client when it ends: in a bare process they go on, and are found by the next
-// mounter; those of a container end with it, and the next mounter repairs what they had mounted.
-func (d *Driver) runMounter(ctx context.Context) error {
+// detachTimeout is how long a mounter that ends waits for the node plugin to let go of clients that no pod has any more: when the
+// driver is removed, the two end at the same time.
+const detachTimeout = 10 * time.Second
+
+// runMounter is Run for the mounter. It ends no client that is in use when it ends: in a bare process they go on, and are found by
+// the next mounter; those of a container end with it, and the next mounter repairs what they had mounted. Idle ones are detached.
+func (d *Driver) runMounter(ctx context.Context) (err error) {
 	_, socket, err := parseEndpoint(d.options.Endpoint)
 	if err != nil {
 		return err
@@ -28,9 +33,14 @@ func (d *Driver) runMounter(ctx context.Context) error {
 		return errors.Join(err, listener.Close())
 	}
 	var background sync.WaitGroup
-	defer background.Wait()
 	ctx, stop := context.WithCancel(ctx)
-	defer stop()
+	defer func() {
+		stop()
+		background.Wait()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), detachTimeout)
+		defer cancel()
+		err = errors.Join(err, d.host.DetachIdle(ctx))
+	}()
 	background.Go(func() { d.host.Run(ctx) })
 	if m != nil {
 		background.Go(func() { m.serve(ctx) })

@@ -150,13 +150,17 @@ func TestADeadClientIsReplacedWhereSomebodyAsks(t *testing.T) {
 			t.Errorf("%s: %q, %v", target, data, err)
 		}
 	}
-	if stack, err := mount.At(republished); len(stack) != 1 {
+	// The publish covers the dead one, if the repair has not replaced it before.
+	if stack, err := mount.At(republished); len(stack) != 1 && len(stack) != 2 {
 		t.Errorf("%d mounts are stacked there, %v", len(stack), err)
 	}
 	if r.pid() == pid {
 		t.Error("the dead client is still listed")
 	}
 	r.unpublish(v, republished, fresh)
+	if stack, err := mount.At(republished); len(stack) != 0 || err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%d mounts are left there, %v", len(stack), err)
+	}
 	code(t, r.delete(v), codes.OK)
 }
 

@@ -33,6 +33,7 @@ type Client struct {
 	mountpoint string
 	device     mount.Device
 	adopted    bool
+	ready      time.Time // when it answered first; zero if it was adopted
 
 	// Of the idle sweep; slot.mu guards them.
 	used  time.Time // when Ensure returned it last, or the last hold ended

@@ -63,7 +63,8 @@ func (s *slot) find() (_ *Client, err error) {
 	return found, nil
 }
 
-// inspect returns the running client of one start, if it has one, and whether its directory must be kept without.
+// inspect returns the running client of one start, if it has one, and whether its directory must not be removed without, be it
+// that it has become a grave.
 func (s *slot) inspect(start string, devices map[string]mount.Device) (c *Client, keep bool, err error) {
 	mountpoint := filepath.Join(start, mountName)
 	device, isMounted := devices[mountpoint]

@@ -15,7 +15,8 @@ import (
 const hungLimit = 2 * time.Minute
 
 // endHung kills clients that are hung; their mounts are repaired as after any other end. One that waits for servers is not hung: it
-// tells its state all the time.
+// tells its state all the time. One that hung before this process found it has never told any, and is left alone: it cannot be
+// known from one that waits.
 func (h *Host) endHung(ctx context.Context) {
 	for _, c := range h.running() {
 		silent := c.checkups.waiting()

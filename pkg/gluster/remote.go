@@ -125,9 +125,6 @@ func (s *slot) unseen(info ClientInfo) error {
 // adoptBound makes a running client the slot's if something is bound from it here. To be a user of an idle one would keep the
 // mounter from ending it. The caller holds mu.
 func (s *slot) adoptBound(ctx context.Context) error {
-	if s.flight != nil || s.client != nil && !s.client.process.hasExited() {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, adoptWait)
 	defer cancel()
 	c, users, err := s.findRunning(ctx)

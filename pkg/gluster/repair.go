@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
@@ -25,7 +26,7 @@ const (
 	// repairInterval is how often dead mounts are looked for again: a container that was starting may have kept one.
 	repairInterval = 10 * time.Second
 	// replaceWait is how long a repair waits for the client that is to take a dead one's place, before it goes on with the
-	// others'. The start goes on by itself, and its end begins the next repair.
+	// others'. The start goes on by itself, and begins the next repair when it has succeeded.
 	replaceWait = 5 * time.Second
 	// openWait is how long it waits for that client to open what a mount showed.
 	openWait = 2 * time.Second
@@ -59,8 +60,6 @@ func (b *backoff) failed() {
 
 // bury keeps the mount of a dead client, and has what else shows its device repaired. The caller has the slot's lock.
 func (s *slot) bury(start string) error {
-	info, err := os.Stat(filepath.Join(start, readyName))
-	s.noteDeath(err == nil && time.Since(info.ModTime()) < young)
 	grave := filepath.Join(s.dir, gravePrefix+strings.TrimPrefix(filepath.Base(start), startPrefix))
 	if err := os.Rename(start, grave); err != nil {
 		return fmt.Errorf("keep the mount of a dead client: %w", err)
@@ -69,6 +68,7 @@ func (s *slot) bury(start string) error {
 	return nil
 }
 
+// noteDeath counts the deaths of clients that were young. Others have a start without delay.
 func (s *slot) noteDeath(early bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +86,7 @@ func (s *slot) noteDeath(early bool) {
 func (h *Host) repairLoop(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var said string
+	var said leftLog
 	for {
 		select {
 		case <-ctx.Done():
@@ -96,36 +96,50 @@ func (h *Host) repairLoop(ctx context.Context) {
 		}
 		h.adopt(ctx) // which buries the dead
 		report, err := h.repair(ctx)
-		said = logLeft(ctx, said, report, err)
+		if ctx.Err() == nil {
+			said.update(ctx, report, err)
+		}
 		timer.Reset(h.untilRetry())
 	}
 }
 
-// logLeft says what is left, if that is not what was said before.
-func logLeft(ctx context.Context, said string, report mount.Report, err error) string {
-	if ctx.Err() != nil {
-		return said
-	}
-	var stale []string
-	for _, s := range report.Stale {
-		stale = append(stale, fmt.Sprintf("%s at %s of process %d: %v", s.Root, s.Target, s.PID, s.Err))
-	}
-	slices.Sort(stale)
-	now := fmt.Sprint(err, stale, report.Forbidden)
-	if now == said {
-		return said
-	}
+// leftLog is what was said last of what is left to repair.
+type leftLog struct {
+	err, lasting string
+	unseen       bool
+}
+
+// update says what is new.
+func (l *leftLog) update(ctx context.Context, report mount.Report, err error) {
 	logger := klog.FromContext(ctx)
-	if err != nil {
-		logger.Error(err, "Mounts of a dead client are left; they are repaired when it is back")
+	before := *l
+	*l = leftLog{lasting: strings.Join(lasting(report), "; "), unseen: report.Forbidden > 0}
+	switch {
+	case err != nil:
+		if l.err = err.Error(); l.err != before.err {
+			logger.Error(err, "Mounts of a dead client are left; they are repaired when it is back")
+		}
+	case len(report.Left) > 0: // a start is not due yet
+		l.err = before.err
 	}
-	if len(stale) > 0 {
-		logger.Error(nil, "Mounts of dead clients stay dead; pods that need them have to be restarted", "mounts", stale)
+	if l.lasting != "" && l.lasting != before.lasting {
+		logger.Error(nil, "Mounts of dead clients stay dead; pods that need them have to be restarted", "mounts", l.lasting)
 	}
-	if report.Forbidden > 0 {
-		logger.Error(nil, "Some processes' mounts cannot be repaired, since they cannot be seen: is hostPID set, and the container privileged?", "processes", report.Forbidden)
+	if l.unseen && !before.unseen {
+		logger.Error(nil, "Some processes' mounts cannot be repaired, since they cannot be seen: is the mounter privileged, with hostPID?", "processes", report.Forbidden)
 	}
-	return now
+}
+
+// lasting lists the mounts that will not be repaired, sorted: not those that wait for a client, or for its answer.
+func lasting(report mount.Report) []string {
+	var mounts []string
+	for _, s := range report.Stale {
+		if !errors.Is(s.Err, mount.ErrNothingYet) && !errors.Is(s.Err, unix.ETIMEDOUT) {
+			mounts = append(mounts, fmt.Sprintf("%s at %s of process %d: %v", s.Root, s.Target, s.PID, s.Err))
+		}
+	}
+	slices.Sort(mounts)
+	return mounts
 }
 
 // untilRetry is how long nothing is to be done, unless a client dies or comes.
@@ -145,6 +159,7 @@ func (h *Host) untilRetry() time.Duration {
 func (h *Host) watchDeath(c *Client) {
 	select {
 	case <-c.process.exited:
+		c.slot.noteDeath(time.Since(c.ready) < young)
 		h.wakeRepair()
 	case <-h.life.Done():
 	}
@@ -284,7 +299,7 @@ func (s *slot) replacement(ctx context.Context) (*tree, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.flight == nil { // else its end begins the next repair
+	if s.flight == nil { // else it is not known yet whether it fails
 		s.retry.failed()
 	}
 	return nil, err

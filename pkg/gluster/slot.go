@@ -20,7 +20,7 @@ import (
 )
 
 // The files of a slot's directory. Beside them is one directory start-*/ for each client, with its mount point mnt in it: a
-// path that is a mount point for as long as it exists, see discard.
+// path that is a mount point for as long as it exists, see discard. Of a dead client it becomes dead-*/, see bury.
 const (
 	descriptionFile = "client.json" // what it takes to start the client again
 	lockFile        = "lock"        // locked while a client is started, found or stopped

@@ -65,6 +65,7 @@ func (a *attempt) start(ctx context.Context) (*Client, error) {
 		p.forget()
 		return nil, errors.Join(err, cleanup)
 	}
+	c.ready = time.Now()
 	klog.FromContext(ctx).Info("Started a client", "pid", p.pid, "mountpoint", mountpoint, "servers", a.greeting.String(), "took", time.Since(began).Round(time.Millisecond))
 	return c, nil
 }

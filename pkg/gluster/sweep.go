@@ -68,6 +68,46 @@ func (h *Host) DetachStarted(ctx context.Context) error {
 	return h.detachStarted(ctx)
 }
 
+// DetachIdle detaches the clients that nothing is bound from here, without the grace. One that another Host uses is waited for until
+// ctx is done, and then stays. It is for a process that ends together with its clients: what is left of those would otherwise
+// stay on the host, dead. Run must have ended.
+func (h *Host) DetachIdle(ctx context.Context) error {
+	const pause = 100 * time.Millisecond
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	for {
+		left, err := h.detachIdle(ctx)
+		if err != nil || left == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// detachIdle is one attempt of DetachIdle. It returns how many clients are idle here and used by another Host.
+func (h *Host) detachIdle(ctx context.Context) (left int, err error) {
+	entries, err := mount.List()
+	if err != nil {
+		return 0, err
+	}
+	for _, s := range h.allSlots() {
+		c := s.current()
+		if c == nil || isBound(entries, c) {
+			continue
+		}
+		detached, errDetach := s.detachIdle(ctx, 0)
+		if errDetach == nil && !detached {
+			left++
+		}
+		err = errors.Join(err, errDetach)
+	}
+	return left, err
+}
+
 func (h *Host) detachStarted(ctx context.Context) error {
 	var errs []error
 	for _, s := range h.allSlots() {

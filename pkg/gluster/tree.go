@@ -45,8 +45,8 @@ func (t *tree) open(path string) (int, error) {
 	}
 	answer, givenUp := make(chan result), make(chan struct{})
 	t.calls.Go(func() {
-		defer func() { <-t.opening }()
 		fd, err := t.root.OpenAny(path)
+		<-t.opening // before the answer, as the next call may follow it at once
 		select {
 		case answer <- result{fd, err}:
 		case <-givenUp:

@@ -234,7 +234,7 @@ func (r *repairer) openBelow(mounts *table, m *mounted) (done bool) {
 	if r.isDead(m) {
 		key := m.origin()
 		if _, known := r.opened[key]; !known {
-			o := opened{fd: -1, err: errNothingYet}
+			o := opened{fd: -1, err: ErrNothingYet}
 			if open := r.dead[m.Device]; open != nil {
 				o.fd, o.err = open(key.root)
 			}
@@ -247,4 +247,5 @@ func (r *repairer) openBelow(mounts *table, m *mounted) (done bool) {
 	return done
 }
 
-var errNothingYet = errors.New("nothing has taken the place of its device yet")
+// ErrNothingYet is why a mount is stale whose Open is nil.
+var ErrNothingYet = errors.New("nothing has taken the place of its device yet")

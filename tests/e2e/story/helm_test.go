@@ -42,7 +42,8 @@ func (s *step) helmRelease() helmRelease {
 // in is the same release in a part of the step.
 func (h helmRelease) in(part *step) helmRelease { return helmRelease{part, h.program, h.values} }
 
-// run runs a helm command on the release.
+// run runs a helm command on the release. Where there was one before, it is to wait in the way that it calls legacy: its own takes a
+// DaemonSet that waits to be replaced by hand for one that is never ready.
 func (h helmRelease) run(verb string, args ...string) {
 	h.s.Helper()
 	line := []string{verb, releaseName}

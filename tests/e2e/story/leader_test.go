@@ -13,7 +13,7 @@ import (
 // twoControllers ends the controller that leads, on a node that takes no other one then: the second makes the volumes.
 func twoControllers(h helmRelease) {
 	s := h.s
-	h.run("upgrade", "--wait", "--timeout", patience.String(), "--set", "controller.replicas=2")
+	h.run("upgrade", "--wait=legacy", "--timeout", patience.String(), "--set", "controller.replicas=2")
 	s.isUp()
 	n := s.namespace("story-10-leaders")
 	first := s.leaderAfter("")

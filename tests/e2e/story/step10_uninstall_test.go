@@ -42,11 +42,11 @@ func uninstall(s *step) {
 		h.run("test", "--timeout", patience.String())
 
 		before := w.state()
-		h.run("upgrade", "--wait", "--timeout", patience.String(), "--set", "logLevel=4")
+		h.run("upgrade", "--wait=legacy", "--timeout", patience.String(), "--set", "logLevel=4")
 		s.isUp()
 		w.areUndisturbed(before)
 		n.probe()
-		h.run("rollback", "1", "--wait", "--timeout", patience.String())
+		h.run("rollback", "1", "--wait=legacy", "--timeout", patience.String())
 		s.isUp()
 		w.areUndisturbed(before)
 		n.probe()

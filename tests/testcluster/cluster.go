@@ -117,6 +117,21 @@ func (c *Cluster) form(ctx context.Context) error {
 			return err
 		}
 	}
+	return Poll(ctx, func() error { return c.formed(ctx) })
+}
+
+// formed says that every server has met every other one. A probe tells the first server's friends of each other a moment later; a
+// command in between that needs all of them now and then hangs for two minutes.
+func (c *Cluster) formed(ctx context.Context) error {
+	for _, s := range c.servers {
+		status, err := s.gluster(ctx, "peer", "status")
+		if err != nil {
+			return err
+		}
+		if n := strings.Count(status, "Peer in Cluster (Connected)"); n != len(c.servers)-1 {
+			return fmt.Errorf("%s has met %d of %d other servers: %s", s.address, n, len(c.servers)-1, status)
+		}
+	}
 	return nil
 }
 

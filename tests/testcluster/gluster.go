@@ -68,7 +68,11 @@ func (c *Cluster) glusterOnce(ctx context.Context, args []string) (string, error
 	if i < 0 {
 		return "", fmt.Errorf("gluster %s: no server is running", strings.Join(args, " "))
 	}
-	s := c.servers[i]
+	return c.servers[i].gluster(ctx, args...)
+}
+
+// gluster runs the gluster command on this server, once.
+func (s *server) gluster(ctx context.Context, args ...string) (string, error) {
 	path, err := program("gluster")
 	if err != nil {
 		return "", err

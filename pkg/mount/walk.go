@@ -74,12 +74,12 @@ func askFor(dir int, path string) (int, error) {
 	answer := make(chan opened)
 	givenUp := make(chan struct{})
 	go func() {
-		defer func() { <-asking }()
 		fd, err := openat2(dir, path, 0)
 		if errors.Is(err, unix.ENOSYS) {
 			fd, err = unix.Openat(dir, path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		}
 		unix.Close(dir)
+		<-asking // before the answer, as the next call may follow it at once
 		select {
 		case answer <- opened{fd, err}:
 		case <-givenUp:

@@ -24,6 +24,9 @@ const (
 	bindsPerPod = 5
 	// repairAim is what a repair may take beside the start of the client that it needs.
 	repairAim = 50 * time.Millisecond
+	// clientAge is what a client has lived before it is killed: several in a row that had just come are started again with more and
+	// more delay, as those of a crash loop.
+	clientAge = 300 * time.Millisecond
 	// repairTimeout bounds everything here, which takes a fraction of a second.
 	repairTimeout = 30 * time.Second
 
@@ -124,6 +127,13 @@ func (b *bench) killAndRepair(ctx context.Context, pods []*pod) (whole, start ti
 		if err := p.watch(); err != nil {
 			return 0, 0, err
 		}
+	}
+	grown := time.NewTimer(clientAge)
+	defer grown.Stop()
+	select {
+	case <-grown.C:
+	case <-ctx.Done():
+		return 0, 0, ctx.Err()
 	}
 	killed := monotonic()
 	if err := unix.Kill(client, unix.SIGKILL); err != nil {

@@ -17,8 +17,8 @@ import (
 const fsType = "fuse.glusterfs"
 
 // find returns the slot's running client, or nil if it has none, buries dead ones, and removes what starts left that nobody has
-// used, unless that is a mounter's to do. It reads mountinfo and /proc, and asks GlusterFS nothing. The caller has the slot's lock, so whatever is half done here is
-// nobody's any more; with a mounter it only looks, and needs none.
+// used, unless that is a mounter's to do. It reads mountinfo and /proc, and asks GlusterFS nothing. The caller has the slot's
+// lock, so whatever is half done here is nobody's any more; with a mounter it only looks, and needs none.
 func (s *slot) find() (_ *Client, err error) {
 	starts, err := os.ReadDir(s.dir)
 	if err != nil {

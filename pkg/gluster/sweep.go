@@ -96,7 +96,7 @@ func (h *Host) detachIdle(ctx context.Context) (left int, err error) {
 	}
 	for _, s := range h.allSlots() {
 		c := s.current()
-		if c == nil || isBound(entries, c) {
+		if c == nil || c.process.hasExited() || isBound(entries, c) { // a dead one is for the next Host to repair
 			continue
 		}
 		detached, errDetach := s.detachIdle(ctx, 0)

@@ -61,16 +61,16 @@ func (i Image) Write(archive string) error {
 		Entrypoint: i.Entrypoint, Cmd: i.Command, User: i.User,
 		Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 	}
-	if made, err = mutate.ConfigFile(made, config); err != nil {
-		return err
-	}
 	tags := map[name.Reference]v1.Image{}
 	for _, text := range i.Names {
 		tag, err := name.NewTag(text)
 		if err != nil {
 			return err
 		}
-		tags[tag] = made
+		// Each name has an image of its own, as the library writes the names of one in any order. Their layer is written once.
+		if tags[tag], err = mutate.ConfigFile(made, config); err != nil {
+			return err
+		}
 	}
 	if err := os.MkdirAll(filepath.Dir(archive), 0o755); err != nil {
 		return err

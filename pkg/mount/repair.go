@@ -169,8 +169,9 @@ func (r *repairer) pass(ctx context.Context) error {
 	return errors.Join(err, ctx.Err())
 }
 
-// visit repairs the mounts of one namespace, one at a time. The list is read again
-// for each: the one before may have propagated, and others mount and unmount too.
+// visit repairs the mounts of one namespace. Others mount and unmount too, and what
+// is repaired may propagate, so each mount is looked at again before it is touched,
+// and the list is read again until nothing in it is left to try.
 func (r *repairer) visit(ctx context.Context, ns *namespace) error {
 	tried := map[int]bool{}
 	for ctx.Err() == nil { // pass returns it
@@ -178,20 +179,31 @@ func (r *repairer) visit(ctx context.Context, ns *namespace) error {
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(mounts.all, func(m *mounted) bool { return !tried[m.ID] && r.repairable(mounts, m) })
-		if i < 0 {
+		var todo []*mounted
+		asked := false
+		for _, m := range mounts.all {
+			if !tried[m.ID] && r.repairable(mounts, m) {
+				todo = append(todo, m)
+				asked = r.openBelow(mounts, m) || asked
+			}
+		}
+		if len(todo) == 0 {
 			r.count(mounts)
 			return nil
 		}
-		m := mounts.all[i]
-		if r.openBelow(mounts, m) {
+		if asked {
 			continue // that took its time, so the list may be old
 		}
-		tried[m.ID] = true
-		switch err := r.replace(ns, mounts, m); {
-		case errors.Is(err, errCovered):
-		case err != nil:
-			r.report.Stale = append(r.report.Stale, Stale{ns.inode, ns.pid, m.Device, m.Root, m.Target, err})
+		for _, m := range todo {
+			if ctx.Err() != nil {
+				break
+			}
+			tried[m.ID] = true
+			switch err := r.replace(ns, mounts, m); {
+			case errors.Is(err, errCovered):
+			case err != nil:
+				r.report.Stale = append(r.report.Stale, Stale{ns.inode, ns.pid, m.Device, m.Root, m.Target, err})
+			}
 		}
 	}
 	return nil

@@ -26,6 +26,9 @@ func (r *repairer) replace(ns *namespace, mounts *table, m *mounted) error {
 		return err
 	}
 	defer unix.Close(target)
+	if shown, err := cachedStat(target); err == nil && shown.device != m.Device { // another mount has got its ID since the list was read
+		return errCovered
+	}
 	if m.deleted() {
 		if err := r.sameFile(m, target); err != nil {
 			return err
@@ -46,18 +49,31 @@ func (r *repairer) sameFile(m *mounted, target int) error {
 	if o.err != nil {
 		return o.err
 	}
-	var was, is unix.Statx_t
-	const cached = unix.AT_EMPTY_PATH | unix.AT_STATX_DONT_SYNC
-	if err := unix.Statx(target, "", cached, unix.STATX_INO, &was); err != nil {
+	was, err := cachedStat(target)
+	if err != nil {
 		return fmt.Errorf("inode number of a deleted root: %w", err)
 	}
-	if err := unix.Statx(o.fd, "", cached, unix.STATX_INO, &is); err != nil {
+	is, err := cachedStat(o.fd)
+	if err != nil {
 		return fmt.Errorf("inode number of what has the path of a deleted root: %w", err)
 	}
-	if was.Ino != is.Ino {
-		return fmt.Errorf("its root was deleted, and another has its path (inode %d, not %d): %w", is.Ino, was.Ino, unix.ESTALE)
+	if was.inode != is.inode {
+		return fmt.Errorf("its root was deleted, and another has its path (inode %d, not %d): %w", is.inode, was.inode, unix.ESTALE)
 	}
 	return nil
+}
+
+// seen is what the kernel knows of a file.
+type seen struct {
+	device Device
+	inode  uint64
+}
+
+// cachedStat asks no file system, so it may be a dead one.
+func cachedStat(fd int) (seen, error) {
+	var stat unix.Statx_t
+	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &stat)
+	return seen{Device{stat.Dev_major, stat.Dev_minor}, stat.Ino}, err
 }
 
 // place attaches g where the dead mount is whose root target is. On the thread.

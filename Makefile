@@ -14,9 +14,9 @@ CHAOS_TIME ?= 10m
 ARM64_PACKAGES := ./pkg/safepath ./pkg/mount ./pkg/volume ./pkg/gluster ./pkg/driver
 ARM64_TESTS    := ^(TestOpen|TestADescriptor|TestEntries|TestXattrs|TestParse|TestFlags|TestIDs|TestRender|TestAVolfile|TestAMalformed|TestABricks|TestASetsState|TestMalformed|TestDiagnosis|TestErrorLines|TestCheckOptions|TestChoose|TestParameters|TestVolumeAttributes|TestOptions|TestEndpoints|TestEveryKind|Fuzz)
 
-# What the end-to-end tests have of this repository. Like the rest of them, it is for this machine's architecture.
-E2E_IMAGE := bin/image/glusterfs-csi-$(shell go env GOARCH).tar
-E2E       := go -C tests/e2e run ./cmd/e2e
+# The image for this machine's architecture: what the end-to-end tests have of this repository.
+IMAGE := bin/image/glusterfs-csi-$(shell go env GOARCH).tar
+E2E   := go -C tests/e2e run ./cmd/e2e
 
 export CGO_ENABLED ?= 1
 
@@ -38,7 +38,7 @@ unit: packages ## Unit and integration tests on real GlusterFS, with -race
 sanity: packages ## csi-sanity, nothing skipped (SANITY_ENDPOINT=unix:///… for a driver started by hand)
 	@$(TOOL) gotestsum --format standard-verbose -- -race -timeout 20m -count=1 ./tests/sanity
 
-bench: packages ## Measure against every other way to do it; BENCH=create,publish for some, BENCH_FULL=1 for full sizes
+bench: packages $(IMAGE) ## Measure against every other way to do it; BENCH=create,publish for some, BENCH_FULL=1 for full sizes
 	@go run ./bench $(if $(BENCH),-bench $(BENCH)) $(if $(BENCH_FULL),-full)
 
 chaos: packages ## Kill and stop everything at random for CHAOS_TIME (10m) under 40 writers; CHAOS_SEED=n as it was that time
@@ -74,23 +74,23 @@ image: packages-image ## The container image for amd64 and arm64, from the Docke
 test-image: packages-image ## What `make image` built: every client option on a real gv0; arm64 under qemu-user
 	@go run ./hack/image test
 
-e2e: packages-e2e $(E2E_IMAGE) ## The operator's story on a real Kubernetes of two nodes; KEEP=1 leaves the cluster up
+e2e: packages-e2e $(IMAGE) ## The operator's story on a real Kubernetes of two nodes; KEEP=1 leaves the cluster up
 	@go -C tests/e2e test -count=1 ./build ./cluster ./image ./install ./upstream
 	@$(E2E) test $(if $(KEEP),-keep)
 
-e2e-full: packages-e2e $(E2E_IMAGE) ## As e2e, with its long parts: 200 claims at once, uninstall, Helm
+e2e-full: packages-e2e $(IMAGE) ## As e2e, with its long parts: 200 claims at once, uninstall, Helm
 	@$(E2E) test -full $(if $(KEEP),-keep)
 
-e2e-upstream: packages-e2e $(E2E_IMAGE) ## Kubernetes' own tests of storage, on the same cluster; KEEP=1 leaves it up
+e2e-upstream: packages-e2e $(IMAGE) ## Kubernetes' own tests of storage, on the same cluster; KEEP=1 leaves it up
 	@$(E2E) upstream $(if $(KEEP),-keep)
 
-e2e-up: packages-e2e $(E2E_IMAGE) ## Start the cluster of two nodes, or what does not run of it (then: go -C tests/e2e run ./cmd/e2e kubectl …)
+e2e-up: packages-e2e $(IMAGE) ## Start the cluster of two nodes, or what does not run of it (then: go -C tests/e2e run ./cmd/e2e kubectl …)
 	@$(E2E) up
 
 e2e-down: ## End it, and fail if anything of it is left
 	@$(E2E) down
 
-$(E2E_IMAGE): Dockerfile go.mod go.sum $(shell find cmd pkg hack/image -name '*.go')
+$(IMAGE): Dockerfile go.mod go.sum $(shell find cmd pkg hack/image -name '*.go')
 	@$(MAKE) --no-print-directory image
 
 manifests: ## deploy/kubernetes, from the Helm chart

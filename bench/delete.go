@@ -39,6 +39,7 @@ func remove(ctx context.Context, b *bench) (report.Result, error) {
 	if err != nil {
 		return report.Result{}, err
 	}
+	reaped[0].processors, reaped[1].processors = r.reaper.busy, r.remover.busy
 	files := chart.Number(float64(b.sizes.files)) + " files"
 	return report.Result{Figures: []report.Figure{
 		all[0].under(all[2], "DeleteVolume of "+files, report.Aim{AtLeast: 100}, fairRemove),
@@ -51,7 +52,8 @@ func remove(ctx context.Context, b *bench) (report.Result, error) {
 type removal struct {
 	*bench
 
-	volumes int
+	volumes         int
+	reaper, remover meter
 }
 
 // volume makes a volume with so many files.
@@ -111,7 +113,7 @@ func (r *removal) rm(ctx context.Context, _ int) (float64, error) {
 	if err := fill(dir, r.sizes.files); err != nil {
 		return 0, err
 	}
-	return timed(func(ctx context.Context, _ int) error { return run(exec.CommandContext(ctx, "rm", "-rf", dir)) })(ctx, 0)
+	return r.remover.timed(func(ctx context.Context, _ int) error { return run(exec.CommandContext(ctx, "rm", "-rf", dir)) })(ctx, 0)
 }
 
 // reap removes a deleted volume's files by the reaper's own code, run by the command that an
@@ -128,7 +130,7 @@ func (r *removal) reap(ctx context.Context, _ int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return timed(func(ctx context.Context, _ int) error {
+	return r.reaper.timed(func(ctx context.Context, _ int) error {
 		_, err := r.driver.admin(ctx, "trash", "purge", entry)
 		return err
 	})(ctx, 0)

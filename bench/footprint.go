@@ -5,7 +5,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"runtime"
 
 	"github.com/glusterfs-csi/glusterfs-csi/bench/chart"
 	"github.com/glusterfs-csi/glusterfs-csi/bench/report"
@@ -13,6 +15,7 @@ import (
 
 const (
 	fairFloor = "a gRPC server with the same imports that answers Probe and nothing else: the least that a driver in Go can be"
+	fairImage = "the driver alone, which every image of it holds; the rest is GlusterFS's client with its libraries"
 	fairIdle  = "the same process before the first call, other than Probe"
 )
 
@@ -41,15 +44,18 @@ func footprint(ctx context.Context, b *bench) (report.Result, error) {
 	if err != nil {
 		return report.Result{}, err
 	}
-	sizes, err := binaries(b.binary, floor)
-	if err != nil {
+	binary, errBinary := size(b.binary, "driver")
+	bare, errBare := size(floor, "a bare gRPC server")
+	image, errImage := size(fmt.Sprintf("bin/image/glusterfs-csi-%s.tar", runtime.GOARCH), "image")
+	if err := errors.Join(errBinary, errBare, errImage); err != nil {
 		return report.Result{}, err
 	}
 	made := "memory (RSS) after " + chart.Number(float64(b.sizes.made)) + " volumes were made"
 	return report.Result{Figures: []report.Figure{
 		idle[0].by(idle[1], "memory (RSS), idle", report.Aim{AtMost: 1.5}, fairFloor),
 		after.by(named(flat(idle[0].measure().Median, "driver, idle"), "driver, idle"), made, report.Aim{}, fairIdle),
-		sizes[0].by(sizes[1], "size of the binary", report.Aim{}, fairFloor),
+		binary.by(bare, "size of the binary", report.Aim{}, fairFloor),
+		image.by(named(binary, "its binary"), "size of the image, unpacked", report.Aim{}, fairImage),
 	}}, nil
 }
 
@@ -73,17 +79,13 @@ func (b *bench) busy(ctx context.Context) (series, error) {
 	return flat(memory, "driver"), errors.Join(err, rssErr, d.stop())
 }
 
-// binaries are the sizes of files.
-func binaries(driver, floor string) ([2]series, error) {
-	one, err := os.Stat(driver)
+// size is that of a file.
+func size(path, name string) (series, error) {
+	info, err := os.Stat(path)
 	if err != nil {
-		return [2]series{}, err
+		return series{}, err
 	}
-	two, err := os.Stat(floor)
-	if err != nil {
-		return [2]series{}, err
-	}
-	return [2]series{flat(float64(one.Size()), "driver"), flat(float64(two.Size()), "a bare gRPC server")}, nil
+	return flat(float64(info.Size()), name), nil
 }
 
 // flat is a series of one value.

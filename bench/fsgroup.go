@@ -31,6 +31,7 @@ func fsGroup(ctx context.Context, b *bench) (report.Result, error) {
 	if err != nil {
 		return report.Result{}, err
 	}
+	first[0].processors, first[1].processors = g.publisher.busy, g.walker.busy
 	second, err := interleave(ctx, b.sizes.rounds,
 		contender{"publish", chart.Seconds, 1, g.second},
 		contender{"kubelet's walk, nothing to change", chart.Seconds, 1, g.walk},
@@ -49,7 +50,8 @@ func fsGroup(ctx context.Context, b *bench) (report.Result, error) {
 type grouping struct {
 	*bench
 
-	volumes map[int]*csi.Volume
+	volumes           map[int]*csi.Volume
+	publisher, walker meter
 }
 
 func (g *grouping) first(ctx context.Context, n int) (float64, error) {
@@ -67,7 +69,7 @@ func (g *grouping) first(ctx context.Context, n int) (float64, error) {
 // second publishes for the group; unpublishing is not counted.
 func (g *grouping) second(ctx context.Context, n int) (float64, error) {
 	target := g.target()
-	took, err := timed(func(ctx context.Context, n int) error {
+	took, err := g.publisher.timed(func(ctx context.Context, n int) error {
 		return g.driver.publish(ctx, g.volumes[n], target, strconv.Itoa(gid))
 	})(ctx, n)
 	if err == nil {
@@ -88,7 +90,7 @@ func (g *grouping) walkFirst(ctx context.Context, n int) (float64, error) {
 }
 
 func (g *grouping) walk(ctx context.Context, n int) (float64, error) {
-	return timed(func(context.Context, int) error { return setVolumeOwnership(g.tree(n)) })(ctx, n)
+	return g.walker.timed(func(context.Context, int) error { return setVolumeOwnership(g.tree(n)) })(ctx, n)
 }
 
 // setVolumeOwnership does what kubelet's function of that name does (Kubernetes 1.37,

@@ -4,8 +4,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
+
+	"github.com/prometheus/procfs"
 
 	"github.com/glusterfs-csi/glusterfs-csi/bench/chart"
 	"github.com/glusterfs-csi/glusterfs-csi/bench/report"
@@ -24,7 +27,8 @@ type contender struct {
 // series is the samples of one contender, by round.
 type series struct {
 	contender
-	rounds [][]float64
+	rounds     [][]float64
+	processors []float64 // that were busy meanwhile, where a meter told
 }
 
 // interleave takes samples of all contenders in turn, so that whatever else the machine does
@@ -71,6 +75,31 @@ func timed(action func(ctx context.Context, n int) error) func(context.Context, 
 	}
 }
 
+// meter tells how many processors were busy while something was timed, whoever used them: when all are, nothing that is done
+// side by side makes it faster.
+type meter struct{ busy []float64 }
+
+func (m *meter) timed(action func(ctx context.Context, n int) error) func(context.Context, int) (float64, error) {
+	return func(ctx context.Context, n int) (float64, error) {
+		before, errBefore := busyTime()
+		took, err := timed(action)(ctx, n)
+		after, errAfter := busyTime()
+		m.busy = append(m.busy, (after-before)/took)
+		return took, errors.Join(errBefore, err, errAfter)
+	}
+}
+
+// busyTime is how many seconds the processors have worked since the machine started.
+func busyTime() (float64, error) {
+	proc, err := procfs.NewDefaultFS()
+	if err != nil {
+		return 0, err
+	}
+	stat, err := proc.Stat()
+	all := stat.CPUTotal
+	return all.User + all.Nice + all.System + all.IRQ + all.SoftIRQ, err
+}
+
 func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	middle := len(sorted) / 2
@@ -90,6 +119,9 @@ func (s series) measure() report.Measure {
 	medians := []float64{median(all)}
 	for _, round := range s.rounds {
 		medians = append(medians, median(round))
+	}
+	if len(s.processors) > 0 {
+		m.Processors = median(s.processors)
 	}
 	m.Median, m.Low, m.High, m.Samples = medians[0], slices.Min(medians), slices.Max(medians), len(all)
 	return m

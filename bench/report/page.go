@@ -55,8 +55,8 @@ func section(p *strings.Builder, r Result, folder string, pictures []string) {
 	if len(r.Figures) > 0 {
 		p.WriteString("| what | driver | baseline | | ratio (spread) | aim | met |\n|---|---|---|---|---|---|---|\n")
 		for _, f := range r.Figures {
-			fmt.Fprintf(p, "| %s | %s | %s | %s | %s | %s | %s |\n", f.What, f.Driver.Unit.Format(f.Driver.Median),
-				f.Baseline.Name, f.Baseline.Unit.Format(f.Baseline.Median), f.words()+f.spread(), f.Aim, f.Verdict())
+			fmt.Fprintf(p, "| %s | %s | %s | %s | %s | %s | %s |\n", f.What, f.Driver.value(),
+				f.Baseline.Name, f.Baseline.value(), f.words()+f.spread(), f.Aim, f.Verdict())
 		}
 		p.WriteString("\n")
 		fairness(p, r.Figures)
@@ -93,8 +93,17 @@ func fairness(p *strings.Builder, figures []Figure) {
 
 // String is one line for a terminal.
 func (f Figure) String() string {
-	return fmt.Sprintf("%s: %s; %s: %s; %s, aim %s: %s", f.What, f.Driver.Unit.Format(f.Driver.Median),
-		f.Baseline.Name, f.Baseline.Unit.Format(f.Baseline.Median), f.words()+f.spread(), f.Aim, strings.Trim(f.Verdict(), "*"))
+	return fmt.Sprintf("%s: %s; %s: %s; %s, aim %s: %s", f.What, f.Driver.value(),
+		f.Baseline.Name, f.Baseline.value(), f.words()+f.spread(), f.Aim, strings.Trim(f.Verdict(), "*"))
+}
+
+// value is the median, with how many processors were busy.
+func (m Measure) value() string {
+	text := m.Unit.Format(m.Median)
+	if m.Processors > 0 {
+		text += fmt.Sprintf(", %.2f processors busy", m.Processors)
+	}
+	return text
 }
 
 // words is the ratio with what it means.

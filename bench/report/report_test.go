@@ -43,8 +43,10 @@ func TestPageReplacesOnlyWhatIsBetweenItsMarkers(t *testing.T) {
 	measure := func(name string, v float64) Measure {
 		return Measure{Name: name, Unit: chart.Seconds, Median: v, Low: v, High: v, Samples: 3}
 	}
+	busy := measure("CreateVolume", 0.04)
+	busy.Processors = 1.234
 	want := Result{Scenario: "create", Title: "CreateVolume", Figures: []Figure{{
-		What: "alone", Driver: measure("CreateVolume", 0.04), Baseline: measure("mkdir", 0.01), Fair: "the least", Ratio: 4, Low: 3, High: 5, Aim: Aim{AtMost: 4},
+		What: "alone", Driver: busy, Baseline: measure("mkdir", 0.01), Fair: "the least", Ratio: 4, Low: 3, High: 5, Aim: Aim{AtMost: 4},
 	}}}
 	if err := want.Save(results); err != nil {
 		t.Fatal(err)
@@ -66,7 +68,7 @@ func TestPageReplacesOnlyWhatIsBetweenItsMarkers(t *testing.T) {
 	if !strings.HasPrefix(text, "before\n"+begin) || !strings.HasSuffix(text, end+"\nafter\n") || strings.Contains(text, "old") {
 		t.Errorf("the page is %q", text)
 	}
-	if row := "| alone | 40 ms | mkdir | 10 ms | 4.00× (3.00–5.00) | ≤ 4× | yes |"; strings.Count(text, row) != 1 {
+	if row := "| alone | 40 ms, 1.23 processors busy | mkdir | 10 ms | 4.00× (3.00–5.00) | ≤ 4× | yes |"; strings.Count(text, row) != 1 {
 		t.Errorf("the page lacks %q: %s", row, text)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "performance/create.svg")); err != nil {

@@ -49,6 +49,8 @@ type Measure struct {
 	Low     float64    `json:"low"`
 	High    float64    `json:"high"`
 	Samples int        `json:"samples"`
+	// Processors is how many were busy meanwhile; 0 where that was not measured.
+	Processors float64 `json:"processors,omitempty"`
 }
 
 // Figure compares the driver with one baseline.

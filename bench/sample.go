@@ -79,12 +79,17 @@ func timed(action func(ctx context.Context, n int) error) func(context.Context, 
 // side by side makes it faster.
 type meter struct{ busy []float64 }
 
+// metered is the least time that a meter tells about: the kernel counts hundredths of a second.
+const metered = 100 * time.Millisecond
+
 func (m *meter) timed(action func(ctx context.Context, n int) error) func(context.Context, int) (float64, error) {
 	return func(ctx context.Context, n int) (float64, error) {
 		before, errBefore := busyTime()
 		took, err := timed(action)(ctx, n)
 		after, errAfter := busyTime()
-		m.busy = append(m.busy, (after-before)/took)
+		if took > metered.Seconds() {
+			m.busy = append(m.busy, (after-before)/took)
+		}
 		return took, errors.Join(errBefore, err, errAfter)
 	}
 }

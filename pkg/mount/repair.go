@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,6 +44,10 @@ type Stale struct {
 // maxPasses bounds how often Repair begins again. Every pass but the last has
 // repaired something, so more means that somebody mounts dead binds on purpose.
 const maxPasses = 10
+
+// maxAge is how old a list of mounts may be. What a runtime changes of a mount after it was read (a bind
+// becomes read-only, something is mounted below) is not seen, and reading it costs as much as a replacement.
+const maxAge = time.Millisecond
 
 // deletedSuffix is what mountinfo adds to the root of a mount that is not there any more.
 const deletedSuffix = "//deleted"
@@ -169,9 +174,8 @@ func (r *repairer) pass(ctx context.Context) error {
 	return errors.Join(err, ctx.Err())
 }
 
-// visit repairs the mounts of one namespace. Others mount and unmount too, and what
-// is repaired may propagate, so each mount is looked at again before it is touched,
-// and the list is read again until nothing in it is left to try.
+// visit repairs the mounts of one namespace, until a new list has none left to try.
+// Others mount, remount and unmount too, and what is repaired may propagate.
 func (r *repairer) visit(ctx context.Context, ns *namespace) error {
 	tried := map[int]bool{}
 	for ctx.Err() == nil { // pass returns it
@@ -179,31 +183,26 @@ func (r *repairer) visit(ctx context.Context, ns *namespace) error {
 		if err != nil {
 			return err
 		}
-		var todo []*mounted
-		asked := false
+		read, left, attempts := time.Now(), false, 0
 		for _, m := range mounts.all {
-			if !tried[m.ID] && r.repairable(mounts, m) {
-				todo = append(todo, m)
-				asked = r.openBelow(mounts, m) || asked
+			if tried[m.ID] || !r.repairable(mounts, m) {
+				continue
 			}
-		}
-		if len(todo) == 0 {
-			r.count(mounts)
-			return nil
-		}
-		if asked {
-			continue // that took its time, so the list may be old
-		}
-		for _, m := range todo {
-			if ctx.Err() != nil {
-				break
+			left = true
+			if ctx.Err() != nil || attempts > 0 && time.Since(read) > maxAge || r.openBelow(mounts, m) {
+				break // the list may be old
 			}
+			attempts++
 			tried[m.ID] = true
 			switch err := r.replace(ns, mounts, m); {
 			case errors.Is(err, errCovered):
 			case err != nil:
 				r.report.Stale = append(r.report.Stale, Stale{ns.inode, ns.pid, m.Device, m.Root, m.Target, err})
 			}
+		}
+		if !left {
+			r.count(mounts)
+			return nil
 		}
 	}
 	return nil

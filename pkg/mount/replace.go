@@ -26,7 +26,7 @@ func (r *repairer) replace(ns *namespace, mounts *table, m *mounted) error {
 		return err
 	}
 	defer unix.Close(target)
-	if shown, err := cachedStat(target); err == nil && shown.device != m.Device { // another mount has got its ID since the list was read
+	if shown, err := cachedStat(target, 0); err == nil && shown.device != m.Device { // another mount has got its ID since the list was read
 		return errCovered
 	}
 	if m.deleted() {
@@ -49,11 +49,11 @@ func (r *repairer) sameFile(m *mounted, target int) error {
 	if o.err != nil {
 		return o.err
 	}
-	was, err := cachedStat(target)
+	was, err := cachedStat(target, unix.STATX_INO)
 	if err != nil {
 		return fmt.Errorf("inode number of a deleted root: %w", err)
 	}
-	is, err := cachedStat(o.fd)
+	is, err := cachedStat(o.fd, unix.STATX_INO)
 	if err != nil {
 		return fmt.Errorf("inode number of what has the path of a deleted root: %w", err)
 	}
@@ -69,10 +69,10 @@ type seen struct {
 	inode  uint64
 }
 
-// cachedStat asks no file system, so it may be a dead one.
-func cachedStat(fd int) (seen, error) {
+// cachedStat asks no file system, so it may be a dead one. The device is known whatever is asked for.
+func cachedStat(fd, mask int) (seen, error) {
 	var stat unix.Statx_t
-	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &stat)
+	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, mask, &stat)
 	return seen{Device{stat.Dev_major, stat.Dev_minor}, stat.Ino}, err
 }
 

@@ -45,7 +45,7 @@ func start(ctx context.Context, sizes sizes) (_ *bench, err error) {
 			err = errors.Join(err, b.close())
 		}
 	}()
-	if err := os.Mkdir(b.dir, 0o700); err != nil {
+	if err := os.MkdirAll(b.path("pods"), 0o700); err != nil {
 		return nil, err
 	}
 	b.binary = filepath.Join(b.dir, "glusterfs-csi")
@@ -72,10 +72,10 @@ func (b *bench) close() error {
 
 func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
 
-// target is a path for a publish that nobody had before.
+// target is a path for a publish that nobody had before. It is in a directory of its own: the driver watches that of its clusters file.
 func (b *bench) target() string {
 	b.targets++
-	return b.path(fmt.Sprintf("target-%d", b.targets))
+	return b.path(fmt.Sprintf("pods/target-%d", b.targets))
 }
 
 // build makes a binary as `make build` does.

@@ -165,12 +165,8 @@ func (n *node) isShown(e mount.Entry, s shown) bool {
 
 // show makes the target show the directory. It waits for nothing but the local disk.
 func (n *node) show(ctx context.Context, fd int, s shown) error {
-	entries, err := mount.List()
-	if err != nil {
-		return err
-	}
 	if s.wanted.single {
-		if err := n.onlyTarget(entries, s); err != nil {
+		if err := n.onlyTarget(s); err != nil {
 			return err
 		}
 	}
@@ -204,7 +200,11 @@ func (n *node) show(ctx context.Context, fd int, s shown) error {
 
 // onlyTarget refuses a second target on this node. Kubelet's own binds for subPath are
 // parts of a target, and the clients' mount points belong to nobody's pod.
-func (n *node) onlyTarget(entries []mount.Entry, s shown) error {
+func (n *node) onlyTarget(s shown) error {
+	entries, err := mount.List()
+	if err != nil {
+		return err
+	}
 	for _, e := range entries {
 		if e.Target != s.target && !strings.Contains(e.Target, "/volume-subpaths/") && !n.host.Owns(e.Target) && n.isShown(e, s) {
 			return status.Errorf(codes.FailedPrecondition, "volume %s is published at %s on this node, and its access mode (ReadWriteOncePod) allows one target only", s.id, e.Target)

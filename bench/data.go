@@ -10,13 +10,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/bench/chart"
 	"github.com/glusterfs-csi/glusterfs-csi/bench/report"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
 const fairRaw = "the same files through a mount of the same Gluster volume by a client of its own with the same options, started by hand: what a pod would have without any driver"
@@ -59,7 +62,12 @@ func data(ctx context.Context, b *bench) (result report.Result, err error) {
 		return result, err
 	}
 	defer func() { err = errors.Join(err, b.driver.unpublish(ctx, v, target)) }()
-	raw := rawPath(b.raw, v)
+	alike, err := b.mountAlike(ctx)
+	if err != nil {
+		return result, err
+	}
+	defer func() { err = errors.Join(err, alike.Close()) }()
+	raw := rawPath(alike, v)
 	for _, j := range jobs {
 		unit := chart.BytesPerSecond
 		if j.iops {
@@ -78,6 +86,26 @@ func data(ctx context.Context, b *bench) (result report.Result, err error) {
 	figures, err := b.metadata(ctx, target, raw)
 	result.Figures = append(result.Figures, figures...)
 	return result, err
+}
+
+// mountAlike mounts gv0 by hand, by a client with the options of the driver's.
+func (b *bench) mountAlike(ctx context.Context) (*testcluster.RawMount, error) {
+	pid, err := b.driver.client()
+	if err != nil {
+		return nil, err
+	}
+	command, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		return nil, err
+	}
+	var options []string
+	for argument := range strings.SplitSeq(string(command), "\x00") {
+		name, _, hasValue := strings.Cut(argument, "=")
+		if hasValue && strings.HasPrefix(name, "--") && !slices.Contains([]string{"--log-file", "--volfile-server", "--volfile-id"}, name) {
+			options = append(options, argument)
+		}
+	}
+	return b.cluster.Mount(ctx, gv0, options...)
 }
 
 // run runs fio and returns bytes or calls per second.

@@ -5,7 +5,7 @@
 //
 //	make bench                  all scenarios
 //	make bench BENCH=create     one (or several, separated by commas)
-//	BENCH_FULL=1 make bench     the full sizes, which take an hour or more
+//	BENCH_FULL=1 make bench     the full sizes, which take 40 minutes
 //
 // The machine may be busy: what is compared is done in turn, in the same run, so what counts
 // is the ratio. No figure makes it fail; errors do, and processes, mounts or files that are

@@ -65,7 +65,8 @@ func (w *writer) write(path string, pace <-chan time.Time) error {
 }
 
 func (w *writer) progress() []byte {
-	return fmt.Appendf(nil, "%d %d", w.acknowledged.Load(), w.errors.Load())
+	failed := w.errors.Load() // first, so that what is acknowledged is not older
+	return fmt.Appendf(nil, "%d %d", w.acknowledged.Load(), failed)
 }
 
 func (w *writer) stop() []byte {
@@ -113,19 +114,23 @@ func repairUnderLoad(t *testing.T, first, last int) {
 		w.does("load", filepath.Join(targets[i], "log"))
 	}
 	for kill := range kills {
-		progressed := make([]int, writers)
+		errorsBefore := make([]int, writers)
 		for i, w := range all {
-			progressed[i], _ = numbers(t, strings.TrimSuffix(w.does("progress", ""), " <nil>"))
+			_, errorsBefore[i] = numbers(t, strings.TrimSuffix(w.does("progress", ""), " <nil>"))
 		}
 		began := time.Now()
 		if err := h.running()[0].process.signal(unix.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		for i, w := range all {
+			when := -1 // how many records there were when the writer had met the death
 			testcluster.Eventually(t, patience, func() error {
-				now, failed := numbers(t, strings.TrimSuffix(w.does("progress", ""), " <nil>"))
-				if failed <= kill || now <= progressed[i]+1 {
-					return fmt.Errorf("writer %d: %d records, were %d, %d errors", i, now, progressed[i], failed)
+				records, failed := numbers(t, strings.TrimSuffix(w.does("progress", ""), " <nil>"))
+				if when < 0 && failed > errorsBefore[i] {
+					when = records
+				}
+				if when < 0 || records == when {
+					return fmt.Errorf("writer %d: %d records, %d errors, %d before", i, records, failed, errorsBefore[i])
 				}
 				return nil
 			})

@@ -121,6 +121,36 @@ func TestTheMemoryOfAClientIsBounded(t *testing.T) {
 	}
 }
 
+// Two clients stand for two nodes: each has a page cache of its own.
+func TestAnOpenFileShowsWhatAnotherNodeWrites(t *testing.T) {
+	h := sharedHost(t)
+	here, there := ensure(t, h, gv0), ensure(t, h, gv0, "log-level=WARNING")
+	writer, err := os.Create(filepath.Join(here.Mountpoint(), "shared"))
+	do(t, err)
+	defer func() { _ = writer.Close() }()
+	write := func(text string) { // in place: where texts are as long as each other, nothing but the file's time shows the change
+		_, err := writer.WriteAt([]byte(text), 0)
+		do(t, err, writer.Sync())
+	}
+	write("before")
+	reader, err := os.Open(filepath.Join(there.Mountpoint(), "shared"))
+	do(t, err)
+	defer func() { _ = reader.Close() }()
+	shows := func(want string) error {
+		data := make([]byte, len(want))
+		if _, err := reader.ReadAt(data, 0); err != nil {
+			return err
+		}
+		if string(data) != want {
+			return fmt.Errorf("it shows %q, not %q", data, want)
+		}
+		return nil
+	}
+	do(t, shows("before"))
+	write("behind")
+	testcluster.Eventually(t, patience, func() error { return shows("behind") })
+}
+
 func TestADeadClientIsReplaced(t *testing.T) {
 	h := sharedHost(t)
 	dead := ensure(t, h, gv0)

@@ -51,9 +51,10 @@ func TestAllowedOptionsAreSorted(t *testing.T) {
 
 func TestDefaultsGiveWayToWhatIsAskedFor(t *testing.T) {
 	for _, test := range []struct{ options, want []string }{
-		{nil, []string{fileCache, "lru-limit=16384"}},
-		{[]string{"acl"}, []string{"acl", fileCache, "lru-limit=16384"}},
-		{[]string{"acl", "lru-limit=0"}, []string{"acl", "lru-limit=0", fileCache}},
+		{nil, []string{fileCache, "auto-invalidation=on", "lru-limit=16384"}},
+		{[]string{"acl"}, []string{"acl", fileCache, "auto-invalidation=on", "lru-limit=16384"}},
+		{[]string{"acl", "lru-limit=0"}, []string{"acl", "lru-limit=0", fileCache, "auto-invalidation=on"}},
+		{[]string{"auto-invalidation=off"}, []string{"auto-invalidation=off", fileCache, "lru-limit=16384"}},
 	} {
 		if got := withDefaults(test.options); !slices.Equal(got, test.want) {
 			t.Errorf("%v became %v, want %v", test.options, got, test.want)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cache"
@@ -39,21 +40,35 @@ func test(ctx context.Context, args []string) (err error) {
 	}
 	if err := story(ctx, *full); err != nil {
 		report(context.WithoutCancel(ctx), c)
-		return err
+		return errors.Join(err, summarize(context.WithoutCancel(ctx)))
 	}
 	return nil
 }
 
 func story(ctx context.Context, full bool) error {
-	line := []string{"test", "./story", "-count=1", "-v", "-timeout=" + storyTimeout.String()}
+	args := []string{"--format=standard-verbose", "--hide-summary=all", "--jsonfile=" + events(), "--", "./story", "-count=1", "-timeout=" + storyTimeout.String()}
 	if full {
-		line = append(line, "-args", "-full")
+		args = append(args, "-args", "-full")
 	}
-	cmd := exec.CommandContext(ctx, "go", line...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go passes it on
+	cmd := gotestsum(ctx, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}                               // all of them are to end together:
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) } // go, gotestsum, go again, the test
 	cmd.WaitDelay = time.Minute
 	return play(cmd)
+}
+
+// summarize prints once more what failed in the story and what it said: last, as the end of a long output is what is seen of it.
+func summarize(ctx context.Context) error {
+	return play(gotestsum(ctx, "--format=none", "--raw-command", "--", "cat", events()))
+}
+
+// events is the file with all that the story's tests have said, for gotestsum.
+func events() string { return cache.Path("log", "story.json") }
+
+func gotestsum(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", append([]string{"tool", "-modfile=" + repository + "/hack/tools/go.mod", "gotestsum"}, args...)...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd
 }
 
 // report prints what the cluster's state says about a failure.

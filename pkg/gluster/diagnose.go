@@ -70,7 +70,7 @@ func (v *view) diagnoseBricks(r *report) {
 		}
 	}
 	if len(all) == len(g.bricks) {
-		r.add(Inaccessible, ClusterUnreachable, fmt.Sprintf("no brick of %s is reachable: %s; %s", v.volume, strings.Join(all, ", "), v.lastAnswer()))
+		r.add(Inaccessible, ClusterUnreachable, fmt.Sprintf("no brick of %s is reachable: %s", v.volume, strings.Join(all, ", ")), v.lastAnswer())
 		return
 	}
 	inSet := map[string]bool{}
@@ -84,14 +84,14 @@ func (v *view) diagnoseBricks(r *report) {
 		}
 		switch {
 		case !v.reading.sets[i].up || len(lost) == len(s.children):
-			r.add(Inaccessible, QuorumLost, v.quorumLost(i, lost))
+			r.add(Inaccessible, QuorumLost, v.quorumLost(i, lost), v.age()...)
 		case len(lost) > 0:
-			r.add(Degraded, BrickUnreachable, fmt.Sprintf("%s: %s", v.volume, strings.Join(lost, ", ")))
+			r.add(Degraded, BrickUnreachable, fmt.Sprintf("%s: %s", v.volume, strings.Join(lost, ", ")), v.age()...)
 		}
 	}
 	for _, b := range g.bricks {
 		if text := trouble[b.translator]; text != "" && !inSet[b.translator] {
-			r.add(Inaccessible, BrickUnreachable, fmt.Sprintf("%s: %s, and no other brick has its files", v.volume, text))
+			r.add(Inaccessible, BrickUnreachable, fmt.Sprintf("%s: %s, and no other brick has its files", v.volume, text), v.age()...)
 		}
 	}
 }
@@ -117,9 +117,17 @@ func (v *view) brickTrouble(i int) string {
 	case v.isUnused(b.translator):
 		return "is connected and says that it is down"
 	case v.hasHeardNothing(i):
-		return "does not answer, " + v.lastAnswer()
+		return "does not answer"
 	}
 	return ""
+}
+
+// age is that of the last answer, where one is waited for.
+func (v *view) age() []string {
+	if v.isSilent(v.probeAsked) {
+		return []string{v.lastAnswer()}
+	}
+	return nil
 }
 
 // hasHeardNothing says whether not one byte came from a brick since the client was asked what it must ask every brick, long enough
@@ -144,9 +152,9 @@ func (v *view) diagnoseProbe(r *report) {
 	waits := v.isSilent(v.probeAsked)
 	switch {
 	case waits && v.silent != "" && !r.has(ClusterUnreachable):
-		r.add(Inaccessible, ClusterUnreachable, fmt.Sprintf("no server of %s gives a sign of life: %s; %s", v.volume, v.silent, v.lastAnswer()))
+		r.add(Inaccessible, ClusterUnreachable, fmt.Sprintf("no server of %s gives a sign of life: %s", v.volume, v.silent), v.lastAnswer())
 	case waits && len(r.reasons) == 0:
-		r.add(Degraded, ProbeTimeout, fmt.Sprintf("%s: its client waits for an answer, %s", v.volume, v.lastAnswer()))
+		r.add(Degraded, ProbeTimeout, fmt.Sprintf("%s: its client waits for an answer", v.volume), v.lastAnswer())
 	case v.probeErr == nil || !v.probeAsked.IsZero() || errors.Is(v.probeErr, errGone):
 		// All is well, or what the next answer will be is not known yet, or it was unmounted where the driver looks.
 	case errors.Is(v.probeErr, unix.ENOTCONN):

@@ -61,6 +61,10 @@ func TestDiagnosis(t *testing.T) {
 		{"a connected brick says that it is down", func(v *view) { v.reading.sets[1].down = map[int]bool{0: true} }, []string{"Degraded BrickUnreachable: h2:/b says that it is down"}},
 		{"an answer takes a while", func(v *view) { v.unanswered(silentAfter - time.Second) }, nil},
 		{"one brick is silent", func(v *view) { v.unanswered(silentAfter, 0, 2, 3, 4) }, []string{"Degraded BrickUnreachable: h1:/b does not answer last good answer came 6s ago"}},
+		{"both bricks of a set are silent", func(v *view) { v.unanswered(20*time.Second, 2, 3, 4) },
+			[]string{"Inaccessible QuorumLost: r0 h0:/b does not answer h1:/b does not answer enough bricks are back last good answer came 20s ago"}},
+		{"a brick without replica is silent", func(v *view) { v.unanswered(20*time.Second, 0, 1, 2, 3) },
+			[]string{"Inaccessible BrickUnreachable: h4:/b does not answer no other brick last good answer came 20s ago"}},
 		{"all bricks are silent", func(v *view) { v.unanswered(40 * time.Second) }, []string{"Inaccessible ClusterUnreachable: h0:/b h4:/b last good answer came 40s ago"}},
 		{"an answer is missing, and every brick has sent something", func(v *view) { v.unanswered(time.Minute, 0, 1, 2, 3, 4) }, []string{"Degraded ProbeTimeout: pi/gv0 last good answer came 1m ago"}},
 		{"a silent brick of another graph is not taken for one of this", func(v *view) { v.unanswered(time.Minute); v.before.graph = &graph{} }, []string{"Degraded ProbeTimeout: pi/gv0"}},
@@ -141,6 +145,30 @@ func TestClientsOfOneVolumeShareTheirReasons(t *testing.T) {
 	}
 	if len(health.Bricks) != 5 || health.Bricks[2].Connected || !health.Bricks[3].Connected || health.Age != time.Hour {
 		t.Errorf("bricks %+v, age %s", health.Bricks, health.Age)
+	}
+}
+
+func TestClientsThatHaveAskedAtOtherTimesSayItOnce(t *testing.T) {
+	var r report
+	for _, age := range []time.Duration{20 * time.Second, 10 * time.Second} {
+		v := replicas()
+		v.unanswered(age, 0, 2, 3, 4)
+		v.diagnose(&r)
+	}
+	const want = "pi/gv0: brick h1:/b does not answer; the last good answer came 20s ago" // the first client's
+	if health := r.health(gv0); len(health.Reasons) != 1 || health.Reasons[0].Message != want {
+		t.Errorf("%+v, want %q", health.Reasons, want)
+	}
+}
+
+func TestAnAgeIsSaidOnce(t *testing.T) {
+	var r report
+	v := replicas()
+	v.unanswered(20*time.Second, 0, 2, 4)
+	v.diagnose(&r)
+	const want = "pi/gv0: brick h1:/b does not answer; the last good answer came 20s ago; pi/gv0: brick h3:/b does not answer"
+	if health := r.health(gv0); len(health.Reasons) != 1 || health.Reasons[0].Message != want {
+		t.Errorf("%+v, want %q", health.Reasons, want)
 	}
 }
 

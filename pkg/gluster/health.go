@@ -180,18 +180,23 @@ type report struct {
 	age     time.Duration
 }
 
-// add adds a message, once, to the entry of its state and code.
-func (r *report) add(state State, code, message string) {
-	for i := range r.reasons {
-		known := &r.reasons[i]
-		if known.State == state && known.Code == code {
-			if !strings.Contains(known.Message, message) {
-				known.Message += "; " + message
-			}
-			return
+// add adds a message, once, to the entry of its state and code. The age of an answer differs from client to client: it follows the
+// message, and does not make it another one.
+func (r *report) add(state State, code, message string, age ...string) {
+	i := slices.IndexFunc(r.reasons, func(known Reason) bool { return known.State == state && known.Code == code })
+	if i < 0 {
+		r.reasons = append(r.reasons, Reason{State: state, Code: code, Message: strings.Join(append([]string{message}, age...), "; ")})
+		return
+	}
+	known := &r.reasons[i]
+	if strings.Contains(known.Message, message) {
+		return
+	}
+	for _, more := range append([]string{message}, age...) {
+		if !strings.Contains(known.Message, more) {
+			known.Message += "; " + more
 		}
 	}
-	r.reasons = append(r.reasons, Reason{State: state, Code: code, Message: message})
 }
 
 func (r *report) has(code string) bool {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -185,14 +186,11 @@ func (h *Host) running() []*Client {
 	return clients
 }
 
+// allSlots are sorted, so that what is told of several clients is not told in another way each time.
 func (h *Host) allSlots() []*slot {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var slots []*slot
-	for _, s := range h.slots {
-		slots = append(slots, s)
-	}
-	return slots
+	return slices.SortedFunc(maps.Values(h.slots), func(a, b *slot) int { return strings.Compare(a.dir, b.dir) })
 }
 
 func (h *Host) slot(v Volume, options []string) *slot {

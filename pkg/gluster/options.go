@@ -47,10 +47,11 @@ var allowedOptions = []Option{
 // defaultOptions are those of a client that is not given another value of the same name.
 var defaultOptions = []string{
 	// The kernel drops what it has cached of a file whose time of modification has moved; it looks at that when what it knows is older than
-	// attribute-timeout. GlusterFS documents this as its default, and its client program (10.3) turns it off where it is not asked for: it
-	// passes cmd_args.fuse_auto_inval on, which nothing sets. Without it, a process that has a file open is given what was cached, whatever
-	// other nodes write, until somebody on its node looks at the file's attributes. One that opens the file anew may be, too: the
-	// client's own message to the kernel came too late for 6 of 1400 that did so by sendfile(2), and for none of 1000 with this.
+	// attribute-timeout. GlusterFS documents this as its default; its client program (10.3) passes cmd_args.fuse_auto_inval on in any case,
+	// which is 0 unless the option sets it. Without it, a process that has a file open is given what was cached, whatever other nodes
+	// write, until somebody on its node looks at the file's attributes. One that opens the file anew may be, too: the client's own
+	// message to the kernel came too late for 6 of 1400 that did so by sendfile(2), and for none of 1000 with this. It has no effect with
+	// fopen-keep-cache=off, by GlusterFS, nor with kernel-writeback-cache=on, by the kernel.
 	"auto-invalidation=on",
 	// How many inodes a client remembers beyond those in use. GlusterFS's own default is 65536. On a tree of 100,000 files
 	// (GlusterFS 10.3) that makes 84 MiB of a client that has listed it and 164 MiB of one that has read it; this makes 32 and 51, in the

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -50,14 +51,19 @@ func story(ctx context.Context, full bool) error {
 	if full {
 		args = append(args, "-args", "-full")
 	}
+	if err := os.Remove(events()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	cmd := gotestsum(ctx, args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}                               // all of them are to end together:
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) } // go, gotestsum, go again, the test
+	// They have a group of their own, so that an interrupt reaches all: go, gotestsum, go again and the test. They would not pass it on.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = time.Minute
 	return play(cmd)
 }
 
-// summarize prints once more what failed in the story and what it said: last, as the end of a long output is what is seen of it.
+// summarize prints once more what failed in the story and what it said, after the cluster's state: the end of a long output is what
+// is seen of it.
 func summarize(ctx context.Context) error {
 	return play(gotestsum(ctx, "--format=none", "--raw-command", "--", "cat", events()))
 }

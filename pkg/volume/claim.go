@@ -154,8 +154,11 @@ func (s *Store) removeEmpty(r Record) error {
 // of another process by then. It returns the mark that it has.
 func (s *Store) take(dir *safepath.Dir, r Record) (mark string, err error) {
 	st, err := dir.Stat()
-	if err != nil || !hasFreshMode(st) {
+	if err != nil {
 		return "", err
+	}
+	if !hasFreshMode(st) { // another has marked it meanwhile, and gone on, or it is nobody's
+		return dir.Xattr(markXattr)
 	}
 	err = dir.CreateXattr(markXattr, r.mark())
 	if errors.Is(err, fs.ErrExist) {

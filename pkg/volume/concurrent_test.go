@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -50,6 +51,24 @@ func expected(err error) bool {
 		}
 	}
 	return err == nil
+}
+
+// Between the mkdir and the mark of one, another that finds the directory may mark it, and come to the end.
+func TestAVolumeThatAnotherControllerOvertakesIsTheOthers(t *testing.T) {
+	_, _, at := two(t)
+	slow, fast := open(t, at[0]), open(t, at[1])
+	create(t, slow, spec("first")) // and the driver's own directories
+	var theirs Record
+	slow.step = func(point string) {
+		if point == stepMade {
+			theirs = create(t, fast, spec("vol"))
+			time.Sleep(2100 * time.Millisecond) // until slow's kernel and client have forgotten what they had seen
+		}
+	}
+	if ours := create(t, slow, spec("vol")); theirs.ID == "" || !ours.Created.Equal(theirs.Created) {
+		t.Errorf("%+v, but %+v is there", ours, theirs)
+	}
+	same(t, audit(t, at[0]), "ready first", "ready vol")
 }
 
 // Whatever two controllers do with one volume at the same moment, in whatever order: each record

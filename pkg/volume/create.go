@@ -207,10 +207,7 @@ func (s *Store) tryLast(r Record) (*safepath.Dir, string, error) {
 	if made == nil {
 		return dir, "", nil
 	}
-	mark, err := dir.Xattr(markXattr)
-	if err == nil && mark == "" {
-		err = s.isFresh(dir, r.ID)
-	}
+	mark, err := s.markOf(dir, r.ID)
 	if err != nil {
 		dir.Close()
 		return nil, "", err
@@ -218,21 +215,23 @@ func (s *Store) tryLast(r Record) (*safepath.Dir, string, error) {
 	return dir, mark, nil
 }
 
-// isFresh returns nil for a directory whose maker was killed before it was marked, or is about
-// to mark it: then the first of the two has it.
-func (s *Store) isFresh(dir *safepath.Dir, id string) error {
+// markOf returns the mark of a directory that was there, "" if its maker was killed before it was
+// marked, or is about to mark it: then the first of the two has it. A maker marks a directory before
+// it changes what else is looked at here: looking in this order sees at least one of the two.
+func (s *Store) markOf(dir *safepath.Dir, id string) (string, error) {
 	st, err := dir.Stat()
 	if err != nil {
-		return err
+		return "", err
 	}
 	names, err := dir.Names(1)
 	if err != nil {
-		return err
+		return "", err
 	}
-	if !hasFreshMode(st) || st.Uid != 0 || len(names) > 0 {
-		return s.foreign(dir, id, "")
+	mark, err := dir.Xattr(markXattr)
+	if err == nil && mark == "" && (!hasFreshMode(st) || st.Uid != 0 || len(names) > 0) {
+		err = s.foreign(dir, id, "")
 	}
-	return nil
+	return mark, err
 }
 
 // hasFreshMode leaves setgid out: below a directory that has it, mkdir sets it.

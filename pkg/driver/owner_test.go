@@ -132,7 +132,7 @@ func TestALongGrantGoesOnAndIsJoined(t *testing.T) {
 	if err := group8.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	_, err := r.node.NodePublishVolume(ctx, publishRequest(v, r.target("granted"), group("2002")))
 	code(t, err, codes.Aborted, nameOf(v), "granted to group 2002", "try again")

@@ -11,7 +11,7 @@ CHAOS_TIME ?= 10m
 # What runs as arm64 under qemu-user: the unit tests that start no process. A process with
 # threads that starts another now and then hangs there (qemu-user 7.2), so tests that need
 # GlusterFS are left to real machines.
-ARM64_PACKAGES := ./pkg/safepath ./pkg/mount ./pkg/volume ./pkg/gluster ./pkg/driver
+ARM64_PACKAGES := ./pkg/safepath ./pkg/mount ./pkg/volume ./pkg/gluster/... ./pkg/driver
 ARM64_TESTS    := ^(TestOpen|TestADescriptor|TestEntries|TestXattrs|TestParse|TestFlags|TestIDs|TestRender|TestAVolfile|TestAMalformed|TestABricks|TestASetsState|TestMalformed|TestDiagnosis|TestErrorLines|TestCheckOptions|TestChoose|TestParameters|TestVolumeAttributes|TestOptions|TestEndpoints|TestEveryKind|Fuzz)
 
 # The image for this machine's architecture: what the end-to-end tests have of this repository.

@@ -17,6 +17,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
 
@@ -35,7 +36,7 @@ func withVolumes(ctx context.Context, shared *sharedFlags, fn func(ctx context.C
 	if err != nil {
 		return err
 	}
-	host, err := gluster.NewHost(shared.stateDir, clusters)
+	host, err := client.NewHost(shared.stateDir, clusters)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -71,9 +72,9 @@ func newPlace(t *testing.T) place {
 }
 
 // clients are those that run with this state directory.
-func (p place) clients() []gluster.ClientInfo {
+func (p place) clients() []client.Info {
 	p.t.Helper()
-	host, err := gluster.NewHost(filepath.Join(p.dir, "state"), gluster.WatchClusters(p.t.Context(), filepath.Join(p.dir, "clusters.yaml")))
+	host, err := client.NewHost(filepath.Join(p.dir, "state"), gluster.WatchClusters(p.t.Context(), filepath.Join(p.dir, "clusters.yaml")))
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -16,6 +16,9 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/repair"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mounter"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
@@ -24,7 +27,9 @@ import (
 type Driver struct {
 	options  Options
 	clusters *gluster.ClustersFile
-	host     *gluster.Host
+	host     *client.Host
+	health   *health.Observer
+	repairer *repair.Repairer // nil where a mounter has the clients
 	volumes  *volume.Manager
 	metrics  *metrics
 }
@@ -41,22 +46,26 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{
-		options: options, clusters: clusters, host: host,
+	d := &Driver{
+		options: options, clusters: clusters, host: host, health: health.New(host, clusters),
 		volumes: volume.NewManager(clusters, host), metrics: newMetrics(options, host),
-	}, nil
+	}
+	if options.Mounter == "" {
+		d.repairer = repair.New(host)
+	}
+	return d, nil
 }
 
 // newHost returns the clients of this host, which are this process's own or a mounter's.
-func newHost(options Options, clusters *gluster.ClustersFile) (*gluster.Host, error) {
+func newHost(options Options, clusters *gluster.ClustersFile) (*client.Host, error) {
 	if options.Mounter == "" {
-		return gluster.NewHost(options.StateDir, clusters)
+		return client.NewHost(options.StateDir, clusters)
 	}
 	_, socket, err := parseEndpoint(options.Mounter)
 	if err != nil {
 		return nil, err
 	}
-	return gluster.NewRemoteHost(options.StateDir, clusters, mounter.NewClient(socket))
+	return client.NewRemoteHost(options.StateDir, clusters, mounter.NewClient(socket))
 }
 
 // Run serves until ctx is done, and then until the RPCs under way have ended (each has
@@ -81,6 +90,15 @@ func (d *Driver) Run(ctx context.Context) error {
 	return d.serve(ctx, listener, m)
 }
 
+// lookAfterClients runs what ends, repairs and watches this host's clients, until ctx is done.
+func (d *Driver) lookAfterClients(ctx context.Context, group *sync.WaitGroup) {
+	group.Go(func() { d.host.Run(ctx) })
+	group.Go(func() { d.health.Watch(ctx) })
+	if d.repairer != nil {
+		group.Go(func() { d.repairer.Run(ctx) })
+	}
+}
+
 // serve serves CSI and, unless it is nil, the monitor.
 func (d *Driver) serve(ctx context.Context, listener net.Listener, m *monitor) error {
 	logger := klog.FromContext(ctx)
@@ -90,7 +108,7 @@ func (d *Driver) serve(ctx context.Context, listener net.Listener, m *monitor) e
 	defer background.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	background.Go(func() { d.host.Run(ctx) })
+	d.lookAfterClients(ctx, &background)
 	if m != nil {
 		background.Go(func() { m.serve(ctx) })
 	}

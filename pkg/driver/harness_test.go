@@ -24,6 +24,7 @@ import (
 	"k8s.io/klog/v2/textlogger"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -190,7 +191,7 @@ func endClients(t *testing.T, dir string) {
 			t.Error(err)
 		}
 	}
-	host, err := gluster.NewHost(filepath.Join(dir, "state"), gluster.WatchClusters(t.Context(), filepath.Join(dir, "clusters.yaml")))
+	host, err := client.NewHost(filepath.Join(dir, "state"), gluster.WatchClusters(t.Context(), filepath.Join(dir, "clusters.yaml")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
@@ -23,14 +25,14 @@ func (n *node) NodeGetVolumeHealth(ctx context.Context, request *csi.NodeGetVolu
 	if err != nil {
 		return nil, err
 	}
-	var health gluster.Health
+	var report health.Report
 	if device, ok := n.shownAt(ctx, request.GetVolumePublishPath(), id.Volume); ok {
-		health = n.host.HealthAt(ctx, id.Volume, device)
+		report = n.health.Mount(ctx, id.Volume, device)
 	} else {
-		health = n.host.Health(ctx, id.Volume)
+		report = n.health.Volume(ctx, id.Volume)
 	}
 	response := &csi.NodeGetVolumeHealthResponse{VolumeHealth: &csi.VolumeHealth{VolumeId: request.GetVolumeId()}}
-	for _, reason := range health.Reasons {
+	for _, reason := range report.Reasons {
 		response.VolumeHealth.HealthStatuses = append(response.VolumeHealth.HealthStatuses, &csi.VolumeHealth_VolumeHealthEntry{
 			Status: volumeStatus(reason.State), Reason: reason.Code, Message: reason.Message,
 		})
@@ -51,7 +53,7 @@ func (n *node) shownAt(ctx context.Context, path string, v gluster.Volume) (moun
 		return mount.Device{}, false
 	}
 	at := slices.DeleteFunc(entries, func(e mount.Entry) bool { return e.Target != path })
-	if len(at) != 1 || !gluster.Shows(at[0], v.Name) {
+	if len(at) != 1 || !client.Shows(at[0], v.Name) {
 		return mount.Device{}, false
 	}
 	return at[0].Device, true
@@ -62,8 +64,8 @@ func (n *node) shownAt(ctx context.Context, path string, v gluster.Volume) (moun
 // NodeGetVolumeHealth does.
 func (n *node) NodeGetStorageHealth(ctx context.Context, _ *csi.NodeGetStorageHealthRequest) (*csi.NodeGetStorageHealthResponse, error) {
 	response := &csi.NodeGetStorageHealthResponse{}
-	for _, health := range n.host.HealthOfAll(ctx) {
-		for _, reason := range health.Reasons {
+	for _, report := range n.health.All(ctx) {
+		for _, reason := range report.Reasons {
 			addBackend(response, reason)
 		}
 	}
@@ -72,7 +74,7 @@ func (n *node) NodeGetStorageHealth(ctx context.Context, _ *csi.NodeGetStorageHe
 
 // addBackend adds a reason to the entry of its status and code. CSI spec 1.13,
 // StorageBackendHealth: MUST NOT return two with the same.
-func addBackend(response *csi.NodeGetStorageHealthResponse, reason gluster.Reason) {
+func addBackend(response *csi.NodeGetStorageHealthResponse, reason health.Reason) {
 	status := storageStatus(reason)
 	for _, known := range response.GetBackendHealth() {
 		if known.GetStatus() == status && known.GetReason() == reason.Code {
@@ -85,8 +87,8 @@ func addBackend(response *csi.NodeGetStorageHealthResponse, reason gluster.Reaso
 	})
 }
 
-func volumeStatus(state gluster.State) csi.VolumeHealthErrorType {
-	if state == gluster.Inaccessible {
+func volumeStatus(state health.State) csi.VolumeHealthErrorType {
+	if state == health.Inaccessible {
 		return csi.VolumeHealthErrorType_INACCESSIBLE
 	}
 	return csi.VolumeHealthErrorType_DEGRADED
@@ -94,8 +96,8 @@ func volumeStatus(state gluster.State) csi.VolumeHealthErrorType {
 
 // storageStatus is that of a volume, but for a client that died: the storage is well, and
 // the next volume that is published gets a new client.
-func storageStatus(reason gluster.Reason) csi.StorageHealthErrorType {
-	if reason.State == gluster.Inaccessible && reason.Code != gluster.ClientDead {
+func storageStatus(reason health.Reason) csi.StorageHealthErrorType {
+	if reason.State == health.Inaccessible && reason.Code != health.ClientDead {
 		return csi.StorageHealthErrorType_STORAGE_UNREACHABLE
 	}
 	return csi.StorageHealthErrorType_STORAGE_DEGRADED

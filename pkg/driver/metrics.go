@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 )
 
 // rpcSeconds are the histogram's bounds: from what a bind mount takes to beyond ping-timeout (42 s), after
@@ -20,7 +21,7 @@ type metrics struct {
 	rpc      *grpcprom.ServerMetrics
 }
 
-func newMetrics(options Options, host *gluster.Host) *metrics {
+func newMetrics(options Options, host *client.Host) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		rpc:      grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(grpcprom.WithHistogramBuckets(rpcSeconds))),
@@ -39,7 +40,7 @@ func (m *metrics) gatherer() prometheus.Gatherer {
 }
 
 // clientsCollector counts the running clients of a host. It asks GlusterFS nothing, so a scrape never waits for it.
-type clientsCollector struct{ host *gluster.Host }
+type clientsCollector struct{ host *client.Host }
 
 var clientsDesc = prometheus.NewDesc("glusterfs_csi_clients",
 	"Running GlusterFS clients, by Gluster volume: one for each set of client options.", []string{"cluster", "volume"}, nil)
@@ -50,8 +51,8 @@ func (c clientsCollector) Describe(descriptions chan<- *prometheus.Desc) { descr
 // Collect implements prometheus.Collector.
 func (c clientsCollector) Collect(collected chan<- prometheus.Metric) {
 	counts := map[gluster.Volume]int{}
-	for _, client := range c.host.Clients() {
-		counts[client.Volume]++
+	for _, info := range c.host.Clients() {
+		counts[info.Volume]++
 	}
 	for v, n := range counts {
 		collected <- prometheus.MustNewConstMetric(clientsDesc, prometheus.GaugeValue, float64(n), v.Cluster, v.Name)

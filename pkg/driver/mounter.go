@@ -41,7 +41,7 @@ func (d *Driver) runMounter(ctx context.Context) (err error) {
 		defer cancel()
 		err = errors.Join(err, d.host.DetachIdle(ctx))
 	}()
-	background.Go(func() { d.host.Run(ctx) })
+	d.lookAfterClients(ctx, &background)
 	if m != nil {
 		background.Go(func() { m.serve(ctx) })
 	}

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -102,12 +102,12 @@ func TestAMounterThatIsKilledAloneFindsItsClientsAgain(t *testing.T) {
 	code(t, p.delete(v), codes.OK)
 }
 
-func killClient(t *testing.T, client gluster.ClientInfo) {
+func killClient(t *testing.T, killed client.Info) {
 	t.Helper()
-	if client.PID <= 1 {
-		t.Fatalf("no such client: %+v", client)
+	if killed.PID <= 1 {
+		t.Fatalf("no such client: %+v", killed)
 	}
-	if err := unix.Kill(client.PID, unix.SIGKILL); err != nil {
+	if err := unix.Kill(killed.PID, unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 }

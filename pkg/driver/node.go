@@ -17,6 +17,8 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
@@ -24,14 +26,15 @@ import (
 type node struct {
 	csi.UnimplementedNodeServer
 	id      string
-	host    *gluster.Host
+	host    *client.Host
+	health  *health.Observer
 	volumes *volume.Manager
 	targets targets
 	stats   statter
 }
 
 func newNode(d *Driver) *node {
-	return &node{id: d.options.NodeID, host: d.host, volumes: d.volumes}
+	return &node{id: d.options.NodeID, host: d.host, health: d.health, volumes: d.volumes}
 }
 
 var nodeCapabilities = []csi.NodeServiceCapability_RPC_Type{
@@ -156,11 +159,11 @@ type shown struct {
 // isShown says whether a mount shows the volume, whichever client it belongs to. Of a dead
 // client's no more is known than the Gluster volume's name; two clusters may each have a gv0.
 func (n *node) isShown(e mount.Entry, s shown) bool {
-	if !gluster.Shows(e, s.id.Volume.Name) || e.Root != s.root {
+	if !client.Shows(e, s.id.Volume.Name) || e.Root != s.root {
 		return false
 	}
-	client, err := n.host.ByDevice(e.Device)
-	return err != nil || client.Volume() == s.id.Volume
+	c, err := n.host.ByDevice(e.Device)
+	return err != nil || c.Volume() == s.id.Volume
 }
 
 // show makes the target show the directory. It waits for nothing but the local disk.

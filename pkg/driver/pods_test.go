@@ -17,7 +17,7 @@ import (
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"golang.org/x/sys/unix"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mounter"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
@@ -140,7 +140,7 @@ func (p *pods) caller() *mounter.Client {
 }
 
 // clients are those of the mounter.
-func (p *pods) clients() []gluster.ClientInfo {
+func (p *pods) clients() []client.Info {
 	p.t.Helper()
 	infos, err := p.caller().List(p.t.Context())
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
@@ -36,15 +36,15 @@ func (n *node) NodeGetVolumeStats(ctx context.Context, request *csi.NodeGetVolum
 			return nil, err
 		}
 	}
-	if len(at) == 0 || !gluster.Shows(at[len(at)-1], id.Volume.Name) {
+	if len(at) == 0 || !client.Shows(at[len(at)-1], id.Volume.Name) {
 		return nil, status.Errorf(codes.NotFound, "volume %s is not published at %s", id, path)
 	}
-	client, err := n.host.ByDevice(at[len(at)-1].Device)
+	c, err := n.host.ByDevice(at[len(at)-1].Device)
 	if err != nil {
 		return nil, err
 	}
 	// A client that does not answer is asked once, not once for each of its targets.
-	if err := client.Probe(ctx); err != nil {
+	if err := c.Probe(ctx); err != nil {
 		return nil, err
 	}
 	st, err := n.stats.statfs(ctx, path)

@@ -106,7 +106,7 @@ func (c *Clusters) Volumes() []Volume {
 			all = append(all, Volume{Cluster: cluster.Name, Name: name})
 		}
 	}
-	slices.SortFunc(all, compareVolumes)
+	slices.SortFunc(all, CompareVolumes)
 	return all
 }
 
@@ -143,7 +143,7 @@ func (c *Cluster) normalize() error {
 		c.Servers[i] = normal
 	}
 	for _, volume := range c.Volumes {
-		if err := (Volume{Cluster: c.Name, Name: volume}).validate(); err != nil {
+		if err := (Volume{Cluster: c.Name, Name: volume}).Validate(); err != nil {
 			return err
 		}
 	}

@@ -119,7 +119,7 @@ func FuzzParseClusters(f *testing.F) {
 			return
 		}
 		for _, v := range clusters.Volumes() {
-			if err := v.validate(); err != nil {
+			if err := v.Validate(); err != nil {
 				t.Error(err)
 			}
 			if _, err := clusters.Find(v); err != nil {

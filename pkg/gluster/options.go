@@ -64,8 +64,8 @@ var defaultOptions = []string{
 // of 60 KiB has 150 MiB, with this 57. Where quick-read is off, it has no effect.
 const fileCache = "xlator-option=*quick-read.cache-size=32MB"
 
-// withDefaults adds the driver's own, and the defaults of what is not among the options. They are no part of what a client is known by.
-func withDefaults(options []string) []string {
+// WithDefaults adds the driver's own, and the defaults of what is not among the options. They are no part of what a client is known by.
+func WithDefaults(options []string) []string {
 	all := append(slices.Clone(options), fileCache)
 	for _, preset := range defaultOptions {
 		name, _, _ := strings.Cut(preset, "=")
@@ -88,12 +88,12 @@ func CheckOptions(options []string) error {
 	if slices.Contains(options, ReadOnly) {
 		return fmt.Errorf("%w: %q: write ro", ErrOption, ReadOnly)
 	}
-	_, err := normalizeOptions(options)
+	_, err := NormalizeOptions(options)
 	return err
 }
 
-// normalizeOptions sorts the options and removes repetitions, so that equal sets share a client.
-func normalizeOptions(options []string) ([]string, error) {
+// NormalizeOptions sorts the options and removes repetitions, so that equal sets share a client.
+func NormalizeOptions(options []string) ([]string, error) {
 	chosen := make(map[string]string, len(options))
 	for _, option := range options {
 		if err := checkOption(option); err != nil {

@@ -56,7 +56,7 @@ func TestDefaultsGiveWayToWhatIsAskedFor(t *testing.T) {
 		{[]string{"acl", "lru-limit=0"}, []string{"acl", "lru-limit=0", fileCache, "auto-invalidation=on"}},
 		{[]string{"auto-invalidation=off"}, []string{"auto-invalidation=off", fileCache, "lru-limit=16384"}},
 	} {
-		if got := withDefaults(test.options); !slices.Equal(got, test.want) {
+		if got := WithDefaults(test.options); !slices.Equal(got, test.want) {
 			t.Errorf("%v became %v, want %v", test.options, got, test.want)
 		}
 	}
@@ -68,7 +68,7 @@ func FuzzNormalizeOptions(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		options := strings.Split(text, "\n")
-		normal, err := normalizeOptions(options)
+		normal, err := NormalizeOptions(options)
 		if err != nil {
 			if !errors.Is(err, ErrOption) {
 				t.Errorf("another kind of error: %v", err)
@@ -80,7 +80,7 @@ func FuzzNormalizeOptions(f *testing.F) {
 				t.Errorf("%q was let through", option)
 			}
 		}
-		again, err := normalizeOptions(normal)
+		again, err := NormalizeOptions(normal)
 		if err != nil || !slices.Equal(again, normal) {
 			t.Errorf("normalizing %q again made it %q, %v", normal, again, err)
 		}

@@ -8,12 +8,23 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
+
+// patience is how long a test waits for what should take milliseconds, on a machine that is busy with other tests.
+const patience = 30 * time.Second
+
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
 
 func oneVolume(name string) string {
 	return fmt.Sprintf("clusters: [{name: pi, servers: [a], volumes: [%s]}]", name)

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gluster knows GlusterFS itself: the clusters file, which says what servers and Gluster volumes there are, and the
-// clients of this host, one `glusterfs` FUSE process for each (Gluster volume, client options).
-//
-// Clients outlive this process. What runs and what is mounted is read from /proc each time it matters and never remembered,
-// so a driver that was killed finds all its clients again. Everything that waits on GlusterFS has a deadline.
+// Package gluster is the names of GlusterFS: the clusters file, which says what servers and Gluster volumes there are, the options that
+// clients may be given, and the kinds of failure. It starts nothing and asks no server.
 package gluster
 
 import (
@@ -33,8 +30,8 @@ var (
 	volumeName  = regexp.MustCompile(`^[A-Za-z0-9_-]+$`) // what `gluster volume create` takes
 )
 
-// validate makes sure that the names are safe as path components and command line arguments, and fit a volume ID.
-func (v Volume) validate() error {
+// Validate makes sure that the names are safe as path components and command line arguments, and fit a volume ID.
+func (v Volume) Validate() error {
 	switch {
 	case len(v.Cluster) > maxClusterName || !clusterName.MatchString(v.Cluster):
 		return fmt.Errorf("cluster name %q: must be up to %d lower-case letters, digits and hyphens, with no hyphen at either end",
@@ -48,6 +45,6 @@ func (v Volume) validate() error {
 	return nil
 }
 
-func compareVolumes(a, b Volume) int {
+func CompareVolumes(a, b Volume) int {
 	return cmp.Or(cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.Name, b.Name))
 }

@@ -13,9 +13,10 @@ import (
 	"net/http"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 )
 
-// Client calls a mounter. It implements gluster.Mounter. Calls may come at the same time.
+// Client calls a mounter. It implements client.Mounter. Calls may come at the same time.
 type Client struct {
 	path string
 	http *http.Client
@@ -32,28 +33,28 @@ func NewClient(path string) *Client {
 	return &Client{path: path, http: &http.Client{Transport: transport}}
 }
 
-// Ensure implements gluster.Mounter.
-func (c *Client) Ensure(ctx context.Context, v gluster.Volume, options []string) (gluster.ClientInfo, error) {
+// Ensure implements client.Mounter.
+func (c *Client) Ensure(ctx context.Context, v gluster.Volume, options []string) (client.Info, error) {
 	body, err := json.Marshal(request{Volume: v, Options: options})
 	if err != nil {
-		return gluster.ClientInfo{}, err
+		return client.Info{}, err
 	}
 	infos, err := c.call(ctx, http.MethodPost, body)
 	if err == nil && len(infos) != 1 {
 		err = c.absent(fmt.Errorf("it answers with %d clients", len(infos)))
 	}
 	if err != nil {
-		return gluster.ClientInfo{}, err
+		return client.Info{}, err
 	}
 	return infos[0], nil
 }
 
 // List returns the running clients.
-func (c *Client) List(ctx context.Context) ([]gluster.ClientInfo, error) {
+func (c *Client) List(ctx context.Context) ([]client.Info, error) {
 	return c.call(ctx, http.MethodGet, nil)
 }
 
-func (c *Client) call(ctx context.Context, method string, body []byte) ([]gluster.ClientInfo, error) {
+func (c *Client) call(ctx context.Context, method string, body []byte) ([]client.Info, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, "http://mounter"+clientsPath, bytes.NewReader(body))
@@ -73,7 +74,7 @@ func (c *Client) call(ctx context.Context, method string, body []byte) ([]gluste
 		}
 		return nil, f.err()
 	}
-	var infos []gluster.ClientInfo
+	var infos []client.Info
 	if err := decoder.Decode(&infos); err != nil {
 		return nil, c.absent(fmt.Errorf("it answers what cannot be read: %w", err))
 	}

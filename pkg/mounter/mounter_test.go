@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -57,7 +58,7 @@ func socketPath(t *testing.T) string {
 }
 
 // serve runs a mounter with the clients of a Host until the test ends.
-func serve(t *testing.T, host *gluster.Host) (socket string) {
+func serve(t *testing.T, host *client.Host) (socket string) {
 	t.Helper()
 	socket = socketPath(t)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -77,7 +78,7 @@ func serve(t *testing.T, host *gluster.Host) (socket string) {
 }
 
 // newHost has the clusters file of the shared cluster. Its clients end with the test.
-func newHost(t *testing.T) *gluster.Host {
+func newHost(t *testing.T) *client.Host {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "clusters.yaml")
 	servers := testcluster.Shared(t, testcluster.Options{}).Servers()
@@ -85,7 +86,7 @@ func newHost(t *testing.T) *gluster.Host {
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	host, err := gluster.NewHost(t.TempDir(), gluster.WatchClusters(t.Context(), path))
+	host, err := client.NewHost(t.TempDir(), gluster.WatchClusters(t.Context(), path))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@
 // and unmounting need no mounter.
 //
 // It speaks JSON over HTTP/1.1. GET /v1/clients lists the running clients; POST /v1/clients ensures one, with a request as its
-// body. The answer to both is a list of gluster.ClientInfo, or a failure with a status other than 200. Unknown members are ignored,
+// body. The answer to both is a list of client.Info, or a failure with a status other than 200. Unknown members are ignored,
 // as either side may be the newer one.
 package mounter
 

@@ -13,7 +13,7 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 )
 
 const (
@@ -26,7 +26,7 @@ const (
 )
 
 // Serve lets the callers of a listener, see Listen, have the clients of a host, until ctx is done. It closes the listener.
-func Serve(ctx context.Context, listener net.Listener, host *gluster.Host) error {
+func Serve(ctx context.Context, listener net.Listener, host *client.Host) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+clientsPath, func(w http.ResponseWriter, r *http.Request) {
 		answer(r.Context(), w, host.Clients(), nil)
@@ -53,25 +53,25 @@ func Serve(ctx context.Context, listener net.Listener, host *gluster.Host) error
 	return nil
 }
 
-func ensure(w http.ResponseWriter, r *http.Request, host *gluster.Host) ([]gluster.ClientInfo, error) {
+func ensure(w http.ResponseWriter, r *http.Request, host *client.Host) ([]client.Info, error) {
 	var wanted request
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&wanted); err != nil {
 		return nil, fmt.Errorf("%w: read it: %w", errRequest, err)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 	defer cancel()
-	client, err := host.Ensure(ctx, wanted.Volume, wanted.Options)
+	c, err := host.Ensure(ctx, wanted.Volume, wanted.Options)
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "No client for the node plugin", "volume", wanted.Volume, "options", wanted.Options)
 		return nil, err
 	}
-	return []gluster.ClientInfo{client.Info()}, nil
+	return []client.Info{c.Info()}, nil
 }
 
 // errRequest: not a request of this protocol.
 var errRequest = errors.New("bad request to the mounter")
 
-func answer(ctx context.Context, w http.ResponseWriter, infos []gluster.ClientInfo, err error) {
+func answer(ctx context.Context, w http.ResponseWriter, infos []client.Info, err error) {
 	var body any = infos
 	code := http.StatusOK
 	switch {

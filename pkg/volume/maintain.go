@@ -12,6 +12,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 )
 
 // maintenancePeriod is how often the trash is looked at.
@@ -56,7 +57,7 @@ func (m *Manager) Maintain(ctx context.Context, retention time.Duration) {
 
 // maintainer looks after one Gluster volume each time it is woken.
 func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, retention time.Duration, wake <-chan struct{}) {
-	var kept *gluster.Client
+	var kept *client.Client
 	release := func() {}
 	defer func() { release() }()
 	var reconciled time.Time
@@ -85,7 +86,7 @@ func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, retention ti
 	}
 }
 
-func (m *Manager) maintain(ctx context.Context, v gluster.Volume, retention time.Duration, reconcile bool) (*gluster.Client, error) {
+func (m *Manager) maintain(ctx context.Context, v gluster.Volume, retention time.Duration, reconcile bool) (*client.Client, error) {
 	client, err := m.host.Ensure(ctx, v, nil)
 	if err != nil {
 		return nil, err

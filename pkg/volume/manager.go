@@ -12,6 +12,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
@@ -21,12 +22,12 @@ import (
 // its volume, and its repetition finds the outcome. Errors of pkg/gluster come through.
 type Manager struct {
 	clusters *gluster.ClustersFile
-	host     *gluster.Host
+	host     *client.Host
 	locks    keyedLocks
 }
 
 // NewManager returns a manager that uses the clients of this host.
-func NewManager(clusters *gluster.ClustersFile, host *gluster.Host) *Manager {
+func NewManager(clusters *gluster.ClustersFile, host *client.Host) *Manager {
 	return &Manager{clusters: clusters, host: host}
 }
 

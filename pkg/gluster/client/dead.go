@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+)
+
+const (
+	// keptPrefix begins the name of what was a start's directory until its client was found dead, with the client's own mount
+	// still in it: as long as that is there, the kernel gives the device's number to no other file system, and whichever
+	// process comes next can tell what is dead, in whatever mount namespace it is left. A reboot leaves the directory alone.
+	keptPrefix = "dead-"
+	// young is the age below which a client that ends counts as one that died early.
+	young = 250 * time.Millisecond
+)
+
+// KeptMount is the own mount of a client that has died, which is kept for as long as anything else may show its device.
+type KeptMount struct {
+	Volume     gluster.Volume
+	Options    []string // normalized
+	Slot       string   // the same for all clients with this volume and these options
+	Mountpoint string
+	Deaths     Deaths // of all clients of the slot
+}
+
+// Deaths counts the clients of one slot that this Host saw end.
+type Deaths struct {
+	All   int
+	Young int // in a row, up to the last one, that were no older than a quarter of a second
+}
+
+// KeptMounts lists the mounts of dead clients that are kept, sorted by slot. Some may have been detached since, by a reboot or by hand.
+func (h *Host) KeptMounts() ([]KeptMount, error) {
+	var kept []KeptMount
+	var errs []error
+	for _, s := range h.allSlots() {
+		dirs, err := filepath.Glob(filepath.Join(s.dir, keptPrefix+"*"))
+		errs = append(errs, err)
+		for _, dir := range dirs {
+			kept = append(kept, KeptMount{
+				Volume: s.volume, Options: s.options, Slot: s.dir, Mountpoint: filepath.Join(dir, mountName), Deaths: s.countedDeaths(),
+			})
+		}
+	}
+	return kept, errors.Join(errs...)
+}
+
+// Discard detaches a kept mount: nothing shows its device any more.
+func (h *Host) Discard(k KeptMount) error { return discard(filepath.Dir(k.Mountpoint)) }
+
+// Dead is a client whose process has ended and whose own mount is still there.
+type Dead struct {
+	Volume   gluster.Volume
+	Device   mount.Device
+	Replaced bool // a client runs that was to take its place
+}
+
+// Dead lists the dead clients whose own mounts are among these entries, which are all mounts of this mount namespace, and those that
+// have not been looked for since they ended.
+func (h *Host) Dead(entries []mount.Entry) []Dead {
+	byDevice := map[mount.Device]Dead{}
+	for _, s := range h.allSlots() {
+		c := s.current()
+		replaced := c != nil && !c.HasEnded()
+		if c != nil && !replaced {
+			byDevice[c.device] = Dead{Volume: s.volume, Device: c.device}
+		}
+		for _, e := range entries {
+			if strings.HasPrefix(e.Target, filepath.Join(s.dir, keptPrefix)) {
+				byDevice[e.Device] = Dead{Volume: s.volume, Device: e.Device, Replaced: replaced}
+			}
+		}
+	}
+	for _, c := range h.Running() {
+		delete(byDevice, c.device) // the kernel has given the number away
+	}
+	return slices.SortedFunc(maps.Values(byDevice), func(a, b Dead) int { return int(a.Device.Minor) - int(b.Device.Minor) })
+}
+
+// Changes delivers something after a client has ended or come. It is for one receiver; what it missed while it was busy is one
+// delivery.
+func (h *Host) Changes() <-chan struct{} { return h.changed }
+
+func (h *Host) tellChange() {
+	select {
+	case h.changed <- struct{}{}:
+	default: // it will be looked at soon
+	}
+}
+
+// keep keeps the mount of a dead client. The caller has the slot's lock.
+func (s *slot) keep(start string) error {
+	kept := filepath.Join(s.dir, keptPrefix+strings.TrimPrefix(filepath.Base(start), startPrefix))
+	if err := os.Rename(start, kept); err != nil {
+		return fmt.Errorf("keep the mount of a dead client: %w", err)
+	}
+	s.host.tellChange()
+	return nil
+}
+
+// watchDeath counts the client's death when its process ends.
+func (h *Host) watchDeath(c *Client) {
+	select {
+	case <-c.process.exited:
+		c.slot.countDeath(time.Since(c.ready) < young)
+		h.tellChange()
+	case <-h.life.Done():
+	}
+}
+
+func (s *slot) countDeath(early bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deaths.All++
+	if s.deaths.Young++; !early {
+		s.deaths.Young = 0
+	}
+}
+
+func (s *slot) countedDeaths() Deaths {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.deaths
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/glusterd"
+)
+
+// Lines of a client's log and what they mean (GlusterFS 10.3). All were seen to be there whenever the cause is.
+const (
+	lineNoVolume  = "failed to fetch volume file (key:"
+	lineNoBrick   = "failed to get the port number for remote subvolume" // the brick's process is not known to its glusterd
+	lineConnected = "attached to remote volume"                          // to one brick at least
+)
+
+// kindOf is the sentinel for what a client answered. A dead client and a lost quorum answer the same, but then probe has found
+// the first to be ErrGone.
+func kindOf(err error) error {
+	if errors.Is(err, unix.ENOTCONN) {
+		return gluster.ErrNotConnected
+	}
+	return gluster.ErrUnreachable
+}
+
+// explain makes an error for people of a start that failed, or that somebody does not wait for any longer: it says which
+// Gluster volume, the cause, the servers tried, what the client logged, and the likely cure. The kind becomes more precise
+// where the log allows it.
+func (a *attempt) explain(kind, cause error) error {
+	log, lines := a.said()
+	switch {
+	case strings.Contains(log, lineNoVolume):
+		kind = gluster.ErrNoSuchVolume
+	case errors.Is(kind, gluster.ErrNotConnected) && strings.Contains(log, lineNoBrick) && !strings.Contains(log, lineConnected):
+		kind = gluster.ErrNotStarted
+	}
+	said := "its client logged no error"
+	if len(lines) > 0 {
+		said = "its client says: " + strings.Join(lines, "; ")
+	}
+	return fmt.Errorf("%w: %s: %w; servers tried: %s; %s; %s", kind, a.slot.volume, cause, a.tried(), said, a.cure(kind))
+}
+
+// tried lists the servers.
+func (a *attempt) tried() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.began {
+		return strings.Join(a.servers, ", ")
+	}
+	return a.answers.String()
+}
+
+// said returns the end of what the client logged in this start, and the lines of it that tell why it failed.
+func (a *attempt) said() (log string, lines []string) {
+	a.mu.Lock()
+	began, from := a.began, a.logFrom
+	a.mu.Unlock()
+	if !began {
+		return "", nil
+	}
+	// Whatever cannot be read cannot be told; the cause is in the error without it.
+	log, _ = readTail(filepath.Join(a.slot.dir, logFile), from)
+	printed, _ := readTail(filepath.Join(a.slot.dir, stderrFile), 0)
+	for line := range strings.Lines(printed) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line[:min(len(line), maxLogLine)])
+		}
+	}
+	lines = append(lines, errorLines(log)...)
+	return log, lastUnique(lines, maxLogLines)
+}
+
+func (a *attempt) cure(kind error) string {
+	name := a.slot.volume.Name
+	switch {
+	case errors.Is(kind, gluster.ErrNoSuchVolume):
+		return "compare the name in the clusters file with `gluster volume list` on a server"
+	case errors.Is(kind, gluster.ErrNotStarted):
+		return fmt.Sprintf("run `gluster volume start %s` on a server, or see `gluster volume status %s`", name, name)
+	case errors.Is(kind, gluster.ErrNotConnected):
+		return fmt.Sprintf("bring its bricks back: see `gluster volume status %s`", name)
+	}
+	return "make sure that glusterd runs on these servers, and that this host reaches it (TCP port " + glusterd.Port + ") and the bricks (`gluster volume status " + name + "` shows their ports)"
+}

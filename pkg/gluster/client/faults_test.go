@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+)
+
+func TestAClientStartsWhateverTheFirstServerDoes(t *testing.T) {
+	cluster := testcluster.Shared(t, testcluster.Options{})
+	for _, test := range []struct{ name, first string }{
+		{"it refuses connections", cluster.Neighbour(200)},
+		{"it accepts them and never answers", testcluster.SilentServer(t, cluster.Neighbour(201))},
+		{"its name does not resolve", "no-such-host.invalid"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := newHost(t, clustersFile(t, append([]string{test.first}, cluster.Servers()...), "gv0"))
+			began := time.Now()
+			checkWorks(t, ensure(t, h, gv0))
+			took := time.Since(began)
+			t.Logf("ready after %v", took.Round(time.Millisecond))
+			if took > 2*time.Second { // 3 s is what the client alone needs to get past a server that refuses
+				t.Errorf("ready after %v only", took)
+			}
+		})
+	}
+}
+
+func TestAFailedStartSaysWhyAndLeavesNothing(t *testing.T) {
+	cluster := testcluster.Shared(t, testcluster.Options{})
+	if err := cluster.CreateVolume("stopped", testcluster.VolumeOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := cluster.DeleteVolume("stopped"); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := cluster.StopVolume("stopped"); err != nil {
+		t.Fatal(err)
+	}
+	refusing := []string{cluster.Neighbour(200), cluster.Neighbour(202)}
+	silent := testcluster.SilentServer(t, cluster.Neighbour(203))
+	for _, test := range []struct {
+		name     string
+		servers  []string
+		volume   string
+		timeout  time.Duration
+		want     error
+		mentions []string
+	}{
+		{"the cluster has no such volume", cluster.Servers(), "gv9", patience, gluster.ErrNoSuchVolume, []string{"pi/gv9", "failed to fetch volume file (key:/gv9)", "gluster volume list"}},
+		{"the volume is not started", cluster.Servers(), "stopped", patience, gluster.ErrNotStarted, []string{"failed to get the port number", "gluster volume start stopped"}},
+		{"all servers refuse connections", refusing, "gv0", patience, gluster.ErrUnreachable, []string{refusing[0] + " (connection refused)", refusing[1] + " (connection refused)", "glusterd runs"}},
+		{"no name resolves", []string{"no-such-host.invalid"}, "gv0", patience, gluster.ErrUnreachable, []string{"does not resolve", "DNS resolution failed on host no-such-host.invalid"}},
+		{"the only server never answers", []string{silent}, "gv0", 4 * time.Second, context.DeadlineExceeded, []string{gluster.ErrUnreachable.Error(), silent + " (no answer)"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h, err := NewHost(t.TempDir(), clustersFile(t, test.servers, test.volume))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), test.timeout)
+			defer cancel()
+			began := time.Now()
+			_, err = h.Ensure(ctx, gluster.Volume{Cluster: testcluster.Name, Name: test.volume}, nil)
+			t.Logf("after %v: %v", time.Since(began).Round(time.Millisecond), err)
+			checkError(t, err, test.want, test.mentions...)
+			if n := strings.Count(err.Error(), gluster.ErrUnreachable.Error()); n > 1 {
+				t.Errorf("the kind is there %d times", n)
+			}
+			if took := time.Since(began); took > test.timeout+time.Second {
+				t.Errorf("it returned after %v", took)
+			}
+			if err := h.DetachStarted(t.Context()); err != nil { // ends a start that goes on for others, too
+				t.Error(err)
+			}
+			checkNothingLeft(t, h)
+		})
+	}
+}
+
+func TestACallerThatLeavesDoesNotEndTheStartForOthers(t *testing.T) {
+	cluster := testcluster.New(t, testcluster.Options{})
+	for i := range cluster.Servers() {
+		if err := cluster.StopServer(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := newHost(t, clustersFile(t, cluster.Servers(), "gv0"))
+	patient := make(chan error, 1)
+	go func() {
+		_, err := h.Ensure(t.Context(), gv0, nil)
+		patient <- err
+	}()
+	const soon = 100 * time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	began := time.Now()
+	_, err := h.Ensure(ctx, gv0, nil)
+	checkError(t, err, context.DeadlineExceeded)
+	checkError(t, err, gluster.ErrUnreachable)
+	if took := time.Since(began); took > soon+time.Second {
+		t.Errorf("it left after %v", took)
+	}
+	for i := range cluster.Servers() {
+		if err := cluster.ContinueServer(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-patient; err != nil {
+		t.Errorf("the other caller got %v", err)
+	}
+	if n := processCount(t, h); n != 1 {
+		t.Errorf("%d processes run", n)
+	}
+}
+
+func TestAClientWithoutQuorumIsLeftAlone(t *testing.T) {
+	cluster := testcluster.New(t, testcluster.Options{Replica: 3})
+	h := newHost(t, clustersFile(t, cluster.Servers(), "gv0"))
+	c := ensure(t, h, gv0)
+	lost := []int{0, 1}
+	for _, i := range lost {
+		if err := cluster.KillBrick("gv0", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testcluster.Eventually(t, patience, func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		if _, err := h.Ensure(ctx, gv0, nil); !errors.Is(err, gluster.ErrNotConnected) || errors.Is(err, gluster.ErrUnreachable) {
+			return fmt.Errorf("want gluster.ErrNotConnected alone, got %w", err)
+		}
+		return nil
+	})
+	_, err := h.Ensure(t.Context(), gv0, nil)
+	checkError(t, err, gluster.ErrNotConnected, "pi/gv0", "gluster volume status gv0")
+	t.Log(err)
+	for _, i := range lost {
+		if err := cluster.StartBrick("gv0", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	testcluster.Eventually(t, patience, func() error {
+		again, err := h.Ensure(t.Context(), gv0, nil)
+		if err == nil && again != c {
+			return errors.New("it was replaced")
+		}
+		return err
+	})
+	t.Logf("recovered %v after the bricks", time.Since(began).Round(time.Millisecond))
+	checkWorks(t, c)
+}
+
+func TestAClientThatDoesNotAnswerCostsNothingAndIsLeftAlone(t *testing.T) {
+	cluster := testcluster.New(t, testcluster.Options{})
+	h := newHost(t, clustersFile(t, cluster.Servers(), "gv0"))
+	c := ensure(t, h, gv0)
+	for i := range cluster.Servers() {
+		if err := cluster.StopServer(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const soon = 20 * time.Millisecond
+	ask := func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), soon)
+		defer cancel()
+		_, err := h.Ensure(ctx, gv0, nil)
+		return err
+	}
+	testcluster.Eventually(t, patience, func() error {
+		if err := ask(); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, gluster.ErrUnreachable) {
+			return fmt.Errorf("want a deadline, got %w", err)
+		}
+		return nil
+	})
+	before := runtime.NumGoroutine()
+	const rounds = 100
+	for range rounds {
+		began := time.Now()
+		checkError(t, ask(), context.DeadlineExceeded)
+		if took := time.Since(began); took > soon+time.Second {
+			t.Fatalf("it returned after %v", took)
+		}
+	}
+	if after := runtime.NumGoroutine(); after > before+2 {
+		t.Errorf("%d goroutines became %d", before, after)
+	}
+	t.Log(ask())
+	c.Checkup(t.Context())
+	if silent := c.checkups.waiting(); silent > 0 {
+		t.Errorf("it has not told its own state for %v", silent)
+	}
+	for i := range cluster.Servers() {
+		if err := cluster.ContinueServer(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if again := ensure(t, h, gv0); again != c {
+		t.Error("it was replaced")
+	}
+}

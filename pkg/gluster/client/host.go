@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package client is the clients of this host: one `glusterfs` FUSE process with one mount for each (Gluster volume, client options).
+// It starts, finds, watches and ends them, and rotates their logs. What is mounted from them elsewhere is not its business.
+//
+// Clients outlive this process. What runs and what is mounted is read from /proc each time it matters and never remembered,
+// so a driver that was killed finds all its clients again. Everything that waits on GlusterFS has a deadline.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+)
+
+// Host is the clients of this host that have their state below one directory. Several processes may have a Host for the same
+// directory (the driver, and an admin command beside it): they find each other's clients and never start one twice.
+type Host struct {
+	dir      string // holds <cluster>/<volume>/<option hash>/ for each slot; without symbolic links
+	clusters *gluster.ClustersFile
+	mounter  Mounter // nil: clients are started here
+
+	grace   time.Duration   // idleGrace, but in tests
+	hung    time.Duration   // hungLimit, but in tests
+	life    context.Context //nolint:containedctx // of starts, which outlive the calls that begin them
+	end     context.CancelFunc
+	starts  sync.WaitGroup
+	changed chan struct{} // a client ended, or came
+
+	mu    sync.Mutex
+	slots map[string]*slot // by directory
+}
+
+// Info describes a client at one moment.
+type Info struct {
+	Volume     gluster.Volume `json:"volume"`
+	Options    []string       `json:"options"` // normalized
+	PID        int            `json:"pid"`
+	Mountpoint string         `json:"mountpoint"`
+	Device     mount.Device   `json:"device"`
+	Adopted    bool           `json:"adopted"` // another process, or another Host, started it
+}
+
+// NewHost returns the Host for a state directory, which it makes, after adopting the clients that run already. It does not
+// wait for GlusterFS. Call Close when it is not needed any more.
+func NewHost(stateDir string, clusters *gluster.ClustersFile) (*Host, error) {
+	return makeHost(stateDir, clusters, nil)
+}
+
+func makeHost(stateDir string, clusters *gluster.ClustersFile, mounter Mounter) (*Host, error) {
+	dir := filepath.Join(stateDir, "clients")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	dir, err := filepath.Abs(dir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir) // mountinfo knows no others
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the state directory: %w", err)
+	}
+	h := &Host{
+		dir: dir, clusters: clusters, mounter: mounter, grace: idleGrace, hung: hungLimit,
+		slots: map[string]*slot{}, changed: make(chan struct{}, 1),
+	}
+	h.life, h.end = context.WithCancel(context.Background())
+	h.Adopt(h.life)
+	return h, nil
+}
+
+// Close ends the Host's goroutines, and starts under way with what they started. Running clients go on.
+func (h *Host) Close() {
+	h.end()
+	h.starts.Wait()
+	for _, s := range h.allSlots() {
+		s.close()
+	}
+}
+
+// Ensure returns the client of a Gluster volume with these options, after starting it if there is none. The client answered
+// within the last second. Concurrent calls share one start. It returns as soon as ctx is done; a start that others may want
+// goes on then, for 50 s at most.
+//
+// Its errors are ErrNotLoaded, ErrUnknownCluster, ErrUnknownVolume, ErrOption, ErrNoSuchVolume, ErrNotStarted, ErrNotConnected
+// and ErrUnreachable, the last with ctx's own error if that is why. A running client that does not answer is left alone: it
+// recovers by itself, and what is mounted depends on it.
+//
+// Use the client within a minute, or Hold it.
+func (h *Host) Ensure(ctx context.Context, v gluster.Volume, options []string) (*Client, error) {
+	normal, err := gluster.NormalizeOptions(options)
+	if err != nil {
+		return nil, err
+	}
+	clusters, err := h.clusters.Current()
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := clusters.Find(v)
+	if err != nil {
+		return nil, err
+	}
+	s := h.slot(v, normal)
+	const attempts = 3 // each meets a client that ends at that moment
+	for range attempts {
+		var c *Client
+		if c, err = s.ensure(ctx, cluster); err != nil {
+			return nil, err
+		}
+		if err = c.Probe(ctx); err == nil {
+			return c, nil
+		}
+		if !errors.Is(err, ErrGone) {
+			return nil, err
+		}
+		s.forget(c)
+	}
+	return nil, err
+}
+
+// Clients lists the running clients, sorted by volume and options.
+func (h *Host) Clients() []Info {
+	var infos []Info
+	for _, c := range h.Running() {
+		infos = append(infos, c.Info())
+	}
+	slices.SortFunc(infos, func(a, b Info) int {
+		if d := gluster.CompareVolumes(a.Volume, b.Volume); d != 0 {
+			return d
+		}
+		return slices.Compare(a.Options, b.Options)
+	})
+	return infos
+}
+
+// ByDevice returns the running client whose mounts have this device, else ErrUnreachable. It asks GlusterFS nothing.
+func (h *Host) ByDevice(device mount.Device) (*Client, error) {
+	find := func() *Client {
+		for _, c := range h.Running() {
+			if c.device == device {
+				return c
+			}
+		}
+		return nil
+	}
+	c := find()
+	if c == nil {
+		h.Adopt(h.life) // one that another process started
+		c = find()
+	}
+	if c == nil {
+		return nil, fmt.Errorf("%w: no client of this host serves device %d:%d (any more); publish the volume again", gluster.ErrUnreachable, device.Major, device.Minor)
+	}
+	return c, nil
+}
+
+// Serves says whether a running client has this device: a mount with another device and the type of a client is dead, or is
+// not of this Host.
+func (h *Host) Serves(device mount.Device) bool {
+	_, err := h.ByDevice(device)
+	return err == nil
+}
+
+// Owns says whether a mount point is that of a client of this Host rather than a bind mount of it.
+func (h *Host) Owns(target string) bool { return strings.HasPrefix(target, h.dir+"/") }
+
+// Shows says whether a mount shows the Gluster volume with this name, by whichever client.
+func Shows(e mount.Entry, volumeName string) bool {
+	return e.FSType == FSType && strings.HasSuffix(e.Source, ":/"+volumeName)
+}
+
+// Running lists the clients whose processes run.
+func (h *Host) Running() []*Client {
+	var clients []*Client
+	for _, s := range h.allSlots() {
+		if c := s.current(); c != nil && !c.process.hasExited() {
+			clients = append(clients, c)
+		}
+	}
+	return clients
+}
+
+// allSlots are sorted, so that what is told of several clients is not told in another way each time.
+func (h *Host) allSlots() []*slot {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.SortedFunc(maps.Values(h.slots), func(a, b *slot) int { return strings.Compare(a.dir, b.dir) })
+}
+
+func (h *Host) slot(v gluster.Volume, options []string) *slot {
+	dir := filepath.Join(h.dir, v.Cluster, v.Name, optionHash(options))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.slots[dir]
+	if s == nil {
+		s = &slot{host: h, dir: dir, volume: v, options: options}
+		h.slots[dir] = s
+	}
+	return s
+}
+
+// Adopt finds the clients that run already, in all slots that have none, and keeps the mounts of those that have died (see
+// KeptMounts). A slot in which another process is starting or
+// stopping a client at this moment is left for the next time.
+func (h *Host) Adopt(ctx context.Context) {
+	logger := klog.FromContext(ctx)
+	files, err := filepath.Glob(filepath.Join(h.dir, "*", "*", "*", descriptionFile))
+	if err != nil {
+		logger.Error(err, "Cannot look for clients", "directory", h.dir)
+		return
+	}
+	for _, file := range files {
+		d, err := readDescription(file)
+		if err != nil {
+			logger.Error(err, "Cannot tell whose client this is; it is left alone", "file", file)
+			continue
+		}
+		if s := h.slot(d.Volume, d.Options); s.dir == filepath.Dir(file) {
+			if err := s.adopt(ctx); err != nil {
+				logger.Error(err, "Cannot adopt a client", "volume", d.Volume, "options", d.Options)
+			}
+		}
+	}
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+)
+
+func TestAFloodedLogStaysWithinTwoFilesOfFiveMebibytes(t *testing.T) {
+	h := sharedHost(t)
+	c := ensure(t, h, gv0, "log-level=TRACE")
+	ctx, cancel := context.WithCancel(t.Context())
+	running := make(chan struct{})
+	go func() { defer close(running); h.Run(ctx) }()
+	defer func() { cancel(); <-running }()
+
+	log, oldLog := filepath.Join(c.slot.dir, logFile), filepath.Join(c.slot.dir, oldLogFile)
+	flood := func() error {
+		for range 100 {
+			path := filepath.Join(c.Mountpoint(), "flood")
+			if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+				return err
+			}
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	const wanted = 3
+	rotations, largest := 0, int64(0)
+	var last os.FileInfo
+	for rotations < wanted {
+		if err := testcluster.Within(patience, flood); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(oldLog); err == nil && (last == nil || !os.SameFile(info, last)) {
+			rotations++
+			last = info
+		}
+		largest = max(largest, size(log)+size(oldLog))
+	}
+	t.Logf("%d rotations, at most %d KiB at once during the flood", rotations, largest>>10)
+	if largest > 3*maxLogSize { // two, and room for a machine that is busy with other tests
+		t.Errorf("%d bytes at once", largest)
+	}
+	testcluster.Eventually(t, patience, func() error {
+		if size(oldLog) > maxLogSize || size(log) > maxLogSize {
+			return fmt.Errorf("%d and %d bytes after the flood", size(log), size(oldLog))
+		}
+		return nil
+	})
+	if err := c.Probe(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestADetachedClientOpensTheNewLogToo(t *testing.T) {
+	h := sharedHost(t)
+	c := ensure(t, h, gv0, "log-level=DEBUG")
+	root, err := os.Open(c.Mountpoint())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = root.Close() }()
+	if err := h.detachStarted(cancelled(t)); err == nil {
+		t.Error("it did not say that the process still runs")
+	}
+	log := filepath.Join(c.slot.dir, logFile)
+	if err := os.Truncate(log, maxLogSize); err != nil {
+		t.Fatal(err)
+	}
+	h.rotateLogs(t.Context())
+	testcluster.Eventually(t, patience, func() error {
+		if err := testcluster.Within(patience, func() error { _, err := root.Stat(); return err }); err != nil {
+			return err
+		}
+		if size(log) == 0 {
+			return fmt.Errorf("%s is empty", log)
+		}
+		return nil
+	})
+}
+
+func cancelled(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
+
+// size is that of a file, 0 if it is missing.
+func size(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}

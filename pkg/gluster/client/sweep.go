@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+)
+
+const (
+	// idleGrace is how long a client stays after its last use. It is longer than any RPC, so that a caller of Ensure has time to
+	// use the client, and spares a pod that is replaced the new start.
+	idleGrace     = time.Minute
+	sweepInterval = 10 * time.Second
+	// rotateInterval keeps the overshoot of a client that floods its log small; looking costs a stat for each client.
+	rotateInterval = 250 * time.Millisecond
+)
+
+// Run kills clients that hang, detaches idle ones and rotates logs until ctx is done. An
+// idle client is one that only its own mount shows, that nobody holds, and that was last used a minute ago. It is never signalled:
+// it ends by itself as its last user does, which may be a descriptor or another mount namespace. At most one Host of a state
+// directory should Run.
+//
+// One with a mounter leaves all that to it, and only adopts and releases.
+func (h *Host) Run(ctx context.Context) {
+	if h.mounter != nil {
+		h.runBesideMounter(ctx)
+		return
+	}
+	sweep, rotate := time.NewTicker(sweepInterval), time.NewTicker(rotateInterval)
+	defer sweep.Stop()
+	defer rotate.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-rotate.C:
+			h.rotateLogs(ctx)
+		case <-sweep.C:
+			h.endHung(ctx)
+			h.sweep(ctx)
+		}
+	}
+}
+
+// DetachStarted closes the Host and leaves no client behind that it has started and that nobody uses: starts under way are
+// ended, and clients are detached without the grace, and waited for until ctx is done. Clients that are held, bound somewhere, or
+// used by another Host stay. It is for a command that had to start clients for itself.
+func (h *Host) DetachStarted(ctx context.Context) error {
+	h.end()
+	h.starts.Wait()
+	defer h.Close()
+	return h.detachStarted(ctx)
+}
+
+// DetachIdle detaches the clients that nothing is bound from here, without the grace. One that another Host uses is waited for until
+// ctx is done, and then stays. It is for a process that ends together with its clients: what is left of those would otherwise
+// stay on the host, dead. Run must have ended.
+func (h *Host) DetachIdle(ctx context.Context) error {
+	const pause = 100 * time.Millisecond
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	for {
+		left, err := h.detachIdle(ctx)
+		if err != nil || left == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// detachIdle is one attempt of DetachIdle. It returns how many clients are idle here and used by another Host.
+func (h *Host) detachIdle(ctx context.Context) (left int, err error) {
+	entries, err := mount.List()
+	if err != nil {
+		return 0, err
+	}
+	for _, s := range h.allSlots() {
+		c := s.current()
+		if c == nil || c.process.hasExited() || isBound(entries, c) { // a dead one is for the next Host to repair
+			continue
+		}
+		detached, errDetach := s.detachIdle(ctx, 0)
+		if errDetach == nil && !detached {
+			left++
+		}
+		err = errors.Join(err, errDetach)
+	}
+	return left, err
+}
+
+func (h *Host) detachStarted(ctx context.Context) error {
+	var errs []error
+	for _, s := range h.allSlots() {
+		c := s.current()
+		if c == nil || c.adopted {
+			continue
+		}
+		detached, err := s.detachIdle(ctx, 0)
+		if err != nil || !detached {
+			errs = append(errs, err)
+			continue
+		}
+		select {
+		case <-c.process.exited:
+		case <-ctx.Done():
+			errs = append(errs, fmt.Errorf("client process %d of %s has not ended since it was detached: %w", c.process.pid, s.volume, context.Cause(ctx)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (h *Host) sweep(ctx context.Context) {
+	for _, s := range h.allSlots() {
+		if c := s.current(); c == nil {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, sweepInterval)
+		if _, err := s.detachIdle(ctx, h.grace); err != nil {
+			klog.FromContext(ctx).Error(err, "Cannot detach an idle client; trying again", "volume", s.volume, "options", s.options)
+		}
+		cancel()
+	}
+}
+
+// detachIdle detaches the slot's client if nobody has used it for the time of grace. The kernel decides about what is bound or
+// opened meanwhile: that keeps the process.
+func (s *slot) detachIdle(ctx context.Context, grace time.Duration) (bool, error) {
+	if c := s.current(); c == nil || !s.isUnused(c, grace) {
+		return false, nil // the usual case, without the lock
+	}
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	c, users, err := s.giveUp(grace)
+	if err != nil || c == nil {
+		return false, err
+	}
+	defer func() { _ = users.Close() }() // not before the mount point is gone: see slot.findRunning
+	klog.FromContext(ctx).Info("Detaching an idle client", "volume", s.volume, "options", s.options, "pid", c.process.pid, "mountpoint", c.mountpoint)
+	return true, discard(filepath.Dir(c.mountpoint))
+}
+
+// giveUp empties the slot and returns the client that was in it, or nil if it is in use, and the users file, by which nobody
+// else becomes a user until it is closed. The caller has the lock.
+func (s *slot) giveUp(grace time.Duration) (*Client, *os.File, error) {
+	entries, err := mount.List()
+	if err != nil {
+		return nil, nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, users := s.idle(entries, grace), s.users
+	if c == nil {
+		return nil, nil, nil
+	}
+	// Alone among the users of this client? This upgrade of the own shared lock fails at once if not.
+	err = unix.Flock(int(users.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		// The attempt may have cost the shared lock (flock(2)): whoever comes now waits for the other lock.
+		return nil, nil, unix.Flock(int(users.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	s.users = nil
+	s.letGo()
+	return c, users, nil
+}
+
+// idle returns the slot's client if nobody has used it for the time of grace and nothing is bound from it. The caller holds mu.
+func (s *slot) idle(entries []mount.Entry, grace time.Duration) *Client {
+	c := s.client
+	if c == nil || s.flight != nil || !c.isUnused(grace) {
+		return nil
+	}
+	if isBound(entries, c) {
+		c.used = time.Now()
+		return nil
+	}
+	return c
+}
+
+// isBound says whether a client is mounted elsewhere than at its own mount point.
+func isBound(entries []mount.Entry, c *Client) bool {
+	return slices.ContainsFunc(entries, func(e mount.Entry) bool { return e.Device == c.device && e.Target != c.mountpoint })
+}
+
+func (s *slot) isUnused(c *Client, grace time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return c.isUnused(grace)
+}
+
+// isUnused looks at this process alone. The caller holds the slot's mu.
+func (c *Client) isUnused(grace time.Duration) bool {
+	return c.holds == 0 && time.Since(c.used) >= grace
+}

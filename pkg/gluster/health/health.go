@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package health says how well Gluster volumes can be used from this host: from what each client says of its bricks and their quorum,
+// what the servers say where no client can, and what dead clients have left mounted. It reads and writes nothing of a volume's data,
+// starts and ends no client, and returns within a second, whatever hangs.
+package health
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+)
+
+// Observer says how well the Gluster volumes can be used through the clients of a host.
+type Observer struct {
+	host     *client.Host
+	clusters *gluster.ClustersFile
+
+	mu    sync.Mutex
+	signs map[string]*signs // by cluster
+}
+
+// New returns an Observer of this host's clients. The clusters file says whose servers are asked where no client runs.
+func New(host *client.Host, clusters *gluster.ClustersFile) *Observer {
+	return &Observer{host: host, clusters: clusters, signs: map[string]*signs{}}
+}
+
+// State is how well a Gluster volume can be used from this host. A higher one is worse.
+type State int
+
+// The states.
+const (
+	Healthy      State = iota
+	Degraded           // it can be used, or can be again within ping-timeout, and something is broken
+	Inaccessible       // files cannot be read or written
+)
+
+// String is the state's name.
+func (s State) String() string { return [...]string{"Healthy", "Degraded", "Inaccessible"}[s] }
+
+// The codes of reasons. They are stable: people's alerts hang on them.
+const (
+	// BrickUnreachable: a brick is not connected, or has not sent a byte since it was asked something several seconds ago. Degraded
+	// where other bricks stand in for it, else Inaccessible.
+	BrickUnreachable = "BrickUnreachable"
+	// QuorumLost: too few bricks of a replica set are connected; GlusterFS refuses its files until they are back. Inaccessible.
+	QuorumLost = "QuorumLost"
+	// ClusterUnreachable: no brick is reachable, or, where no client runs, no server gives a sign of life. Inaccessible.
+	ClusterUnreachable = "ClusterUnreachable"
+	// ClientDead: a client's process has ended, and mounts of it are still there. Inaccessible.
+	ClientDead = "ClientDead"
+	// ClientUnresponsive: a client's process runs and does not even tell its own state. Inaccessible.
+	ClientUnresponsive = "ClientUnresponsive"
+	// ProbeTimeout: a client waits for an answer, and there is no brick to blame. Degraded.
+	ProbeTimeout = "ProbeTimeout"
+	// ProbeFailed: the Gluster volume's root directory cannot be read. Degraded.
+	ProbeFailed = "ProbeFailed"
+)
+
+// Reason is one thing that is wrong. The message names the Gluster volume, and hosts and bricks.
+type Reason struct {
+	State   State // Degraded or Inaccessible
+	Code    string
+	Message string
+}
+
+// Brick is a brick as this host sees it.
+type Brick struct {
+	Host, Path string
+	Connected  bool // and answering, by all clients of the Gluster volume
+}
+
+// Report is what this host knows about a Gluster volume.
+type Report struct {
+	Volume  gluster.Volume
+	State   State         // the worst of the reasons; Healthy without
+	Reasons []Reason      // worst first; no two with the same state and code
+	Bricks  []Brick       // sorted; none where no client runs
+	Age     time.Duration // of the oldest information in it
+}
+
+// Volume returns how well a Gluster volume can be used through this host's clients of it, or whether its servers give signs of
+// life where there is no client. It returns well within a second, whatever hangs: what is not answered by then is taken from the
+// last known state. It reads and writes nothing of the volume's data, starts no client, and needs no clusters file.
+func (o *Observer) Volume(ctx context.Context, v gluster.Volume) Report {
+	ctx, cancel := context.WithTimeout(ctx, client.AnswerLimit)
+	defer cancel()
+	return o.health(ctx, v, everyDevice)
+}
+
+// Mount is Volume for one mount, which has this device: other clients of the same Gluster volume do not matter to it.
+func (o *Observer) Mount(ctx context.Context, v gluster.Volume, device mount.Device) Report {
+	if !o.host.Serves(device) {
+		var r findings
+		r.add(Inaccessible, ClientDead, fmt.Sprintf("the client process of %s has ended; the mount waits for a new one", v))
+		return r.report(v)
+	}
+	ctx, cancel := context.WithTimeout(ctx, client.AnswerLimit)
+	defer cancel()
+	return o.health(ctx, v, func(d mount.Device) bool { return d == device })
+}
+
+func everyDevice(mount.Device) bool { return true }
+
+// All is Volume for every Gluster volume of the clusters file and those others that have clients, sorted.
+func (o *Observer) All(ctx context.Context) []Report {
+	ctx, cancel := context.WithTimeout(ctx, client.AnswerLimit)
+	defer cancel()
+	volumes := o.usedVolumes()
+	if clusters, err := o.clusters.Current(); err == nil {
+		for _, v := range clusters.Volumes() {
+			volumes[v] = true
+		}
+	}
+	return o.healthOf(ctx, volumes)
+}
+
+func (o *Observer) healthOf(ctx context.Context, volumes map[gluster.Volume]bool) []Report {
+	sorted := slices.SortedFunc(maps.Keys(volumes), gluster.CompareVolumes)
+	all := make([]Report, len(sorted))
+	var group sync.WaitGroup
+	for i, v := range sorted {
+		group.Go(func() { all[i] = o.health(ctx, v, everyDevice) })
+	}
+	group.Wait()
+	return all
+}
+
+// usedVolumes are those that have clients, dead ones with mounts included.
+func (o *Observer) usedVolumes() map[gluster.Volume]bool {
+	volumes := map[gluster.Volume]bool{}
+	for _, c := range o.host.Running() {
+		volumes[c.Volume()] = true
+	}
+	for _, d := range o.deadMounts() {
+		volumes[d.Volume] = true
+	}
+	return volumes
+}
+
+// health waits until ctx is done at most.
+func (o *Observer) health(ctx context.Context, v gluster.Volume, concerns func(mount.Device) bool) Report {
+	var clients []*client.Client
+	for _, c := range o.host.Running() {
+		if c.Volume() == v && concerns(c.Device()) {
+			clients = append(clients, c)
+		}
+	}
+	views := make([]view, len(clients))
+	var group sync.WaitGroup
+	for i, c := range clients {
+		group.Go(func() {
+			c.Checkup(ctx)
+			views[i] = viewOf(c, time.Now())
+		})
+	}
+	group.Wait()
+	var r findings
+	for i, view := range views {
+		if view.needsServers() {
+			view.silent = o.silentServers(ctx, v)
+		}
+		if !clients[i].HasEnded() { // it may have meanwhile; then it is among the dead if anything shows it
+			view.diagnose(&r)
+		}
+	}
+	dead := slices.DeleteFunc(o.deadMounts(), func(d deadClient) bool { return d.Volume != v || !concerns(d.Device) })
+	for _, d := range dead {
+		fate := "wait for a new one"
+		if d.Replaced {
+			fate = "are about to be replaced by those of the new one, or cannot be: then the mounter's log says why, and the pods have to be restarted"
+		}
+		r.add(Inaccessible, ClientDead, fmt.Sprintf("the client process of %s has ended; its mounts on this host (%d) %s", v, d.mounts, fate))
+	}
+	if len(clients)+len(dead) == 0 {
+		if silent := o.silentServers(ctx, v); silent != "" {
+			r.add(Inaccessible, ClusterUnreachable, fmt.Sprintf("no server of %s gives a sign of life: %s", v, silent))
+		}
+	}
+	return r.report(v)
+}
+
+// findings collects what several clients tell.
+type findings struct {
+	reasons []Reason
+	bricks  map[[2]string]bool // host and path → connected
+	age     time.Duration
+}
+
+// add adds a message, once, to the entry of its state and code. The age of an answer differs from client to client: it follows the
+// message, and does not make it another one.
+func (r *findings) add(state State, code, message string, age ...string) {
+	i := slices.IndexFunc(r.reasons, func(known Reason) bool { return known.State == state && known.Code == code })
+	if i < 0 {
+		r.reasons = append(r.reasons, Reason{State: state, Code: code, Message: strings.Join(append([]string{message}, age...), "; ")})
+		return
+	}
+	known := &r.reasons[i]
+	if strings.Contains(known.Message, message) {
+		return
+	}
+	for _, more := range append([]string{message}, age...) {
+		if !strings.Contains(known.Message, more) {
+			known.Message += "; " + more
+		}
+	}
+}
+
+func (r *findings) has(code string) bool {
+	return slices.ContainsFunc(r.reasons, func(reason Reason) bool { return reason.Code == code })
+}
+
+func (r *findings) addBrick(b meta.Brick, connected bool) {
+	if r.bricks == nil {
+		r.bricks = map[[2]string]bool{}
+	}
+	key := [2]string{b.Host, b.Path}
+	known, has := r.bricks[key]
+	r.bricks[key] = connected && (known || !has)
+}
+
+func (r *findings) report(v gluster.Volume) Report {
+	health := Report{Volume: v, Reasons: r.reasons, Age: r.age}
+	slices.SortStableFunc(health.Reasons, func(a, b Reason) int { return cmp.Or(-cmp.Compare(a.State, b.State), cmp.Compare(a.Code, b.Code)) })
+	if len(health.Reasons) > 0 {
+		health.State = health.Reasons[0].State
+	}
+	for key, connected := range r.bricks {
+		health.Bricks = append(health.Bricks, Brick{Host: key[0], Path: key[1], Connected: connected})
+	}
+	slices.SortFunc(health.Bricks, func(a, b Brick) int { return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Path, b.Path)) })
+	return health
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/glusterd"
+)
+
+// signValid is how long an answer of a cluster's servers counts.
+const signValid = 10 * time.Second
+
+// signs is what is known of the servers of one cluster.
+type signs struct {
+	mu      sync.Mutex
+	at      time.Time
+	servers []string      // that were asked
+	silent  string        // them with their trouble, if none gave a sign of life
+	pending chan struct{} // closed when the question under way ends; nil if none is
+}
+
+// silentServers returns the servers of a cluster and what is wrong with them if none gives a sign of life, else "". It waits for
+// the answer until ctx is done at most, and then returns the last known one. At most one question to a cluster is under way. A
+// cluster that the clusters file does not name is not asked.
+func (o *Observer) silentServers(ctx context.Context, v gluster.Volume) string {
+	clusters, err := o.clusters.Current()
+	if err != nil {
+		return ""
+	}
+	cluster, err := clusters.Find(v)
+	if err != nil {
+		return ""
+	}
+	s := o.signsOf(cluster.Name)
+	if done := s.ask(ctx, cluster.Servers); done != nil {
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Equal(s.servers, cluster.Servers) {
+		return "" // they were replaced
+	}
+	return s.silent
+}
+
+func (o *Observer) signsOf(cluster string) *signs {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := o.signs[cluster]
+	if s == nil {
+		s = &signs{}
+		o.signs[cluster] = s
+	}
+	return s
+}
+
+// ask returns what is closed when the servers have been asked, or nil if there is an answer that counts. Bad news counts, too, and
+// is looked at again meanwhile.
+func (s *signs) ask(ctx context.Context, servers []string) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counts := time.Since(s.at) < signValid && slices.Equal(s.servers, servers)
+	if s.pending == nil && (!counts || s.silent != "") {
+		s.begin(ctx, servers)
+	}
+	if counts {
+		return nil
+	}
+	return s.pending
+}
+
+// begin asks the servers, for later callers too. The caller holds mu.
+func (s *signs) begin(ctx context.Context, servers []string) {
+	done := make(chan struct{})
+	s.pending = done
+	ctx = context.WithoutCancel(ctx)
+	go func() {
+		defer close(done)
+		silent := glusterd.Silent(ctx, servers)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.at, s.servers, s.silent, s.pending = time.Now(), servers, silent, nil
+	}()
+}

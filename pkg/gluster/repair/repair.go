@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package repair brings back the clients of a host that have died: it starts another one in the place of each, and replaces the
+// dead one's mounts by the new one's, in place, in every mount namespace of the host. Nothing is created, and no process is ended.
+package repair
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"golang.org/x/sys/unix"
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+)
+
+const (
+	// repairInterval is how often dead mounts are looked for again: a container that was starting may have kept one.
+	repairInterval = 10 * time.Second
+	// replaceWait is how long a repair waits for the client that is to take a dead one's place, before it goes on with the
+	// others'. The start goes on by itself, and begins the next repair when it has succeeded.
+	replaceWait = 5 * time.Second
+	// openWait is how long it waits for that client to open what a mount showed.
+	openWait = 2 * time.Second
+)
+
+var repairs = promauto.NewCounterVec(prometheus.CounterOpts{
+	Name: "glusterfs_csi_mounts_repaired_total",
+	Help: "Mounts of dead clients that were replaced in place, in all mount namespaces of the host: beneath in one step, or on top where the kernel is older.",
+}, []string{"way"})
+
+// Repairer repairs what the dead clients of a host had mounted. At most one Repairer of a state directory should Run.
+type Repairer struct {
+	host *client.Host
+
+	retry map[string]*backoff // by slot; of Run's goroutine only
+}
+
+// New returns a Repairer for the clients of this host.
+func New(host *client.Host) *Repairer { return &Repairer{host: host, retry: map[string]*backoff{}} }
+
+// Run brings back the clients that died, and repairs what they had mounted: at once, at the start after what died before, and again
+// as long as anything shows a dead device. It returns when ctx is done.
+func (r *Repairer) Run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var said leftLog
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.host.Changes():
+		case <-timer.C:
+		}
+		r.host.Adopt(ctx) // which keeps the mounts of the dead
+		report, err := r.repair(ctx)
+		if ctx.Err() == nil {
+			said.update(ctx, report, err)
+		}
+		timer.Reset(r.untilRetry())
+	}
+}
+
+// leftLog is what was said last of what is left to repair.
+type leftLog struct {
+	err, lasting string
+	unseen       bool
+}
+
+// update says what is new.
+func (l *leftLog) update(ctx context.Context, report mount.Report, err error) {
+	logger := klog.FromContext(ctx)
+	before := *l
+	*l = leftLog{lasting: strings.Join(lasting(report), "; "), unseen: report.Forbidden > 0}
+	switch {
+	case err != nil:
+		if l.err = err.Error(); l.err != before.err {
+			logger.Error(err, "Mounts of a dead client are left; they are repaired when it is back")
+		}
+	case len(report.Left) > 0: // a start is not due yet
+		l.err = before.err
+	}
+	if l.lasting != "" && l.lasting != before.lasting {
+		logger.Error(nil, "Mounts of dead clients stay dead; pods that need them have to be restarted", "mounts", l.lasting)
+	}
+	if l.unseen && !before.unseen {
+		logger.Error(nil, "Some processes' mounts cannot be repaired, since they cannot be seen: is the mounter privileged, with hostPID?", "processes", report.Forbidden)
+	}
+}
+
+// lasting lists the mounts that will not be repaired, sorted: not those that wait for a client, or for its answer.
+func lasting(report mount.Report) []string {
+	var mounts []string
+	for _, s := range report.Stale {
+		if !errors.Is(s.Err, mount.ErrNothingYet) && !errors.Is(s.Err, unix.ETIMEDOUT) {
+			mounts = append(mounts, fmt.Sprintf("%s at %s of process %d: %v", s.Root, s.Target, s.PID, s.Err))
+		}
+	}
+	slices.Sort(mounts)
+	return mounts
+}
+
+// untilRetry is how long nothing is to be done, unless a client dies or comes.
+func (r *Repairer) untilRetry() time.Duration {
+	wait := repairInterval
+	for _, b := range r.retry {
+		if due := time.Until(b.next); due > 0 {
+			wait = min(wait, due)
+		}
+	}
+	return wait
+}
+
+// grave is one dead device.
+type grave struct {
+	client.KeptMount
+
+	held *mount.Held
+}
+
+// graves holds all dead devices. The caller closes them.
+func (r *Repairer) graves() ([]grave, error) {
+	kept, err := r.host.KeptMounts()
+	errs := []error{err}
+	var graves []grave
+	for _, k := range kept {
+		at, err := mount.At(k.Mountpoint)
+		if err == nil && len(at) == 0 || errors.Is(err, os.ErrNotExist) { // since a reboot, or somebody detached it
+			errs = append(errs, r.host.Discard(k))
+			continue
+		}
+		var held *mount.Held
+		if err == nil {
+			held, err = mount.Hold(k.Mountpoint)
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		graves = append(graves, grave{k, held})
+	}
+	return graves, errors.Join(errs...)
+}
+
+// repair is one round: every mount of a dead device, in every mount namespace of this host, becomes one of the client that has
+// taken its place. A device that nothing shows any more is forgotten.
+func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
+	graves, err := r.graves()
+	defer func() {
+		for _, g := range graves {
+			_ = g.held.Close()
+		}
+	}()
+	if len(graves) == 0 {
+		return mount.Report{}, err
+	}
+	began := time.Now()
+	trees, treesErr := r.replacements(ctx, graves)
+	defer func() {
+		for _, t := range trees {
+			t.close()
+		}
+	}()
+	ready := time.Since(began)
+	dead := map[*mount.Held]mount.Open{}
+	for _, g := range graves {
+		dead[g.held] = nil
+		if t := trees[g.Slot]; t != nil {
+			dead[g.held] = t.open
+		}
+	}
+	report, repairErr := mount.Repair(ctx, dead)
+	err = errors.Join(err, treesErr, repairErr)
+	for _, g := range graves {
+		if repairErr == nil && report.Left[g.held.Device()] == 0 {
+			err = errors.Join(err, r.host.Discard(g.KeptMount))
+		}
+	}
+	repairs.WithLabelValues("beneath").Add(float64(report.Beneath))
+	repairs.WithLabelValues("on top").Add(float64(report.OnTop))
+	if report.Beneath+report.OnTop > 0 {
+		klog.FromContext(ctx).Info("Repaired the mounts of dead clients", "beneath", report.Beneath, "onTop", report.OnTop, "stale", len(report.Stale),
+			"namespaces", report.Namespaces, "clientsReadyAfter", ready.Round(time.Millisecond), "took", time.Since(began).Round(time.Millisecond))
+	}
+	return report, err
+}
+
+// replacements returns the tree of each slot's running client, started where there is none. A slot whose client does not come
+// in time is left out and named in the error.
+func (r *Repairer) replacements(ctx context.Context, graves []grave) (map[string]*tree, error) {
+	ctx, cancel := context.WithTimeout(ctx, replaceWait)
+	defer cancel()
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	trees := map[string]*tree{}
+	var errs []error
+	begun := map[string]bool{}
+	for _, g := range graves {
+		if begun[g.Slot] {
+			continue
+		}
+		begun[g.Slot] = true
+		b := r.backoffOf(g.KeptMount)
+		if !b.isDue() && !r.runs(g.Slot) {
+			continue
+		}
+		all.Go(func() {
+			t, err := r.replacement(ctx, g.KeptMount)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				trees[g.Slot] = t
+				return
+			}
+			errs = append(errs, err)
+			if !errors.Is(err, client.ErrStarting) { // else it is not known yet whether it fails
+				b.failed()
+			}
+		})
+	}
+	all.Wait()
+	return trees, errors.Join(errs...)
+}
+
+func (r *Repairer) backoffOf(k client.KeptMount) *backoff {
+	b := r.retry[k.Slot]
+	if b == nil {
+		b = &backoff{}
+		r.retry[k.Slot] = b
+	}
+	b.note(k.Deaths)
+	return b
+}
+
+// runs says whether a client of the slot runs.
+func (r *Repairer) runs(slot string) bool {
+	return slices.ContainsFunc(r.host.Running(), func(c *client.Client) bool { return c.Slot() == slot })
+}
+
+func (r *Repairer) replacement(ctx context.Context, k client.KeptMount) (*tree, error) {
+	c, err := r.host.Ensure(ctx, k.Volume, k.Options)
+	if err != nil {
+		return nil, err
+	}
+	root, err := safepath.OpenRoot(c.Mountpoint())
+	if err != nil {
+		return nil, err
+	}
+	return newTree(root), nil
+}

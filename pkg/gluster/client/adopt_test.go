@@ -18,6 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/process"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -83,7 +85,7 @@ func TestClientsOfAKilledDriverAreAdopted(t *testing.T) {
 	}
 
 	kill(t, infos[0].PID)
-	<-c.process.exited // seen although it is no child of this process
+	<-c.process.Exited() // seen although it is no child of this process
 	replaced := ensure(t, h, gv0)
 	checkWorks(t, replaced)
 	if replaced == c || mountCount(t, h) != 1 {
@@ -98,7 +100,7 @@ func TestAClientThatDiedTogetherWithItsDriverIsClearedAway(t *testing.T) {
 	if !lines.Scan() || strings.HasPrefix(lines.Text(), "error") {
 		t.Fatalf("the helper failed: %s", lines.Text())
 	}
-	processes, err := clientProcesses()
+	processes, err := process.Find()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,14 +135,13 @@ func TestAThreadIsNoClient(t *testing.T) {
 		}()
 		tid = <-threads
 	}
-	slotDir := filepath.Join(dir, "clients", gv0.Cluster, gv0.Name, "default")
-	mountpoint := filepath.Join(slotDir, startPrefix+"x", mountName)
-	if err := errors.Join(os.MkdirAll(mountpoint, 0o700), markReady(mountpoint, tid)); err != nil {
+	start := statedir.Start(filepath.Join(dir, "clients", gv0.Cluster, gv0.Name, "default", "start-x"))
+	if err := errors.Join(os.MkdirAll(start.Mountpoint(), 0o700), start.MarkReady(tid)); err != nil {
 		t.Fatal(err)
 	}
 	h := hostIn(t, dir, clusters)
 	checkWorks(t, ensure(t, h, gv0))
-	if _, err := os.Lstat(filepath.Dir(mountpoint)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Lstat(string(start)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("what it left is still there: %v", err)
 	}
 }
@@ -152,7 +153,7 @@ func TestAHalfStartedClientOfAKilledDriverIsEnded(t *testing.T) {
 	cmd, _ := startHelper(t, dir, path)
 	var mountpoint string
 	testcluster.Eventually(t, patience, func() error {
-		processes, err := clientProcesses()
+		processes, err := process.Find()
 		if err != nil {
 			return err
 		}

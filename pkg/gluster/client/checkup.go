@@ -41,7 +41,7 @@ func (c *Client) wait(ctx context.Context, limit time.Duration, done <-chan stru
 	defer timer.Stop()
 	select {
 	case <-done:
-	case <-c.process.exited:
+	case <-c.process.Exited():
 	case <-ctx.Done():
 	case <-timer.C:
 	}
@@ -78,6 +78,12 @@ func (k *checkups) waiting() time.Duration {
 	return time.Since(k.asked)
 }
 
+func (k *checkups) observe(o *Observed) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	o.Reading, o.ReadErr, o.ReadAsked = k.last, k.err, k.asked
+}
+
 // Observed is what is known of a running client at one moment.
 type Observed struct {
 	Reading    *meta.Reading // its own state, read last; nil if there was none yet
@@ -92,25 +98,7 @@ type Observed struct {
 // Observed returns what is known now, without asking anybody.
 func (c *Client) Observed() Observed {
 	var o Observed
-	c.mu.Lock()
-	o.Answered, o.ProbeErr = c.answered, c.failed
-	if c.question != nil {
-		o.ProbeAsked, o.Before = c.question.asked, c.question.before
-	}
-	c.mu.Unlock()
-	c.checkups.mu.Lock()
-	defer c.checkups.mu.Unlock()
-	o.Reading, o.ReadErr, o.ReadAsked = c.checkups.last, c.checkups.err, c.checkups.asked
+	c.probes.observe(&o)
+	c.checkups.observe(&o)
 	return o
-}
-
-// remember keeps what the bricks had sent before the question.
-func (c *Client) remember(q *question) {
-	before, err := c.meta.Read()
-	if err != nil {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	q.before = before
 }

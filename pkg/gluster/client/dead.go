@@ -4,26 +4,17 @@ package client
 
 import (
 	"errors"
-	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
-const (
-	// keptPrefix begins the name of what was a start's directory until its client was found dead, with the client's own mount
-	// still in it: as long as that is there, the kernel gives the device's number to no other file system, and whichever
-	// process comes next can tell what is dead, in whatever mount namespace it is left. A reboot leaves the directory alone.
-	keptPrefix = "dead-"
-	// young is the age below which a client that ends counts as one that died early.
-	young = 250 * time.Millisecond
-)
+// youngAge is the age below which a client that ends counts as one that died young.
+const youngAge = 250 * time.Millisecond
 
 // KeptMount is the own mount of a client that has died, which is kept for as long as anything else may show its device.
 type KeptMount struct {
@@ -45,11 +36,11 @@ func (h *Host) KeptMounts() ([]KeptMount, error) {
 	var kept []KeptMount
 	var errs []error
 	for _, s := range h.allSlots() {
-		dirs, err := filepath.Glob(filepath.Join(s.dir, keptPrefix+"*"))
+		starts, err := s.dir.Kept()
 		errs = append(errs, err)
-		for _, dir := range dirs {
+		for _, start := range starts {
 			kept = append(kept, KeptMount{
-				Volume: s.volume, Options: s.options, Slot: s.dir, Mountpoint: filepath.Join(dir, mountName), Deaths: s.countedDeaths(),
+				Volume: s.volume, Options: s.options, Slot: string(s.dir), Mountpoint: start.Mountpoint(), Deaths: s.life.countedDeaths(),
 			})
 		}
 	}
@@ -57,7 +48,7 @@ func (h *Host) KeptMounts() ([]KeptMount, error) {
 }
 
 // Discard detaches a kept mount: nothing shows its device any more.
-func (h *Host) Discard(k KeptMount) error { return discard(filepath.Dir(k.Mountpoint)) }
+func (h *Host) Discard(k KeptMount) error { return statedir.StartOf(k.Mountpoint).Discard() }
 
 // Dead is a client whose process has ended and whose own mount is still there.
 type Dead struct {
@@ -71,13 +62,13 @@ type Dead struct {
 func (h *Host) Dead(entries []mount.Entry) []Dead {
 	byDevice := map[mount.Device]Dead{}
 	for _, s := range h.allSlots() {
-		c := s.current()
+		c := s.life.client()
 		replaced := c != nil && !c.HasEnded()
 		if c != nil && !replaced {
 			byDevice[c.device] = Dead{Volume: s.volume, Device: c.device}
 		}
 		for _, e := range entries {
-			if strings.HasPrefix(e.Target, filepath.Join(s.dir, keptPrefix)) {
+			if s.dir.IsKept(e.Target) {
 				byDevice[e.Device] = Dead{Volume: s.volume, Device: e.Device, Replaced: replaced}
 			}
 		}
@@ -99,11 +90,10 @@ func (h *Host) tellChange() {
 	}
 }
 
-// keep keeps the mount of a dead client. The caller has the slot's lock.
-func (s *slot) keep(start string) error {
-	kept := filepath.Join(s.dir, keptPrefix+strings.TrimPrefix(filepath.Base(start), startPrefix))
-	if err := os.Rename(start, kept); err != nil {
-		return fmt.Errorf("keep the mount of a dead client: %w", err)
+// keepDeadMount keeps the mount of a dead client, for as long as anything else may show its device.
+func (s *slot) keepDeadMount(start statedir.Start, lock *statedir.Lock) error {
+	if err := lock.Keep(start); err != nil {
+		return err
 	}
 	s.host.tellChange()
 	return nil
@@ -112,24 +102,9 @@ func (s *slot) keep(start string) error {
 // watchDeath counts the client's death when its process ends.
 func (h *Host) watchDeath(c *Client) {
 	select {
-	case <-c.process.exited:
-		c.slot.countDeath(time.Since(c.ready) < young)
+	case <-c.process.Exited():
+		c.slot.life.countDeath(time.Since(c.ready) < youngAge)
 		h.tellChange()
 	case <-h.life.Done():
 	}
-}
-
-func (s *slot) countDeath(early bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.deaths.All++
-	if s.deaths.Young++; !early {
-		s.deaths.Young = 0
-	}
-}
-
-func (s *slot) countedDeaths() Deaths {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.deaths
 }

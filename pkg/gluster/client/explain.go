@@ -5,12 +5,12 @@ package client
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/clientlog"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/glusterd"
 )
 
@@ -34,7 +34,7 @@ func kindOf(err error) error {
 // Gluster volume, the cause, the servers tried, what the client logged, and the likely cure. The kind becomes more precise
 // where the log allows it.
 func (a *attempt) explain(kind, cause error) error {
-	log, lines := a.said()
+	log, lines := a.logged()
 	switch {
 	case strings.Contains(log, lineNoVolume):
 		kind = gluster.ErrNoSuchVolume
@@ -48,34 +48,21 @@ func (a *attempt) explain(kind, cause error) error {
 	return fmt.Errorf("%w: %s: %w; servers tried: %s; %s; %s", kind, a.slot.volume, cause, a.tried(), said, a.cure(kind))
 }
 
-// tried lists the servers.
+// tried lists the servers, with what they said.
 func (a *attempt) tried() string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.began {
-		return strings.Join(a.servers, ", ")
+	if answers, _ := a.begun.get(); answers != nil {
+		return answers.String()
 	}
-	return a.answers.String()
+	return strings.Join(a.servers, ", ")
 }
 
-// said returns the end of what the client logged in this start, and the lines of it that tell why it failed.
-func (a *attempt) said() (log string, lines []string) {
-	a.mu.Lock()
-	began, from := a.began, a.logFrom
-	a.mu.Unlock()
-	if !began {
+// logged returns the end of what the client logged in this start, and the lines of it that tell why it failed.
+func (a *attempt) logged() (log string, lines []string) {
+	answers, from := a.begun.get()
+	if answers == nil {
 		return "", nil
 	}
-	// Whatever cannot be read cannot be told; the cause is in the error without it.
-	log, _ = readTail(filepath.Join(a.slot.dir, logFile), from)
-	printed, _ := readTail(filepath.Join(a.slot.dir, stderrFile), 0)
-	for line := range strings.Lines(printed) {
-		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, line[:min(len(line), maxLogLine)])
-		}
-	}
-	lines = append(lines, errorLines(log)...)
-	return log, lastUnique(lines, maxLogLines)
+	return clientlog.Failure(a.slot.dir.Log(), a.slot.dir.Stderr(), from)
 }
 
 func (a *attempt) cure(kind error) string {

@@ -3,24 +3,31 @@
 package client
 
 import (
-	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
+	"context"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/process"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
 // FSType is what mountinfo calls a client's mount.
 const FSType = "fuse.glusterfs"
 
-// find returns the slot's running client, or nil if it has none, keeps the mounts of dead ones, and removes what starts left that nobody has
-// used, unless that is a mounter's to do. It reads mountinfo and /proc, and asks GlusterFS nothing. The caller has the slot's
-// lock, so whatever is half done here is nobody's any more; with a mounter it only looks, and needs none.
-func (s *slot) find() (_ *Client, err error) {
-	starts, err := os.ReadDir(s.dir)
+// found is what became of one client that was started in a slot.
+type found struct {
+	start     statedir.Start
+	process   *process.Process // nil if it does not run
+	device    mount.Device
+	isMounted bool // at its own mount point, here
+	isReady   bool // it had answered, so it may have been in use
+}
+
+func (f *found) isUsable() bool { return f.process != nil && f.isMounted }
+
+// look returns what became of all clients that were started in the slot and are not kept. It reads mountinfo and /proc, asks GlusterFS
+// nothing, and changes nothing. The caller forgets the processes.
+func (s *slot) look() (all []found, err error) {
+	starts, err := s.dir.Starts()
 	if err != nil {
 		return nil, err
 	}
@@ -28,71 +35,19 @@ func (s *slot) find() (_ *Client, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var found *Client
-	defer func() {
-		if err != nil && found != nil {
-			found.process.forget()
-		}
-	}()
-	for _, entry := range starts {
-		if !strings.HasPrefix(entry.Name(), startPrefix) {
-			continue
-		}
-		start := filepath.Join(s.dir, entry.Name())
-		var c *Client
-		var keep bool
-		c, keep, err = s.inspect(start, devices)
-		switch {
-		case err != nil:
-			return nil, err
-		case keep:
-			continue
-		case c != nil && found == nil:
-			found = c
-			continue
-		case c != nil:
-			c.process.forget() // a second one serves its binds without a mount here
-			if s.host.mounter != nil {
-				continue
+	for _, start := range starts {
+		f := found{start: start}
+		f.device, f.isMounted = devices[start.Mountpoint()]
+		var pid int
+		if pid, f.isReady = start.ReadyPID(); f.isReady {
+			if f.process, err = process.WatchClient(pid, start.Mountpoint()); err != nil {
+				forget(all, nil)
+				return nil, err
 			}
 		}
-		if err = discard(start); err != nil {
-			return nil, err
-		}
+		all = append(all, f)
 	}
-	return found, nil
-}
-
-// inspect returns the running client of one start, if it has one, and whether its directory must not be removed without, be it
-// that it has become a kept mount.
-func (s *slot) inspect(start string, devices map[string]mount.Device) (c *Client, keep bool, err error) {
-	mountpoint := filepath.Join(start, mountName)
-	device, isMounted := devices[mountpoint]
-	pid, isReady := readyPID(start)
-	var p *process
-	if isReady {
-		if p, err = watchClient(pid, mountpoint); err != nil {
-			return nil, false, err
-		}
-	}
-	switch {
-	case p != nil && isMounted:
-		return &Client{slot: s, process: p, mountpoint: mountpoint, device: device, adopted: true}, false, nil
-	case p != nil:
-		p.forget()
-		return nil, true, nil // somebody unmounted it here; its binds need the process
-	case s.host.mounter != nil:
-		return nil, true, nil
-	}
-	if !isReady {
-		if ended, err := endStray(mountpoint); ended || err != nil {
-			return nil, false, err
-		}
-	}
-	if isMounted {
-		return nil, true, s.keep(start)
-	}
-	return nil, false, nil
+	return all, nil
 }
 
 // mounted lists the mounts of clients in this slot, as mount point → device.
@@ -103,79 +58,70 @@ func (s *slot) mounted() (map[string]mount.Device, error) {
 	}
 	devices := map[string]mount.Device{}
 	for _, e := range entries {
-		if e.FSType == FSType && strings.HasPrefix(e.Target, s.dir+"/") {
+		if e.FSType == FSType && s.dir.Contains(e.Target) {
 			devices[e.Target] = e.Device
 		}
 	}
 	return devices, nil
 }
 
-// watchClient watches the client with this mount point, or returns nil if that process ended.
-func watchClient(pid int, mountpoint string) (*process, error) {
-	p, err := watch(pid, false)
-	if still, _ := clientMountpoint(pid); still != mountpoint {
-		// The number is another's now: a process's, or a thread's, which cannot be watched.
-		if err == nil {
-			p.forget()
-		}
-		return nil, nil
-	}
-	return p, err
-}
-
-// endStray ends the client with this mount point, if it runs. Whoever started it was killed before it was ready: nobody has used
-// it, and it may wait for a silent server for ever.
-func endStray(mountpoint string) (bool, error) {
-	processes, err := clientProcesses()
-	if err != nil {
-		return false, err
-	}
-	pid, isRunning := processes[mountpoint]
-	if !isRunning {
-		return false, nil
-	}
-	p, err := watchClient(pid, mountpoint)
-	if err != nil || p == nil {
-		return false, err
-	}
-	defer p.forget()
-	return true, p.end()
-}
-
-// markReady says that the client may be in use from now on, and which process it is: others may not be able to tell, as they see
-// other mounts, or would have to believe what processes of pods call themselves.
-func markReady(mountpoint string, pid int) error {
-	return os.WriteFile(filepath.Join(filepath.Dir(mountpoint), readyName), []byte(strconv.Itoa(pid)+"\n"), 0o600)
-}
-
-// readyPID is what markReady has said of one start.
-func readyPID(start string) (pid int, ok bool) {
-	data, err := os.ReadFile(filepath.Join(start, readyName))
-	if err != nil {
-		return 0, false
-	}
-	pid, err = strconv.Atoi(strings.TrimSpace(string(data)))
-	return pid, err == nil && pid > 0
-}
-
-// discard unmounts a client here and removes its directory. The mount point's path ends first: whoever still has it, in order
-// to work on the Gluster volume, gets "no such file" and never an empty directory of the local disk.
-func discard(start string) error {
-	gone := start
-	if !strings.HasSuffix(start, goneSuffix) {
-		gone += goneSuffix
-		if err := os.Rename(start, gone); err != nil {
-			return err
+// forget stops watching all processes but that of c.
+func forget(all []found, c *Client) {
+	for _, f := range all {
+		if f.process != nil && (c == nil || c.process != f.process) {
+			f.process.Forget()
 		}
 	}
-	mountpoint := filepath.Join(gone, mountName)
-	if err := mount.Detach(mountpoint); err != nil {
-		return err
-	}
-	for _, path := range []string{mountpoint, filepath.Join(gone, readyName), gone} {
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("remove a client's mount point: %w", err)
+}
+
+// usable returns the first client that runs and is mounted here, or nil.
+func (s *slot) usable(all []found) *Client {
+	for _, f := range all {
+		if f.isUsable() {
+			return &Client{slot: s, process: f.process, mountpoint: f.start.Mountpoint(), device: f.device, adopted: true}
 		}
 	}
 	return nil
+}
+
+// find returns the slot's running client, or nil if it has none, keeps the mounts of dead ones, and removes what starts left that
+// nobody has used.
+func (s *slot) find(ctx context.Context, lock *statedir.Lock) (*Client, error) {
+	all, err := s.look()
+	if err != nil {
+		return nil, err
+	}
+	c := s.usable(all)
+	defer func() { forget(all, c) }()
+	for _, f := range all {
+		if c != nil && f.process == c.process {
+			continue
+		}
+		if err := s.clear(f, lock); err != nil {
+			c = nil
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// clear brings what is left of a client, other than the one in use, to its end.
+func (s *slot) clear(f found, lock *statedir.Lock) error {
+	switch {
+	case f.isUsable(): // a second one serves its binds without a mount here
+	case f.process != nil:
+		return nil // somebody unmounted it here; its binds need the process
+	case !f.isReady:
+		// Whoever started it was killed before it was ready: nobody has used it, and it may wait for a silent server for ever.
+		ended, err := process.EndClient(f.start.Mountpoint())
+		if err != nil {
+			return err
+		}
+		if !ended && f.isMounted {
+			return s.keepDeadMount(f.start, lock)
+		}
+	case f.isMounted:
+		return s.keepDeadMount(f.start, lock)
+	}
+	return f.start.Discard()
 }

@@ -8,12 +8,11 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -22,13 +21,14 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
 // Host is the clients of this host that have their state below one directory. Several processes may have a Host for the same
 // directory (the driver, and an admin command beside it): they find each other's clients and never start one twice.
 type Host struct {
-	dir      string // holds <cluster>/<volume>/<option hash>/ for each slot; without symbolic links
+	root     statedir.Root
 	clusters *gluster.ClustersFile
 	mounter  Mounter // nil: clients are started here
 
@@ -40,17 +40,7 @@ type Host struct {
 	changed chan struct{} // a client ended, or came
 
 	mu    sync.Mutex
-	slots map[string]*slot // by directory
-}
-
-// Info describes a client at one moment.
-type Info struct {
-	Volume     gluster.Volume `json:"volume"`
-	Options    []string       `json:"options"` // normalized
-	PID        int            `json:"pid"`
-	Mountpoint string         `json:"mountpoint"`
-	Device     mount.Device   `json:"device"`
-	Adopted    bool           `json:"adopted"` // another process, or another Host, started it
+	slots map[statedir.Slot]*slot
 }
 
 // NewHost returns the Host for a state directory, which it makes, after adopting the clients that run already. It does not
@@ -60,20 +50,13 @@ func NewHost(stateDir string, clusters *gluster.ClustersFile) (*Host, error) {
 }
 
 func makeHost(stateDir string, clusters *gluster.ClustersFile, mounter Mounter) (*Host, error) {
-	dir := filepath.Join(stateDir, "clients")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the state directory: %w", err)
-	}
-	dir, err := filepath.Abs(dir)
-	if err == nil {
-		dir, err = filepath.EvalSymlinks(dir) // mountinfo knows no others
-	}
+	root, err := statedir.Open(stateDir)
 	if err != nil {
-		return nil, fmt.Errorf("find the state directory: %w", err)
+		return nil, err
 	}
 	h := &Host{
-		dir: dir, clusters: clusters, mounter: mounter, grace: idleGrace, hung: hungLimit,
-		slots: map[string]*slot{}, changed: make(chan struct{}, 1),
+		root: root, clusters: clusters, mounter: mounter, grace: idleGrace, hung: hungLimit,
+		slots: map[statedir.Slot]*slot{}, changed: make(chan struct{}, 1),
 	}
 	h.life, h.end = context.WithCancel(context.Background())
 	h.Adopt(h.life)
@@ -85,7 +68,7 @@ func (h *Host) Close() {
 	h.end()
 	h.starts.Wait()
 	for _, s := range h.allSlots() {
-		s.close()
+		s.life.close()
 	}
 }
 
@@ -124,7 +107,7 @@ func (h *Host) Ensure(ctx context.Context, v gluster.Volume, options []string) (
 		if !errors.Is(err, ErrGone) {
 			return nil, err
 		}
-		s.forget(c)
+		s.life.drop(c)
 	}
 	return nil, err
 }
@@ -173,7 +156,7 @@ func (h *Host) Serves(device mount.Device) bool {
 }
 
 // Owns says whether a mount point is that of a client of this Host rather than a bind mount of it.
-func (h *Host) Owns(target string) bool { return strings.HasPrefix(target, h.dir+"/") }
+func (h *Host) Owns(target string) bool { return h.root.Contains(target) }
 
 // Shows says whether a mount shows the Gluster volume with this name, by whichever client.
 func Shows(e mount.Entry, volumeName string) bool {
@@ -184,7 +167,7 @@ func Shows(e mount.Entry, volumeName string) bool {
 func (h *Host) Running() []*Client {
 	var clients []*Client
 	for _, s := range h.allSlots() {
-		if c := s.current(); c != nil && !c.process.hasExited() {
+		if c := s.life.client(); c != nil && !c.HasEnded() {
 			clients = append(clients, c)
 		}
 	}
@@ -195,11 +178,11 @@ func (h *Host) Running() []*Client {
 func (h *Host) allSlots() []*slot {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.SortedFunc(maps.Values(h.slots), func(a, b *slot) int { return strings.Compare(a.dir, b.dir) })
+	return slices.SortedFunc(maps.Values(h.slots), func(a, b *slot) int { return cmp.Compare(a.dir, b.dir) })
 }
 
 func (h *Host) slot(v gluster.Volume, options []string) *slot {
-	dir := filepath.Join(h.dir, v.Cluster, v.Name, optionHash(options))
+	dir := h.root.Slot(v, options)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.slots[dir]
@@ -215,18 +198,18 @@ func (h *Host) slot(v gluster.Volume, options []string) *slot {
 // stopping a client at this moment is left for the next time.
 func (h *Host) Adopt(ctx context.Context) {
 	logger := klog.FromContext(ctx)
-	files, err := filepath.Glob(filepath.Join(h.dir, "*", "*", "*", descriptionFile))
+	dirs, err := h.root.Slots()
 	if err != nil {
-		logger.Error(err, "Cannot look for clients", "directory", h.dir)
+		logger.Error(err, "Cannot look for clients", "directory", h.root)
 		return
 	}
-	for _, file := range files {
-		d, err := readDescription(file)
+	for _, dir := range dirs {
+		d, err := dir.Description()
 		if err != nil {
-			logger.Error(err, "Cannot tell whose client this is; it is left alone", "file", file)
+			logger.Error(err, "Cannot tell whose client this is; it is left alone", "directory", dir)
 			continue
 		}
-		if s := h.slot(d.Volume, d.Options); s.dir == filepath.Dir(file) {
+		if s := h.slot(d.Volume, d.Options); s.dir == dir {
 			if err := s.adopt(ctx); err != nil {
 				logger.Error(err, "Cannot adopt a client", "volume", d.Volume, "options", d.Options)
 			}

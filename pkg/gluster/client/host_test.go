@@ -156,8 +156,8 @@ func TestAnOpenFileShowsWhatAnotherNodeWrites(t *testing.T) {
 func TestADeadClientIsReplaced(t *testing.T) {
 	h := sharedHost(t)
 	dead := ensure(t, h, gv0)
-	kill(t, dead.process.pid)
-	<-dead.process.exited // until then its last answer counts
+	kill(t, dead.process.PID)
+	<-dead.process.Exited() // until then its last answer counts
 	c := ensure(t, h, gv0)
 	checkWorks(t, c)
 	if c == dead || c.Mountpoint() == dead.Mountpoint() {
@@ -185,9 +185,9 @@ func TestAClientUnmountedByHandIsReplaced(t *testing.T) {
 	if err := mount.Detach(old.Mountpoint()); err != nil {
 		t.Fatal(err)
 	}
-	old.mu.Lock()
-	old.answered = time.Time{}
-	old.mu.Unlock()
+	old.probes.mu.Lock()
+	old.probes.answered = time.Time{}
+	old.probes.mu.Unlock()
 	if c := ensure(t, h, gv0); c == old {
 		t.Error("the client without a mount is still used")
 	}
@@ -314,7 +314,7 @@ func TestAClientIsDetachedWhenIdle(t *testing.T) {
 	})
 	t.Run("not while another Host uses it", func(t *testing.T) {
 		c := ensure(t, h, gv0)
-		other, err := NewHost(filepath.Dir(h.dir), h.clusters)
+		other, err := NewHost(h.root.StateDir(), h.clusters)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -367,13 +367,13 @@ func TestARunningClientIsUsedByHostsThatComeLater(t *testing.T) {
 	go func() { defer close(done); h.Run(ctx) }()
 	cancel()
 	<-done
-	later, err := NewHost(filepath.Dir(h.dir), h.clusters)
+	later, err := NewHost(h.root.StateDir(), h.clusters)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer later.Close()
-	if infos := later.Clients(); len(infos) != 1 || infos[0].PID != c.process.pid || !infos[0].Adopted {
-		t.Errorf("Clients() = %+v, want the one of process %d", infos, c.process.pid)
+	if infos := later.Clients(); len(infos) != 1 || infos[0].PID != c.process.PID || !infos[0].Adopted {
+		t.Errorf("Clients() = %+v, want the one of process %d", infos, c.process.PID)
 	}
 }
 
@@ -384,7 +384,7 @@ func TestTheDescriptorOfADetachedClientIsClosed(t *testing.T) {
 	if err := h.detachStarted(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	<-c.process.exited
+	<-c.process.Exited()
 	if err := c.meta.Open(filepath.Dir(c.mountpoint), c.device); err != nil {
 		t.Errorf("it is opened again: %v", err)
 	}

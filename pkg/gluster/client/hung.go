@@ -24,9 +24,9 @@ func (h *Host) endHung(ctx context.Context) {
 		if silent < h.hung {
 			continue
 		}
-		logger := klog.FromContext(ctx).WithValues("volume", c.slot.volume, "options", c.slot.options, "pid", c.process.pid)
+		logger := klog.FromContext(ctx).WithValues("volume", c.slot.volume, "options", c.slot.options, "pid", c.process.PID)
 		logger.Error(nil, "Killing a client that hangs: it has not told its own state", "for", silent.Round(time.Second))
-		if err := c.process.signal(unix.SIGKILL); err != nil {
+		if err := c.process.Signal(unix.SIGKILL); err != nil {
 			logger.Error(err, "Cannot kill it")
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/process"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -82,8 +83,8 @@ func endClients(t *testing.T, h *Host) {
 			t.Error(err)
 		}
 		testcluster.Eventually(t, patience, func() error {
-			if !c.process.hasExited() && c.slot.current() == nil {
-				return fmt.Errorf("client process %d still runs", c.process.pid)
+			if !c.process.HasExited() && c.slot.life.client() == nil {
+				return fmt.Errorf("client process %d still runs", c.process.PID)
 			}
 			return nil
 		})
@@ -133,7 +134,7 @@ func checkWorks(t *testing.T, c *Client) {
 // processCount is the number of clients that run with mount points below the Host's directory.
 func processCount(t *testing.T, h *Host) int {
 	t.Helper()
-	processes, err := clientProcesses()
+	processes, err := process.Find()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +156,7 @@ func mountCount(t *testing.T, h *Host) int {
 	}
 	n := 0
 	for _, e := range entries {
-		if h.Owns(e.Target) && !strings.Contains(e.Target, "/"+keptPrefix) {
+		if h.Owns(e.Target) && !strings.Contains(e.Target, "/dead-") {
 			n++
 		}
 	}
@@ -166,7 +167,7 @@ func mountCount(t *testing.T, h *Host) int {
 func checkNothingLeft(t *testing.T, h *Host) {
 	t.Helper()
 	testcluster.Eventually(t, patience, func() error {
-		starts, err := filepath.Glob(filepath.Join(h.dir, "*", "*", "*", startPrefix+"*"))
+		starts, err := filepath.Glob(filepath.Join(string(h.root), "*", "*", "*", "start-*"))
 		if err != nil || len(starts) > 0 || processCount(t, h) > 0 || mountCount(t, h) > 0 {
 			return fmt.Errorf("left: directories %v, %d processes, %d mounts, %w", starts, processCount(t, h), mountCount(t, h), err)
 		}

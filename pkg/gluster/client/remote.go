@@ -6,14 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/process"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/glusterd"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
@@ -38,8 +37,8 @@ const (
 	answerMargin = 2 * time.Second
 )
 
-// flightLimit is how long a client is waited for.
-func (h *Host) flightLimit() time.Duration {
+// attemptLimit is how long a client is waited for.
+func (h *Host) attemptLimit() time.Duration {
 	if h.mounter != nil {
 		return startTimeout + answerMargin
 	}
@@ -47,12 +46,16 @@ func (h *Host) flightLimit() time.Duration {
 }
 
 // findOrAsk finds the slot's running client, or asks the mounter for one.
-func (s *slot) findOrAsk(ctx context.Context, a *attempt) (*Client, *os.File, error) {
+func (a *attempt) findOrAsk(ctx context.Context) (*Client, *statedir.Users, error) {
+	s := a.slot
+	if err := s.dir.Make(); err != nil {
+		return nil, nil, err
+	}
 	c, users, err := s.findRunning(ctx)
 	if c != nil || err != nil {
 		return c, users, err
 	}
-	a.begin(glusterd.Unasked(a.servers))
+	a.begun.begin(glusterd.Unasked(a.servers), s.dir.Log())
 	const attempts = 3 // each meets a client that has just ended, which the mounter has not noticed
 	var unseen error
 	for i := range attempts {
@@ -66,7 +69,7 @@ func (s *slot) findOrAsk(ctx context.Context, a *attempt) (*Client, *os.File, er
 		if c, users, err = s.findRunning(ctx); c != nil || err != nil {
 			return c, users, err
 		}
-		unseen = s.unseen(info)
+		unseen = s.whyUnseen(info)
 	}
 	return nil, nil, unseen
 }
@@ -94,37 +97,39 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // findRunning returns the running client, if there is one, after becoming one of its users. While the mounter gives a client up,
 // from its last look for users until the mount point is gone, it waits; after it, what is found stays.
-func (s *slot) findRunning(ctx context.Context) (*Client, *os.File, error) {
-	users, err := waitFor(ctx, s.join)
-	if errors.Is(err, unix.EWOULDBLOCK) {
+func (s *slot) findRunning(ctx context.Context) (*Client, *statedir.Users, error) {
+	users, err := s.dir.JoinUsers(ctx)
+	if errors.Is(err, statedir.ErrBusy) {
 		err = fmt.Errorf("%w: %s: the mounter is ending its idle client: %w", gluster.ErrUnreachable, s.volume, context.Cause(ctx))
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := s.find()
+	all, err := s.look()
+	c := s.usable(all)
+	forget(all, c)
 	if c == nil {
-		_ = users.Close()
+		users.Close()
 		return nil, nil, err
 	}
 	return c, users, nil
 }
 
-// unseen says why a client that the mounter has is not to be seen here.
-func (s *slot) unseen(info Info) error {
+// whyUnseen says why a client that the mounter has is not to be seen here.
+func (s *slot) whyUnseen(info Info) error {
 	what := fmt.Sprintf("no such process is seen here: it has ended just now, or mounter and node plugin are not in the same PID namespace (hostPID: true in both, see /proc/%d)", info.PID)
-	if p, err := watchClient(info.PID, info.Mountpoint); err == nil && p != nil {
-		p.forget()
+	if p, err := process.WatchClient(info.PID, info.Mountpoint); err == nil && p != nil {
+		p.Forget()
 		what = "nothing is mounted there in this container: the state directory needs mountPropagation, Bidirectional in the mounter's and HostToContainer in this one"
 	}
 	if !s.host.Owns(info.Mountpoint) {
-		what = "that is not in this process's state directory " + filepath.Dir(s.host.dir) + ": --state-dir has to be the same for both"
+		what = "that is not in this process's state directory " + s.host.root.StateDir() + ": --state-dir has to be the same for both"
 	}
 	return fmt.Errorf("%w: %s: the mounter has its client, process %d at %s, but %s", gluster.ErrUnreachable, s.volume, info.PID, info.Mountpoint, what)
 }
 
 // adoptBound makes a running client the slot's if something is bound from it here. To be a user of an idle one would keep the
-// mounter from ending it. The caller holds mu.
+// mounter from ending it.
 func (s *slot) adoptBound(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, adoptWait)
 	defer cancel()
@@ -134,10 +139,12 @@ func (s *slot) adoptBound(ctx context.Context) error {
 	}
 	entries, err := mount.List()
 	if err != nil || !isBound(entries, c) {
-		c.process.forget()
-		return errors.Join(err, users.Close())
+		c.process.Forget()
+		users.Close()
+		return err
 	}
-	return s.offer(ctx, c, users)
+	s.offer(ctx, c, users)
+	return nil
 }
 
 // runBesideMounter is Run for a Host whose clients are the mounter's.
@@ -164,12 +171,7 @@ func (h *Host) releaseIdle() error {
 		return err
 	}
 	for _, s := range h.allSlots() {
-		s.mu.Lock()
-		if c := s.idle(entries, h.grace); c != nil {
-			c.process.forget()
-			s.letGo()
-		}
-		s.mu.Unlock()
+		s.life.releaseIdle(entries, h.grace)
 	}
 	return nil
 }

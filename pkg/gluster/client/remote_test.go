@@ -15,6 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/process"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -65,7 +67,7 @@ func withMounter(t *testing.T) (*besideMe, *Host) {
 
 func remoteHost(t *testing.T, of *Host, m Mounter) *Host {
 	t.Helper()
-	h, err := NewRemoteHost(filepath.Dir(of.dir), of.clusters, m)
+	h, err := NewRemoteHost(of.root.StateDir(), of.clusters, m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +85,8 @@ func TestAMountersClientsAreUsed(t *testing.T) {
 	if again := ensure(t, h, gv0, "acl"); again != c || m.calls.Load() != 1 {
 		t.Errorf("the mounter was called %d times for one client", m.calls.Load())
 	}
-	kill(t, c.process.pid)
-	<-c.process.exited
+	kill(t, c.process.PID)
+	<-c.process.Exited()
 	next := ensure(t, h, gv0, "acl") // though the mounter may not have noticed yet
 	checkWorks(t, next)
 	if next == c || m.calls.Load() == 1 {
@@ -147,26 +149,25 @@ func TestAClientThatIsBeingEndedIsNotFound(t *testing.T) {
 	c := ensure(t, m.host, gv0)
 	s := m.host.slot(gv0, nil)
 	// The mounter's idle sweep is at its last look for users.
-	given, users, err := s.giveUp(0)
+	entries, err := mount.List()
+	do(t, err)
+	given, users, err := s.life.giveUp(entries, 0)
 	if err != nil || given != c {
 		t.Fatalf("gave up %v, %v", given, err)
 	}
 	found := make(chan *Client, 1)
 	go func() { found <- ensure(t, h, gv0) }()
 	testcluster.Eventually(t, patience, func() error {
-		if h.slot(gv0, nil).current() != nil {
+		if h.slot(gv0, nil).life.client() != nil {
 			t.Fatal("a client was found that is being ended")
 		}
-		h.slot(gv0, nil).mu.Lock()
-		defer h.slot(gv0, nil).mu.Unlock()
-		if h.slot(gv0, nil).flight == nil {
+		if h.slot(gv0, nil).life.isVacant() {
 			return errors.New("nobody looks yet")
 		}
 		return nil
 	})
-	if err := errors.Join(discard(filepath.Dir(c.mountpoint)), users.Close()); err != nil {
-		t.Fatal(err)
-	}
+	do(t, statedir.StartOf(c.mountpoint).Discard())
+	users.Close()
 	if next := <-found; next.Mountpoint() == c.Mountpoint() {
 		t.Error("the client that ended was found")
 	}
@@ -175,8 +176,8 @@ func TestAClientThatIsBeingEndedIsNotFound(t *testing.T) {
 func TestWhatAHostWithAMounterDoesNotDo(t *testing.T) {
 	m, h := withMounter(t)
 	c := ensure(t, h, gv0)
-	kill(t, c.process.pid)
-	<-c.process.exited
+	kill(t, c.process.PID)
+	<-c.process.Exited()
 	m.away.Store(true)
 	_, err := h.Ensure(t.Context(), gv0, nil)
 	checkError(t, err, gluster.ErrUnreachable, "away")
@@ -191,7 +192,7 @@ func TestWhatAHostWithAMounterDoesNotDo(t *testing.T) {
 func TestAMounterThatCannotBeUsed(t *testing.T) {
 	owner := sharedHost(t)
 	running := ensure(t, owner, gv0, "acl").Info()
-	start := filepath.Join(owner.dir, gv0.Cluster, gv0.Name, "default", startPrefix+"x", mountName)
+	start := filepath.Join(string(owner.root.Slot(gv0, nil)), "start-x", "mnt")
 	unmounted := running
 	unmounted.Volume, unmounted.Options = gv0, nil
 	for name, test := range map[string]struct {
@@ -238,17 +239,17 @@ func TestClientsOfAnotherMountNamespaceAreLeftAlone(t *testing.T) {
 		t.Fatal("the helper failed")
 	}
 	mountpoint := lines.Text()
-	pid, ok := readyPID(filepath.Dir(mountpoint))
+	pid, ok := statedir.StartOf(mountpoint).ReadyPID()
 	if !ok {
 		t.Fatalf("no client at %q", mountpoint)
 	}
 	h := hostIn(t, dir, clusters)
 	c := ensure(t, h, gv0)
 	checkWorks(t, c)
-	if c.process.pid == pid {
+	if c.process.PID == pid {
 		t.Error("a client without a mount here was adopted")
 	}
-	if still, _ := clientMountpoint(pid); still != mountpoint {
+	if still, _ := process.Mountpoint(pid); still != mountpoint {
 		t.Errorf("process %d has ended", pid)
 	}
 	if _, err := os.Lstat(mountpoint); err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/clientlog"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -20,7 +21,7 @@ func TestAFloodedLogStaysWithinTwoFilesOfFiveMebibytes(t *testing.T) {
 	go func() { defer close(running); h.Run(ctx) }()
 	defer func() { cancel(); <-running }()
 
-	log, oldLog := filepath.Join(c.slot.dir, logFile), filepath.Join(c.slot.dir, oldLogFile)
+	log, oldLog := c.slot.dir.Log(), c.slot.dir.OldLog()
 	flood := func() error {
 		for range 100 {
 			path := filepath.Join(c.Mountpoint(), "flood")
@@ -47,11 +48,11 @@ func TestAFloodedLogStaysWithinTwoFilesOfFiveMebibytes(t *testing.T) {
 		largest = max(largest, size(log)+size(oldLog))
 	}
 	t.Logf("%d rotations, at most %d KiB at once during the flood", rotations, largest>>10)
-	if largest > 3*maxLogSize { // two, and room for a machine that is busy with other tests
+	if largest > 3*clientlog.MaxSize { // two, and room for a machine that is busy with other tests
 		t.Errorf("%d bytes at once", largest)
 	}
 	testcluster.Eventually(t, patience, func() error {
-		if size(oldLog) > maxLogSize || size(log) > maxLogSize {
+		if size(oldLog) > clientlog.MaxSize || size(log) > clientlog.MaxSize {
 			return fmt.Errorf("%d and %d bytes after the flood", size(log), size(oldLog))
 		}
 		return nil
@@ -72,8 +73,8 @@ func TestADetachedClientOpensTheNewLogToo(t *testing.T) {
 	if err := h.detachStarted(cancelled(t)); err == nil {
 		t.Error("it did not say that the process still runs")
 	}
-	log := filepath.Join(c.slot.dir, logFile)
-	if err := os.Truncate(log, maxLogSize); err != nil {
+	log := c.slot.dir.Log()
+	if err := os.Truncate(log, clientlog.MaxSize); err != nil {
 		t.Fatal(err)
 	}
 	h.rotateLogs(t.Context())

@@ -6,14 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
@@ -90,8 +88,8 @@ func (h *Host) detachIdle(ctx context.Context) (left int, err error) {
 		return 0, err
 	}
 	for _, s := range h.allSlots() {
-		c := s.current()
-		if c == nil || c.process.hasExited() || isBound(entries, c) { // a dead one is for the next Host to repair
+		c := s.life.client()
+		if c == nil || c.process.HasExited() || isBound(entries, c) { // a dead one is for the next Host to repair
 			continue
 		}
 		detached, errDetach := s.detachIdle(ctx, 0)
@@ -106,7 +104,7 @@ func (h *Host) detachIdle(ctx context.Context) (left int, err error) {
 func (h *Host) detachStarted(ctx context.Context) error {
 	var errs []error
 	for _, s := range h.allSlots() {
-		c := s.current()
+		c := s.life.client()
 		if c == nil || c.adopted {
 			continue
 		}
@@ -116,9 +114,9 @@ func (h *Host) detachStarted(ctx context.Context) error {
 			continue
 		}
 		select {
-		case <-c.process.exited:
+		case <-c.process.Exited():
 		case <-ctx.Done():
-			errs = append(errs, fmt.Errorf("client process %d of %s has not ended since it was detached: %w", c.process.pid, s.volume, context.Cause(ctx)))
+			errs = append(errs, fmt.Errorf("client process %d of %s has not ended since it was detached: %w", c.process.PID, s.volume, context.Cause(ctx)))
 		}
 	}
 	return errors.Join(errs...)
@@ -126,7 +124,7 @@ func (h *Host) detachStarted(ctx context.Context) error {
 
 func (h *Host) sweep(ctx context.Context) {
 	for _, s := range h.allSlots() {
-		if c := s.current(); c == nil {
+		if c := s.life.client(); c == nil {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(ctx, sweepInterval)
@@ -140,75 +138,28 @@ func (h *Host) sweep(ctx context.Context) {
 // detachIdle detaches the slot's client if nobody has used it for the time of grace. The kernel decides about what is bound or
 // opened meanwhile: that keeps the process.
 func (s *slot) detachIdle(ctx context.Context, grace time.Duration) (bool, error) {
-	if c := s.current(); c == nil || !s.isUnused(c, grace) {
+	if !s.life.isUnused(grace) {
 		return false, nil // the usual case, without the lock
 	}
-	unlock, err := s.lock(ctx)
+	lock, err := s.dir.Lock(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer unlock()
-	c, users, err := s.giveUp(grace)
+	defer lock.Unlock()
+	entries, err := mount.List()
+	if err != nil {
+		return false, err
+	}
+	c, users, err := s.life.giveUp(entries, grace)
 	if err != nil || c == nil {
 		return false, err
 	}
-	defer func() { _ = users.Close() }() // not before the mount point is gone: see slot.findRunning
-	klog.FromContext(ctx).Info("Detaching an idle client", "volume", s.volume, "options", s.options, "pid", c.process.pid, "mountpoint", c.mountpoint)
-	return true, discard(filepath.Dir(c.mountpoint))
-}
-
-// giveUp empties the slot and returns the client that was in it, or nil if it is in use, and the users file, by which nobody
-// else becomes a user until it is closed. The caller has the lock.
-func (s *slot) giveUp(grace time.Duration) (*Client, *os.File, error) {
-	entries, err := mount.List()
-	if err != nil {
-		return nil, nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, users := s.idle(entries, grace), s.users
-	if c == nil {
-		return nil, nil, nil
-	}
-	// Alone among the users of this client? This upgrade of the own shared lock fails at once if not.
-	err = unix.Flock(int(users.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		// The attempt may have cost the shared lock (flock(2)): whoever comes now waits for the other lock.
-		return nil, nil, unix.Flock(int(users.Fd()), unix.LOCK_SH|unix.LOCK_NB)
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	s.users = nil
-	s.letGo()
-	return c, users, nil
-}
-
-// idle returns the slot's client if nobody has used it for the time of grace and nothing is bound from it. The caller holds mu.
-func (s *slot) idle(entries []mount.Entry, grace time.Duration) *Client {
-	c := s.client
-	if c == nil || s.flight != nil || !c.isUnused(grace) {
-		return nil
-	}
-	if isBound(entries, c) {
-		c.used = time.Now()
-		return nil
-	}
-	return c
+	defer users.Close() // not before the mount point is gone: see slot.findRunning
+	klog.FromContext(ctx).Info("Detaching an idle client", "volume", s.volume, "options", s.options, "pid", c.process.PID, "mountpoint", c.mountpoint)
+	return true, statedir.StartOf(c.mountpoint).Discard()
 }
 
 // isBound says whether a client is mounted elsewhere than at its own mount point.
 func isBound(entries []mount.Entry, c *Client) bool {
 	return slices.ContainsFunc(entries, func(e mount.Entry) bool { return e.Device == c.device && e.Target != c.mountpoint })
-}
-
-func (s *slot) isUnused(c *Client, grace time.Duration) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return c.isUnused(grace)
-}
-
-// isUnused looks at this process alone. The caller holds the slot's mu.
-func (c *Client) isUnused(grace time.Duration) bool {
-	return c.holds == 0 && time.Since(c.used) >= grace
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package client
+// Package clientlog is what GlusterFS clients log: it keeps a log within its bounds, and picks from it why a client failed.
+package clientlog
 
 import (
 	"io"
@@ -22,9 +23,23 @@ var logLine = regexp.MustCompile(`^\[[^\]]*\] ([A-Z]) (?:\[MSGID: \d+\] )?\[[^\]
 // What a client logs at level information although it ends because of it (rpc: mgmt_rpc_notify).
 var fatalInformation = regexp.MustCompile(`disconnected from remote-host|Exhausted all volfile servers`)
 
-// readTail returns the end of a file from offset on, at most logTail bytes, cut at the start of a line. A file that became
+// Failure returns the end of what a client has logged since its log had the size from, and the last few lines that tell why it failed,
+// each once: what it printed before it had the log open, and what it logged at level error and above. What cannot be read is left out.
+func Failure(logPath, stderrPath string, from int64) (log string, lines []string) {
+	log, _ = tail(logPath, from)
+	printed, _ := tail(stderrPath, 0)
+	for line := range strings.Lines(printed) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line[:min(len(line), maxLogLine)])
+		}
+	}
+	lines = append(lines, errorLines(log)...)
+	return log, lastUnique(lines, maxLogLines)
+}
+
+// tail returns the end of a file from offset on, at most logTail bytes, cut at the start of a line. A file that became
 // shorter than offset was rotated meanwhile and is read from its start; one that is missing is empty.
-func readTail(path string, offset int64) (string, error) {
+func tail(path string, offset int64) (string, error) {
 	file, err := os.Open(path)
 	if os.IsNotExist(err) {
 		return "", nil

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package client
+package clientlog
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -46,14 +47,16 @@ func TestErrorLinesAreBounded(t *testing.T) {
 	}
 }
 
-func TestReadTail(t *testing.T) {
+func TestTail(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	if got, err := readTail(path, 0); err != nil || got != "" {
+	if got, err := tail(path, 0); err != nil || got != "" {
 		t.Errorf("a missing file is %q, %v", got, err)
 	}
 	const line = "0123456789abcde\n"
 	const many = 100_000
-	writeFile(t, path, strings.Repeat(line, many))
+	if err := os.WriteFile(path, []byte(strings.Repeat(line, many)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		name   string
 		offset int64
@@ -65,7 +68,7 @@ func TestReadTail(t *testing.T) {
 		{"beyond its end, as it was rotated", int64(len(line) * (many + 1)), logTail - len(line)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := readTail(path, test.offset)
+			got, err := tail(path, test.offset)
 			if err != nil || len(got) != test.want || !strings.HasPrefix(got+line, line) {
 				t.Errorf("%d bytes, want %d, %v", len(got), test.want, err)
 			}

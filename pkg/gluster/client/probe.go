@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+)
+
+const (
+	// answerValid is how long an answer counts. Asking costs a millisecond and round trips to the bricks, too much for each step of a
+	// burst of RPCs; and a second is less than any fault of a server takes to show itself otherwise (ping-timeout is 42 s).
+	answerValid = time.Second
+	// A process that is killed lets go of its mount a moment before it is seen to have ended.
+	exitDelay = 100 * time.Millisecond
+)
+
+// Probe returns nil if the client has answered within the last second or does so now. At most one question to a client is under
+// way, however many callers wait: its system call may block until a server returns, and no deadline reaches it there.
+// Errors: ErrNotConnected; ErrUnreachable, with ctx's error if there was no answer in time (at most 50 s).
+func (c *Client) Probe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	err := c.probe(ctx)
+	if err == nil {
+		return nil
+	}
+	kind := kindOf(err)
+	cure := "publish the volume again for a new client"
+	switch {
+	case errors.Is(kind, gluster.ErrNotConnected):
+		cure = "it recovers by itself when enough bricks are back: see `gluster volume status " + c.slot.volume.Name + "`"
+	case ctx.Err() != nil:
+		cure = "it recovers by itself as the servers answer again, or without a silent one after ping-timeout (42 s): see `gluster volume status " + c.slot.volume.Name + "`"
+	}
+	return fmt.Errorf("%w: %s: its running client (process %d): %w; %s", kind, c.slot.volume, c.process.PID, err, cure)
+}
+
+// probe is Probe with the bare cause: ErrGone, ENOTCONN, ctx's, or what else the client says.
+func (c *Client) probe(ctx context.Context) error {
+	if c.process.HasExited() {
+		return c.ended()
+	}
+	q := c.ask()
+	if q == nil {
+		return nil
+	}
+	select {
+	case <-q.done:
+		return q.err
+	case <-c.process.Exited():
+		return c.ended()
+	case <-ctx.Done():
+		return fmt.Errorf("no answer in time: %w", context.Cause(ctx))
+	}
+}
+
+func (c *Client) ended() error { return fmt.Errorf("%w: process %d has ended", ErrGone, c.process.PID) }
+
+// ask returns the question under way, after asking it if there was none, or nil when a fresh answer is there.
+func (c *Client) ask() *question {
+	q, isNew := c.probes.ask()
+	if isNew {
+		go func() {
+			if before, err := c.meta.Read(); err == nil {
+				c.probes.setBefore(q, before)
+			}
+			err := answers(c.mountpoint, c.device)
+			if err != nil && c.endsNow() {
+				err = c.ended()
+			}
+			if err == nil {
+				// If it fails, health rests on the answers alone; the next question tries again.
+				_ = c.meta.Open(c.mountpoint, c.device)
+			}
+			c.probes.answer(q, err)
+		}()
+	}
+	return q
+}
+
+// probes is what is known of the questions that a client was asked. Its zero value knows nothing. Its lock guards all that is in it.
+type probes struct {
+	mu       sync.Mutex
+	answered time.Time // when a question was answered well last
+	failed   error     // of the last question, nil if it was answered well
+	pending  *question // the one under way, if any
+}
+
+// question is one call of answers.
+type question struct {
+	done   chan struct{}
+	err    error // when done
+	asked  time.Time
+	before *meta.Reading // what the bricks had sent just before; probes.mu guards it
+}
+
+func (p *probes) ask() (q *question, isNew bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.answered) < answerValid {
+		return nil, false
+	}
+	if p.pending == nil {
+		p.pending, isNew = &question{done: make(chan struct{}), asked: time.Now()}, true
+	}
+	return p.pending, isNew
+}
+
+func (p *probes) setBefore(q *question, before *meta.Reading) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q.before = before
+}
+
+func (p *probes) answer(q *question, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pending, p.failed, q.err = nil, err, err
+	if err == nil {
+		p.answered = time.Now()
+	}
+	close(q.done)
+}
+
+// observe fills in what is known now.
+func (p *probes) observe(o *Observed) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o.Answered, o.ProbeErr = p.answered, p.failed
+	if p.pending != nil {
+		o.ProbeAsked, o.Before = p.pending.asked, p.pending.before
+	}
+}
+
+// endsNow tells a dead client from a lost quorum, which says the same.
+func (c *Client) endsNow() bool {
+	timer := time.NewTimer(exitDelay)
+	defer timer.Stop()
+	select {
+	case <-c.process.Exited():
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// answers asks the file system with this device at path two questions: for its size, which every brick must answer that is
+// connected, and for its root's attributes afresh, which a replica refuses without quorum (it still tells the size then). It may
+// block for ever.
+func answers(path string, device mount.Device) error {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0) // stays off the network
+	if errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("%w: its mount point %s was removed", ErrGone, path)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	var stat unix.Statx_t
+	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, 0, &stat); err != nil {
+		return err
+	}
+	if (mount.Device{Major: stat.Dev_major, Minor: stat.Dev_minor}) != device {
+		return fmt.Errorf("%w: it was unmounted at %s", ErrGone, path)
+	}
+	var fs unix.Statfs_t
+	for {
+		if err := unix.Fstatfs(fd, &fs); err == nil {
+			break
+		} else if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+	return unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &stat)
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package process is one client's process: how it is started, found among all others, held, signalled and ended. It knows GlusterFS's
+// client program and how its arguments end, and nothing of what the client is for.
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// program is the FUSE client of GlusterFS.
+	program = "glusterfs"
+	// endTimeout is how long a killed process may take to end; what it waits for in the kernel is its own mount, which it closes.
+	endTimeout = 5 * time.Second
+)
+
+// Process is a client's process, own child or adopted, held by a pidfd: a reused pid is never mistaken for it.
+type Process struct {
+	PID    int
+	pidfd  *os.File
+	exited chan struct{} // closed when it has ended; stays open after Forget
+	child  bool          // launched here
+}
+
+// Launch starts the client program in a session of its own, so that neither a signal to this process's group nor its end
+// reaches it. What it prints before it has its log open goes to the file stderr.
+func Launch(args []string, stderr string) (*Process, error) {
+	path, err := exec.LookPath(program)
+	if err != nil {
+		return nil, fmt.Errorf("find the program %s (Debian package glusterfs-client): %w", program, err)
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = null.Close() }()
+	output, err := os.OpenFile(stderr, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = output.Close() }()
+	child, err := os.StartProcess(path, append([]string{path}, args...), &os.ProcAttr{
+		Dir: "/", Files: []*os.File{null, output, output}, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", path, err)
+	}
+	p, err := watch(child.Pid, true) // nobody else reaps it, so the pid is still its own
+	if err != nil {
+		_ = child.Kill()
+		_, _ = child.Wait()
+		return nil, err
+	}
+	_ = child.Release()
+	return p, nil
+}
+
+// watch holds a running process and sees its end. The caller makes sure afterwards that it is the one that was meant.
+func watch(pid int, child bool) (*Process, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil, fmt.Errorf("watch process %d: %w", pid, err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil { // for os.NewFile: the runtime's poller waits, not a thread
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("watch process %d: %w", pid, err)
+	}
+	p := &Process{PID: pid, pidfd: os.NewFile(uintptr(fd), "pidfd"), exited: make(chan struct{}), child: child}
+	conn, err := p.pidfd.SyscallConn()
+	if err != nil {
+		_ = p.pidfd.Close()
+		return nil, fmt.Errorf("watch process %d: %w", pid, err)
+	}
+	go func() {
+		defer func() { _ = p.pidfd.Close() }()
+		if err := conn.Read(ended); err != nil {
+			return // forgotten
+		}
+		// A child of this process must be reaped, also when it was adopted from another Host; for others this is ECHILD.
+		_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
+		close(p.exited)
+	}()
+	return p, nil
+}
+
+// ended says whether a pidfd's process has ended, without waiting.
+func ended(pidfd uintptr) bool {
+	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0
+}
+
+// Exited is closed when the process has ended. It stays open after Forget.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// HasExited says whether the process has ended.
+func (p *Process) HasExited() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// Signal sends a signal. One that has ended already is no error.
+func (p *Process) Signal(sig unix.Signal) error {
+	conn, err := p.pidfd.SyscallConn()
+	if err == nil {
+		var sendErr error
+		err = errors.Join(conn.Control(func(fd uintptr) { sendErr = unix.PidfdSendSignal(int(fd), sig, nil, 0) }), sendErr)
+	}
+	if p.HasExited() || errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+// End kills the process and waits until it has ended.
+func (p *Process) End() error {
+	if err := p.Signal(unix.SIGKILL); err != nil {
+		return fmt.Errorf("kill client process %d: %w", p.PID, err)
+	}
+	timer := time.NewTimer(endTimeout)
+	defer timer.Stop()
+	select {
+	case <-p.exited:
+		return nil
+	case <-timer.C:
+		return fmt.Errorf("client process %d has not ended %v after SIGKILL", p.PID, endTimeout)
+	}
+}
+
+// Forget stops watching. It may be called again. A child of this process is watched to its end all the same: nobody else would
+// reap it.
+func (p *Process) Forget() {
+	if !p.child {
+		_ = p.pidfd.Close()
+	}
+}

@@ -31,7 +31,7 @@ func withVolumes(ctx context.Context, shared *sharedFlags, fn func(ctx context.C
 	onlyErrors()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	clusters := gluster.WatchClusters(ctx, shared.clusters)
+	clusters := gluster.WatchClusters(ctx, shared.clusters, nil)
 	loaded, err := clusters.Current()
 	if err != nil {
 		return err

@@ -74,7 +74,7 @@ func newPlace(t *testing.T) place {
 // clients are those that run with this state directory.
 func (p place) clients() []client.Info {
 	p.t.Helper()
-	host, err := client.NewHost(filepath.Join(p.dir, "state"), gluster.WatchClusters(p.t.Context(), filepath.Join(p.dir, "clusters.yaml")))
+	host, err := client.NewHost(filepath.Join(p.dir, "state"), gluster.WatchClusters(p.t.Context(), filepath.Join(p.dir, "clusters.yaml"), nil))
 	if err != nil {
 		p.t.Fatal(err)
 	}

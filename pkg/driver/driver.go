@@ -41,17 +41,19 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 	if err := options.Validate(); err != nil {
 		return nil, err
 	}
-	clusters := gluster.WatchClusters(ctx, options.ClustersFile)
+	m := newMetrics(options)
+	clusters := gluster.WatchClusters(ctx, options.ClustersFile, m.registry)
 	host, err := newHost(options, clusters)
 	if err != nil {
 		return nil, err
 	}
+	m.count(host)
 	d := &Driver{
-		options: options, clusters: clusters, host: host, health: health.New(host, clusters),
-		volumes: volume.NewManager(clusters, host), metrics: newMetrics(options, host),
+		options: options, clusters: clusters, host: host, health: health.New(host, clusters, m.registry),
+		volumes: volume.NewManager(clusters, host), metrics: m,
 	}
 	if options.Mounter == "" {
-		d.repairer = repair.New(host)
+		d.repairer = repair.New(host, m.registry)
 	}
 	return d, nil
 }
@@ -120,7 +122,7 @@ func (d *Driver) serve(ctx context.Context, listener net.Listener, m *monitor) e
 		csi.RegisterNodeServer(server, newNode(d))
 	}
 	if r, ok := d.options.registration(); ok {
-		background.Go(func() { r.Serve(ctx) })
+		background.Go(func() { r.Serve(ctx, d.metrics.registry) })
 	}
 	background.Go(func() {
 		<-ctx.Done()

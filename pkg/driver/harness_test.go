@@ -191,7 +191,7 @@ func endClients(t *testing.T, dir string) {
 			t.Error(err)
 		}
 	}
-	host, err := client.NewHost(filepath.Join(dir, "state"), gluster.WatchClusters(t.Context(), filepath.Join(dir, "clusters.yaml")))
+	host, err := client.NewHost(filepath.Join(dir, "state"), gluster.WatchClusters(t.Context(), filepath.Join(dir, "clusters.yaml"), nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ package driver
 import (
 	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
@@ -14,14 +15,13 @@ import (
 // which calls go on without a server that is silently gone.
 var rpcSeconds = []float64{.005, .025, .1, .25, .5, 1, 2.5, 5, 10, 20, 45, 60}
 
-// metrics are those of one driver. What is of the process (Go, memory, the clusters file) is in
-// Prometheus's default registry.
+// metrics are those of one driver, and of its process (Go, memory). Two drivers in one process have nothing in common.
 type metrics struct {
 	registry *prometheus.Registry
 	rpc      *grpcprom.ServerMetrics
 }
 
-func newMetrics(options Options, host *client.Host) *metrics {
+func newMetrics(options Options) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		rpc:      grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(grpcprom.WithHistogramBuckets(rpcSeconds))),
@@ -30,14 +30,12 @@ func newMetrics(options Options, host *client.Host) *metrics {
 		Name: "glusterfs_csi_build_info", Help: "Always 1; the labels say what runs.",
 		ConstLabels: prometheus.Labels{"version": options.Version, "mode": string(options.Mode), "driver": options.Name},
 	}, func() float64 { return 1 })
-	m.registry.MustRegister(m.rpc, build, clientsCollector{host})
+	m.registry.MustRegister(m.rpc, build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
-// gatherer is everything that /metrics shows.
-func (m *metrics) gatherer() prometheus.Gatherer {
-	return prometheus.Gatherers{prometheus.DefaultGatherer, m.registry}
-}
+// count adds the number of a host's clients.
+func (m *metrics) count(host *client.Host) { m.registry.MustRegister(clientsCollector{host}) }
 
 // clientsCollector counts the running clients of a host. It asks GlusterFS nothing, so a scrape never waits for it.
 type clientsCollector struct{ host *client.Host }

@@ -51,7 +51,7 @@ func (d *Driver) newMonitor(ctx context.Context, q questions) (*monitor, error) 
 		return nil, fmt.Errorf("listen on --http-endpoint %s: %w", address, err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(d.metrics.gatherer(), promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(d.metrics.registry, promhttp.HandlerOpts{}))
 	mux.Handle("GET /healthz", asking(q.alive))
 	mux.Handle("GET /readyz", asking(q.ready))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}

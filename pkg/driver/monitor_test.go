@@ -75,6 +75,15 @@ func TestADriverWithoutAClustersFileIsHealthyButNotReady(t *testing.T) {
 	r.wantStatus("/readyz", http.StatusOK, "ok") // the last good one stays in force
 }
 
+func TestTwoDriversOfOneProcessShareNoMetric(t *testing.T) {
+	broken, other := serve(t, "clusters: [", monitored), serve(t, "", monitored)
+	const refused = `glusterfs_csi_clusters_reloads_total{result="error"}`
+	broken.wantStatus("/metrics", http.StatusOK, refused+" 1", "go_goroutines", "process_open_fds")
+	if _, body := other.get("/metrics"); strings.Contains(body, refused) || !strings.Contains(body, "go_goroutines") {
+		t.Errorf("a driver without a clusters file shows\n%s", body)
+	}
+}
+
 func TestHealthNeverDependsOnGlusterFS(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.87.0.2:24007") // accepts, and never says a word
 	if err != nil {

@@ -2,7 +2,9 @@
 
 package gluster
 
-import "errors"
+import (
+	"errors"
+)
 
 // The kinds of failure that a caller acts on differently. Every error of this package that is one of them wraps it; its text
 // says what was tried, on which Gluster volume and servers, what GlusterFS said, and the likely cure.

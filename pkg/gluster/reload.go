@@ -22,14 +22,10 @@ import (
 // of inotify instances (there are 128 per user by default, and kubelet's neighbours like them), or a remote filesystem.
 const rereadInterval = 10 * time.Second
 
-var reloads = promauto.NewCounterVec(prometheus.CounterOpts{
-	Name: "glusterfs_csi_clusters_reloads_total",
-	Help: "Changes of the clusters file seen, by result: ok, or error where the last good one stays in force.",
-}, []string{"result"})
-
 // ClustersFile is a clusters file that is read again whenever it changes.
 type ClustersFile struct {
-	path string
+	path    string
+	reloads *prometheus.CounterVec
 
 	mu      sync.RWMutex
 	current *Clusters
@@ -40,9 +36,12 @@ type ClustersFile struct {
 
 // WatchClusters reads the file now and again whenever it changes, until ctx is done. The file may come later, be replaced by
 // rename, or be a Kubernetes ConfigMap's (which swaps the symbolic link `..data` beside it). A file that is missing or broken is
-// logged and counted once, and the last good one stays in force.
-func WatchClusters(ctx context.Context, path string) *ClustersFile {
-	f := &ClustersFile{path: path}
+// logged and counted once, and the last good one stays in force. The metric is registered with registry, unless that is nil.
+func WatchClusters(ctx context.Context, path string, registry prometheus.Registerer) *ClustersFile {
+	f := &ClustersFile{path: path, reloads: promauto.With(registry).NewCounterVec(prometheus.CounterOpts{
+		Name: "glusterfs_csi_clusters_reloads_total",
+		Help: "Changes of the clusters file seen, by result: ok, or error where the last good one stays in force.",
+	}, []string{"result"})}
 	changes, stop := watchDirectory(ctx, filepath.Dir(path)) // before the first reading, so that no change falls between
 	f.reload(ctx)
 	go func() {
@@ -98,12 +97,12 @@ func (f *ClustersFile) reload(ctx context.Context) {
 	switch {
 	case known: // said already
 	case err == nil:
-		reloads.WithLabelValues("ok").Inc()
+		f.reloads.WithLabelValues("ok").Inc()
 		logger.Info("Loaded the clusters file", "path", f.path, "volumes", clusters.Volumes())
 	case !inForce && errors.Is(err, os.ErrNotExist):
 		logger.Info("Waiting for the clusters file", "path", f.path)
 	default:
-		reloads.WithLabelValues("error").Inc()
+		f.reloads.WithLabelValues("error").Inc()
 		logger.Error(err, "Refused the clusters file; correct it, it is read again by itself", "path", f.path, "lastGoodOneInForce", inForce)
 	}
 }

@@ -43,11 +43,11 @@ func awaitVolume(t *testing.T, f *ClustersFile, name string) {
 	})
 }
 
-// counted is the number of reloads with this result since the process started.
-func counted(t *testing.T, result string) float64 {
+// counted is the number of reloads with this result.
+func counted(t *testing.T, f *ClustersFile, result string) float64 {
 	t.Helper()
 	var metric dto.Metric
-	if err := prometheus.Metric(reloads.WithLabelValues(result)).Write(&metric); err != nil {
+	if err := prometheus.Metric(f.reloads.WithLabelValues(result)).Write(&metric); err != nil {
 		t.Fatal(err)
 	}
 	return metric.GetCounter().GetValue()
@@ -55,7 +55,7 @@ func counted(t *testing.T, result string) float64 {
 
 func TestTheClustersFileIsReadAgainWhenItChanges(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "clusters.yaml")
-	f := WatchClusters(t.Context(), path)
+	f := WatchClusters(t.Context(), path, nil)
 	if _, err := f.Current(); !errors.Is(err, ErrNotLoaded) || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("before it exists: %v", err)
 	}
@@ -71,7 +71,7 @@ func TestTheClustersFileIsReadAgainWhenItChanges(t *testing.T) {
 func TestABrokenEditKeepsTheLastGoodOne(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "clusters.yaml")
 	writeFile(t, path, oneVolume("good"))
-	f := WatchClusters(t.Context(), path)
+	f := WatchClusters(t.Context(), path, nil)
 	awaitVolume(t, f, "good")
 	for _, step := range []struct {
 		name string
@@ -81,22 +81,22 @@ func TestABrokenEditKeepsTheLastGoodOne(t *testing.T) {
 		{"no servers", func() error { return os.WriteFile(path, []byte("clusters: [{name: pi, volumes: [good]}]"), 0o600) }},
 		{"removed", func() error { return os.Remove(path) }},
 	} {
-		before := counted(t, "error")
+		before := counted(t, f, "error")
 		if err := step.edit(); err != nil {
 			t.Fatal(err)
 		}
 		testcluster.Eventually(t, patience, func() error {
-			if counted(t, "error") == before {
+			if counted(t, f, "error") == before {
 				return fmt.Errorf("%s: not counted", step.name)
 			}
 			return nil
 		})
 		awaitVolume(t, f, "good")
 	}
-	before := counted(t, "ok")
+	before := counted(t, f, "ok")
 	writeFile(t, path, oneVolume("mended"))
 	awaitVolume(t, f, "mended")
-	if counted(t, "ok") == before {
+	if counted(t, f, "ok") == before {
 		t.Error("the good one is not counted")
 	}
 }
@@ -122,7 +122,7 @@ func TestAConfigMapIsReadAgain(t *testing.T) {
 	if err := os.Symlink("..data/clusters.yaml", path); err != nil {
 		t.Fatal(err)
 	}
-	f := WatchClusters(t.Context(), path)
+	f := WatchClusters(t.Context(), path, nil)
 	awaitVolume(t, f, "first")
 	publish("..2026_2", oneVolume("second"))
 	awaitVolume(t, f, "second")

@@ -27,11 +27,6 @@ const registryDir = "plugins_registry"
 // not serve.
 const retryInterval = 10 * time.Second
 
-var registered = promauto.NewGaugeVec(prometheus.GaugeOpts{
-	Name: "glusterfs_csi_kubelet_registered",
-	Help: "1 when kubelet took the driver, 0 when it refused it or has not asked yet.",
-}, []string{"driver"})
-
 // Registration is what kubelet is told.
 type Registration struct {
 	// Driver is the driver's name in CSI.
@@ -45,16 +40,21 @@ type Registration struct {
 // Serve offers the registration until ctx is done, and then withdraws it. CSI must be served before, since kubelet calls it at
 // once. The socket is made anew when it, or the directory, is removed or recreated, and when kubelet refused the driver: kubelet asks
 // a plugin again only when its socket is a new one. What fails is logged and tried again every 10 s, so that a kubelet that
-// is not there yet fails nothing.
-func (r Registration) Serve(ctx context.Context) { r.serve(ctx, retryInterval) }
+// is not there yet fails nothing. It is to be called once for each registry, with which the metric is registered.
+func (r Registration) Serve(ctx context.Context, registry prometheus.Registerer) {
+	r.serve(ctx, registry, retryInterval)
+}
 
-func (r Registration) serve(ctx context.Context, interval time.Duration) {
+func (r Registration) serve(ctx context.Context, registry prometheus.Registerer, interval time.Duration) {
 	logger := klog.FromContext(ctx).WithValues("socket", r.socketPath())
 	w := newWatch(ctx, r.KubeletDir, filepath.Join(r.KubeletDir, registryDir))
 	defer w.close()
 	retry := time.NewTicker(interval)
 	defer retry.Stop()
-	registered.WithLabelValues(r.Driver).Set(0)
+	registered := promauto.With(registry).NewGauge(prometheus.GaugeOpts{
+		Name: "glusterfs_csi_kubelet_registered", ConstLabels: prometheus.Labels{"driver": r.Driver},
+		Help: "1 when kubelet took the driver, 0 when it refused it or has not asked yet.",
+	})
 
 	var current *socket
 	defer func() { current.close() }()
@@ -65,7 +65,7 @@ func (r Registration) serve(ctx context.Context, interval time.Duration) {
 		if current == nil || !current.inPlace() || (due && current.refused.Load()) {
 			current.close()
 			var err error
-			if current, err = r.listen(ctx); err != nil && err.Error() != lastProblem {
+			if current, err = r.listen(ctx, registered); err != nil && err.Error() != lastProblem {
 				logger.Error(err, "Cannot offer the driver to kubelet; trying again. Is --kubelet-dir the root directory of this node's kubelet?")
 			}
 			lastProblem = message(err)
@@ -86,7 +86,7 @@ func (r Registration) socketPath() string {
 }
 
 // listen puts a new socket where kubelet looks. The directory is made if kubelet has not made it yet; the one above it must be there.
-func (r Registration) listen(ctx context.Context) (*socket, error) {
+func (r Registration) listen(ctx context.Context, registered prometheus.Gauge) (*socket, error) {
 	path := r.socketPath()
 	if err := os.Mkdir(filepath.Dir(path), 0o750); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("make kubelet's directory of plugins: %w", err)
@@ -94,7 +94,7 @@ func (r Registration) listen(ctx context.Context) (*socket, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) { // of a process that was killed
 		return nil, fmt.Errorf("replace the socket of an earlier process: %w", err)
 	}
-	return newSocket(ctx, path, r)
+	return newSocket(ctx, path, r, registered)
 }
 
 func message(err error) string {

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"k8s.io/klog/v2"
@@ -33,6 +33,8 @@ type plugin struct {
 	t    *testing.T
 	stop func()
 	log  *lockedBuffer
+
+	registry *prometheus.Registry
 }
 
 // offer serves a registration in a kubelet directory of its own, which has no registry yet.
@@ -43,12 +45,12 @@ func offer(t *testing.T, kubeletDir string) *plugin {
 
 func offerWith(t *testing.T, kubeletDir string, retry time.Duration) *plugin {
 	t.Helper()
-	p := &plugin{t: t, log: &lockedBuffer{}, Registration: Registration{Driver: "glusterfs.csi.gluster.org", Endpoint: "/var/lib/kubelet/plugins/x/csi.sock", KubeletDir: kubeletDir}}
+	p := &plugin{t: t, log: &lockedBuffer{}, registry: prometheus.NewRegistry(), Registration: Registration{Driver: "glusterfs.csi.gluster.org", Endpoint: "/var/lib/kubelet/plugins/x/csi.sock", KubeletDir: kubeletDir}}
 	logger := textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(p.log)))
 	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), logger))
 	ended := make(chan struct{})
 	go func() {
-		p.serve(ctx, retry)
+		p.serve(ctx, p.registry, retry)
 		close(ended)
 	}()
 	p.stop = func() {
@@ -96,9 +98,13 @@ func (p *plugin) kubelet(answer *registerapi.RegistrationStatus) (*registerapi.P
 // metric is what Prometheus sees.
 func (p *plugin) metric() float64 {
 	p.t.Helper()
-	var metric dto.Metric
-	if err := registered.WithLabelValues(p.Driver).Write(&metric); err != nil {
-		p.t.Fatal(err)
+	families, err := p.registry.Gather()
+	if err != nil || len(families) != 1 || len(families[0].GetMetric()) != 1 {
+		p.t.Fatalf("got %v, %v, want one metric", families, err)
+	}
+	metric := families[0].GetMetric()[0]
+	if families[0].GetName() != "glusterfs_csi_kubelet_registered" || metric.GetLabel()[0].GetValue() != p.Driver {
+		p.t.Fatalf("got %v", families[0])
 	}
 	return metric.GetGauge().GetValue()
 }
@@ -242,7 +248,7 @@ func TestAStoppedDriverLeavesItsSuccessorsSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	predecessor := &socket{path: p.socketPath(), file: info, server: grpc.NewServer(), registration: p.Registration}
+	predecessor := &socket{path: p.socketPath(), file: info, server: grpc.NewServer(), registration: p.Registration, registered: prometheus.NewGauge(prometheus.GaugeOpts{})}
 	predecessor.close()
 	p.registers(promptly)
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"k8s.io/klog/v2"
 	registerapi "k8s.io/kubelet/pkg/apis/pluginregistration/v1"
@@ -23,6 +24,7 @@ type socket struct {
 	registerapi.UnsafeRegistrationServer
 
 	registration Registration
+	registered   prometheus.Gauge
 	logger       klog.Logger
 	path         string
 	file         os.FileInfo // the socket as it was made
@@ -30,7 +32,7 @@ type socket struct {
 	refused      atomic.Bool // kubelet did not take the driver
 }
 
-func newSocket(ctx context.Context, path string, r Registration) (*socket, error) {
+func newSocket(ctx context.Context, path string, r Registration, registered prometheus.Gauge) (*socket, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("listen for kubelet: %w", err)
@@ -42,7 +44,7 @@ func newSocket(ctx context.Context, path string, r Registration) (*socket, error
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("listen for kubelet: %w", err), listener.Close())
 	}
-	s := &socket{registration: r, logger: klog.FromContext(ctx), path: path, file: file, server: grpc.NewServer()}
+	s := &socket{registration: r, registered: registered, logger: klog.FromContext(ctx), path: path, file: file, server: grpc.NewServer()}
 	registerapi.RegisterRegistrationServer(s.server, s)
 	go func() {
 		if err := s.server.Serve(listener); err != nil {
@@ -70,7 +72,7 @@ func (s *socket) close() {
 		}
 	}
 	s.server.Stop()
-	registered.WithLabelValues(s.registration.Driver).Set(0)
+	s.registered.Set(0)
 }
 
 // GetInfo tells kubelet what the driver is called and where it serves CSI.
@@ -83,13 +85,12 @@ func (s *socket) GetInfo(context.Context, *registerapi.InfoRequest) (*registerap
 
 // NotifyRegistrationStatus is kubelet's answer. Kubelet calls CSI's NodeGetInfo and writes the CSINode object before.
 func (s *socket) NotifyRegistrationStatus(_ context.Context, answer *registerapi.RegistrationStatus) (*registerapi.RegistrationStatusResponse, error) {
-	gauge := registered.WithLabelValues(s.registration.Driver)
 	if answer.GetPluginRegistered() {
-		gauge.Set(1)
+		s.registered.Set(1)
 		s.refused.Store(false)
 		s.logger.Info("Registered with kubelet", "driver", s.registration.Driver, "endpoint", s.registration.Endpoint)
 	} else {
-		gauge.Set(0)
+		s.registered.Set(0)
 		s.refused.Store(true)
 		s.logger.Error(nil, "Kubelet refused the driver; offering it again", "driver", s.registration.Driver, "endpoint", s.registration.Endpoint, "reason", answer.GetError())
 	}

@@ -86,7 +86,7 @@ func newHost(t *testing.T) *client.Host {
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	host, err := client.NewHost(t.TempDir(), gluster.WatchClusters(t.Context(), path))
+	host, err := client.NewHost(t.TempDir(), gluster.WatchClusters(t.Context(), path, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ func ClustersFile(t *testing.T, servers []string) *gluster.ClustersFile {
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return gluster.WatchClusters(t.Context(), path)
+	return gluster.WatchClusters(t.Context(), path, nil)
 }
 
 // SharedHost is a new Host for the cluster that all tests of a package share.

@@ -27,7 +27,7 @@ import (
 func helper(arguments string) {
 	stateDir, clusters, _ := strings.Cut(arguments, ",")
 	ctx := context.Background()
-	h, err := NewHost(stateDir, gluster.WatchClusters(ctx, clusters))
+	h, err := NewHost(stateDir, gluster.WatchClusters(ctx, clusters, nil))
 	if err == nil {
 		var c *Client
 		if c, err = h.Ensure(ctx, gv0, nil); err == nil {
@@ -65,7 +65,7 @@ func killHelper(t *testing.T, cmd *exec.Cmd) {
 
 func TestClientsOfAKilledDriverAreAdopted(t *testing.T) {
 	dir, path := t.TempDir(), clustersPath(t, testcluster.Shared(t, testcluster.Options{}).Servers(), "gv0")
-	clusters := gluster.WatchClusters(t.Context(), path)
+	clusters := gluster.WatchClusters(t.Context(), path, nil)
 	cmd, lines := startHelper(t, dir, path)
 	if !lines.Scan() || strings.HasPrefix(lines.Text(), "error") {
 		t.Fatalf("the helper failed: %s", lines.Text())
@@ -95,7 +95,7 @@ func TestClientsOfAKilledDriverAreAdopted(t *testing.T) {
 
 func TestAClientThatDiedTogetherWithItsDriverIsClearedAway(t *testing.T) {
 	dir, path := t.TempDir(), clustersPath(t, testcluster.Shared(t, testcluster.Options{}).Servers(), "gv0")
-	clusters := gluster.WatchClusters(t.Context(), path)
+	clusters := gluster.WatchClusters(t.Context(), path, nil)
 	cmd, lines := startHelper(t, dir, path)
 	if !lines.Scan() || strings.HasPrefix(lines.Text(), "error") {
 		t.Fatalf("the helper failed: %s", lines.Text())

@@ -31,8 +31,8 @@ func kindOf(err error) error {
 }
 
 // explain makes an error for people of a start that failed, or that somebody does not wait for any longer: it says which
-// Gluster volume, the cause, the servers tried, what the client logged, and the likely cure. The kind becomes more precise
-// where the log allows it.
+// Gluster volume, the cause, the servers tried, and the likely cure, and last what the client logged, as events are cut. The kind
+// becomes more precise where the log allows it.
 func (a *attempt) explain(kind, cause error) error {
 	log, lines := a.logged()
 	switch {
@@ -41,11 +41,11 @@ func (a *attempt) explain(kind, cause error) error {
 	case errors.Is(kind, gluster.ErrNotConnected) && strings.Contains(log, lineNoBrick) && !strings.Contains(log, lineConnected):
 		kind = gluster.ErrNotStarted
 	}
-	said := "its client logged no error"
+	evidence := "its client logged no error"
 	if len(lines) > 0 {
-		said = "its client says: " + strings.Join(lines, "; ")
+		evidence = "its client says: " + strings.Join(lines, "; ")
 	}
-	return fmt.Errorf("%w: %s: %w; servers tried: %s; %s; %s", kind, a.slot.volume, cause, a.tried(), said, a.cure(kind))
+	return fmt.Errorf("%w: %s: %w; servers tried: %s; %s; %s", kind, a.slot.volume, cause, a.tried(), a.cure(kind), evidence)
 }
 
 // tried lists the servers, with what they said.

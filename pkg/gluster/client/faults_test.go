@@ -57,12 +57,13 @@ func TestAFailedStartSaysWhyAndLeavesNothing(t *testing.T) {
 		timeout  time.Duration
 		want     error
 		mentions []string
+		cure     string
 	}{
-		{"the cluster has no such volume", cluster.Servers(), "gv9", patience, gluster.ErrNoSuchVolume, []string{"pi/gv9", "failed to fetch volume file (key:/gv9)", "gluster volume list"}},
-		{"the volume is not started", cluster.Servers(), "stopped", patience, gluster.ErrNotStarted, []string{"failed to get the port number", "gluster volume start stopped"}},
-		{"all servers refuse connections", refusing, "gv0", patience, gluster.ErrUnreachable, []string{refusing[0] + " (connection refused)", refusing[1] + " (connection refused)", "glusterd runs"}},
-		{"no name resolves", []string{"no-such-host.invalid"}, "gv0", patience, gluster.ErrUnreachable, []string{"does not resolve", "DNS resolution failed on host no-such-host.invalid"}},
-		{"the only server never answers", []string{silent}, "gv0", 4 * time.Second, context.DeadlineExceeded, []string{gluster.ErrUnreachable.Error(), silent + " (no answer)"}},
+		{"the cluster has no such volume", cluster.Servers(), "gv9", patience, gluster.ErrNoSuchVolume, []string{"pi/gv9", "failed to fetch volume file (key:/gv9)"}, "gluster volume list"},
+		{"the volume is not started", cluster.Servers(), "stopped", patience, gluster.ErrNotStarted, []string{"failed to get the port number"}, "gluster volume start stopped"},
+		{"all servers refuse connections", refusing, "gv0", patience, gluster.ErrUnreachable, []string{refusing[0] + " (connection refused)", refusing[1] + " (connection refused)"}, "glusterd runs"},
+		{"no name resolves", []string{"no-such-host.invalid"}, "gv0", patience, gluster.ErrUnreachable, []string{"does not resolve", "DNS resolution failed on host no-such-host.invalid"}, "glusterd runs"},
+		{"the only server never answers", []string{silent}, "gv0", 4 * time.Second, context.DeadlineExceeded, []string{gluster.ErrUnreachable.Error(), silent + " (no answer)"}, "glusterd runs"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h, err := NewHost(t.TempDir(), clustersFile(t, test.servers, test.volume))
@@ -74,7 +75,10 @@ func TestAFailedStartSaysWhyAndLeavesNothing(t *testing.T) {
 			began := time.Now()
 			_, err = h.Ensure(ctx, gluster.Volume{Cluster: testcluster.Name, Name: test.volume}, nil)
 			t.Logf("after %v: %v", time.Since(began).Round(time.Millisecond), err)
-			checkError(t, err, test.want, test.mentions...)
+			checkError(t, err, test.want, append(test.mentions, test.cure)...)
+			if beforeLog, _, hasLog := strings.Cut(err.Error(), "its client "); !hasLog || !strings.Contains(beforeLog, test.cure) {
+				t.Errorf("the cure is not before what the client logged: %v", err)
+			}
 			if n := strings.Count(err.Error(), gluster.ErrUnreachable.Error()); n > 1 {
 				t.Errorf("the kind is there %d times", n)
 			}

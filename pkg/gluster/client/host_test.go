@@ -223,7 +223,7 @@ func TestEnsureRefusesWhatTheClustersFileDoesNotAllow(t *testing.T) {
 			checkError(t, err, test.want)
 		})
 	}
-	missing, err := NewHost(t.TempDir(), gluster.WatchClusters(t.Context(), filepath.Join(t.TempDir(), "none.yaml")))
+	missing, err := NewHost(t.TempDir(), gluster.WatchClusters(t.Context(), filepath.Join(t.TempDir(), "none.yaml"), nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func TestAClientThatHangsIsKilledAndRepaired(t *testing.T) {
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	var repairing sync.WaitGroup
-	repairing.Go(func() { repair.New(h).Run(ctx) })
+	repairing.Go(func() { repair.New(h, nil).Run(ctx) })
 	defer func() { stop(); repairing.Wait() }()
 	testcluster.Eventually(t, clients.Patience, func() error {
 		if got := pod.Does("read", filepath.Join(target, "file")); got != `"data" <nil>` {

@@ -38,7 +38,7 @@ const patience = 30 * time.Second
 // clustersFile is a watched clusters file with one cluster.
 func clustersFile(t *testing.T, servers []string, volumes ...string) *gluster.ClustersFile {
 	t.Helper()
-	return gluster.WatchClusters(t.Context(), clustersPath(t, servers, volumes...))
+	return gluster.WatchClusters(t.Context(), clustersPath(t, servers, volumes...), nil)
 }
 
 // clustersPath is that of a clusters file with one cluster.

@@ -233,7 +233,7 @@ func TestNobodyWaitsForASilentMounterLongerThanItWants(t *testing.T) {
 // An admin command, or a node plugin without its mounter, in another container of the host.
 func TestClientsOfAnotherMountNamespaceAreLeftAlone(t *testing.T) {
 	dir, path := t.TempDir(), clustersPath(t, testcluster.Shared(t, testcluster.Options{}).Servers(), "gv0")
-	clusters := gluster.WatchClusters(t.Context(), path)
+	clusters := gluster.WatchClusters(t.Context(), path, nil)
 	cmd, lines := startHelper(t, dir, path, unix.CLONE_NEWNS)
 	if !lines.Scan() {
 		t.Fatal("the helper failed")

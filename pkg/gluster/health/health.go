@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
@@ -25,14 +27,16 @@ import (
 type Observer struct {
 	host     *client.Host
 	clusters *gluster.ClustersFile
+	gauges   gauges
 
 	mu    sync.Mutex
 	signs map[string]*signs // by cluster
 }
 
-// New returns an Observer of this host's clients. The clusters file says whose servers are asked where no client runs.
-func New(host *client.Host, clusters *gluster.ClustersFile) *Observer {
-	return &Observer{host: host, clusters: clusters, signs: map[string]*signs{}}
+// New returns an Observer of this host's clients. The clusters file says whose servers are asked where no client runs. The metrics are
+// registered with registry, unless that is nil.
+func New(host *client.Host, clusters *gluster.ClustersFile, registry prometheus.Registerer) *Observer {
+	return &Observer{host: host, clusters: clusters, gauges: newGauges(registry), signs: map[string]*signs{}}
 }
 
 // State is how well a Gluster volume can be used from this host. A higher one is worse.

@@ -34,7 +34,7 @@ func shared(t *testing.T) (*client.Host, *Observer) {
 	t.Helper()
 	clusters := clients.ClustersFile(t, testcluster.Shared(t, testcluster.Options{}).Servers())
 	h := clients.NewHost(t, clusters)
-	return h, New(h, clusters)
+	return h, New(h, clusters, nil)
 }
 
 // do fails the test at the first error.
@@ -81,7 +81,7 @@ func TestBricksThatDieAreNamedUntilTheyReturn(t *testing.T) {
 	c := testcluster.New(t, testcluster.Options{Replica: 3})
 	clusters := clients.ClustersFile(t, c.Servers())
 	h := clients.NewHost(t, clusters)
-	o := New(h, clusters)
+	o := New(h, clusters, nil)
 	mounted := clients.Ensure(t, h, gv0)
 	well := becomes(t, o, gv0)
 	if len(well.Bricks) != 3 || !well.Bricks[0].Connected || well.Bricks[2] != (Brick{c.Servers()[2], c.BrickPath("gv0", 2), true}) || well.Age > time.Second {
@@ -109,7 +109,7 @@ func TestAChangedGraphIsFollowed(t *testing.T) {
 	c := testcluster.New(t, testcluster.Options{Replica: 3})
 	clusters := clients.ClustersFile(t, c.Servers())
 	h := clients.NewHost(t, clusters)
-	o := New(h, clusters)
+	o := New(h, clusters, nil)
 	mounted := clients.Ensure(t, h, gv0)
 	becomes(t, o, gv0)
 	first := mounted.Observed().Reading.Graph.Name
@@ -155,7 +155,7 @@ func TestSilentServersAreToldFromOneAnother(t *testing.T) {
 	clusters := clients.ClustersFile(t, c.Servers())
 	dir := t.TempDir()
 	h := clients.HostIn(t, dir, clusters)
-	o := New(h, clusters)
+	o := New(h, clusters, nil)
 	mounted := clients.Ensure(t, h, gv0)
 	becomes(t, o, gv0)
 
@@ -168,7 +168,7 @@ func TestSilentServersAreToldFromOneAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	becomes(t, New(later, clusters), gv0, "Inaccessible ClusterUnreachable: pi/gv0 "+c.Servers()[0]+" (no answer) "+c.Servers()[1]+" (no answer) before the driver was started")
+	becomes(t, New(later, clusters, nil), gv0, "Inaccessible ClusterUnreachable: pi/gv0 "+c.Servers()[0]+" (no answer) "+c.Servers()[1]+" (no answer) before the driver was started")
 	later.Close()
 	do(t, c.ContinueServer(0), c.ContinueServer(1))
 	becomes(t, o, gv0)
@@ -237,7 +237,7 @@ func TestWithoutAClientTheServersAreAsked(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			clusters := clients.ClustersFile(t, test.servers)
-			o := New(clients.NewHost(t, clusters), clusters)
+			o := New(clients.NewHost(t, clusters), clusters, nil)
 			becomes(t, o, gv0, test.want...)
 			testcluster.Eventually(t, clients.Patience, func() error {
 				all := o.All(t.Context())
@@ -257,7 +257,7 @@ func TestChangesAreLoggedOnceAndCounted(t *testing.T) {
 	c := testcluster.New(t, testcluster.Options{})
 	clusters := clients.ClustersFile(t, c.Servers())
 	h := clients.NewHost(t, clusters)
-	o := New(h, clusters)
+	o := New(h, clusters, nil)
 	clients.Ensure(t, h, gv0)
 	log := &lockedLog{}
 	ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(log)))))
@@ -269,8 +269,8 @@ func TestChangesAreLoggedOnceAndCounted(t *testing.T) {
 		t.Helper()
 		began := time.Now()
 		testcluster.Eventually(t, twoIntervals, func() error {
-			b := gauge(t, brickConnected, testcluster.Name, "gv0", c.Servers()[1], c.BrickPath("gv0", 1))
-			if v := gauge(t, volumeHealth, testcluster.Name, "gv0"); v != state || b != connected {
+			b := gauge(t, o.gauges.brickConnected, testcluster.Name, "gv0", c.Servers()[1], c.BrickPath("gv0", 1))
+			if v := gauge(t, o.gauges.volumeHealth, testcluster.Name, "gv0"); v != state || b != connected {
 				return fmt.Errorf("the metrics say connected %v, health %v", b, v)
 			}
 			return nil
@@ -294,7 +294,7 @@ func TestChangesAreLoggedOnceAndCounted(t *testing.T) {
 	}
 	cancel()
 	running.Wait()
-	if n := series(brickConnected) + series(volumeHealth); n != 0 {
+	if n := series(o.gauges.brickConnected) + series(o.gauges.volumeHealth); n != 0 {
 		t.Errorf("%d series are left without a Host", n)
 	}
 }

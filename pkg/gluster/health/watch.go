@@ -24,22 +24,28 @@ import (
 // the one after that at the latest (silentAfter is less). An RPC does not wait for it: it looks for itself.
 const healthInterval = 10 * time.Second
 
-var (
-	brickConnected = promauto.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "glusterfs_csi_brick_connected",
-		Help: "1 if this host's clients of the Gluster volume are connected to the brick and it answers, else 0.",
-	}, []string{"cluster", "volume", "host", "brick"})
-	volumeHealth = promauto.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "glusterfs_csi_volume_health",
-		Help: "How well this host's clients can use the Gluster volume: 0 healthy, 1 degraded, 2 inaccessible.",
-	}, []string{"cluster", "volume"})
-)
+// gauges are the metrics of the Gluster volumes in use.
+type gauges struct{ brickConnected, volumeHealth *prometheus.GaugeVec }
+
+func newGauges(registry prometheus.Registerer) gauges {
+	metrics := promauto.With(registry)
+	return gauges{
+		brickConnected: metrics.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "glusterfs_csi_brick_connected",
+			Help: "1 if this host's clients of the Gluster volume are connected to the brick and it answers, else 0.",
+		}, []string{"cluster", "volume", "host", "brick"}),
+		volumeHealth: metrics.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "glusterfs_csi_volume_health",
+			Help: "How well this host's clients can use the Gluster volume: 0 healthy, 1 degraded, 2 inaccessible.",
+		}, []string{"cluster", "volume"}),
+	}
+}
 
 // Watch looks at all Gluster volumes with clients until ctx is done, sets the metrics, and logs what changes.
 func (o *Observer) Watch(ctx context.Context) {
 	ticker := time.NewTicker(healthInterval)
 	defer ticker.Stop()
-	w := healthWatch{known: map[gluster.Volume]Report{}, unreadable: map[string]string{}}
+	w := healthWatch{gauges: o.gauges, known: map[gluster.Volume]Report{}, unreadable: map[string]string{}}
 	defer func() { w.update(ctx, nil) }()
 	for {
 		w.update(ctx, o.look(ctx))
@@ -60,6 +66,8 @@ func (o *Observer) look(ctx context.Context) []Report {
 
 // healthWatch is what was said last.
 type healthWatch struct {
+	gauges
+
 	known      map[gluster.Volume]Report
 	unreadable map[string]string // mount point → why
 }
@@ -72,10 +80,10 @@ func (w *healthWatch) update(ctx context.Context, now []Report) {
 		before := w.known[v]
 		delete(gone, v)
 		w.known[v] = health
-		volumeHealth.WithLabelValues(v.Cluster, v.Name).Set(float64(health.State))
+		w.volumeHealth.WithLabelValues(v.Cluster, v.Name).Set(float64(health.State))
 		for _, b := range before.Bricks {
 			if !slices.ContainsFunc(health.Bricks, func(n Brick) bool { return n.Host == b.Host && n.Path == b.Path }) {
-				brickConnected.DeleteLabelValues(v.Cluster, v.Name, b.Host, b.Path)
+				w.brickConnected.DeleteLabelValues(v.Cluster, v.Name, b.Host, b.Path)
 			}
 		}
 		for _, b := range health.Bricks {
@@ -83,7 +91,7 @@ func (w *healthWatch) update(ctx context.Context, now []Report) {
 			if b.Connected {
 				value = 1
 			}
-			brickConnected.WithLabelValues(v.Cluster, v.Name, b.Host, b.Path).Set(value)
+			w.brickConnected.WithLabelValues(v.Cluster, v.Name, b.Host, b.Path).Set(value)
 		}
 		if summary(before) != summary(health) {
 			logHealth(klog.FromContext(ctx), before.State, health)
@@ -91,9 +99,9 @@ func (w *healthWatch) update(ctx context.Context, now []Report) {
 	}
 	for v, before := range gone {
 		delete(w.known, v)
-		volumeHealth.DeleteLabelValues(v.Cluster, v.Name)
+		w.volumeHealth.DeleteLabelValues(v.Cluster, v.Name)
 		for _, b := range before.Bricks {
-			brickConnected.DeleteLabelValues(v.Cluster, v.Name, b.Host, b.Path)
+			w.brickConnected.DeleteLabelValues(v.Cluster, v.Name, b.Host, b.Path)
 		}
 	}
 }

@@ -34,20 +34,21 @@ const (
 	openWait = 2 * time.Second
 )
 
-var repairs = promauto.NewCounterVec(prometheus.CounterOpts{
-	Name: "glusterfs_csi_mounts_repaired_total",
-	Help: "Mounts of dead clients that were replaced in place, in all mount namespaces of the host: beneath in one step, or on top where the kernel is older.",
-}, []string{"way"})
-
 // Repairer repairs what the dead clients of a host had mounted. At most one Repairer of a state directory should Run.
 type Repairer struct {
-	host *client.Host
+	host    *client.Host
+	repairs *prometheus.CounterVec
 
 	retry map[string]*backoff // by slot; of Run's goroutine only
 }
 
-// New returns a Repairer for the clients of this host.
-func New(host *client.Host) *Repairer { return &Repairer{host: host, retry: map[string]*backoff{}} }
+// New returns a Repairer for the clients of this host. The metric is registered with registry, unless that is nil.
+func New(host *client.Host, registry prometheus.Registerer) *Repairer {
+	return &Repairer{host: host, retry: map[string]*backoff{}, repairs: promauto.With(registry).NewCounterVec(prometheus.CounterOpts{
+		Name: "glusterfs_csi_mounts_repaired_total",
+		Help: "Mounts of dead clients that were replaced in place, in all mount namespaces of the host: beneath in one step, or on top where the kernel is older.",
+	}, []string{"way"})}
+}
 
 // Run brings back the clients that died, and repairs what they had mounted: at once, at the start after what died before, and again
 // as long as anything shows a dead device. It returns when ctx is done.
@@ -186,8 +187,8 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 			err = errors.Join(err, r.host.Discard(g.KeptMount))
 		}
 	}
-	repairs.WithLabelValues("beneath").Add(float64(report.Beneath))
-	repairs.WithLabelValues("on top").Add(float64(report.OnTop))
+	r.repairs.WithLabelValues("beneath").Add(float64(report.Beneath))
+	r.repairs.WithLabelValues("on top").Add(float64(report.OnTop))
 	if report.Beneath+report.OnTop > 0 {
 		klog.FromContext(ctx).Info("Repaired the mounts of dead clients", "beneath", report.Beneath, "onTop", report.OnTop, "stale", len(report.Stale),
 			"namespaces", report.Namespaces, "clientsReadyAfter", ready.Round(time.Millisecond), "took", time.Since(began).Round(time.Millisecond))

@@ -32,7 +32,7 @@ func run(t *testing.T, h *client.Host) {
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { h.Run(ctx) })
-	running.Go(func() { New(h).Run(ctx) })
+	running.Go(func() { New(h, nil).Run(ctx) })
 	t.Cleanup(func() { stop(); running.Wait() })
 }
 

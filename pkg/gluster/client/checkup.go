@@ -4,20 +4,10 @@ package client
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
 )
-
-// checkups is what is known of one client's own state. Its zero value knows nothing.
-type checkups struct {
-	mu      sync.Mutex
-	last    *meta.Reading
-	err     error // of the reading that ended last
-	asked   time.Time
-	pending chan struct{} // closed when the reading under way ends; nil if none is
-}
 
 // AnswerLimit is how long Checkup waits for fresh answers of bricks. They take milliseconds; those who want to know have a second.
 const AnswerLimit = 500 * time.Millisecond
@@ -33,7 +23,7 @@ func (c *Client) Checkup(ctx context.Context) {
 	if q := c.ask(); q != nil {
 		c.wait(ctx, AnswerLimit-time.Since(q.asked), q.done)
 	}
-	c.wait(context.WithoutCancel(ctx), stateLimit, c.checkups.start(&c.meta))
+	c.wait(context.WithoutCancel(ctx), stateLimit, c.askState())
 }
 
 func (c *Client) wait(ctx context.Context, limit time.Duration, done <-chan struct{}) {
@@ -47,41 +37,41 @@ func (c *Client) wait(ctx context.Context, limit time.Duration, done <-chan stru
 	}
 }
 
-// start begins a reading, if none is under way, and returns what is closed when it ends.
-func (k *checkups) start(m *meta.Reader) <-chan struct{} {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.pending == nil {
-		done := make(chan struct{})
-		k.pending, k.asked = done, time.Now()
+// readings is what is known of one client's own state. Its zero value knows nothing.
+type readings struct {
+	last    *meta.Reading
+	err     error         // of the reading that ended last
+	asked   time.Time     // when the one under way began; zero if none is
+	pending chan struct{} // closed when it ends; nil if none is
+}
+
+func (r *readings) ask() (pending chan struct{}, isNew bool) {
+	if r.pending == nil {
+		r.pending, r.asked, isNew = make(chan struct{}), time.Now(), true
+	}
+	return r.pending, isNew
+}
+
+func (r *readings) answer(reading *meta.Reading, err error) {
+	r.pending, r.asked, r.err = nil, time.Time{}, err
+	if err == nil {
+		r.last = reading
+	}
+}
+
+// askState begins a reading of the client's own state, if none is under way, and returns what is closed when it ends.
+func (c *Client) askState() <-chan struct{} {
+	var pending chan struct{}
+	var isNew bool
+	c.readings.with(func(r *readings) { pending, isNew = r.ask() })
+	if isNew {
 		go func() {
-			defer close(done)
-			r, err := m.Read()
-			k.mu.Lock()
-			defer k.mu.Unlock()
-			k.pending, k.asked, k.err = nil, time.Time{}, err
-			if err == nil {
-				k.last = r
-			}
+			reading, err := c.meta.Read()
+			c.readings.with(func(r *readings) { r.answer(reading, err) })
+			close(pending)
 		}()
 	}
-	return k.pending
-}
-
-// waiting is how long the reading under way has been waited for; 0 if none is.
-func (k *checkups) waiting() time.Duration {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.asked.IsZero() {
-		return 0
-	}
-	return time.Since(k.asked)
-}
-
-func (k *checkups) observe(o *Observed) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	o.Reading, o.ReadErr, o.ReadAsked = k.last, k.err, k.asked
+	return pending
 }
 
 // Observed is what is known of a running client at one moment.
@@ -98,7 +88,21 @@ type Observed struct {
 // Observed returns what is known now, without asking anybody.
 func (c *Client) Observed() Observed {
 	var o Observed
-	c.probes.observe(&o)
-	c.checkups.observe(&o)
+	c.probes.with(func(p *probes) {
+		o.Answered, o.ProbeErr = p.answered, p.failed
+		if p.pending != nil {
+			o.ProbeAsked, o.Before = p.pending.asked, p.pending.before
+		}
+	})
+	c.readings.with(func(r *readings) { o.Reading, o.ReadErr, o.ReadAsked = r.last, r.err, r.asked })
 	return o
+}
+
+// silentFor is how long the reading of the client's own state that is under way has been waited for; 0 if none is.
+func (c *Client) silentFor() time.Duration {
+	asked := c.Observed().ReadAsked
+	if asked.IsZero() {
+		return 0
+	}
+	return time.Since(asked)
 }

@@ -27,8 +27,8 @@ type Client struct {
 	ready      time.Time // when it answered first; zero if it was adopted
 
 	meta     meta.Reader
-	probes   probes
-	checkups checkups
+	probes   guarded[probes]
+	readings guarded[readings]
 }
 
 // Volume is what the client mounts.
@@ -67,6 +67,6 @@ func (c *Client) Info() Info {
 
 // Hold keeps the idle sweep from detaching the client until release is called, which may be called more than once.
 func (c *Client) Hold() (release func()) {
-	c.slot.life.hold(c)
-	return sync.OnceFunc(func() { c.slot.life.release(c) })
+	c.slot.state.with(func(s *slotState) { s.hold(c) })
+	return sync.OnceFunc(func() { c.slot.state.with(func(s *slotState) { s.release(c) }) })
 }

@@ -40,7 +40,7 @@ func (h *Host) KeptMounts() ([]KeptMount, error) {
 		errs = append(errs, err)
 		for _, start := range starts {
 			kept = append(kept, KeptMount{
-				Volume: s.volume, Options: s.options, Slot: string(s.dir), Mountpoint: start.Mountpoint(), Deaths: s.life.countedDeaths(),
+				Volume: s.volume, Options: s.options, Slot: string(s.dir), Mountpoint: start.Mountpoint(), Deaths: from(&s.state, (*slotState).countedDeaths),
 			})
 		}
 	}
@@ -62,7 +62,7 @@ type Dead struct {
 func (h *Host) Dead(entries []mount.Entry) []Dead {
 	byDevice := map[mount.Device]Dead{}
 	for _, s := range h.allSlots() {
-		c := s.life.client()
+		c := from(&s.state, (*slotState).latest)
 		replaced := c != nil && !c.HasEnded()
 		if c != nil && !replaced {
 			byDevice[c.device] = Dead{Volume: s.volume, Device: c.device}
@@ -103,8 +103,9 @@ func (s *slot) keepDeadMount(start statedir.Start, lock *statedir.Lock) error {
 func (h *Host) watchDeath(c *Client) {
 	select {
 	case <-c.process.Exited():
-		c.slot.life.countDeath(time.Since(c.ready) < youngAge)
+		isYoung := time.Since(c.ready) < youngAge
+		c.slot.state.with(func(s *slotState) { s.countDeath(isYoung) })
 		h.tellChange()
-	case <-h.life.Done():
+	case <-h.lifetime.Done():
 	}
 }

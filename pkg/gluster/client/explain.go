@@ -50,19 +50,19 @@ func (a *attempt) explain(kind, cause error) error {
 
 // tried lists the servers, with what they said.
 func (a *attempt) tried() string {
-	if answers, _ := a.begun.get(); answers != nil {
-		return answers.String()
+	if b := a.hasBegun(); b.answers != nil {
+		return b.answers.String()
 	}
 	return strings.Join(a.servers, ", ")
 }
 
 // logged returns the end of what the client logged in this start, and the lines of it that tell why it failed.
 func (a *attempt) logged() (log string, lines []string) {
-	answers, from := a.begun.get()
-	if answers == nil {
+	b := a.hasBegun()
+	if b.answers == nil {
 		return "", nil
 	}
-	return clientlog.Failure(a.slot.dir.Log(), a.slot.dir.Stderr(), from)
+	return clientlog.Failure(a.slot.dir.Log(), a.slot.dir.Stderr(), b.logFrom)
 }
 
 func (a *attempt) cure(kind error) string {

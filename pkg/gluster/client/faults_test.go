@@ -203,7 +203,7 @@ func TestAClientThatDoesNotAnswerCostsNothingAndIsLeftAlone(t *testing.T) {
 	}
 	t.Log(ask())
 	c.Checkup(t.Context())
-	if silent := c.checkups.waiting(); silent > 0 {
+	if silent := c.silentFor(); silent > 0 {
 		t.Errorf("it has not told its own state for %v", silent)
 	}
 	for i := range cluster.Servers() {

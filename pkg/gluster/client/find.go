@@ -13,8 +13,8 @@ import (
 // FSType is what mountinfo calls a client's mount.
 const FSType = "fuse.glusterfs"
 
-// found is what became of one client that was started in a slot.
-type found struct {
+// startState is what became of one client that was started in a slot.
+type startState struct {
 	start     statedir.Start
 	process   *process.Process // nil if it does not run
 	device    mount.Device
@@ -22,11 +22,11 @@ type found struct {
 	isReady   bool // it had answered, so it may have been in use
 }
 
-func (f *found) isUsable() bool { return f.process != nil && f.isMounted }
+func (f *startState) isUsable() bool { return f.process != nil && f.isMounted }
 
-// look returns what became of all clients that were started in the slot and are not kept. It reads mountinfo and /proc, asks GlusterFS
+// inspectStarts returns what became of all clients that were started in the slot and are not kept. It reads mountinfo and /proc, asks GlusterFS
 // nothing, and changes nothing. The caller forgets the processes.
-func (s *slot) look() (all []found, err error) {
+func (s *slot) inspectStarts() (all []startState, err error) {
 	starts, err := s.dir.Starts()
 	if err != nil {
 		return nil, err
@@ -36,12 +36,12 @@ func (s *slot) look() (all []found, err error) {
 		return nil, err
 	}
 	for _, start := range starts {
-		f := found{start: start}
+		f := startState{start: start}
 		f.device, f.isMounted = devices[start.Mountpoint()]
 		var pid int
 		if pid, f.isReady = start.ReadyPID(); f.isReady {
 			if f.process, err = process.WatchClient(pid, start.Mountpoint()); err != nil {
-				forget(all, nil)
+				stopWatching(all, nil)
 				return nil, err
 			}
 		}
@@ -65,8 +65,8 @@ func (s *slot) mounted() (map[string]mount.Device, error) {
 	return devices, nil
 }
 
-// forget stops watching all processes but that of c.
-func forget(all []found, c *Client) {
+// stopWatching stops watching all processes but that of c.
+func stopWatching(all []startState, c *Client) {
 	for _, f := range all {
 		if f.process != nil && (c == nil || c.process != f.process) {
 			f.process.Forget()
@@ -75,7 +75,7 @@ func forget(all []found, c *Client) {
 }
 
 // usable returns the first client that runs and is mounted here, or nil.
-func (s *slot) usable(all []found) *Client {
+func (s *slot) usable(all []startState) *Client {
 	for _, f := range all {
 		if f.isUsable() {
 			return &Client{slot: s, process: f.process, mountpoint: f.start.Mountpoint(), device: f.device, adopted: true}
@@ -87,17 +87,17 @@ func (s *slot) usable(all []found) *Client {
 // find returns the slot's running client, or nil if it has none, keeps the mounts of dead ones, and removes what starts left that
 // nobody has used.
 func (s *slot) find(ctx context.Context, lock *statedir.Lock) (*Client, error) {
-	all, err := s.look()
+	all, err := s.inspectStarts()
 	if err != nil {
 		return nil, err
 	}
 	c := s.usable(all)
-	defer func() { forget(all, c) }()
+	defer func() { stopWatching(all, c) }()
 	for _, f := range all {
 		if c != nil && f.process == c.process {
 			continue
 		}
-		if err := s.clear(f, lock); err != nil {
+		if err := s.cleanUp(f, lock); err != nil {
 			c = nil
 			return nil, err
 		}
@@ -105,8 +105,8 @@ func (s *slot) find(ctx context.Context, lock *statedir.Lock) (*Client, error) {
 	return c, nil
 }
 
-// clear brings what is left of a client, other than the one in use, to its end.
-func (s *slot) clear(f found, lock *statedir.Lock) error {
+// cleanUp brings what is left of a client, other than the one in use, to its end.
+func (s *slot) cleanUp(f startState, lock *statedir.Lock) error {
 	switch {
 	case f.isUsable(): // a second one serves its binds without a mount here
 	case f.process != nil:

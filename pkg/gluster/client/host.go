@@ -32,12 +32,12 @@ type Host struct {
 	clusters *gluster.ClustersFile
 	mounter  Mounter // nil: clients are started here
 
-	grace   time.Duration   // idleGrace, but in tests
-	hung    time.Duration   // hungLimit, but in tests
-	life    context.Context //nolint:containedctx // of starts, which outlive the calls that begin them
-	end     context.CancelFunc
-	starts  sync.WaitGroup
-	changed chan struct{} // a client ended, or came
+	grace    time.Duration   // idleGrace, but in tests
+	hung     time.Duration   // hungLimit, but in tests
+	lifetime context.Context //nolint:containedctx // of starts, which outlive the calls that begin them
+	end      context.CancelFunc
+	starts   sync.WaitGroup
+	changed  chan struct{} // a client ended, or came
 
 	mu    sync.Mutex
 	slots map[statedir.Slot]*slot
@@ -58,8 +58,8 @@ func makeHost(stateDir string, clusters *gluster.ClustersFile, mounter Mounter) 
 		root: root, clusters: clusters, mounter: mounter, grace: idleGrace, hung: hungLimit,
 		slots: map[statedir.Slot]*slot{}, changed: make(chan struct{}, 1),
 	}
-	h.life, h.end = context.WithCancel(context.Background())
-	h.Adopt(h.life)
+	h.lifetime, h.end = context.WithCancel(context.Background())
+	h.Adopt(h.lifetime)
 	return h, nil
 }
 
@@ -68,7 +68,7 @@ func (h *Host) Close() {
 	h.end()
 	h.starts.Wait()
 	for _, s := range h.allSlots() {
-		s.life.close()
+		s.state.with((*slotState).close)
 	}
 }
 
@@ -107,7 +107,7 @@ func (h *Host) Ensure(ctx context.Context, v gluster.Volume, options []string) (
 		if !errors.Is(err, ErrGone) {
 			return nil, err
 		}
-		s.life.drop(c)
+		s.state.with(func(s *slotState) { s.drop(c) })
 	}
 	return nil, err
 }
@@ -139,7 +139,7 @@ func (h *Host) ByDevice(device mount.Device) (*Client, error) {
 	}
 	c := find()
 	if c == nil {
-		h.Adopt(h.life) // one that another process started
+		h.Adopt(h.lifetime) // one that another process started
 		c = find()
 	}
 	if c == nil {
@@ -167,7 +167,7 @@ func Shows(e mount.Entry, volumeName string) bool {
 func (h *Host) Running() []*Client {
 	var clients []*Client
 	for _, s := range h.allSlots() {
-		if c := s.life.client(); c != nil && !c.HasEnded() {
+		if c := from(&s.state, (*slotState).latest); c != nil && !c.HasEnded() {
 			clients = append(clients, c)
 		}
 	}

@@ -185,9 +185,7 @@ func TestAClientUnmountedByHandIsReplaced(t *testing.T) {
 	if err := mount.Detach(old.Mountpoint()); err != nil {
 		t.Fatal(err)
 	}
-	old.probes.mu.Lock()
-	old.probes.answered = time.Time{}
-	old.probes.mu.Unlock()
+	old.probes.with(func(p *probes) { p.answered = time.Time{} })
 	if c := ensure(t, h, gv0); c == old {
 		t.Error("the client without a mount is still used")
 	}

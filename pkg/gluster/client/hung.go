@@ -19,8 +19,8 @@ const hungLimit = 2 * time.Minute
 // known from one that waits.
 func (h *Host) endHung(ctx context.Context) {
 	for _, c := range h.Running() {
-		c.checkups.start(&c.meta)
-		silent := c.checkups.waiting()
+		c.askState()
+		silent := c.silentFor()
 		if silent < h.hung {
 			continue
 		}

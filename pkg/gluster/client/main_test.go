@@ -83,7 +83,7 @@ func endClients(t *testing.T, h *Host) {
 			t.Error(err)
 		}
 		testcluster.Eventually(t, patience, func() error {
-			if !c.process.HasExited() && c.slot.life.client() == nil {
+			if !c.process.HasExited() && from(&c.slot.state, (*slotState).latest) == nil {
 				return fmt.Errorf("client process %d still runs", c.process.PID)
 			}
 			return nil

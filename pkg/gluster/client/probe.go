@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -66,79 +65,61 @@ func (c *Client) probe(ctx context.Context) error {
 
 func (c *Client) ended() error { return fmt.Errorf("%w: process %d has ended", ErrGone, c.process.PID) }
 
-// ask returns the question under way, after asking it if there was none, or nil when a fresh answer is there.
-func (c *Client) ask() *question {
-	q, isNew := c.probes.ask()
+// ask returns the probe under way, after beginning it if there was none, or nil when a fresh answer is there.
+func (c *Client) ask() *rootProbe {
+	var p *rootProbe
+	var isNew bool
+	c.probes.with(func(known *probes) { p, isNew = known.ask() })
 	if isNew {
 		go func() {
 			if before, err := c.meta.Read(); err == nil {
-				c.probes.setBefore(q, before)
+				c.probes.with(func(*probes) { p.before = before })
 			}
-			err := answers(c.mountpoint, c.device)
+			err := probeRoot(c.mountpoint, c.device)
 			if err != nil && c.endsNow() {
 				err = c.ended()
 			}
 			if err == nil {
-				// If it fails, health rests on the answers alone; the next question tries again.
+				// If it fails, health rests on the answers alone; the next probe tries again.
 				_ = c.meta.Open(c.mountpoint, c.device)
 			}
-			c.probes.answer(q, err)
+			p.err = err
+			c.probes.with(func(known *probes) { known.answer(err) })
+			close(p.done)
 		}()
 	}
-	return q
+	return p
 }
 
-// probes is what is known of the questions that a client was asked. Its zero value knows nothing. Its lock guards all that is in it.
+// probes is what is known of the questions that a client was asked. Its zero value knows nothing.
 type probes struct {
-	mu       sync.Mutex
-	answered time.Time // when a question was answered well last
-	failed   error     // of the last question, nil if it was answered well
-	pending  *question // the one under way, if any
+	answered time.Time  // when one was answered well last
+	failed   error      // of the last one, nil if it was answered well
+	pending  *rootProbe // the one under way, if any
 }
 
-// question is one call of answers.
-type question struct {
-	done   chan struct{}
-	err    error // when done
+// rootProbe is one call of probeRoot.
+type rootProbe struct {
+	done   chan struct{} // closed when it has ended
+	err    error         // not read before
 	asked  time.Time
-	before *meta.Reading // what the bricks had sent just before; probes.mu guards it
+	before *meta.Reading // what the bricks had sent just before, once that is known; reached as probes.pending only
 }
 
-func (p *probes) ask() (q *question, isNew bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (p *probes) ask() (probe *rootProbe, isNew bool) {
 	if time.Since(p.answered) < answerValid {
 		return nil, false
 	}
 	if p.pending == nil {
-		p.pending, isNew = &question{done: make(chan struct{}), asked: time.Now()}, true
+		p.pending, isNew = &rootProbe{done: make(chan struct{}), asked: time.Now()}, true
 	}
 	return p.pending, isNew
 }
 
-func (p *probes) setBefore(q *question, before *meta.Reading) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	q.before = before
-}
-
-func (p *probes) answer(q *question, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.pending, p.failed, q.err = nil, err, err
+func (p *probes) answer(err error) {
+	p.pending, p.failed = nil, err
 	if err == nil {
 		p.answered = time.Now()
-	}
-	close(q.done)
-}
-
-// observe fills in what is known now.
-func (p *probes) observe(o *Observed) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	o.Answered, o.ProbeErr = p.answered, p.failed
-	if p.pending != nil {
-		o.ProbeAsked, o.Before = p.pending.asked, p.pending.before
 	}
 }
 
@@ -154,10 +135,10 @@ func (c *Client) endsNow() bool {
 	}
 }
 
-// answers asks the file system with this device at path two questions: for its size, which every brick must answer that is
+// probeRoot asks the file system with this device at path two questions: for its size, which every brick must answer that is
 // connected, and for its root's attributes afresh, which a replica refuses without quorum (it still tells the size then). It may
 // block for ever.
-func answers(path string, device mount.Device) error {
+func probeRoot(path string, device mount.Device) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0) // stays off the network
 	if errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("%w: its mount point %s was removed", ErrGone, path)

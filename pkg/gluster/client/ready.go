@@ -46,7 +46,7 @@ func (c *Client) awaitReady(ctx context.Context) error {
 
 // awaitMount waits until mountinfo shows the client. The kernel says when mountinfo changes (proc_pid_mountinfo(5)).
 func (c *Client) awaitMount(ctx context.Context) (mount.Device, error) {
-	const glance = 20 // milliseconds until ctx and the process are looked at again
+	const pollInterval = 20 // milliseconds until ctx and the process are looked at again
 	fd, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return mount.Device{}, err
@@ -69,7 +69,7 @@ func (c *Client) awaitMount(ctx context.Context) (mount.Device, error) {
 		if err := context.Cause(ctx); err != nil {
 			return mount.Device{}, fmt.Errorf("nothing was mounted in time: %w", err)
 		}
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLPRI}}, glance)
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLPRI}}, pollInterval)
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return mount.Device{}, fmt.Errorf("wait for mountinfo: %w", err)
 		}

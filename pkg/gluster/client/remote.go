@@ -55,7 +55,7 @@ func (a *attempt) findOrAsk(ctx context.Context) (*Client, *statedir.Users, erro
 	if c != nil || err != nil {
 		return c, users, err
 	}
-	a.begun.begin(glusterd.Unasked(a.servers), s.dir.Log())
+	a.begin(glusterd.Unasked(a.servers))
 	const attempts = 3 // each meets a client that has just ended, which the mounter has not noticed
 	var unseen error
 	for i := range attempts {
@@ -105,9 +105,9 @@ func (s *slot) findRunning(ctx context.Context) (*Client, *statedir.Users, error
 	if err != nil {
 		return nil, nil, err
 	}
-	all, err := s.look()
+	all, err := s.inspectStarts()
 	c := s.usable(all)
-	forget(all, c)
+	stopWatching(all, c)
 	if c == nil {
 		users.Close()
 		return nil, nil, err
@@ -171,7 +171,7 @@ func (h *Host) releaseIdle() error {
 		return err
 	}
 	for _, s := range h.allSlots() {
-		s.life.releaseIdle(entries, h.grace)
+		s.state.with(func(s *slotState) { s.releaseIdle(entries, h.grace) })
 	}
 	return nil
 }

@@ -151,17 +151,19 @@ func TestAClientThatIsBeingEndedIsNotFound(t *testing.T) {
 	// The mounter's idle sweep is at its last look for users.
 	entries, err := mount.List()
 	do(t, err)
-	given, users, err := s.life.giveUp(entries, 0)
+	var given *Client
+	var users *statedir.Users
+	s.state.with(func(s *slotState) { given, users, err = s.removeIdle(entries, 0) })
 	if err != nil || given != c {
 		t.Fatalf("gave up %v, %v", given, err)
 	}
 	found := make(chan *Client, 1)
 	go func() { found <- ensure(t, h, gv0) }()
 	testcluster.Eventually(t, patience, func() error {
-		if h.slot(gv0, nil).life.client() != nil {
+		if from(&h.slot(gv0, nil).state, (*slotState).latest) != nil {
 			t.Fatal("a client was found that is being ended")
 		}
-		if h.slot(gv0, nil).life.isVacant() {
+		if from(&h.slot(gv0, nil).state, (*slotState).hasNoClient) {
 			return errors.New("nobody looks yet")
 		}
 		return nil

@@ -27,19 +27,24 @@ type slot struct {
 	volume  gluster.Volume
 	options []string // normalized
 
-	life life
+	state guarded[slotState]
 }
 
 // ensure returns a client whose process runs, after waiting for its start if there was none.
 func (s *slot) ensure(ctx context.Context, cluster gluster.Cluster) (*Client, error) {
-	c, a, isNew := s.life.runningOrAttempt(func() *attempt { return newAttempt(s, cluster.Servers) })
+	var c *Client
+	var a *attempt
+	var isNew bool
+	s.state.with(func(state *slotState) {
+		c, a, isNew = state.runningOrAttempt(func() *attempt { return newAttempt(s, cluster.Servers) })
+	})
 	if c != nil {
 		return c, nil
 	}
 	if isNew {
 		logger := klog.FromContext(ctx).WithValues("volume", s.volume, "options", s.options)
 		s.host.starts.Go(func() { //nolint:contextcheck // others may wait for it when this caller leaves
-			ctx, cancel := context.WithTimeout(klog.NewContext(s.host.life, logger), s.host.attemptLimit())
+			ctx, cancel := context.WithTimeout(klog.NewContext(s.host.lifetime, logger), s.host.attemptLimit())
 			defer cancel()
 			s.findOrStart(ctx, a)
 		})
@@ -63,14 +68,16 @@ func (s *slot) findOrStart(ctx context.Context, a *attempt) {
 		find = a.findOrAsk
 	}
 	c, users, err := find(ctx)
-	s.life.endAttempt(a, c, users, err)
+	a.client, a.err = c, err
+	s.state.with(func(s *slotState) { s.endAttempt(c, users) })
+	close(a.done)
 	if err == nil {
-		s.came(ctx, c)
+		s.clientCame(ctx, c)
 	}
 }
 
-// came is for what follows when a client has become the slot's.
-func (s *slot) came(ctx context.Context, c *Client) {
+// clientCame is for what follows when a client has become the slot's.
+func (s *slot) clientCame(ctx context.Context, c *Client) {
 	if c.adopted {
 		klog.FromContext(ctx).Info("Found a running client", "volume", s.volume, "options", s.options, "pid", c.process.PID, "mountpoint", c.mountpoint)
 	}
@@ -82,7 +89,7 @@ func (s *slot) came(ctx context.Context, c *Client) {
 
 // adopt makes a running client the slot's, if there is one and the slot has none.
 func (s *slot) adopt(ctx context.Context) error {
-	if !s.life.isVacant() {
+	if !from(&s.state, (*slotState).hasNoClient) {
 		return nil
 	}
 	if s.host.mounter != nil {
@@ -96,7 +103,7 @@ func (s *slot) adopt(ctx context.Context) error {
 		return err
 	}
 	defer lock.Unlock()
-	s.life.dropDead()
+	s.state.with((*slotState).dropDead)
 	c, err := s.find(ctx, lock) // which may take its time, so nobody is kept from looking at the slot
 	if err != nil || c == nil {
 		return err
@@ -113,8 +120,8 @@ func (s *slot) adopt(ctx context.Context) error {
 // offer makes c the client of the slot, unless somebody else has begun to find or start one: that one waits for the lock that
 // the caller has, and will find c.
 func (s *slot) offer(ctx context.Context, c *Client, users *statedir.Users) {
-	if s.life.offer(c, users) {
-		s.came(ctx, c)
+	if from(&s.state, func(s *slotState) bool { return s.offer(c, users) }) {
+		s.clientCame(ctx, c)
 		return
 	}
 	c.process.Forget()

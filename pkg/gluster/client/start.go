@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -26,7 +25,7 @@ const startTimeout = 50 * time.Second
 type attempt struct {
 	slot    *slot
 	servers []string
-	begun   begun
+	begun   guarded[begun]
 
 	done   chan struct{} // closed when it has ended; the outcome below is not read before, nor changed after
 	client *Client
@@ -39,26 +38,20 @@ func newAttempt(s *slot, servers []string) *attempt {
 
 // begun is what is known of a start that has begun.
 type begun struct {
-	mu      sync.Mutex
 	answers *glusterd.Answers // of the servers; nil until then
 	logFrom int64             // where in the log this start begins
 }
 
 // begin remembers what the servers said, and where this start begins in the log.
-func (b *begun) begin(answers glusterd.Answers, log string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.answers = &answers
-	if info, err := os.Stat(log); err == nil {
+func (a *attempt) begin(answers glusterd.Answers) {
+	b := begun{answers: &answers}
+	if info, err := os.Stat(a.slot.dir.Log()); err == nil {
 		b.logFrom = info.Size()
 	}
+	a.begun.with(func(known *begun) { *known = b })
 }
 
-func (b *begun) get() (answers *glusterd.Answers, logFrom int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.answers, b.logFrom
-}
+func (a *attempt) hasBegun() begun { return from(&a.begun, func(b *begun) begun { return *b }) }
 
 // findOrStart returns the slot's running client, after starting it if there is none, and by what this process is its user.
 func (a *attempt) findOrStart(ctx context.Context) (_ *Client, _ *statedir.Users, err error) {
@@ -99,7 +92,7 @@ func (a *attempt) start(ctx context.Context, lock *statedir.Lock) (*Client, erro
 		return nil, fmt.Errorf("prepare the start of a client: %w", err)
 	}
 	answers := glusterd.Probe(ctx, a.servers)
-	a.begun.begin(answers, s.dir.Log())
+	a.begin(answers)
 	p, err := process.Launch(a.arguments(answers.Order, start.Mountpoint()), s.dir.Stderr())
 	if err != nil {
 		return nil, errors.Join(a.explain(gluster.ErrUnreachable, err), start.Discard())

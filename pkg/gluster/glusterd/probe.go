@@ -52,9 +52,9 @@ func Probe(ctx context.Context, servers []string) Answers {
 	return answers
 }
 
-// Silent asks all servers at once, for two seconds at most. It returns "" if one of them gives a sign of life, else all of them with
+// AllSilent asks all servers at once, for two seconds at most. It returns "" if one of them gives a sign of life, else all of them with
 // their trouble. One that hangs up is alive: it may want TLS.
-func Silent(ctx context.Context, servers []string) string {
+func AllSilent(ctx context.Context, servers []string) string {
 	answers := Answers{Order: servers, trouble: map[string]string{}}
 	alive := false
 	ask(ctx, servers, func(server string, err error) (enough bool) {

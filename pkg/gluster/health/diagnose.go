@@ -46,7 +46,7 @@ func (v *view) isSilent(asked time.Time) bool {
 func (v *view) diagnose(r *findings) {
 	if v.isSilent(v.ReadAsked) {
 		r.add(Inaccessible, ClientUnresponsive, fmt.Sprintf("the client of %s (process %d) runs and has not told its own state for %s; it may be stopped, or out of memory",
-			v.volume, v.pid, rough(v.now.Sub(v.ReadAsked))))
+			v.volume, v.pid, roundedAge(v.now.Sub(v.ReadAsked))))
 	}
 	if v.Reading != nil {
 		r.age = max(r.age, v.now.Sub(v.Reading.At))
@@ -172,11 +172,11 @@ func (v *view) lastAnswer() string {
 	if v.Answered.IsZero() {
 		return "the last good answer came before the driver was started"
 	}
-	return "the last good answer came " + rough(v.now.Sub(v.Answered)) + " ago"
+	return "the last good answer came " + roundedAge(v.now.Sub(v.Answered)) + " ago"
 }
 
-// rough rounds an age more the higher it is: a message that changes with every second would be written to the API server each time.
-func rough(age time.Duration) string {
+// roundedAge rounds an age more the higher it is: a message that changes with every second would be written to the API server each time.
+func roundedAge(age time.Duration) string {
 	switch {
 	case age >= time.Hour:
 		return fmt.Sprintf("%dh", age/time.Hour)

@@ -180,7 +180,7 @@ func TestAgesAreRoundedMoreTheHigherTheyAre(t *testing.T) {
 		0: "0s", 9900 * time.Millisecond: "9s", 10 * time.Second: "10s", 59 * time.Second: "50s", 90 * time.Second: "1m",
 		10 * time.Minute: "10m", 50 * time.Hour: "50h",
 	} {
-		if got := rough(age); got != want {
+		if got := roundedAge(age); got != want {
 			t.Errorf("%s became %s, want %s", age, got, want)
 		}
 	}

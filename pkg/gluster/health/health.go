@@ -29,14 +29,14 @@ type Observer struct {
 	clusters *gluster.ClustersFile
 	gauges   gauges
 
-	mu    sync.Mutex
-	signs map[string]*signs // by cluster
+	mu     sync.Mutex
+	checks map[string]*serverCheck // by cluster
 }
 
 // New returns an Observer of this host's clients. The clusters file says whose servers are asked where no client runs. The metrics are
 // registered with registry, unless that is nil.
 func New(host *client.Host, clusters *gluster.ClustersFile, registry prometheus.Registerer) *Observer {
-	return &Observer{host: host, clusters: clusters, gauges: newGauges(registry), signs: map[string]*signs{}}
+	return &Observer{host: host, clusters: clusters, gauges: newGauges(registry), checks: map[string]*serverCheck{}}
 }
 
 // State is how well a Gluster volume can be used from this host. A higher one is worse.

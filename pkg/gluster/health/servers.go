@@ -12,11 +12,11 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/glusterd"
 )
 
-// signValid is how long an answer of a cluster's servers counts.
-const signValid = 10 * time.Second
+// checkValid is how long an answer of a cluster's servers counts.
+const checkValid = 10 * time.Second
 
-// signs is what is known of the servers of one cluster.
-type signs struct {
+// serverCheck is what is known of the servers of one cluster.
+type serverCheck struct {
 	mu      sync.Mutex
 	at      time.Time
 	servers []string      // that were asked
@@ -36,7 +36,7 @@ func (o *Observer) silentServers(ctx context.Context, v gluster.Volume) string {
 	if err != nil {
 		return ""
 	}
-	s := o.signsOf(cluster.Name)
+	s := o.checkOf(cluster.Name)
 	if done := s.ask(ctx, cluster.Servers); done != nil {
 		select {
 		case <-done:
@@ -51,23 +51,23 @@ func (o *Observer) silentServers(ctx context.Context, v gluster.Volume) string {
 	return s.silent
 }
 
-func (o *Observer) signsOf(cluster string) *signs {
+func (o *Observer) checkOf(cluster string) *serverCheck {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	s := o.signs[cluster]
+	s := o.checks[cluster]
 	if s == nil {
-		s = &signs{}
-		o.signs[cluster] = s
+		s = &serverCheck{}
+		o.checks[cluster] = s
 	}
 	return s
 }
 
 // ask returns what is closed when the servers have been asked, or nil if there is an answer that counts. Bad news counts, too, and
 // is looked at again meanwhile.
-func (s *signs) ask(ctx context.Context, servers []string) <-chan struct{} {
+func (s *serverCheck) ask(ctx context.Context, servers []string) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	counts := time.Since(s.at) < signValid && slices.Equal(s.servers, servers)
+	counts := time.Since(s.at) < checkValid && slices.Equal(s.servers, servers)
 	if s.pending == nil && (!counts || s.silent != "") {
 		s.begin(ctx, servers)
 	}
@@ -78,13 +78,13 @@ func (s *signs) ask(ctx context.Context, servers []string) <-chan struct{} {
 }
 
 // begin asks the servers, for later callers too. The caller holds mu.
-func (s *signs) begin(ctx context.Context, servers []string) {
+func (s *serverCheck) begin(ctx context.Context, servers []string) {
 	done := make(chan struct{})
 	s.pending = done
 	ctx = context.WithoutCancel(ctx)
 	go func() {
 		defer close(done)
-		silent := glusterd.Silent(ctx, servers)
+		silent := glusterd.AllSilent(ctx, servers)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.at, s.servers, s.silent, s.pending = time.Now(), servers, silent, nil

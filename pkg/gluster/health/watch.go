@@ -74,11 +74,11 @@ type healthWatch struct {
 
 // update makes the metrics those of the volumes in use, and logs each that is not as it was.
 func (w *healthWatch) update(ctx context.Context, now []Report) {
-	gone := maps.Clone(w.known)
+	unused := maps.Clone(w.known)
 	for _, health := range now {
 		v := health.Volume
 		before := w.known[v]
-		delete(gone, v)
+		delete(unused, v)
 		w.known[v] = health
 		w.volumeHealth.WithLabelValues(v.Cluster, v.Name).Set(float64(health.State))
 		for _, b := range before.Bricks {
@@ -97,7 +97,7 @@ func (w *healthWatch) update(ctx context.Context, now []Report) {
 			logHealth(klog.FromContext(ctx), before.State, health)
 		}
 	}
-	for v, before := range gone {
+	for v, before := range unused {
 		delete(w.known, v)
 		w.volumeHealth.DeleteLabelValues(v.Cluster, v.Name)
 		for _, b := range before.Bricks {

@@ -105,7 +105,7 @@ func (m *Reader) readOnce() (*Reading, error) {
 	r := &Reading{At: time.Now(), Graph: g}
 	for _, b := range g.Bricks {
 		var state BrickState
-		err := m.file(privateFile(g, b.Translator), func(f *os.File) (err error) { state, err = parseBrickState(f); return err })
+		err := m.withFile(privateFile(g, b.Translator), func(f *os.File) (err error) { state, err = parseBrickState(f); return err })
 		if err != nil {
 			return nil, err
 		}
@@ -113,7 +113,7 @@ func (m *Reader) readOnce() (*Reading, error) {
 	}
 	for _, s := range g.Sets {
 		var state SetState
-		err := m.file(privateFile(g, s.Translator), func(f *os.File) (err error) { state, err = parseSetState(f); return err })
+		err := m.withFile(privateFile(g, s.Translator), func(f *os.File) (err error) { state, err = parseSetState(f); return err })
 		if err != nil {
 			return nil, err
 		}
@@ -140,7 +140,7 @@ func (m *Reader) activeGraph() (*Graph, error) {
 		return known, nil
 	}
 	var g *Graph
-	err = m.file(filepath.Join("graphs", name, "volfile"), func(f *os.File) (err error) { g, err = parseVolfile(f); return err })
+	err = m.withFile(filepath.Join("graphs", name, "volfile"), func(f *os.File) (err error) { g, err = parseVolfile(f); return err })
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (m *Reader) activeGraph() (*Graph, error) {
 func (m *Reader) activeName() (string, error) {
 	buffer := make([]byte, unix.PathMax)
 	var n int
-	err := m.beneath(func(dir int) (err error) {
+	err := m.withDir(func(dir int) (err error) {
 		n, err = unix.Readlinkat(dir, "graphs/active", buffer)
 		return err
 	})
@@ -168,10 +168,10 @@ func (m *Reader) activeName() (string, error) {
 	return name, nil
 }
 
-// file calls fn with an open file below .meta.
-func (m *Reader) file(path string, fn func(*os.File) error) error {
+// withFile calls fn with an open file below .meta.
+func (m *Reader) withFile(path string, fn func(*os.File) error) error {
 	var fd int
-	err := m.beneath(func(dir int) (err error) {
+	err := m.withDir(func(dir int) (err error) {
 		fd, err = unix.Openat(dir, path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		return err
 	})
@@ -186,8 +186,8 @@ func (m *Reader) file(path string, fn func(*os.File) error) error {
 	return nil
 }
 
-// beneath calls fn with the descriptor, which stays open until it returns.
-func (m *Reader) beneath(fn func(dir int) error) error {
+// withDir calls fn with the descriptor, which stays open until it returns.
+func (m *Reader) withDir(fn func(dir int) error) error {
 	m.mu.Lock()
 	dir := m.dir
 	m.mu.Unlock()

@@ -122,18 +122,18 @@ func (r *Repairer) untilRetry() time.Duration {
 	return wait
 }
 
-// grave is one dead device.
-type grave struct {
+// deadMount is the kept mount of one dead client, held.
+type deadMount struct {
 	client.KeptMount
 
 	held *mount.Held
 }
 
-// graves holds all dead devices. The caller closes them.
-func (r *Repairer) graves() ([]grave, error) {
+// holdDead holds the kept mounts of all dead clients. The caller closes them.
+func (r *Repairer) holdDead() ([]deadMount, error) {
 	kept, err := r.host.KeptMounts()
 	errs := []error{err}
-	var graves []grave
+	var dead []deadMount
 	for _, k := range kept {
 		at, err := mount.At(k.Mountpoint)
 		if err == nil && len(at) == 0 || errors.Is(err, os.ErrNotExist) { // since a reboot, or somebody detached it
@@ -148,43 +148,43 @@ func (r *Repairer) graves() ([]grave, error) {
 			errs = append(errs, err)
 			continue
 		}
-		graves = append(graves, grave{k, held})
+		dead = append(dead, deadMount{k, held})
 	}
-	return graves, errors.Join(errs...)
+	return dead, errors.Join(errs...)
 }
 
 // repair is one round: every mount of a dead device, in every mount namespace of this host, becomes one of the client that has
 // taken its place. A device that nothing shows any more is forgotten.
 func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
-	graves, err := r.graves()
+	dead, err := r.holdDead()
 	defer func() {
-		for _, g := range graves {
-			_ = g.held.Close()
+		for _, d := range dead {
+			_ = d.held.Close()
 		}
 	}()
-	if len(graves) == 0 {
+	if len(dead) == 0 {
 		return mount.Report{}, err
 	}
 	began := time.Now()
-	trees, treesErr := r.replacements(ctx, graves)
+	trees, treesErr := r.replacements(ctx, dead)
 	defer func() {
 		for _, t := range trees {
 			t.close()
 		}
 	}()
 	ready := time.Since(began)
-	dead := map[*mount.Held]mount.Open{}
-	for _, g := range graves {
-		dead[g.held] = nil
-		if t := trees[g.Slot]; t != nil {
-			dead[g.held] = t.open
+	opens := map[*mount.Held]mount.Open{}
+	for _, d := range dead {
+		opens[d.held] = nil
+		if t := trees[d.Slot]; t != nil {
+			opens[d.held] = t.open
 		}
 	}
-	report, repairErr := mount.Repair(ctx, dead)
+	report, repairErr := mount.Repair(ctx, opens)
 	err = errors.Join(err, treesErr, repairErr)
-	for _, g := range graves {
-		if repairErr == nil && report.Left[g.held.Device()] == 0 {
-			err = errors.Join(err, r.host.Discard(g.KeptMount))
+	for _, d := range dead {
+		if repairErr == nil && report.Left[d.held.Device()] == 0 {
+			err = errors.Join(err, r.host.Discard(d.KeptMount))
 		}
 	}
 	r.repairs.WithLabelValues("beneath").Add(float64(report.Beneath))
@@ -198,7 +198,7 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 
 // replacements returns the tree of each slot's running client, started where there is none. A slot whose client does not come
 // in time is left out and named in the error.
-func (r *Repairer) replacements(ctx context.Context, graves []grave) (map[string]*tree, error) {
+func (r *Repairer) replacements(ctx context.Context, dead []deadMount) (map[string]*tree, error) {
 	ctx, cancel := context.WithTimeout(ctx, replaceWait)
 	defer cancel()
 	var all sync.WaitGroup
@@ -206,21 +206,21 @@ func (r *Repairer) replacements(ctx context.Context, graves []grave) (map[string
 	trees := map[string]*tree{}
 	var errs []error
 	begun := map[string]bool{}
-	for _, g := range graves {
-		if begun[g.Slot] {
+	for _, d := range dead {
+		if begun[d.Slot] {
 			continue
 		}
-		begun[g.Slot] = true
-		b := r.backoffOf(g.KeptMount)
-		if !b.isDue() && !r.runs(g.Slot) {
+		begun[d.Slot] = true
+		b := r.backoffOf(d.KeptMount)
+		if !b.isDue() && !r.runs(d.Slot) {
 			continue
 		}
 		all.Go(func() {
-			t, err := r.replacement(ctx, g.KeptMount)
+			t, err := r.replacement(ctx, d.KeptMount)
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {
-				trees[g.Slot] = t
+				trees[d.Slot] = t
 				return
 			}
 			errs = append(errs, err)

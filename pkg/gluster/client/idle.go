@@ -88,7 +88,7 @@ func (h *Host) detachIdle(ctx context.Context) (left int, err error) {
 		return 0, err
 	}
 	for _, s := range h.allSlots() {
-		c := s.life.client()
+		c := from(&s.state, (*slotState).latest)
 		if c == nil || c.process.HasExited() || isBound(entries, c) { // a dead one is for the next Host to repair
 			continue
 		}
@@ -104,7 +104,7 @@ func (h *Host) detachIdle(ctx context.Context) (left int, err error) {
 func (h *Host) detachStarted(ctx context.Context) error {
 	var errs []error
 	for _, s := range h.allSlots() {
-		c := s.life.client()
+		c := from(&s.state, (*slotState).latest)
 		if c == nil || c.adopted {
 			continue
 		}
@@ -124,7 +124,7 @@ func (h *Host) detachStarted(ctx context.Context) error {
 
 func (h *Host) sweep(ctx context.Context) {
 	for _, s := range h.allSlots() {
-		if c := s.life.client(); c == nil {
+		if c := from(&s.state, (*slotState).latest); c == nil {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(ctx, sweepInterval)
@@ -138,7 +138,7 @@ func (h *Host) sweep(ctx context.Context) {
 // detachIdle detaches the slot's client if nobody has used it for the time of grace. The kernel decides about what is bound or
 // opened meanwhile: that keeps the process.
 func (s *slot) detachIdle(ctx context.Context, grace time.Duration) (bool, error) {
-	if !s.life.isUnused(grace) {
+	if !from(&s.state, func(s *slotState) bool { return s.client.isUnused(grace) }) {
 		return false, nil // the usual case, without the lock
 	}
 	lock, err := s.dir.Lock(ctx)
@@ -150,7 +150,9 @@ func (s *slot) detachIdle(ctx context.Context, grace time.Duration) (bool, error
 	if err != nil {
 		return false, err
 	}
-	c, users, err := s.life.giveUp(entries, grace)
+	var c *Client
+	var users *statedir.Users
+	s.state.with(func(s *slotState) { c, users, err = s.removeIdle(entries, grace) })
 	if err != nil || c == nil {
 		return false, err
 	}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/statedir"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+)
+
+// slotState is the state of one slot in this process. Its zero value is empty. Each method is one step, or looks.
+//
+//	        runningOrAttempt            endAttempt, with a client
+//	empty ────────────────────► starting ───────────────────────► running
+//	 ▲ ▲ ▲                         │                               │   │
+//	 │ │ └─────────────────────────┘                               │   │ its process ends
+//	 │ │   endAttempt, with an error                               │   ▼
+//	 │ └───────────────────────────────────────────────────────────┘  dead
+//	 │          removeIdle, releaseIdle, drop                          │
+//	 └─────────────────────────────────────────────────────────────────┘
+//	                      drop, dropDead, runningOrAttempt
+//
+// offer leads from empty or dead to running, for a client that was found without an attempt. What becomes of a dead client's mount does
+// not depend on the slot, which may have the next client already: see Lock.Keep of package statedir.
+type slotState struct {
+	attempt *attempt   // starting; then there is no client
+	client  slotClient // running or dead
+	deaths  Deaths
+}
+
+// slotClient is a slot's client and its use. Its zero value is none.
+type slotClient struct {
+	*Client
+
+	users *statedir.Users
+	used  time.Time // when Ensure returned it last, or the last hold ended
+	holds int
+}
+
+func (c *slotClient) isRunning() bool { return c.Client != nil && !c.HasEnded() }
+
+// isUnused says whether there is a client that nobody has held for the time of grace, as far as this process knows.
+func (c *slotClient) isUnused(grace time.Duration) bool {
+	return c.Client != nil && c.holds == 0 && time.Since(c.used) >= grace
+}
+
+// latest is the client that runs or is dead, or nil.
+func (s *slotState) latest() *Client { return s.client.Client }
+
+// hasNoClient says that the slot is empty, or its client dead.
+func (s *slotState) hasNoClient() bool { return s.attempt == nil && !s.client.isRunning() }
+
+// clear empties the slot. The process is watched until its end, as a child must be reaped.
+func (s *slotState) clear() {
+	if s.client.Client != nil {
+		s.client.meta.Close()
+		s.client.users.Close()
+	}
+	s.client = slotClient{}
+}
+
+// runningOrAttempt returns the running client, or the attempt that may bring one: the one under way, or a new one.
+func (s *slotState) runningOrAttempt(begin func() *attempt) (c *Client, a *attempt, isNew bool) {
+	if s.client.isRunning() {
+		s.client.used = time.Now()
+		return s.client.Client, nil, false
+	}
+	s.clear()
+	if s.attempt == nil {
+		s.attempt, isNew = begin(), true
+	}
+	return nil, s.attempt, isNew
+}
+
+// endAttempt ends the attempt under way, by which c was found or started, or none.
+func (s *slotState) endAttempt(c *Client, users *statedir.Users) {
+	s.attempt = nil
+	if c != nil {
+		s.client = slotClient{Client: c, users: users, used: time.Now()}
+	}
+}
+
+// offer makes c the slot's client, and returns false if it has one or an attempt is under way.
+func (s *slotState) offer(c *Client, users *statedir.Users) bool {
+	if !s.hasNoClient() {
+		return false
+	}
+	s.clear()
+	s.client = slotClient{Client: c, users: users, used: time.Now()}
+	return true
+}
+
+// drop empties the slot if c is still its client.
+func (s *slotState) drop(c *Client) {
+	if s.client.Client == c {
+		s.clear()
+	}
+}
+
+// dropDead empties the slot unless its client runs.
+func (s *slotState) dropDead() {
+	if !s.client.isRunning() {
+		s.clear()
+	}
+}
+
+// close empties the slot and stops watching its client. Detached ones are still watched: they are about to end.
+func (s *slotState) close() {
+	if s.client.Client != nil {
+		s.client.process.Forget()
+	}
+	s.clear()
+}
+
+// hold counts one user of c more, and release one less.
+func (s *slotState) hold(c *Client) {
+	if s.client.Client == c {
+		s.client.holds++
+	}
+}
+
+func (s *slotState) release(c *Client) {
+	if s.client.Client == c {
+		s.client.holds--
+		s.client.used = time.Now()
+	}
+}
+
+// isIdle says that nobody has used the client for the time of grace and that it is mounted nowhere else. A mount is a use.
+func (s *slotState) isIdle(entries []mount.Entry, grace time.Duration) bool {
+	if !s.client.isUnused(grace) {
+		return false
+	}
+	if isBound(entries, s.client.Client) {
+		s.client.used = time.Now()
+		return false
+	}
+	return true
+}
+
+// removeIdle empties the slot and returns the client that was in it, or nil if it is in use, by another process too. Nobody else becomes
+// a user of it until users are closed. The caller has the slot's Lock.
+func (s *slotState) removeIdle(entries []mount.Entry, grace time.Duration) (c *Client, users *statedir.Users, err error) {
+	if !s.isIdle(entries, grace) {
+		return nil, nil, nil
+	}
+	if alone, err := s.client.users.TryAlone(); err != nil || !alone {
+		return nil, nil, err
+	}
+	c, users = s.client.Client, s.client.users
+	s.client.users = nil
+	s.clear()
+	return c, users, nil
+}
+
+// releaseIdle stops being a user of an idle client, so that the mounter may detach it.
+func (s *slotState) releaseIdle(entries []mount.Entry, grace time.Duration) {
+	if s.isIdle(entries, grace) {
+		s.client.process.Forget()
+		s.clear()
+	}
+}
+
+// countDeath counts a client that has ended, and whether it died young.
+func (s *slotState) countDeath(young bool) {
+	s.deaths.All++
+	if s.deaths.Young++; !young {
+		s.deaths.Young = 0
+	}
+}
+
+func (s *slotState) countedDeaths() Deaths { return s.deaths }

@@ -65,7 +65,7 @@ func (c *Client) Info() Info {
 	}
 }
 
-// Hold keeps the idle sweep from detaching the client until release is called, which may be called more than once.
+// Hold keeps the Host from detaching the client until release is called, which may be called more than once.
 func (c *Client) Hold() (release func()) {
 	c.slot.state.with(func(s *slotState) { s.hold(c) })
 	return sync.OnceFunc(func() { c.slot.state.with(func(s *slotState) { s.release(c) }) })

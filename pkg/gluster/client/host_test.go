@@ -265,7 +265,7 @@ func TestEveryAllowedOptionIsTakenByTheProgram(t *testing.T) {
 func TestAClientIsDetachedWhenIdle(t *testing.T) {
 	h := sharedHost(t)
 	h.grace = 0
-	detach := func() { h.sweep(t.Context()) }
+	detach := func() { h.detachIdleClients(t.Context()) }
 
 	t.Run("not while it is held", func(t *testing.T) {
 		c := ensure(t, h, gv0)

@@ -15,41 +15,9 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
-const (
-	// idleGrace is how long a client stays after its last use. It is longer than any RPC, so that a caller of Ensure has time to
-	// use the client, and spares a pod that is replaced the new start.
-	idleGrace     = time.Minute
-	sweepInterval = 10 * time.Second
-	// rotateInterval keeps the overshoot of a client that floods its log small; looking costs a stat for each client.
-	rotateInterval = 250 * time.Millisecond
-)
-
-// Run kills clients that hang, detaches idle ones and rotates logs until ctx is done. An
-// idle client is one that only its own mount shows, that nobody holds, and that was last used a minute ago. It is never signalled:
-// it ends by itself as its last user does, which may be a descriptor or another mount namespace. At most one Host of a state
-// directory should Run.
-//
-// One with a mounter leaves all that to it, and only adopts and releases.
-func (h *Host) Run(ctx context.Context) {
-	if h.mounter != nil {
-		h.runBesideMounter(ctx)
-		return
-	}
-	sweep, rotate := time.NewTicker(sweepInterval), time.NewTicker(rotateInterval)
-	defer sweep.Stop()
-	defer rotate.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-rotate.C:
-			h.rotateLogs(ctx)
-		case <-sweep.C:
-			h.endHung(ctx)
-			h.sweep(ctx)
-		}
-	}
-}
+// idleGrace is how long a client stays after its last use. It is longer than any RPC, so that a caller of Ensure has time to use the
+// client, and spares a pod that is replaced the new start.
+const idleGrace = time.Minute
 
 // DetachStarted closes the Host and leaves no client behind that it has started and that nobody uses: starts under way are
 // ended, and clients are detached without the grace, and waited for until ctx is done. Clients that are held, bound somewhere, or
@@ -122,12 +90,13 @@ func (h *Host) detachStarted(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (h *Host) sweep(ctx context.Context) {
+// detachIdleClients is one look at all clients.
+func (h *Host) detachIdleClients(ctx context.Context) {
 	for _, s := range h.allSlots() {
 		if c := from(&s.state, (*slotState).latest); c == nil {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(ctx, sweepInterval)
+		ctx, cancel := context.WithTimeout(ctx, lookInterval)
 		if _, err := s.detachIdle(ctx, h.grace); err != nil {
 			klog.FromContext(ctx).Error(err, "Cannot detach an idle client; trying again", "volume", s.volume, "options", s.options)
 		}
@@ -164,4 +133,16 @@ func (s *slot) detachIdle(ctx context.Context, grace time.Duration) (bool, error
 // isBound says whether a client is mounted elsewhere than at its own mount point.
 func isBound(entries []mount.Entry, c *Client) bool {
 	return slices.ContainsFunc(entries, func(e mount.Entry) bool { return e.Device == c.device && e.Target != c.mountpoint })
+}
+
+// releaseIdle stops being a user of clients that are idle here, so that the mounter may detach them.
+func (h *Host) releaseIdle() error {
+	entries, err := mount.List()
+	if err != nil {
+		return err
+	}
+	for _, s := range h.allSlots() {
+		s.state.with(func(s *slotState) { s.releaseIdle(entries, h.grace) })
+	}
+	return nil
 }

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/klog/v2"
-
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/process"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/statedir"
@@ -144,34 +142,5 @@ func (s *slot) adoptBound(ctx context.Context) error {
 		return err
 	}
 	s.offer(ctx, c, users)
-	return nil
-}
-
-// runBesideMounter is Run for a Host whose clients are the mounter's.
-func (h *Host) runBesideMounter(ctx context.Context) {
-	ticker := time.NewTicker(sweepInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			h.Adopt(ctx)
-			if err := h.releaseIdle(); err != nil {
-				klog.FromContext(ctx).Error(err, "Cannot tell which clients are idle; trying again")
-			}
-		}
-	}
-}
-
-// releaseIdle stops being a user of clients that are idle here, so that the mounter may detach them.
-func (h *Host) releaseIdle() error {
-	entries, err := mount.List()
-	if err != nil {
-		return err
-	}
-	for _, s := range h.allSlots() {
-		s.state.with(func(s *slotState) { s.releaseIdle(entries, h.grace) })
-	}
 	return nil
 }

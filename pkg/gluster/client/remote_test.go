@@ -117,7 +117,7 @@ func TestAMounterKeepsWhatIsUsedAndEndsWhatIsNot(t *testing.T) {
 	m, h := withMounter(t)
 	m.host.grace = 0
 	c := ensure(t, h, gv0)
-	m.host.sweep(t.Context())
+	m.host.detachIdleClients(t.Context())
 	if err := c.Probe(t.Context()); err != nil || m.host.Clients() == nil {
 		t.Fatalf("it was ended while it was used: %v", err)
 	}
@@ -139,7 +139,7 @@ func TestAMounterKeepsWhatIsUsedAndEndsWhatIsNot(t *testing.T) {
 	if infos := h.Clients(); infos != nil {
 		t.Errorf("it was adopted again without a user: %+v", infos)
 	}
-	m.host.sweep(t.Context())
+	m.host.detachIdleClients(t.Context())
 	checkNothingLeft(t, m.host)
 	checkWorks(t, ensure(t, h, gv0))
 }
@@ -148,7 +148,7 @@ func TestAClientThatIsBeingEndedIsNotFound(t *testing.T) {
 	m, h := withMounter(t)
 	c := ensure(t, m.host, gv0)
 	s := m.host.slot(gv0, nil)
-	// The mounter's idle sweep is at its last look for users.
+	// The mounter is at its last look for users of an idle client.
 	entries, err := mount.List()
 	do(t, err)
 	var given *Client

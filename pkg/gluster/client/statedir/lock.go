@@ -69,8 +69,9 @@ func (l *Lock) Keep(start Start) error {
 	return nil
 }
 
-// Users says, as long as it is open, that this process is a user of the slot's client. Descriptors of the client's mount could not say
-// so: the kernel counts them, and tells nobody how many there are; and from a mount that was detached meanwhile nothing can be bound.
+// Users says, as long as it is open, that this process is a user of the slot's client. A descriptor of the client's mount could not
+// stand in for it: it keeps the process from ending, but nothing can be bound by it once the mount is detached (open_tree says EINVAL),
+// and whoever is about to detach the mount cannot tell that there is one.
 type Users struct{ file *os.File }
 
 // JoinUsers makes this process a user of the slot's client, after waiting until ctx is done for a process that gives the client up. It

@@ -92,10 +92,9 @@ func (d *Driver) Run(ctx context.Context) error {
 	return d.serve(ctx, listener, m)
 }
 
-// lookAfterClients runs what ends, repairs and watches this host's clients, until ctx is done.
+// lookAfterClients runs what ends and repairs this host's clients, until ctx is done.
 func (d *Driver) lookAfterClients(ctx context.Context, group *sync.WaitGroup) {
 	group.Go(func() { d.host.Run(ctx) })
-	group.Go(func() { d.health.Watch(ctx) })
 	if d.repairer != nil {
 		group.Go(func() { d.repairer.Run(ctx) })
 	}
@@ -111,6 +110,7 @@ func (d *Driver) serve(ctx context.Context, listener net.Listener, m *monitor) e
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	d.lookAfterClients(ctx, &background)
+	background.Go(func() { d.health.Watch(ctx) }) // not in the mounter: one for each host
 	if m != nil {
 		background.Go(func() { m.serve(ctx) })
 	}

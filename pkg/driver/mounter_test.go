@@ -224,6 +224,20 @@ func TestAMounterThatIsToldToEndLeavesItsClients(t *testing.T) {
 	code(t, p.delete(v), codes.OK)
 }
 
+func TestOneProcessOfAHostWatchesTheHealth(t *testing.T) {
+	p := servePods(t, clustersYAML(healthy(t).Servers(), "gv0"))
+	v := p.create()
+	target := p.publish(v, "pod")
+	const metric = "glusterfs_csi_volume_health{"
+	p.wantStatus("/metrics", 200, metric) // the mounter was started before, and would have told first
+	mounter := &rig{t: t, log: p.mounterLog}
+	if _, body := mounter.get("/metrics"); strings.Contains(body, metric) || !strings.Contains(body, `glusterfs_csi_clients{`) {
+		t.Errorf("the mounter tells\n%s", body)
+	}
+	p.unpublish(v, target)
+	code(t, p.delete(v), codes.OK)
+}
+
 func TestAMounterIsAskedForItsHealthThroughItsOwnSocket(t *testing.T) {
 	dir := newDir(t)
 	r := &rig{t: t, dir: dir, log: &lockedBuffer{}}

@@ -45,6 +45,7 @@ func (v Volume) Validate() error {
 	return nil
 }
 
+// CompareVolumes orders by cluster and name.
 func CompareVolumes(a, b Volume) int {
 	return cmp.Or(cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.Name, b.Name))
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
-// ErrGone: the client's process ended, or its mount is not there any more. It always comes with ErrUnreachable.
+// ErrGone says that the client's process ended, or its mount is not there any more. It always comes with ErrUnreachable.
 var ErrGone = errors.New("the client is gone")
 
 // Client is one running client: a process with a mount of its Gluster volume's root.

@@ -3,8 +3,6 @@
 package client
 
 import (
-	"context"
-
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/process"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
@@ -86,7 +84,7 @@ func (s *slot) usable(all []startState) *Client {
 
 // find returns the slot's running client, or nil if it has none, keeps the mounts of dead ones, and removes what starts left that
 // nobody has used.
-func (s *slot) find(ctx context.Context, lock *statedir.Lock) (*Client, error) {
+func (s *slot) find(lock *statedir.Lock) (*Client, error) {
 	all, err := s.inspectStarts()
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ const hungLimit = 2 * time.Minute
 // known from one that waits.
 func (h *Host) endHung(ctx context.Context) {
 	for _, c := range h.Running() {
+		c.ask() // by which one that was adopted becomes able to tell its state
 		c.askState()
 		silent := c.silentFor()
 		if silent < h.hung {

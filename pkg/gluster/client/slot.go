@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	// ErrStarting: a start of the client goes on, though its caller has stopped waiting. It always comes with ErrUnreachable.
+	// ErrStarting says that a start of the client goes on, though its caller has stopped waiting. It always comes with ErrUnreachable.
 	ErrStarting = errors.New("the start of its client goes on")
 	// errAsking is ErrStarting where the mounter starts the client.
 	errAsking = errors.New("the mounter of this host, which starts its client, has not answered yet")
@@ -104,7 +104,7 @@ func (s *slot) adopt(ctx context.Context) error {
 	}
 	defer lock.Unlock()
 	s.state.with((*slotState).dropDead)
-	c, err := s.find(ctx, lock) // which may take its time, so nobody is kept from looking at the slot
+	c, err := s.find(lock) // which may take its time, so nobody is kept from looking at the slot
 	if err != nil || c == nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func (a *attempt) findOrStart(ctx context.Context) (_ *Client, _ *statedir.Users
 			users.Close()
 		}
 	}()
-	c, err := s.find(ctx, lock)
+	c, err := s.find(lock)
 	if err == nil && c == nil {
 		c, err = a.start(ctx, lock)
 	}

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package meta reads a client's own state from the virtual directory .meta of its mount: what bricks its graph of translators has, which
+// of them are connected, and which sets of them have their quorum. It asks the client's process alone, and no server.
 package meta
 
 import (
@@ -15,7 +17,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
-// ErrNotOpen: .meta has not been opened, or the client was let go.
+// ErrNotOpen says that .meta has not been opened, or the client was let go.
 var ErrNotOpen = errors.New("the state of its client cannot be read")
 
 // Reader reads a client's state from the virtual directory .meta of its root, by a descriptor: by path each access asks a server for

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// MaxSize, in bytes, is that of each of the two logs.
+	// MaxSize is that of each of the two logs, in bytes.
 	MaxSize = 5 << 20
 	// fullSize is the size from which a log is rotated. What a flood writes until that is noticed fits into the rest.
 	fullSize = 4 << 20

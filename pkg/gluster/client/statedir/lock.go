@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrBusy: another process has the lock at this moment.
+// ErrBusy says that another process has the lock at this moment.
 var ErrBusy = errors.New("another process is starting or stopping its client")
 
 // Lock is the lock of a slot. At most one process has it, and the kernel lets go of it when the process ends: whatever start is half

@@ -76,7 +76,7 @@ func TestAFailedStartSaysWhyAndLeavesNothing(t *testing.T) {
 			_, err = h.Ensure(ctx, gluster.Volume{Cluster: testcluster.Name, Name: test.volume}, nil)
 			t.Logf("after %v: %v", time.Since(began).Round(time.Millisecond), err)
 			checkError(t, err, test.want, append(test.mentions, test.cure)...)
-			if beforeLog, _, hasLog := strings.Cut(err.Error(), "its client "); !hasLog || !strings.Contains(beforeLog, test.cure) {
+			if beforeLog, _, hasLog := strings.Cut(err.Error(), "; its client "); !hasLog || !strings.Contains(beforeLog, test.cure) {
 				t.Errorf("the cure is not before what the client logged: %v", err)
 			}
 			if n := strings.Count(err.Error(), gluster.ErrUnreachable.Error()); n > 1 {

@@ -16,7 +16,7 @@ import (
 // Cluster is one trusted pool of the clusters file. The three never change; do not write to the slices.
 type Cluster struct {
 	Name    string   `json:"name"`
-	Servers []string `json:"servers"` // host names or IP addresses, without duplicates, in the file's order; at least one
+	Servers []string `json:"servers"` // names or IP addresses, without duplicates, in the file's order; at least one
 	Volumes []string `json:"volumes"` // the Gluster volumes that may be used, without duplicates; at least one
 }
 
@@ -35,11 +35,12 @@ const maxClustersFile = 1 << 20
 //	    servers: [192.168.6.15, 192.168.6.16]
 //	    volumes: [gv0]
 //
-// It is strict: unknown or repeated keys, invalid names, a cluster named twice or without servers or volumes, and a file without
-// clusters are refused. Servers and volumes named twice in a cluster count once, at their first place.
+// It is strict: unknown or repeated keys, invalid names, a cluster named twice or without servers or volumes, and a
+// file without clusters are refused. Servers and volumes named twice in a cluster count once, at their first place.
 func ParseClusters(data []byte) (*Clusters, error) {
 	if len(data) > maxClustersFile {
-		return nil, fmt.Errorf("clusters file: %d bytes are more than the %d of a ConfigMap", len(data), maxClustersFile)
+		return nil, fmt.Errorf("clusters file: %d bytes are more than the %d of a ConfigMap", len(data),
+			maxClustersFile)
 	}
 	var file struct {
 		Clusters []Cluster `json:"clusters"`
@@ -69,13 +70,14 @@ func (c *Clusters) Find(v Volume) (Cluster, error) {
 		return Cluster{}, err
 	}
 	if !slices.Contains(cluster.Volumes, v.Name) {
-		return Cluster{}, fmt.Errorf("%w %q: the clusters file allows in cluster %q: %s", ErrUnknownVolume, v.Name, v.Cluster, strings.Join(cluster.Volumes, ", "))
+		return Cluster{}, fmt.Errorf("%w %q: the clusters file allows in cluster %q: %s", ErrUnknownVolume, v.Name,
+			v.Cluster, strings.Join(cluster.Volumes, ", "))
 	}
 	return cluster, nil
 }
 
-// Choose returns the Gluster volume with these names, where an empty name stands for the only one there is. The errors are
-// those of Find, and ErrAmbiguous with the choices where a name is empty and there are several.
+// Choose returns the Gluster volume with these names, where an empty name stands for the only one there is. The
+// errors are those of Find, and ErrAmbiguous with the choices where a name is empty and there are several.
 func (c *Clusters) Choose(cluster, volume string) (Volume, error) {
 	if cluster == "" {
 		if len(c.clusters) > 1 {
@@ -89,7 +91,8 @@ func (c *Clusters) Choose(cluster, volume string) (Volume, error) {
 	}
 	if volume == "" {
 		if len(found.Volumes) > 1 {
-			return Volume{}, fmt.Errorf("%w: name one of the Gluster volumes of cluster %q: %s", ErrAmbiguous, cluster, strings.Join(found.Volumes, ", "))
+			return Volume{}, fmt.Errorf("%w: name one of the Gluster volumes of cluster %q: %s", ErrAmbiguous, cluster,
+				strings.Join(found.Volumes, ", "))
 		}
 		volume = found.Volumes[0]
 	}
@@ -116,7 +119,8 @@ func (c *Clusters) cluster(name string) (Cluster, error) {
 			return cluster, nil
 		}
 	}
-	return Cluster{}, fmt.Errorf("%w %q: the clusters file has: %s", ErrUnknownCluster, name, strings.Join(c.names(), ", "))
+	return Cluster{}, fmt.Errorf("%w %q: the clusters file has: %s", ErrUnknownCluster, name,
+		strings.Join(c.names(), ", "))
 }
 
 func (c *Clusters) names() []string {
@@ -163,13 +167,15 @@ var numeric = regexp.MustCompile(`(^|\.)[0-9]+$`)
 func normalizeServer(server string) (string, error) {
 	if address, err := netip.ParseAddr(server); err == nil {
 		if address.Zone() != "" {
-			return "", fmt.Errorf("server %q: a link-local address with a zone means something else on each host; use another address or a host name", server)
+			return "", fmt.Errorf("server %q: a link-local address with a zone means something else on each host; "+
+				"use another address or a host name", server)
 		}
 		return address.String(), nil
 	}
 	lower := strings.ToLower(server)
 	if len(lower) > maxHostName || !hostName.MatchString(lower) || numeric.MatchString(lower) {
-		return "", fmt.Errorf("server %q: neither a host name nor an IPv4 or IPv6 address (write it without port and brackets)", server)
+		return "", fmt.Errorf("server %q: neither a host name nor an IPv4 or IPv6 address (write it without port "+
+			"and brackets)", server)
 	}
 	return lower, nil
 }

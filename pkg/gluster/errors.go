@@ -6,10 +6,11 @@ import (
 	"errors"
 )
 
-// The kinds of failure that a caller acts on differently. Every error of this package that is one of them wraps it; its text
-// says what was tried, on which Gluster volume and servers, what GlusterFS said, and the likely cure.
+// The kinds of failure that a caller acts on differently. Every error of this package that is one of them wraps it;
+// its text says what was tried, on which Gluster volume and servers, what GlusterFS said, and the likely cure.
 //
-// ErrUnreachable, ErrNotStarted and ErrNotConnected pass by themselves once the servers are well: the caller tries again.
+// ErrUnreachable, ErrNotStarted and ErrNotConnected pass by themselves once the servers are well: the caller tries
+// again.
 var (
 	// ErrNotLoaded: no good clusters file has been read yet.
 	ErrNotLoaded = errors.New("the clusters file has not been loaded yet")
@@ -28,7 +29,7 @@ var (
 	ErrNoSuchVolume = errors.New("the cluster has no such Gluster volume")
 	// ErrNotStarted: the Gluster volume is not started, or none of its bricks runs (a client cannot tell these apart).
 	ErrNotStarted = errors.New("the Gluster volume is not started, or none of its bricks runs")
-	// ErrNotConnected: the client runs and its Gluster volume has lost its quorum or all bricks. It recovers by itself about
-	// 1.5 s after the bricks return; what is mounted stays mounted.
+	// ErrNotConnected: the client runs and its Gluster volume has lost its quorum or all bricks. It recovers by
+	// itself about 1.5 s after the bricks return; what is mounted stays mounted.
 	ErrNotConnected = errors.New("the Gluster volume has no quorum or no bricks")
 )

@@ -18,8 +18,9 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// rereadInterval is how long a change may go unseen where inotify does not serve: the directory came later, the node is out
-// of inotify instances (there are 128 per user by default, and kubelet's neighbours like them), or a remote filesystem.
+// rereadInterval is how long a change may go unseen where inotify does not serve: the directory came later, the node
+// is out of inotify instances (there are 128 per user by default, and kubelet's neighbours like them), or a remote
+// filesystem.
 const rereadInterval = 10 * time.Second
 
 // ClustersFile is a clusters file that is read again whenever it changes.
@@ -34,15 +35,17 @@ type ClustersFile struct {
 	lastSeen []byte // what was read last, good or broken; of the watching goroutine only
 }
 
-// WatchClusters reads the file now and again whenever it changes, until ctx is done. The file may come later, be replaced by
-// rename, or be a Kubernetes ConfigMap's (which swaps the symbolic link `..data` beside it). A file that is missing or broken is
-// logged and counted once, and the last good one stays in force. The metric is registered with registry, unless that is nil.
+// WatchClusters reads the file now and again whenever it changes, until ctx is done. The file may come later, be
+// replaced by rename, or be a Kubernetes ConfigMap's (which swaps the symbolic link `..data` beside it). A file that
+// is missing or broken is logged and counted once, and the last good one stays in force. The metric is registered
+// with registry, unless that is nil.
 func WatchClusters(ctx context.Context, path string, registry prometheus.Registerer) *ClustersFile {
 	f := &ClustersFile{path: path, reloads: promauto.With(registry).NewCounterVec(prometheus.CounterOpts{
 		Name: "glusterfs_csi_clusters_reloads_total",
 		Help: "Changes of the clusters file seen, by result: ok, or error where the last good one stays in force.",
 	}, []string{"result"})}
-	changes, stop := watchDirectory(ctx, filepath.Dir(path)) // before the first reading, so that no change falls between
+	changes, stop := watchDirectory(ctx,
+		filepath.Dir(path)) // before the first reading, so that no change falls between
 	f.reload(ctx)
 	go func() {
 		defer stop()
@@ -103,12 +106,13 @@ func (f *ClustersFile) reload(ctx context.Context) {
 		logger.Info("Waiting for the clusters file", "path", f.path)
 	default:
 		f.reloads.WithLabelValues("error").Inc()
-		logger.Error(err, "Refused the clusters file; correct it, it is read again by itself", "path", f.path, "lastGoodOneInForce", inForce)
+		logger.Error(err, "Refused the clusters file; correct it, it is read again by itself", "path", f.path,
+			"lastGoodOneInForce", inForce)
 	}
 }
 
-// watchDirectory delivers something on changes after each change in dir, the name of which does not matter: a ConfigMap's file
-// changes by a rename of another name beside it. Where that is impossible, changes stays silent.
+// watchDirectory delivers something on changes after each change in dir, the name of which does not matter: a
+// ConfigMap's file changes by a rename of another name beside it. Where that is impossible, changes stays silent.
 func watchDirectory(ctx context.Context, dir string) (changes <-chan struct{}, stop func()) {
 	watcher, err := fsnotify.NewWatcher()
 	if err == nil {
@@ -117,7 +121,8 @@ func watchDirectory(ctx context.Context, dir string) (changes <-chan struct{}, s
 		}
 	}
 	if err != nil {
-		klog.FromContext(ctx).Info("Cannot watch for changes, reading again at intervals instead", "directory", dir, "interval", rereadInterval, "reason", err)
+		klog.FromContext(ctx).Info("Cannot watch for changes, reading again at intervals instead", "directory", dir,
+			"interval", rereadInterval, "reason", err)
 		return nil, func() {}
 	}
 	signal := make(chan struct{}, 1)

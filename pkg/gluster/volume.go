@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gluster is the names of GlusterFS: the clusters file, which says what servers and Gluster volumes there are, the options that
-// clients may be given, and the kinds of failure. It starts nothing and asks no server.
+// Package gluster is the names of GlusterFS: the clusters file, which says what servers and Gluster volumes there
+// are, the options that clients may be given, and the kinds of failure. It starts nothing and asks no server.
 package gluster
 
 import (
@@ -10,7 +10,8 @@ import (
 	"regexp"
 )
 
-// Volume is a Gluster volume's address: the clusters file's name of its cluster, and GlusterFS's own name of the volume.
+// Volume is a Gluster volume's address: the clusters file's name of its cluster, and GlusterFS's own name of the
+// volume.
 type Volume struct {
 	Cluster string `json:"cluster"`
 	Name    string `json:"volume"`
@@ -34,12 +35,14 @@ var (
 func (v Volume) Validate() error {
 	switch {
 	case len(v.Cluster) > maxClusterName || !clusterName.MatchString(v.Cluster):
-		return fmt.Errorf("cluster name %q: must be up to %d lower-case letters, digits and hyphens, with no hyphen at either end",
+		return fmt.Errorf("cluster name %q: must be up to %d lower-case letters, digits and hyphens, "+
+			"with no hyphen at either end",
 			v.Cluster, maxClusterName)
 	case !volumeName.MatchString(v.Name):
 		return fmt.Errorf("Gluster volume name %q of cluster %q: must consist of letters, digits, hyphens and underscores", v.Name, v.Cluster) //nolint:staticcheck // a proper name
 	case len(v.Cluster)+len(v.Name) > maxVolumeName:
-		return fmt.Errorf("cluster %q and Gluster volume %q: the two names have more than %d characters together, too many for a volume ID",
+		return fmt.Errorf("cluster %q and Gluster volume %q: the two names have more than %d characters together, "+
+			"too many for a volume ID",
 			v.Cluster, v.Name, maxVolumeName)
 	}
 	return nil

@@ -83,6 +83,7 @@ func (c *Client) call(ctx context.Context, method string, body []byte) ([]client
 
 // absent is the error of a mounter that gives no answer, or none that this version understands.
 func (c *Client) absent(err error) error {
-	return fmt.Errorf("%w: the mounter of this host, which starts its GlusterFS clients, does not answer at %s: %w; running clients go on; "+
-		"look at this node's pod of the DaemonSet glusterfs-csi-mounter and its log", gluster.ErrUnreachable, c.path, err)
+	return fmt.Errorf("%w: the mounter of this host, which starts its GlusterFS clients, does not answer at %s: %w; "+
+		"running clients go on; look at this node's pod of the DaemonSet glusterfs-csi-mounter and its log",
+		gluster.ErrUnreachable, c.path, err)
 }

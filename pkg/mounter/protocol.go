@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package mounter is the socket by which the node plugin of a host has another process, the mounter, start the GlusterFS
-// clients. They are the mounter's children and in its container, so the node plugin can be killed, upgraded and restarted
-// without one of them noticing. Only the start goes over the socket: what runs is found by the state directory, and I/O, health
-// and unmounting need no mounter.
+// Package mounter is the socket by which the node plugin of a host has another process, the mounter, start the
+// GlusterFS clients. They are the mounter's children and in its container, so the node plugin can be killed, upgraded
+// and restarted without one of them noticing. Only the start goes over the socket: what runs is found by the state
+// directory, and I/O, health and unmounting need no mounter.
 //
-// It speaks JSON over HTTP/1.1. GET /v1/clients lists the running clients; POST /v1/clients ensures one, with a request as its
-// body. The answer to both is a list of client.Info, or a failure with a status other than 200. Unknown members are ignored,
-// as either side may be the newer one.
+// It speaks JSON over HTTP/1.1. GET /v1/clients lists the running clients; POST /v1/clients ensures one, with a
+// request as its body. The answer to both is a list of client.Info, or a failure with a status other than 200.
+// Unknown members are ignored, as either side may be the newer one.
 package mounter
 
 import (

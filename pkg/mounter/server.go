@@ -25,7 +25,8 @@ const (
 	shutdownTimeout = 2 * time.Second
 )
 
-// Serve lets the callers of a listener, see Listen, have the clients of a host, until ctx is done. It closes the listener.
+// Serve lets the callers of a listener, see Listen, have the clients of a host, until ctx is done. It closes the
+// listener.
 func Serve(ctx context.Context, listener net.Listener, host *client.Host) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+clientsPath, func(w http.ResponseWriter, r *http.Request) {
@@ -62,7 +63,8 @@ func ensure(w http.ResponseWriter, r *http.Request, host *client.Host) ([]client
 	defer cancel()
 	c, err := host.Ensure(ctx, wanted.Volume, wanted.Options)
 	if err != nil {
-		klog.FromContext(ctx).Error(err, "No client for the node plugin", "volume", wanted.Volume, "options", wanted.Options)
+		klog.FromContext(ctx).Error(err, "No client for the node plugin", "volume", wanted.Volume, "options",
+			wanted.Options)
 		return nil, err
 	}
 	return []client.Info{c.Info()}, nil

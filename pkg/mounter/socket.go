@@ -15,15 +15,16 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Listen listens on a unix socket that only root can connect to. The socket of a process that was killed is replaced; one that
-// another process serves is an error, as a host has one mounter.
+// Listen listens on a unix socket that only root can connect to. The socket of a process that was killed is replaced;
+// one that another process serves is an error, as a host has one mounter.
 func Listen(ctx context.Context, path string) (net.Listener, error) {
 	if err := replaceable(path); err != nil {
 		return nil, fmt.Errorf("listen for the node plugin: %w", err)
 	}
 	config := net.ListenConfig{Control: func(_, _ string, conn syscall.RawConn) error {
 		var modeErr error
-		// The file that bind(2) makes has the descriptor's mode, less the umask (Linux, unix_bind_bsd): there is no moment before.
+		// The file that bind(2) makes has the descriptor's mode, less the umask (Linux, unix_bind_bsd): there is no
+		// moment before.
 		err := conn.Control(func(fd uintptr) { modeErr = unix.Fchmod(int(fd), 0o600) })
 		return errors.Join(err, modeErr)
 	}}
@@ -33,7 +34,8 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 	}
 	unixListener, ok := listener.(*net.UnixListener)
 	if !ok {
-		return nil, errors.Join(fmt.Errorf("listen for the node plugin: not a unix socket: %T", listener), listener.Close())
+		return nil, errors.Join(fmt.Errorf("listen for the node plugin: not a unix socket: %T", listener),
+			listener.Close())
 	}
 	return &rootListener{UnixListener: unixListener, logger: klog.FromContext(ctx)}, nil
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package clients is what tests of the packages above pkg/gluster/client share: hosts whose clients end with the test, on clusters of
-// tests/testcluster, and processes that use what is mounted as containers do.
+// Package clients is what tests of the packages above pkg/gluster/client share: hosts whose clients end with the
+// test, on clusters of tests/testcluster, and processes that use what is mounted as containers do.
 package clients
 
 import (
@@ -34,7 +34,8 @@ func GV0() gluster.Volume { return gluster.Volume{Cluster: testcluster.Name, Nam
 func ClustersFile(t *testing.T, servers []string) *gluster.ClustersFile {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "clusters.yaml")
-	content := fmt.Sprintf("clusters:\n- name: %s\n  servers: [%s]\n  volumes: [gv0]\n", testcluster.Name, strings.Join(servers, ", "))
+	content := fmt.Sprintf("clusters:\n- name: %s\n  servers: [%s]\n  volumes: [gv0]\n", testcluster.Name,
+		strings.Join(servers, ", "))
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +48,8 @@ func SharedHost(t *testing.T) *client.Host {
 	return NewHost(t, ClustersFile(t, testcluster.Shared(t, testcluster.Options{}).Servers()))
 }
 
-// NewHost returns a Host with a state directory of its own. When the test ends, all clients there are detached and must end.
+// NewHost returns a Host with a state directory of its own. When the test ends, all clients there are detached and
+// must end.
 func NewHost(t *testing.T, clusters *gluster.ClustersFile) *client.Host {
 	t.Helper()
 	return HostIn(t, t.TempDir(), clusters)
@@ -64,8 +66,8 @@ func HostIn(t *testing.T, stateDir string, clusters *gluster.ClustersFile) *clie
 	return h
 }
 
-// end detaches every client, waits until they have ended, and detaches what dead ones have left, as a repair does when nothing else
-// shows it.
+// end detaches every client, waits until they have ended, and detaches what dead ones have left, as a repair does
+// when nothing else shows it.
 func end(t *testing.T, h *client.Host) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
@@ -151,7 +153,8 @@ func Kill(t *testing.T, c *client.Client) {
 func MakeFile(t *testing.T, c *client.Client, dir string) {
 	t.Helper()
 	dir = filepath.Join(c.Mountpoint(), dir)
-	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "file"), []byte("data"), 0o600)); err != nil {
+	err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "file"), []byte("data"), 0o600))
+	if err != nil {
 		t.Fatal(err)
 	}
 }

@@ -51,8 +51,8 @@ func init() {
 	os.Exit(0)
 }
 
-// Container is a process in a mount namespace of its own with private propagation: nothing that is mounted on the host later
-// reaches it.
+// Container is a process in a mount namespace of its own with private propagation: nothing that is mounted on the
+// host later reaches it.
 type Container struct {
 	t   *testing.T
 	in  io.Writer
@@ -88,8 +88,9 @@ func NewContainer(t *testing.T) *Container {
 	return &Container{t: t, in: in, out: bufio.NewScanner(out), End: end}
 }
 
-// Does has the process do one thing and returns what it says of it: "read" or "write" a file; or "load" a file, which it writes until it
-// is to "stop", and tells its "progress" on the way: how many records are acknowledged, and how many errors there were.
+// Does has the process do one thing and returns what it says of it: "read" or "write" a file; or "load" a file, which
+// it writes until it is to "stop", and tells its "progress" on the way: how many records are acknowledged, and how
+// many errors there were.
 func (c *Container) Does(verb, path string) string {
 	c.t.Helper()
 	if _, err := fmt.Fprintln(c.in, verb, path); err != nil {
@@ -108,7 +109,8 @@ func (c *Container) Does(verb, path string) string {
 	return text
 }
 
-// writer appends numbered lines to a file, each synced before the next, and opens it again after an error: an application.
+// writer appends numbered lines to a file, each synced before the next, and opens it again after an error: an
+// application.
 type writer struct {
 	acknowledged, errors atomic.Int64
 	stopping, stopped    chan struct{}

@@ -10,14 +10,15 @@ import (
 	"testing"
 )
 
-// Neighbour is an address in the cluster's own network that none of its servers has: it refuses connections. host is the last
-// number of it, from 200 on.
+// Neighbour is an address in the cluster's own network that none of its servers has: it refuses connections. host is
+// the last number of it, from 200 on.
 func (c *Cluster) Neighbour(host int) string {
 	first := c.Servers()[0]
 	return fmt.Sprintf("%s.%d", first[:strings.LastIndex(first, ".")], host)
 }
 
-// SilentServer accepts connections at a neighbour's address until the test ends and never answers, as a glusterd that is stopped.
+// SilentServer accepts connections at a neighbour's address until the test ends and never answers, as a glusterd that
+// is stopped.
 func SilentServer(t testing.TB, address string) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(glusterdPort)))

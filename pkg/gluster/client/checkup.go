@@ -9,16 +9,17 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
 )
 
-// AnswerLimit is how long Checkup waits for fresh answers of bricks. They take milliseconds; those who want to know have a second.
+// AnswerLimit is how long Checkup waits for fresh answers of bricks. They take milliseconds; those who want to know
+// have a second.
 const AnswerLimit = 500 * time.Millisecond
 
 // stateLimit is how long a client may take to tell its own state. It takes a millisecond.
 const stateLimit = 100 * time.Millisecond
 
-// Checkup asks the bricks, by way of the client, for a sign of life, and then the client for its own state. It returns when both
-// have answered, at the latest after AnswerLimit and stateLimit, or stateLimit alone where an answer is overdue already or ctx is
-// done. What has not come back is waited for by the next Checkup and not asked again: a client costs two goroutines at most,
-// however many callers there are.
+// Checkup asks the bricks, by way of the client, for a sign of life, and then the client for its own state. It
+// returns when both have answered, at the latest after AnswerLimit and stateLimit, or stateLimit alone where an
+// answer is overdue already or ctx is done. What has not come back is waited for by the next Checkup and not asked
+// again: a client costs two goroutines at most, however many callers there are.
 func (c *Client) Checkup(ctx context.Context) {
 	if q := c.ask(); q != nil {
 		c.wait(ctx, AnswerLimit-time.Since(q.asked), q.done)

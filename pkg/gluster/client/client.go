@@ -14,7 +14,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
-// ErrGone says that the client's process ended, or its mount is not there any more. It always comes with ErrUnreachable.
+// ErrGone says that the client's process ended, or its mount is not there any more. It always comes with
+// ErrUnreachable.
 var ErrGone = errors.New("the client is gone")
 
 // Client is one running client: a process with a mount of its Gluster volume's root.
@@ -34,8 +35,8 @@ type Client struct {
 // Volume is what the client mounts.
 func (c *Client) Volume() gluster.Volume { return c.slot.volume }
 
-// Mountpoint is where the Gluster volume's root is mounted. After the client's end the path leads nowhere; it never is another
-// directory.
+// Mountpoint is where the Gluster volume's root is mounted. After the client's end the path leads nowhere; it never
+// is another directory.
 func (c *Client) Mountpoint() string { return c.mountpoint }
 
 // Device is that of every mount of this client.

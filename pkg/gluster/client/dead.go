@@ -31,7 +31,8 @@ type Deaths struct {
 	Young int // in a row, up to the last one, that were no older than a quarter of a second
 }
 
-// KeptMounts lists the mounts of dead clients that are kept, sorted by slot. Some may have been detached since, by a reboot or by hand.
+// KeptMounts lists the mounts of dead clients that are kept, sorted by slot. Some may have been detached since, by a
+// reboot or by hand.
 func (h *Host) KeptMounts() ([]KeptMount, error) {
 	var kept []KeptMount
 	var errs []error
@@ -40,7 +41,8 @@ func (h *Host) KeptMounts() ([]KeptMount, error) {
 		errs = append(errs, err)
 		for _, start := range starts {
 			kept = append(kept, KeptMount{
-				Volume: s.volume, Options: s.options, Slot: string(s.dir), Mountpoint: start.Mountpoint(), Deaths: from(&s.state, (*slotState).countedDeaths),
+				Volume: s.volume, Options: s.options, Slot: string(s.dir), Mountpoint: start.Mountpoint(),
+				Deaths: from(&s.state, (*slotState).countedDeaths),
 			})
 		}
 	}
@@ -57,8 +59,8 @@ type Dead struct {
 	Replaced bool // a client runs that was to take its place
 }
 
-// Dead lists the dead clients whose own mounts are among these entries, which are all mounts of this mount namespace, and those that
-// have not been looked for since they ended.
+// Dead lists the dead clients whose own mounts are among these entries, which are all mounts of this mount namespace,
+// and those that have not been looked for since they ended.
 func (h *Host) Dead(entries []mount.Entry) []Dead {
 	byDevice := map[mount.Device]Dead{}
 	for _, s := range h.allSlots() {
@@ -76,11 +78,13 @@ func (h *Host) Dead(entries []mount.Entry) []Dead {
 	for _, c := range h.Running() {
 		delete(byDevice, c.device) // the kernel has given the number away
 	}
-	return slices.SortedFunc(maps.Values(byDevice), func(a, b Dead) int { return int(a.Device.Minor) - int(b.Device.Minor) })
+	return slices.SortedFunc(maps.Values(byDevice), func(a, b Dead) int {
+		return int(a.Device.Minor) - int(b.Device.Minor)
+	})
 }
 
-// Changes delivers something after a client has ended or come. It is for one receiver; what it missed while it was busy is one
-// delivery.
+// Changes delivers something after a client has ended or come. It is for one receiver; what it missed while it was
+// busy is one delivery.
 func (h *Host) Changes() <-chan struct{} { return h.changed }
 
 func (h *Host) tellChange() {

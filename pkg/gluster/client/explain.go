@@ -16,13 +16,15 @@ import (
 
 // Lines of a client's log and what they mean (GlusterFS 10.3). All were seen to be there whenever the cause is.
 const (
-	lineNoVolume  = "failed to fetch volume file (key:"
-	lineNoBrick   = "failed to get the port number for remote subvolume" // the brick's process is not known to its glusterd
-	lineConnected = "attached to remote volume"                          // to one brick at least
+	lineNoVolume = "failed to fetch volume file (key:"
+	// The brick's process is not known to its glusterd.
+	lineNoBrick = "failed to get the port number for remote subvolume"
+	// To one brick at least.
+	lineConnected = "attached to remote volume"
 )
 
-// kindOf is the sentinel for what a client answered. A dead client and a lost quorum answer the same, but then probe has found
-// the first to be ErrGone.
+// kindOf is the sentinel for what a client answered. A dead client and a lost quorum answer the same, but then probe
+// has found the first to be ErrGone.
 func kindOf(err error) error {
 	if errors.Is(err, unix.ENOTCONN) {
 		return gluster.ErrNotConnected
@@ -30,22 +32,24 @@ func kindOf(err error) error {
 	return gluster.ErrUnreachable
 }
 
-// explain makes an error for people of a start that failed, or that somebody does not wait for any longer: it says which
-// Gluster volume, the cause, the servers tried, and the likely cure, and last what the client logged, as events are cut. The kind
-// becomes more precise where the log allows it.
+// explain makes an error for people of a start that failed, or that somebody does not wait for any longer: it says
+// which Gluster volume, the cause, the servers tried, and the likely cure, and last what the client logged, as events
+// are cut. The kind becomes more precise where the log allows it.
 func (a *attempt) explain(kind, cause error) error {
 	log, lines := a.logged()
 	switch {
 	case strings.Contains(log, lineNoVolume):
 		kind = gluster.ErrNoSuchVolume
-	case errors.Is(kind, gluster.ErrNotConnected) && strings.Contains(log, lineNoBrick) && !strings.Contains(log, lineConnected):
+	case errors.Is(kind, gluster.ErrNotConnected) && strings.Contains(log, lineNoBrick) &&
+		!strings.Contains(log, lineConnected):
 		kind = gluster.ErrNotStarted
 	}
 	evidence := "its client logged no error"
 	if len(lines) > 0 {
 		evidence = "its client says: " + strings.Join(lines, "; ")
 	}
-	return fmt.Errorf("%w: %s: %w; servers tried: %s; %s; %s", kind, a.slot.volume, cause, a.tried(), a.cure(kind), evidence)
+	return fmt.Errorf("%w: %s: %w; servers tried: %s; %s; %s", kind, a.slot.volume, cause, a.tried(), a.cure(kind),
+		evidence)
 }
 
 // tried lists the servers, with what they said.
@@ -75,5 +79,6 @@ func (a *attempt) cure(kind error) string {
 	case errors.Is(kind, gluster.ErrNotConnected):
 		return fmt.Sprintf("bring its bricks back: see `gluster volume status %s`", name)
 	}
-	return "make sure that glusterd runs on these servers, and that this host reaches it (TCP port " + glusterd.Port + ") and the bricks (`gluster volume status " + name + "` shows their ports)"
+	return "make sure that glusterd runs on these servers, and that this host reaches it (TCP port " + glusterd.Port +
+		") and the bricks (`gluster volume status " + name + "` shows their ports)"
 }

@@ -22,8 +22,8 @@ type startState struct {
 
 func (f *startState) isUsable() bool { return f.process != nil && f.isMounted }
 
-// inspectStarts returns what became of all clients that were started in the slot and are not kept. It reads mountinfo and /proc, asks GlusterFS
-// nothing, and changes nothing. The caller forgets the processes.
+// inspectStarts returns what became of all clients that were started in the slot and are not kept. It reads mountinfo
+// and /proc, asks GlusterFS nothing, and changes nothing. The caller forgets the processes.
 func (s *slot) inspectStarts() (all []startState, err error) {
 	starts, err := s.dir.Starts()
 	if err != nil {
@@ -76,14 +76,16 @@ func stopWatching(all []startState, c *Client) {
 func (s *slot) usable(all []startState) *Client {
 	for _, f := range all {
 		if f.isUsable() {
-			return &Client{slot: s, process: f.process, mountpoint: f.start.Mountpoint(), device: f.device, adopted: true}
+			return &Client{
+				slot: s, process: f.process, mountpoint: f.start.Mountpoint(), device: f.device, adopted: true,
+			}
 		}
 	}
 	return nil
 }
 
-// find returns the slot's running client, or nil if it has none, keeps the mounts of dead ones, and removes what starts left that
-// nobody has used.
+// find returns the slot's running client, or nil if it has none, keeps the mounts of dead ones, and removes what
+// starts left that nobody has used.
 func (s *slot) find(lock *statedir.Lock) (*Client, error) {
 	all, err := s.inspectStarts()
 	if err != nil {
@@ -110,7 +112,8 @@ func (s *slot) cleanUp(f startState, lock *statedir.Lock) error {
 	case f.process != nil:
 		return nil // somebody unmounted it here; its binds need the process
 	case !f.isReady:
-		// Whoever started it was killed before it was ready: nobody has used it, and it may wait for a silent server for ever.
+		// Whoever started it was killed before it was ready: nobody has used it, and it may wait for a silent server
+		// for ever.
 		ended, err := process.EndClient(f.start.Mountpoint())
 		if err != nil {
 			return err

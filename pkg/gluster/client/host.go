@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package client is the clients of this host: one `glusterfs` FUSE process with one mount for each (Gluster volume, client options).
-// It starts, finds, watches and ends them, and rotates their logs. What is mounted from them elsewhere is not its business.
+// Package client is the clients of this host: one `glusterfs` FUSE process with one mount for each (Gluster volume,
+// client options). It starts, finds, watches and ends them, and rotates their logs. What is mounted from them
+// elsewhere is not its business.
 //
-// Clients outlive this process. What runs and what is mounted is read from /proc each time it matters and never remembered,
-// so a driver that was killed finds all its clients again. Everything that waits on GlusterFS has a deadline.
+// Clients outlive this process. What runs and what is mounted is read from /proc each time it matters and never
+// remembered, so a driver that was killed finds all its clients again. Everything that waits on GlusterFS has a
+// deadline.
 package client
 
 import (
@@ -25,8 +27,9 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
-// Host is the clients of this host that have their state below one directory. Several processes may have a Host for the same
-// directory (the driver, and an admin command beside it): they find each other's clients and never start one twice.
+// Host is the clients of this host that have their state below one directory. Several processes may have a Host for
+// the same directory (the driver, and an admin command beside it): they find each other's clients and never start one
+// twice.
 type Host struct {
 	root     statedir.Root
 	clusters *gluster.ClustersFile
@@ -43,8 +46,8 @@ type Host struct {
 	slots map[statedir.Slot]*slot
 }
 
-// NewHost returns the Host for a state directory, which it makes, after adopting the clients that run already. It does not
-// wait for GlusterFS. Call Close when it is not needed any more.
+// NewHost returns the Host for a state directory, which it makes, after adopting the clients that run already. It
+// does not wait for GlusterFS. Call Close when it is not needed any more.
 func NewHost(stateDir string, clusters *gluster.ClustersFile) (*Host, error) {
 	return makeHost(stateDir, clusters, nil)
 }
@@ -72,13 +75,13 @@ func (h *Host) Close() {
 	}
 }
 
-// Ensure returns the client of a Gluster volume with these options, after starting it if there is none. The client answered
-// within the last second. Concurrent calls share one start. It returns as soon as ctx is done; a start that others may want
-// goes on then, for 50 s at most.
+// Ensure returns the client of a Gluster volume with these options, after starting it if there is none. The client
+// answered within the last second. Concurrent calls share one start. It returns as soon as ctx is done; a start that
+// others may want goes on then, for 50 s at most.
 //
-// Its errors are ErrNotLoaded, ErrUnknownCluster, ErrUnknownVolume, ErrOption, ErrNoSuchVolume, ErrNotStarted, ErrNotConnected
-// and ErrUnreachable, the last with ctx's own error if that is why. A running client that does not answer is left alone: it
-// recovers by itself, and what is mounted depends on it.
+// Its errors are ErrNotLoaded, ErrUnknownCluster, ErrUnknownVolume, ErrOption, ErrNoSuchVolume, ErrNotStarted,
+// ErrNotConnected and ErrUnreachable, the last with ctx's own error if that is why. A running client that does not
+// answer is left alone: it recovers by itself, and what is mounted depends on it.
 //
 // Use the client within a minute, or Hold it.
 func (h *Host) Ensure(ctx context.Context, v gluster.Volume, options []string) (*Client, error) {
@@ -143,13 +146,14 @@ func (h *Host) ByDevice(device mount.Device) (*Client, error) {
 		c = find()
 	}
 	if c == nil {
-		return nil, fmt.Errorf("%w: no client of this host serves device %d:%d (any more); publish the volume again", gluster.ErrUnreachable, device.Major, device.Minor)
+		return nil, fmt.Errorf("%w: no client of this host serves device %d:%d (any more); publish the volume again",
+			gluster.ErrUnreachable, device.Major, device.Minor)
 	}
 	return c, nil
 }
 
-// Serves says whether a running client has this device: a mount with another device and the type of a client is dead, or is
-// not of this Host.
+// Serves says whether a running client has this device: a mount with another device and the type of a client is dead,
+// or is not of this Host.
 func (h *Host) Serves(device mount.Device) bool {
 	_, err := h.ByDevice(device)
 	return err == nil
@@ -193,9 +197,9 @@ func (h *Host) slot(v gluster.Volume, options []string) *slot {
 	return s
 }
 
-// Adopt finds the clients that run already, in all slots that have none, and keeps the mounts of those that have died (see
-// KeptMounts). A slot in which another process is starting or
-// stopping a client at this moment is left for the next time.
+// Adopt finds the clients that run already, in all slots that have none, and keeps the mounts of those that have died
+// (see KeptMounts). A slot in which another process is starting or stopping a client at this moment is left for the
+// next time.
 func (h *Host) Adopt(ctx context.Context) {
 	logger := klog.FromContext(ctx)
 	dirs, err := h.root.Slots()

@@ -9,19 +9,17 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/klog/v2"
-
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
-// idleGrace is how long a client stays after its last use. It is longer than any RPC, so that a caller of Ensure has time to use the
-// client, and spares a pod that is replaced the new start.
+// idleGrace is how long a client stays after its last use. It is longer than any RPC, so that a caller of Ensure has
+// time to use the client, and spares a pod that is replaced the new start.
 const idleGrace = time.Minute
 
-// DetachStarted closes the Host and leaves no client behind that it has started and that nobody uses: starts under way are
-// ended, and clients are detached without the grace, and waited for until ctx is done. Clients that are held, bound somewhere, or
-// used by another Host stay. It is for a command that had to start clients for itself.
+// DetachStarted closes the Host and leaves no client behind that it has started and that nobody uses: starts under
+// way are ended, and clients are detached without the grace, and waited for until ctx is done. Clients that are held,
+// bound somewhere, or used by another Host stay. It is for a command that had to start clients for itself.
 func (h *Host) DetachStarted(ctx context.Context) error {
 	h.end()
 	h.starts.Wait()
@@ -29,9 +27,9 @@ func (h *Host) DetachStarted(ctx context.Context) error {
 	return h.detachStarted(ctx)
 }
 
-// DetachIdle detaches the clients that nothing is bound from here, without the grace. One that another Host uses is waited for until
-// ctx is done, and then stays. It is for a process that ends together with its clients: what is left of those would otherwise
-// stay on the host, dead. Run must have ended.
+// DetachIdle detaches the clients that nothing is bound from here, without the grace. One that another Host uses is
+// waited for until ctx is done, and then stays. It is for a process that ends together with its clients: what is left
+// of those would otherwise stay on the host, dead. Run must have ended.
 func (h *Host) DetachIdle(ctx context.Context) error {
 	const pause = 100 * time.Millisecond
 	ticker := time.NewTicker(pause)
@@ -84,7 +82,8 @@ func (h *Host) detachStarted(ctx context.Context) error {
 		select {
 		case <-c.process.Exited():
 		case <-ctx.Done():
-			errs = append(errs, fmt.Errorf("client process %d of %s has not ended since it was detached: %w", c.process.PID, s.volume, context.Cause(ctx)))
+			errs = append(errs, fmt.Errorf("client process %d of %s has not ended since it was detached: %w",
+				c.process.PID, s.volume, context.Cause(ctx)))
 		}
 	}
 	return errors.Join(errs...)
@@ -98,14 +97,14 @@ func (h *Host) detachIdleClients(ctx context.Context) {
 		}
 		ctx, cancel := context.WithTimeout(ctx, lookInterval)
 		if _, err := s.detachIdle(ctx, h.grace); err != nil {
-			klog.FromContext(ctx).Error(err, "Cannot detach an idle client; trying again", "volume", s.volume, "options", s.options)
+			s.logger(ctx).Error(err, "Cannot detach an idle client; trying again")
 		}
 		cancel()
 	}
 }
 
-// detachIdle detaches the slot's client if nobody has used it for the time of grace. The kernel decides about what is bound or
-// opened meanwhile: that keeps the process.
+// detachIdle detaches the slot's client if nobody has used it for the time of grace. The kernel decides about what is
+// bound or opened meanwhile: that keeps the process.
 func (s *slot) detachIdle(ctx context.Context, grace time.Duration) (bool, error) {
 	if !from(&s.state, func(s *slotState) bool { return s.client.isUnused(grace) }) {
 		return false, nil // the usual case, without the lock
@@ -126,13 +125,15 @@ func (s *slot) detachIdle(ctx context.Context, grace time.Duration) (bool, error
 		return false, err
 	}
 	defer users.Close() // not before the mount point is gone: see slot.findRunning
-	klog.FromContext(ctx).Info("Detaching an idle client", "volume", s.volume, "options", s.options, "pid", c.process.PID, "mountpoint", c.mountpoint)
+	s.logger(ctx).Info("Detaching an idle client", "pid", c.process.PID, "mountpoint", c.mountpoint)
 	return true, statedir.StartOf(c.mountpoint).Discard()
 }
 
 // isBound says whether a client is mounted elsewhere than at its own mount point.
 func isBound(entries []mount.Entry, c *Client) bool {
-	return slices.ContainsFunc(entries, func(e mount.Entry) bool { return e.Device == c.device && e.Target != c.mountpoint })
+	return slices.ContainsFunc(entries, func(e mount.Entry) bool {
+		return e.Device == c.device && e.Target != c.mountpoint
+	})
 }
 
 // releaseIdle stops being a user of clients that are idle here, so that the mounter may detach them.

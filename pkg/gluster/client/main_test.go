@@ -57,7 +57,8 @@ func writeFile(t *testing.T, path, content string) {
 	}
 }
 
-// newHost returns a Host with a state directory of its own. When the test ends, all clients there are detached and must end.
+// newHost returns a Host with a state directory of its own. When the test ends, all clients there are detached and
+// must end.
 func newHost(t *testing.T, clusters *gluster.ClustersFile) *Host {
 	t.Helper()
 	return hostIn(t, t.TempDir(), clusters)

@@ -16,16 +16,18 @@ import (
 )
 
 const (
-	// answerValid is how long an answer counts. Asking costs a millisecond and round trips to the bricks, too much for each step of a
-	// burst of RPCs; and a second is less than any fault of a server takes to show itself otherwise (ping-timeout is 42 s).
+	// answerValid is how long an answer counts. Asking costs a millisecond and round trips to the bricks, too much
+	// for each step of a burst of RPCs; and a second is less than any fault of a server takes to show itself
+	// otherwise (ping-timeout is 42 s).
 	answerValid = time.Second
 	// A process that is killed lets go of its mount a moment before it is seen to have ended.
 	exitDelay = 100 * time.Millisecond
 )
 
-// Probe returns nil if the client has answered within the last second or does so now. At most one question to a client is under
-// way, however many callers wait: its system call may block until a server returns, and no deadline reaches it there.
-// Errors: ErrNotConnected; ErrUnreachable, with ctx's error if there was no answer in time (at most 50 s).
+// Probe returns nil if the client has answered within the last second or does so now. At most one question to a
+// client is under way, however many callers wait: its system call may block until a server returns, and no deadline
+// reaches it there. Errors: ErrNotConnected; ErrUnreachable, with ctx's error if there was no answer in time (at most
+// 50 s).
 func (c *Client) Probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -35,11 +37,12 @@ func (c *Client) Probe(ctx context.Context) error {
 	}
 	kind := kindOf(err)
 	cure := "publish the volume again for a new client"
+	see := ": see `gluster volume status " + c.slot.volume.Name + "`"
 	switch {
 	case errors.Is(kind, gluster.ErrNotConnected):
-		cure = "it recovers by itself when enough bricks are back: see `gluster volume status " + c.slot.volume.Name + "`"
+		cure = "it recovers by itself when enough bricks are back" + see
 	case ctx.Err() != nil:
-		cure = "it recovers by itself as the servers answer again, or without a silent one after ping-timeout (42 s): see `gluster volume status " + c.slot.volume.Name + "`"
+		cure = "it recovers by itself as the servers answer again, or without a silent one after ping-timeout (42 s)" + see
 	}
 	return fmt.Errorf("%w: %s: its running client (process %d): %w; %s", kind, c.slot.volume, c.process.PID, err, cure)
 }
@@ -135,9 +138,9 @@ func (c *Client) endsNow() bool {
 	}
 }
 
-// probeRoot asks the file system with this device at path two questions: for its size, which every brick must answer that is
-// connected, and for its root's attributes afresh, which a replica refuses without quorum (it still tells the size then). It may
-// block for ever.
+// probeRoot asks the file system with this device at path two questions: for its size, which every brick must answer
+// that is connected, and for its root's attributes afresh, which a replica refuses without quorum (it still tells the
+// size then). It may block for ever.
 func probeRoot(path string, device mount.Device) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0) // stays off the network
 	if errors.Is(err, unix.ENOENT) {

@@ -15,23 +15,28 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
-// Mounter is another process of this host, which owns its clients: it has a Host for the same state directory, and Runs it.
+// Mounter is another process of this host, which owns its clients: it has a Host for the same state directory, and
+// Runs it.
 type Mounter interface {
-	// Ensure is Host.Ensure in that process, with the same errors, and ErrUnreachable where the process does not answer.
+	// Ensure is Host.Ensure in that process, with the same errors, and ErrUnreachable where the process does not
+	// answer.
 	Ensure(ctx context.Context, v gluster.Volume, options []string) (Info, error)
 }
 
-// NewRemoteHost returns a Host that starts, repairs and ends no clients: the mounter does. It finds those that run by the state
-// directory, which is the same for both, also while the mounter is away. Both see the same processes (Kubernetes' hostPID), and
-// what is mounted below the state directory in one appears in the other (mountPropagation).
+// NewRemoteHost returns a Host that starts, repairs and ends no clients: the mounter does. It finds those that run by
+// the state directory, which is the same for both, also while the mounter is away. Both see the same processes
+// (Kubernetes' hostPID), and what is mounted below the state directory in one appears in the other
+// (mountPropagation).
 func NewRemoteHost(stateDir string, clusters *gluster.ClustersFile, mounter Mounter) (*Host, error) {
 	return makeHost(stateDir, clusters, mounter)
 }
 
 const (
-	// adoptWait is how long a client that nobody waits for is tried to be adopted. What it waits for takes a millisecond.
+	// adoptWait is how long a client that nobody waits for is tried to be adopted. What it waits for takes a
+	// millisecond.
 	adoptWait = 100 * time.Millisecond
-	// answerMargin is how much longer the mounter is waited for than it waits itself: its error says more than "no answer".
+	// answerMargin is how much longer the mounter is waited for than it waits itself: its error says more than "no
+	// answer".
 	answerMargin = 2 * time.Second
 )
 
@@ -76,7 +81,8 @@ func (s *slot) askMounter(ctx context.Context) (Info, error) {
 	info, err := s.host.mounter.Ensure(ctx, s.volume, s.options)
 	if errors.Is(err, gluster.ErrUnknownCluster) || errors.Is(err, gluster.ErrUnknownVolume) {
 		// This process knows it. Kubelet updates a ConfigMap at another time in each pod.
-		return info, fmt.Errorf("%w: %s: the mounter has not read the latest clusters file yet, which takes a minute or two: %v", gluster.ErrUnreachable, s.volume, err) //nolint:errorlint // not its kind
+		const why = "the mounter has not read the latest clusters file yet, which takes a minute or two"
+		return info, fmt.Errorf("%w: %s: %s: %v", gluster.ErrUnreachable, s.volume, why, err) //nolint:errorlint // not its kind
 	}
 	return info, err
 }
@@ -93,12 +99,13 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// findRunning returns the running client, if there is one, after becoming one of its users. While the mounter gives a client up,
-// from its last look for users until the mount point is gone, it waits; after it, what is found stays.
+// findRunning returns the running client, if there is one, after becoming one of its users. While the mounter gives a
+// client up, from its last look for users until the mount point is gone, it waits; after it, what is found stays.
 func (s *slot) findRunning(ctx context.Context) (*Client, *statedir.Users, error) {
 	users, err := s.dir.JoinUsers(ctx)
 	if errors.Is(err, statedir.ErrBusy) {
-		err = fmt.Errorf("%w: %s: the mounter is ending its idle client: %w", gluster.ErrUnreachable, s.volume, context.Cause(ctx))
+		err = fmt.Errorf("%w: %s: the mounter is ending its idle client: %w", gluster.ErrUnreachable, s.volume,
+			context.Cause(ctx))
 	}
 	if err != nil {
 		return nil, nil, err
@@ -115,19 +122,23 @@ func (s *slot) findRunning(ctx context.Context) (*Client, *statedir.Users, error
 
 // whyUnseen says why a client that the mounter has is not to be seen here.
 func (s *slot) whyUnseen(info Info) error {
-	what := fmt.Sprintf("no such process is seen here: it has ended just now, or mounter and node plugin are not in the same PID namespace (hostPID: true in both, see /proc/%d)", info.PID)
+	what := fmt.Sprintf("no such process is seen here: it has ended just now, or mounter and node plugin are not in the "+
+		"same PID namespace (hostPID: true in both, see /proc/%d)", info.PID)
 	if p, err := process.WatchClient(info.PID, info.Mountpoint); err == nil && p != nil {
 		p.Forget()
-		what = "nothing is mounted there in this container: the state directory needs mountPropagation, Bidirectional in the mounter's and HostToContainer in this one"
+		what = "nothing is mounted there in this container: the state directory needs mountPropagation, Bidirectional in " +
+			"the mounter's and HostToContainer in this one"
 	}
 	if !s.host.Owns(info.Mountpoint) {
-		what = "that is not in this process's state directory " + s.host.root.StateDir() + ": --state-dir has to be the same for both"
+		what = "that is not in this process's state directory " + s.host.root.StateDir() +
+			": --state-dir has to be the same for both"
 	}
-	return fmt.Errorf("%w: %s: the mounter has its client, process %d at %s, but %s", gluster.ErrUnreachable, s.volume, info.PID, info.Mountpoint, what)
+	return fmt.Errorf("%w: %s: the mounter has its client, process %d at %s, but %s", gluster.ErrUnreachable, s.volume,
+		info.PID, info.Mountpoint, what)
 }
 
-// adoptBound makes a running client the slot's if something is bound from it here. To be a user of an idle one would keep the
-// mounter from ending it.
+// adoptBound makes a running client the slot's if something is bound from it here. To be a user of an idle one would
+// keep the mounter from ending it.
 func (s *slot) adoptBound(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, adoptWait)
 	defer cancel()

@@ -7,7 +7,6 @@ import (
 	"errors"
 
 	"golang.org/x/sys/unix"
-	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/clientlog"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/process"
@@ -21,7 +20,7 @@ func (h *Host) rotateLogs(ctx context.Context) {
 			err = s.reopenLogs()
 		}
 		if err != nil {
-			klog.FromContext(ctx).Error(err, "Cannot rotate a client's log; trying again", "volume", s.volume, "options", s.options)
+			s.logger(ctx).Error(err, "Cannot rotate a client's log; trying again")
 		}
 	}
 }

@@ -14,7 +14,8 @@ import (
 )
 
 var (
-	// ErrStarting says that a start of the client goes on, though its caller has stopped waiting. It always comes with ErrUnreachable.
+	// ErrStarting says that a start of the client goes on, though its caller has stopped waiting. It always comes
+	// with ErrUnreachable.
 	ErrStarting = errors.New("the start of its client goes on")
 	// errAsking is ErrStarting where the mounter starts the client.
 	errAsking = errors.New("the mounter of this host, which starts its client, has not answered yet")
@@ -30,6 +31,10 @@ type slot struct {
 	state guarded[slotState]
 }
 
+func (s *slot) logger(ctx context.Context) klog.Logger {
+	return klog.FromContext(ctx).WithValues("volume", s.volume, "options", s.options)
+}
+
 // ensure returns a client whose process runs, after waiting for its start if there was none.
 func (s *slot) ensure(ctx context.Context, cluster gluster.Cluster) (*Client, error) {
 	var c *Client
@@ -42,7 +47,7 @@ func (s *slot) ensure(ctx context.Context, cluster gluster.Cluster) (*Client, er
 		return c, nil
 	}
 	if isNew {
-		logger := klog.FromContext(ctx).WithValues("volume", s.volume, "options", s.options)
+		logger := s.logger(ctx)
 		s.host.starts.Go(func() { //nolint:contextcheck // others may wait for it when this caller leaves
 			ctx, cancel := context.WithTimeout(klog.NewContext(s.host.lifetime, logger), s.host.attemptLimit())
 			defer cancel()
@@ -58,10 +63,12 @@ func (s *slot) ensure(ctx context.Context, cluster gluster.Cluster) (*Client, er
 	if s.host.mounter != nil {
 		goesOn = errAsking
 	}
-	return nil, a.explain(gluster.ErrUnreachable, fmt.Errorf("%w, the wait for it ended: %w", goesOn, context.Cause(ctx)))
+	cause := fmt.Errorf("%w, the wait for it ended: %w", goesOn, context.Cause(ctx))
+	return nil, a.explain(gluster.ErrUnreachable, cause)
 }
 
-// findOrStart ends an attempt: with the running client that it finds or starts, which becomes the slot's, or with an error.
+// findOrStart ends an attempt: with the running client that it finds or starts, which becomes the slot's, or with an
+// error.
 func (s *slot) findOrStart(ctx context.Context, a *attempt) {
 	find := a.findOrStart
 	if s.host.mounter != nil {
@@ -79,7 +86,7 @@ func (s *slot) findOrStart(ctx context.Context, a *attempt) {
 // clientCame is for what follows when a client has become the slot's.
 func (s *slot) clientCame(ctx context.Context, c *Client) {
 	if c.adopted {
-		klog.FromContext(ctx).Info("Found a running client", "volume", s.volume, "options", s.options, "pid", c.process.PID, "mountpoint", c.mountpoint)
+		s.logger(ctx).Info("Found a running client", "pid", c.process.PID, "mountpoint", c.mountpoint)
 	}
 	if s.host.mounter == nil {
 		go s.host.watchDeath(c)
@@ -117,8 +124,8 @@ func (s *slot) adopt(ctx context.Context) error {
 	return nil
 }
 
-// offer makes c the client of the slot, unless somebody else has begun to find or start one: that one waits for the lock that
-// the caller has, and will find c.
+// offer makes c the client of the slot, unless somebody else has begun to find or start one: that one waits for the
+// lock that the caller has, and will find c.
 func (s *slot) offer(ctx context.Context, c *Client, users *statedir.Users) {
 	if from(&s.state, func(s *slotState) bool { return s.offer(c, users) }) {
 		s.clientCame(ctx, c)

@@ -21,8 +21,9 @@ import (
 //	 └─────────────────────────────────────────────────────────────────┘
 //	                      drop, dropDead, runningOrAttempt
 //
-// offer leads from empty or dead to running, for a client that was found without an attempt. What becomes of a dead client's mount does
-// not depend on the slot, which may have the next client already: see Lock.Keep of package statedir.
+// offer leads from empty or dead to running, for a client that was found without an attempt. What becomes of a dead
+// client's mount does not depend on the slot, which may have the next client already: see Lock.Keep of package
+// statedir.
 type slotState struct {
 	attempt *attempt   // starting; then there is no client
 	client  slotClient // running or dead
@@ -127,7 +128,8 @@ func (s *slotState) release(c *Client) {
 	}
 }
 
-// isIdle says that nobody has used the client for the time of grace and that it is mounted nowhere else. A mount is a use.
+// isIdle says that nobody has used the client for the time of grace and that it is mounted nowhere else. A mount is a
+// use.
 func (s *slotState) isIdle(entries []mount.Entry, grace time.Duration) bool {
 	if !s.client.isUnused(grace) {
 		return false
@@ -139,9 +141,11 @@ func (s *slotState) isIdle(entries []mount.Entry, grace time.Duration) bool {
 	return true
 }
 
-// removeIdle empties the slot and returns the client that was in it, or nil if it is in use, by another process too. Nobody else becomes
-// a user of it until users are closed. The caller has the slot's Lock.
-func (s *slotState) removeIdle(entries []mount.Entry, grace time.Duration) (c *Client, users *statedir.Users, err error) {
+// removeIdle empties the slot and returns the client that was in it, or nil if it is in use, by another process too.
+// Nobody else becomes a user of it until users are closed. The caller has the slot's Lock.
+func (s *slotState) removeIdle(
+	entries []mount.Entry, grace time.Duration,
+) (c *Client, users *statedir.Users, err error) {
 	if !s.isIdle(entries, grace) {
 		return nil, nil, nil
 	}

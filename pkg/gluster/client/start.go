@@ -17,11 +17,12 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/glusterd"
 )
 
-// startTimeout is longer than ping-timeout (42 s by default): a client comes up even where one of its servers is silently gone.
+// startTimeout is longer than ping-timeout (42 s by default): a client comes up even where one of its servers is
+// silently gone.
 const startTimeout = 50 * time.Second
 
-// attempt is one search for a slot's client, with the start of one if there is none. Several callers may wait for it, and those that
-// stop waiting still read what is needed to say why.
+// attempt is one search for a slot's client, with the start of one if there is none. Several callers may wait for it,
+// and those that stop waiting still read what is needed to say why.
 type attempt struct {
 	slot    *slot
 	servers []string
@@ -53,7 +54,8 @@ func (a *attempt) begin(answers glusterd.Answers) {
 
 func (a *attempt) hasBegun() begun { return from(&a.begun, func(b *begun) begun { return *b }) }
 
-// findOrStart returns the slot's running client, after starting it if there is none, and by what this process is its user.
+// findOrStart returns the slot's running client, after starting it if there is none, and by what this process is its
+// user.
 func (a *attempt) findOrStart(ctx context.Context) (_ *Client, _ *statedir.Users, err error) {
 	s := a.slot
 	if err := s.dir.Make(); err != nil {
@@ -80,7 +82,8 @@ func (a *attempt) findOrStart(ctx context.Context) (_ *Client, _ *statedir.Users
 	return c, users, err
 }
 
-// start runs the client on a fresh mount point and returns it when it is mounted and answers. After an error nothing of it is left.
+// start runs the client on a fresh mount point and returns it when it is mounted and answers. After an error nothing
+// of it is left.
 func (a *attempt) start(ctx context.Context, lock *statedir.Lock) (*Client, error) {
 	s := a.slot
 	began := time.Now()
@@ -105,7 +108,8 @@ func (a *attempt) start(ctx context.Context, lock *statedir.Lock) (*Client, erro
 		return nil, errors.Join(err, cleanup)
 	}
 	c.ready = time.Now()
-	klog.FromContext(ctx).Info("Started a client", "pid", p.PID, "mountpoint", c.mountpoint, "servers", answers.String(), "took", time.Since(began).Round(time.Millisecond))
+	klog.FromContext(ctx).Info("Started a client", "pid", p.PID, "mountpoint", c.mountpoint,
+		"servers", answers.String(), "took", time.Since(began).Round(time.Millisecond))
 	return c, nil
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package glusterd asks the servers of a cluster for a sign of life: whether the glusterd of each answers the first call that any
-// client of GlusterFS makes. It needs no client, no authentication and no clusters file, and blocks for two seconds at most.
+// Package glusterd asks the servers of a cluster for a sign of life: whether the glusterd of each answers the first
+// call that any client of GlusterFS makes. It needs no client, no authentication and no clusters file, and blocks for
+// two seconds at most.
 package glusterd
 
 import (
@@ -21,7 +22,8 @@ import (
 const (
 	// Port is the one on which glusterd listens (TCP).
 	Port = "24007"
-	// timeout is how long an answer is waited for. A healthy server answers in a millisecond, and one far away in a fraction of a second.
+	// timeout is how long an answer is waited for. A healthy server answers in a millisecond, and one far away in a
+	// fraction of a second.
 	timeout = 2 * time.Second
 )
 
@@ -34,10 +36,11 @@ type Answers struct {
 // Unasked is for servers that have not been asked, in their given order.
 func Unasked(servers []string) Answers { return Answers{Order: servers} }
 
-// Probe asks all servers at once for a sign of life and returns with the first one that gives it, after two seconds at most. It only
-// finds the best order for a client, which tries its volfile servers in turn: one that refuses connections costs it 3 s, and at one
-// that accepts and then says nothing (a glusterd that is stopped, a machine out of memory) it stays for ever (measured: 110 s with a
-// healthy second server). Where no server answers in time (or all want TLS), the order is the given one, and the client finds out.
+// Probe asks all servers at once for a sign of life and returns with the first one that gives it, after two seconds
+// at most. It only finds the best order for a client, which tries its volfile servers in turn: one that refuses
+// connections costs it 3 s, and at one that accepts and then says nothing (a glusterd that is stopped, a machine out
+// of memory) it stays for ever (measured: 110 s with a healthy second server). Where no server answers in time (or
+// all want TLS), the order is the given one, and the client finds out.
 func Probe(ctx context.Context, servers []string) Answers {
 	answers := Answers{Order: servers, trouble: map[string]string{}}
 	ask(ctx, servers, func(server string, err error) (enough bool) {
@@ -52,8 +55,8 @@ func Probe(ctx context.Context, servers []string) Answers {
 	return answers
 }
 
-// AllSilent asks all servers at once, for two seconds at most. It returns "" if one of them gives a sign of life, else all of them with
-// their trouble. One that hangs up is alive: it may want TLS.
+// AllSilent asks all servers at once, for two seconds at most. It returns "" if one of them gives a sign of life,
+// else all of them with their trouble. One that hangs up is alive: it may want TLS.
 func AllSilent(ctx context.Context, servers []string) string {
 	answers := Answers{Order: servers, trouble: map[string]string{}}
 	alive := false
@@ -69,8 +72,8 @@ func AllSilent(ctx context.Context, servers []string) string {
 	return answers.String()
 }
 
-// ask puts the question to all servers at once and calls heard with each answer as it comes, until heard says that it is enough.
-// Nothing of it goes on when it returns.
+// ask puts the question to all servers at once and calls heard with each answer as it comes, until heard says that it
+// is enough. Nothing of it goes on when it returns.
 func ask(ctx context.Context, servers []string, heard func(server string, err error) (enough bool)) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -126,8 +129,8 @@ func describeTrouble(err error) string {
 	return err.Error()
 }
 
-// askOne makes the first call of any client, which asks for the programs that glusterd serves (GF_DUMP), and waits for the
-// start of any answer to it. It is an ONC RPC call (RFC 5531, sections 9 and 11) and needs no authentication.
+// askOne makes the first call of any client, which asks for the programs that glusterd serves (GF_DUMP), and waits
+// for the start of any answer to it. It is an ONC RPC call (RFC 5531, sections 9 and 11) and needs no authentication.
 func askOne(ctx context.Context, server string) error {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(server, Port))
 	if err != nil {

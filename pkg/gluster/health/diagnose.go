@@ -15,8 +15,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 )
 
-// silentAfter is how long an answer may take before somebody is called silent: an answer takes a millisecond, and seconds on a Pi
-// whose disk is at its limit.
+// silentAfter is how long an answer may take before somebody is called silent: an answer takes a millisecond, and
+// seconds on a Pi whose disk is at its limit.
 const silentAfter = 5 * time.Second
 
 // view is what is known about a running client at one moment.
@@ -34,8 +34,8 @@ func viewOf(c *client.Client, now time.Time) view {
 	return view{volume: c.Volume(), pid: c.Info().PID, now: now, Observed: c.Observed()}
 }
 
-// needsServers says that the client waits for an answer and so cannot put another question: the servers are to be asked whether
-// those that had answered it still do.
+// needsServers says that the client waits for an answer and so cannot put another question: the servers are to be
+// asked whether those that had answered it still do.
 func (v *view) needsServers() bool { return v.isSilent(v.ProbeAsked) }
 
 func (v *view) isSilent(asked time.Time) bool {
@@ -45,8 +45,10 @@ func (v *view) isSilent(asked time.Time) bool {
 // diagnose adds to the report what is wrong with the Gluster volume by this client.
 func (v *view) diagnose(r *findings) {
 	if v.isSilent(v.ReadAsked) {
-		r.add(Inaccessible, ClientUnresponsive, fmt.Sprintf("the client of %s (process %d) runs and has not told its own state for %s; it may be stopped, or out of memory",
-			v.volume, v.pid, roundedAge(v.now.Sub(v.ReadAsked))))
+		r.add(Inaccessible, ClientUnresponsive,
+			fmt.Sprintf("the client of %s (process %d) runs and has not told its own state for %s; "+
+				"it may be stopped, or out of memory",
+				v.volume, v.pid, roundedAge(v.now.Sub(v.ReadAsked))))
 	}
 	if v.Reading != nil {
 		r.age = max(r.age, v.now.Sub(v.Reading.At))
@@ -71,7 +73,8 @@ func (v *view) diagnoseBricks(r *findings) {
 		}
 	}
 	if len(all) == len(g.Bricks) {
-		r.add(Inaccessible, ClusterUnreachable, fmt.Sprintf("no brick of %s is reachable: %s", v.volume, strings.Join(all, ", ")), v.lastAnswer())
+		message := fmt.Sprintf("no brick of %s is reachable: %s", v.volume, strings.Join(all, ", "))
+		r.add(Inaccessible, ClusterUnreachable, message, v.lastAnswer())
 		return
 	}
 	inSet := map[string]bool{}
@@ -92,7 +95,8 @@ func (v *view) diagnoseBricks(r *findings) {
 	}
 	for _, b := range g.Bricks {
 		if text := trouble[b.Translator]; text != "" && !inSet[b.Translator] {
-			r.add(Inaccessible, BrickUnreachable, fmt.Sprintf("%s: %s, and no other brick has its files", v.volume, text), v.age()...)
+			message := fmt.Sprintf("%s: %s, and no other brick has its files", v.volume, text)
+			r.add(Inaccessible, BrickUnreachable, message, v.age()...)
 		}
 	}
 }
@@ -131,11 +135,12 @@ func (v *view) age() []string {
 	return nil
 }
 
-// hasHeardNothing says whether not one byte came from a brick since the client was asked what it must ask every brick, long enough
-// ago. A silent brick stays connected until ping-timeout (42 s).
+// hasHeardNothing says whether not one byte came from a brick since the client was asked what it must ask every
+// brick, long enough ago. A silent brick stays connected until ping-timeout (42 s).
 func (v *view) hasHeardNothing(i int) bool {
 	return !v.ProbeAsked.IsZero() && v.Reading.At.Sub(v.ProbeAsked) >= silentAfter &&
-		v.Before != nil && v.Before.Graph == v.Reading.Graph && v.Before.Bricks[i].Received == v.Reading.Bricks[i].Received
+		v.Before != nil && v.Before.Graph == v.Reading.Graph &&
+		v.Before.Bricks[i].Received == v.Reading.Bricks[i].Received
 }
 
 // isUnused says whether a replica set leaves this brick alone.
@@ -153,7 +158,8 @@ func (v *view) diagnoseProbe(r *findings) {
 	waits := v.isSilent(v.ProbeAsked)
 	switch {
 	case waits && v.silent != "" && !r.has(ClusterUnreachable):
-		r.add(Inaccessible, ClusterUnreachable, fmt.Sprintf("no server of %s gives a sign of life: %s", v.volume, v.silent), v.lastAnswer())
+		message := fmt.Sprintf("no server of %s gives a sign of life: %s", v.volume, v.silent)
+		r.add(Inaccessible, ClusterUnreachable, message, v.lastAnswer())
 	case waits && len(r.reasons) == 0:
 		r.add(Degraded, ProbeTimeout, fmt.Sprintf("%s: its client waits for an answer", v.volume), v.lastAnswer())
 	case v.ProbeErr == nil || !v.ProbeAsked.IsZero() || errors.Is(v.ProbeErr, client.ErrGone):
@@ -161,7 +167,9 @@ func (v *view) diagnoseProbe(r *findings) {
 	case errors.Is(v.ProbeErr, unix.ENOTCONN):
 		// The process runs, so it is the bricks that are not connected, or were not until a moment ago.
 		if !r.has(ClusterUnreachable) && !r.has(QuorumLost) {
-			r.add(Inaccessible, QuorumLost, fmt.Sprintf("%s has no quorum or no bricks (%v); it recovers by itself when enough bricks are back", v.volume, v.ProbeErr))
+			r.add(Inaccessible, QuorumLost,
+				fmt.Sprintf("%s has no quorum or no bricks (%v); it recovers by itself when enough bricks are back",
+					v.volume, v.ProbeErr))
 		}
 	default:
 		r.add(Degraded, ProbeFailed, fmt.Sprintf("%s: its root directory cannot be read: %v", v.volume, v.ProbeErr))
@@ -175,7 +183,8 @@ func (v *view) lastAnswer() string {
 	return "the last good answer came " + roundedAge(v.now.Sub(v.Answered)) + " ago"
 }
 
-// roundedAge rounds an age more the higher it is: a message that changes with every second would be written to the API server each time.
+// roundedAge rounds an age more the higher it is: a message that changes with every second would be written to the
+// API server each time.
 func roundedAge(age time.Duration) string {
 	switch {
 	case age >= time.Hour:

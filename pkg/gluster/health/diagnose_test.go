@@ -16,7 +16,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
 )
 
-// replicas is a view of two replica sets of two bricks and one brick without replica, at 12:00: all well, last good answered at once.
+// replicas is a view of two replica sets of two bricks and one brick without replica, at 12:00: all well, last good
+// answered at once.
 func replicas() *view {
 	now := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 	g := &meta.Graph{Name: "g"}

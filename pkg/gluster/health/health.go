@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package health says how well Gluster volumes can be used from this host: from what each client says of its bricks and their quorum,
-// what the servers say where no client can, and what dead clients have left mounted. It reads and writes nothing of a volume's data,
-// starts and ends no client, and returns within a second, whatever hangs.
+// Package health says how well Gluster volumes can be used from this host: from what each client says of its bricks
+// and their quorum, what the servers say where no client can, and what dead clients have left mounted. It reads and
+// writes nothing of a volume's data, starts and ends no client, and returns within a second, whatever hangs.
 package health
 
 import (
@@ -33,8 +33,8 @@ type Observer struct {
 	checks map[string]*serverCheck // by cluster
 }
 
-// New returns an Observer of this host's clients. The clusters file says whose servers are asked where no client runs. The metrics are
-// registered with registry, unless that is nil.
+// New returns an Observer of this host's clients. The clusters file says whose servers are asked where no client
+// runs. The metrics are registered with registry, unless that is nil.
 func New(host *client.Host, clusters *gluster.ClustersFile, registry prometheus.Registerer) *Observer {
 	return &Observer{host: host, clusters: clusters, gauges: newGauges(registry), checks: map[string]*serverCheck{}}
 }
@@ -54,12 +54,14 @@ func (s State) String() string { return [...]string{"Healthy", "Degraded", "Inac
 
 // The codes of reasons. They are stable: people's alerts hang on them.
 const (
-	// BrickUnreachable: a brick is not connected, or has not sent a byte since it was asked something several seconds ago. Degraded
-	// where other bricks stand in for it, else Inaccessible.
+	// BrickUnreachable: a brick is not connected, or has not sent a byte since it was asked something several seconds
+	// ago. Degraded where other bricks stand in for it, else Inaccessible.
 	BrickUnreachable = "BrickUnreachable"
-	// QuorumLost: too few bricks of a replica set are connected; GlusterFS refuses its files until they are back. Inaccessible.
+	// QuorumLost: too few bricks of a replica set are connected; GlusterFS refuses its files until they are back.
+	// Inaccessible.
 	QuorumLost = "QuorumLost"
-	// ClusterUnreachable: no brick is reachable, or, where no client runs, no server gives a sign of life. Inaccessible.
+	// ClusterUnreachable: no brick is reachable, or, where no client runs, no server gives a sign of life.
+	// Inaccessible.
 	ClusterUnreachable = "ClusterUnreachable"
 	// ClientDead: a client's process has ended, and mounts of it are still there. Inaccessible.
 	ClientDead = "ClientDead"
@@ -93,9 +95,10 @@ type Report struct {
 	Age     time.Duration // of the oldest information in it
 }
 
-// Volume returns how well a Gluster volume can be used through this host's clients of it, or whether its servers give signs of
-// life where there is no client. It returns well within a second, whatever hangs: what is not answered by then is taken from the
-// last known state. It reads and writes nothing of the volume's data, starts no client, and needs no clusters file.
+// Volume returns how well a Gluster volume can be used through this host's clients of it, or whether its servers give
+// signs of life where there is no client. It returns well within a second, whatever hangs: what is not answered by
+// then is taken from the last known state. It reads and writes nothing of the volume's data, starts no client, and
+// needs no clusters file.
 func (o *Observer) Volume(ctx context.Context, v gluster.Volume) Report {
 	ctx, cancel := context.WithTimeout(ctx, client.AnswerLimit)
 	defer cancel()
@@ -106,7 +109,8 @@ func (o *Observer) Volume(ctx context.Context, v gluster.Volume) Report {
 func (o *Observer) Mount(ctx context.Context, v gluster.Volume, device mount.Device) Report {
 	if !o.host.Serves(device) {
 		var r findings
-		r.add(Inaccessible, ClientDead, fmt.Sprintf("the client process of %s has ended; the mount waits for a new one", v))
+		r.add(Inaccessible, ClientDead,
+			fmt.Sprintf("the client process of %s has ended; the mount waits for a new one", v))
 		return r.report(v)
 	}
 	ctx, cancel := context.WithTimeout(ctx, client.AnswerLimit)
@@ -182,9 +186,11 @@ func (o *Observer) health(ctx context.Context, v gluster.Volume, concerns func(m
 	for _, d := range dead {
 		fate := "wait for a new one"
 		if d.Replaced {
-			fate = "are about to be replaced by those of the new one, or cannot be: then the mounter's log says why, and the pods have to be restarted"
+			fate = "are about to be replaced by those of the new one, or cannot be: then the mounter's log says why, and " +
+				"the pods have to be restarted"
 		}
-		r.add(Inaccessible, ClientDead, fmt.Sprintf("the client process of %s has ended; its mounts on this host (%d) %s", v, d.mounts, fate))
+		r.add(Inaccessible, ClientDead,
+			fmt.Sprintf("the client process of %s has ended; its mounts on this host (%d) %s", v, d.mounts, fate))
 	}
 	if len(clients)+len(dead) == 0 {
 		if silent := o.silentServers(ctx, v); silent != "" {
@@ -201,12 +207,13 @@ type findings struct {
 	age     time.Duration
 }
 
-// add adds a message, once, to the entry of its state and code. The age of an answer differs from client to client: it follows the
-// message, and does not make it another one.
+// add adds a message, once, to the entry of its state and code. The age of an answer differs from client to client:
+// it follows the message, and does not make it another one.
 func (r *findings) add(state State, code, message string, age ...string) {
 	i := slices.IndexFunc(r.reasons, func(known Reason) bool { return known.State == state && known.Code == code })
 	if i < 0 {
-		r.reasons = append(r.reasons, Reason{State: state, Code: code, Message: strings.Join(append([]string{message}, age...), "; ")})
+		first := Reason{State: state, Code: code, Message: strings.Join(append([]string{message}, age...), "; ")}
+		r.reasons = append(r.reasons, first)
 		return
 	}
 	known := &r.reasons[i]
@@ -235,13 +242,17 @@ func (r *findings) addBrick(b meta.Brick, connected bool) {
 
 func (r *findings) report(v gluster.Volume) Report {
 	health := Report{Volume: v, Reasons: r.reasons, Age: r.age}
-	slices.SortStableFunc(health.Reasons, func(a, b Reason) int { return cmp.Or(-cmp.Compare(a.State, b.State), cmp.Compare(a.Code, b.Code)) })
+	slices.SortStableFunc(health.Reasons, func(a, b Reason) int {
+		return cmp.Or(-cmp.Compare(a.State, b.State), cmp.Compare(a.Code, b.Code))
+	})
 	if len(health.Reasons) > 0 {
 		health.State = health.Reasons[0].State
 	}
 	for key, connected := range r.bricks {
 		health.Bricks = append(health.Bricks, Brick{Host: key[0], Path: key[1], Connected: connected})
 	}
-	slices.SortFunc(health.Bricks, func(a, b Brick) int { return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Path, b.Path)) })
+	slices.SortFunc(health.Bricks, func(a, b Brick) int {
+		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Path, b.Path))
+	})
 	return health
 }

@@ -24,9 +24,9 @@ type serverCheck struct {
 	pending chan struct{} // closed when the question under way ends; nil if none is
 }
 
-// silentServers returns the servers of a cluster and what is wrong with them if none gives a sign of life, else "". It waits for
-// the answer until ctx is done at most, and then returns the last known one. At most one question to a cluster is under way. A
-// cluster that the clusters file does not name is not asked.
+// silentServers returns the servers of a cluster and what is wrong with them if none gives a sign of life, else "".
+// It waits for the answer until ctx is done at most, and then returns the last known one. At most one question to a
+// cluster is under way. A cluster that the clusters file does not name is not asked.
 func (o *Observer) silentServers(ctx context.Context, v gluster.Volume) string {
 	clusters, err := o.clusters.Current()
 	if err != nil {
@@ -62,8 +62,8 @@ func (o *Observer) checkOf(cluster string) *serverCheck {
 	return s
 }
 
-// ask returns what is closed when the servers have been asked, or nil if there is an answer that counts. Bad news counts, too, and
-// is looked at again meanwhile.
+// ask returns what is closed when the servers have been asked, or nil if there is an answer that counts. Bad news
+// counts, too, and is looked at again meanwhile.
 func (s *serverCheck) ask(ctx context.Context, servers []string) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -19,9 +19,10 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
-// healthInterval is that of the log and the metrics, and the pace at which bricks are asked for a sign of life. A brick that is killed
-// is seen by the next one, as its connection ends with it. One that falls silent is asked by the next one and called silent by
-// the one after that at the latest (silentAfter is less). An RPC does not wait for it: it looks for itself.
+// healthInterval is that of the log and the metrics, and the pace at which bricks are asked for a sign of life. A
+// brick that is killed is seen by the next one, as its connection ends with it. One that falls silent is asked by the
+// next one and called silent by the one after that at the latest (silentAfter is less). An RPC does not wait for it:
+// it looks for itself.
 const healthInterval = 10 * time.Second
 
 // gauges are the metrics of the Gluster volumes in use.
@@ -138,7 +139,8 @@ func (w *healthWatch) logUnreadable(ctx context.Context, clients []*client.Clien
 		if v := c.Observed(); v.ReadErr != nil && v.Reading == nil {
 			now[c.Mountpoint()] = v.ReadErr.Error()
 			if w.unreadable[c.Mountpoint()] != now[c.Mountpoint()] {
-				klog.FromContext(ctx).Info("Cannot read a client's own state, so its bricks are unknown", "volume", c.Volume(), "mountpoint", c.Mountpoint(), "reason", v.ReadErr)
+				klog.FromContext(ctx).Info("Cannot read a client's own state, so its bricks are unknown", "volume",
+					c.Volume(), "mountpoint", c.Mountpoint(), "reason", v.ReadErr)
 			}
 		}
 	}
@@ -170,7 +172,8 @@ func (o *Observer) deadMounts() []deadClient {
 	for _, d := range o.host.Dead(entries) {
 		mounts := 0
 		for _, e := range entries {
-			if e.Device == d.Device && e.FSType == client.FSType && !o.host.Owns(e.Target) && !covered[place{e.ID, e.Target}] {
+			if e.Device == d.Device && e.FSType == client.FSType &&
+				!o.host.Owns(e.Target) && !covered[place{e.ID, e.Target}] {
 				mounts++
 			}
 		}

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// maxMetaFile, in bytes, is far above what .meta shows: a kilobyte for each brick in a volfile, and 25 bytes for each open file
-	// in a client translator's state.
+	// maxMetaFile, in bytes, is far above what .meta shows: a kilobyte for each brick in a volfile, and 25 bytes for
+	// each open file in a client translator's state.
 	maxMetaFile = 16 << 20
 	maxMetaLine = 64 << 10
 )
@@ -38,9 +38,9 @@ type Graph struct {
 	Sets   []Set
 }
 
-// parseVolfile reads a graph as GlusterFS prints it (libglusterfs/src/graph-print.c): "volume NAME", "type TYPE", "option KEY
-// VALUE" and "subvolumes NAME…" lines, and "end-volume". It is strict: any other line is an error, and so is a brick without
-// address, a name twice, or one that is not a path component.
+// parseVolfile reads a graph as GlusterFS prints it (libglusterfs/src/graph-print.c): "volume NAME", "type TYPE",
+// "option KEY VALUE" and "subvolumes NAME…" lines, and "end-volume". It is strict: any other line is an error, and so
+// is a brick without address, a name twice, or one that is not a path component.
 func parseVolfile(r io.Reader) (*Graph, error) {
 	g := &Graph{}
 	seen := map[string]bool{}
@@ -185,8 +185,9 @@ func parseSetState(r io.Reader) (SetState, error) {
 // private holds "key = value" lines of a private file.
 type private map[string]string
 
-// parsePrivate reads the wanted lines of a private file: sections that begin with "[title]" and consist of "key = value" lines
-// (libglusterfs/src/statedump.c). Of a key that is there twice, the first counts. ErrBusy if none is there.
+// parsePrivate reads the wanted lines of a private file: sections that begin with "[title]" and consist of "key =
+// value" lines (libglusterfs/src/statedump.c). Of a key that is there twice, the first counts. ErrBusy if none is
+// there.
 func parsePrivate(r io.Reader, wanted func(key string) bool) (private, error) {
 	values := private{}
 	err := eachLine(r, func(line string) error {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package meta reads a client's own state from the virtual directory .meta of its mount: what bricks its graph of translators has, which
-// of them are connected, and which sets of them have their quorum. It asks the client's process alone, and no server.
+// Package meta reads a client's own state from the virtual directory .meta of its mount: what bricks its graph of
+// translators has, which of them are connected, and which sets of them have their quorum. It asks the client's
+// process alone, and no server.
 package meta
 
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -20,10 +22,11 @@ import (
 // ErrNotOpen says that .meta has not been opened, or the client was let go.
 var ErrNotOpen = errors.New("the state of its client cannot be read")
 
-// Reader reads a client's state from the virtual directory .meta of its root, by a descriptor: by path each access asks a server for
-// the root's attributes first, so it blocks while one is silent. Through the descriptor the client process itself answers, in a
-// millisecond (GlusterFS 10.3). The descriptor follows the client to a new graph (options set, bricks added, replaced or removed:
-// all tried), so it never needs to be opened again. It keeps the client from ending when it is detached: close it then.
+// Reader reads a client's state from the virtual directory .meta of its root, by a descriptor: by path each access
+// asks a server for the root's attributes first, so it blocks while one is silent. Through the descriptor the client
+// process itself answers, in a millisecond (GlusterFS 10.3). The descriptor follows the client to a new graph
+// (options set, bricks added, replaced or removed: all tried), so it never needs to be opened again. It keeps the
+// client from ending when it is detached: close it then.
 type Reader struct {
 	mu     sync.Mutex
 	dir    *os.File // nil until it is opened
@@ -44,7 +47,8 @@ func (m *Reader) Open(mountpoint string, device mount.Device) error {
 	if m.isOpen() {
 		return nil
 	}
-	fd, err := unix.Open(filepath.Join(mountpoint, ".meta"), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(filepath.Join(mountpoint, ".meta"),
+		unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open .meta: %w", err)
 	}
@@ -72,7 +76,8 @@ func (m *Reader) isOpen() bool {
 	return m.closed || m.dir != nil
 }
 
-// Close lets go of the client for good. It does not block: a reading under way fails, or the kernel ends it with the process.
+// Close lets go of the client for good. It does not block: a reading under way fails, or the kernel ends it with the
+// process.
 func (m *Reader) Close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -83,7 +88,8 @@ func (m *Reader) Close() {
 	}
 }
 
-// Read asks the client process for its state. It blocks for as long as that process is stopped. It sends nothing to a server.
+// Read asks the client process for its state. It blocks for as long as that process is stopped. It sends nothing to a
+// server.
 func (m *Reader) Read() (*Reading, error) {
 	const attempts = 5 // each meets another graph, or a lock taken at that moment
 	var err error
@@ -106,16 +112,14 @@ func (m *Reader) readOnce() (*Reading, error) {
 	}
 	r := &Reading{At: time.Now(), Graph: g}
 	for _, b := range g.Bricks {
-		var state BrickState
-		err := m.withFile(privateFile(g, b.Translator), func(f *os.File) (err error) { state, err = parseBrickState(f); return err })
+		state, err := parseFile(m, privateFile(g, b.Translator), parseBrickState)
 		if err != nil {
 			return nil, err
 		}
 		r.Bricks = append(r.Bricks, state)
 	}
 	for _, s := range g.Sets {
-		var state SetState
-		err := m.withFile(privateFile(g, s.Translator), func(f *os.File) (err error) { state, err = parseSetState(f); return err })
+		state, err := parseFile(m, privateFile(g, s.Translator), parseSetState)
 		if err != nil {
 			return nil, err
 		}
@@ -128,8 +132,8 @@ func privateFile(g *Graph, translator string) string {
 	return filepath.Join("graphs", g.Name, translator, "private")
 }
 
-// activeGraph returns the graph in use. Its name is where the link .meta/graphs/active leads to; it is read again only when that
-// has changed.
+// activeGraph returns the graph in use. Its name is where the link .meta/graphs/active leads to; it is read again
+// only when that has changed.
 func (m *Reader) activeGraph() (*Graph, error) {
 	name, err := m.activeName()
 	if err != nil {
@@ -141,8 +145,7 @@ func (m *Reader) activeGraph() (*Graph, error) {
 	if known != nil && known.Name == name {
 		return known, nil
 	}
-	var g *Graph
-	err = m.withFile(filepath.Join("graphs", name, "volfile"), func(f *os.File) (err error) { g, err = parseVolfile(f); return err })
+	g, err := parseFile(m, filepath.Join("graphs", name, "volfile"), parseVolfile)
 	if err != nil {
 		return nil, err
 	}
@@ -170,22 +173,22 @@ func (m *Reader) activeName() (string, error) {
 	return name, nil
 }
 
-// withFile calls fn with an open file below .meta.
-func (m *Reader) withFile(path string, fn func(*os.File) error) error {
+// parseFile parses a file below .meta.
+func parseFile[T any](m *Reader, path string, parse func(io.Reader) (T, error)) (parsed T, err error) {
 	var fd int
-	err := m.withDir(func(dir int) (err error) {
+	err = m.withDir(func(dir int) (err error) {
 		fd, err = unix.Openat(dir, path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("open .meta/%s: %w", path, err)
+		return parsed, fmt.Errorf("open .meta/%s: %w", path, err)
 	}
 	f := os.NewFile(uintptr(fd), path)
 	defer func() { _ = f.Close() }()
-	if err := fn(f); err != nil {
-		return fmt.Errorf("read .meta/%s: %w", path, err)
+	if parsed, err = parse(f); err != nil {
+		return parsed, fmt.Errorf("read .meta/%s: %w", path, err)
 	}
-	return nil
+	return parsed, nil
 }
 
 // withDir calls fn with the descriptor, which stays open until it returns.

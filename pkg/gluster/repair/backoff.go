@@ -8,8 +8,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 )
 
-// While the servers are away, the next start is tried after twice the time. So it is after manyDeaths in a row of clients that died
-// young.
+// While the servers are away, the next start is tried after twice the time. So it is after manyDeaths in a row of
+// clients that died young.
 const (
 	minBackoff, maxBackoff = time.Second, time.Minute
 	manyDeaths             = 5

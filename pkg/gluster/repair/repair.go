@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package repair brings back the clients of a host that have died: it starts another one in the place of each, and replaces the
-// dead one's mounts by the new one's, in place, in every mount namespace of the host. Nothing is created, and no process is ended.
+// Package repair brings back the clients of a host that have died: it starts another one in the place of each, and
+// replaces the dead one's mounts by the new one's, in place, in every mount namespace of the host. Nothing is
+// created, and no process is ended.
 package repair
 
 import (
@@ -27,8 +28,8 @@ import (
 const (
 	// repairInterval is how often dead mounts are looked for again: a container that was starting may have kept one.
 	repairInterval = 10 * time.Second
-	// replaceWait is how long a repair waits for the client that is to take a dead one's place, before it goes on with the
-	// others'. The start goes on by itself, and begins the next repair when it has succeeded.
+	// replaceWait is how long a repair waits for the client that is to take a dead one's place, before it goes on
+	// with the others'. The start goes on by itself, and begins the next repair when it has succeeded.
 	replaceWait = 5 * time.Second
 	// openWait is how long it waits for that client to open what a mount showed.
 	openWait = 2 * time.Second
@@ -44,14 +45,16 @@ type Repairer struct {
 
 // New returns a Repairer for the clients of this host. The metric is registered with registry, unless that is nil.
 func New(host *client.Host, registry prometheus.Registerer) *Repairer {
-	return &Repairer{host: host, retry: map[string]*backoff{}, repairs: promauto.With(registry).NewCounterVec(prometheus.CounterOpts{
-		Name: "glusterfs_csi_mounts_repaired_total",
-		Help: "Mounts of dead clients that were replaced in place, in all mount namespaces of the host: beneath in one step, or on top where the kernel is older.",
-	}, []string{"way"})}
+	return &Repairer{host: host, retry: map[string]*backoff{},
+		repairs: promauto.With(registry).NewCounterVec(prometheus.CounterOpts{
+			Name: "glusterfs_csi_mounts_repaired_total",
+			Help: "Mounts of dead clients that were replaced in place, in all mount namespaces of the host: " +
+				"beneath in one step, or on top where the kernel is older.",
+		}, []string{"way"})}
 }
 
-// Run brings back the clients that died, and repairs what they had mounted: at once, at the start after what died before, and again
-// as long as anything shows a dead device. It returns when ctx is done.
+// Run brings back the clients that died, and repairs what they had mounted: at once, at the start after what died
+// before, and again as long as anything shows a dead device. It returns when ctx is done.
 func (r *Repairer) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -92,10 +95,13 @@ func (l *leftLog) update(ctx context.Context, report mount.Report, err error) {
 		l.err = before.err
 	}
 	if l.lasting != "" && l.lasting != before.lasting {
-		logger.Error(nil, "Mounts of dead clients stay dead; pods that need them have to be restarted", "mounts", l.lasting)
+		logger.Error(nil, "Mounts of dead clients stay dead; pods that need them have to be restarted", "mounts",
+			l.lasting)
 	}
 	if l.unseen && !before.unseen {
-		logger.Error(nil, "Some processes' mounts cannot be repaired, since they cannot be seen: is the mounter privileged, with hostPID?", "processes", report.Forbidden)
+		logger.Error(nil,
+			"Some processes' mounts cannot be repaired, since they cannot be seen: "+
+				"is the mounter privileged, with hostPID?", "processes", report.Forbidden)
 	}
 }
 
@@ -153,8 +159,8 @@ func (r *Repairer) holdDead() ([]deadMount, error) {
 	return dead, errors.Join(errs...)
 }
 
-// repair is one round: every mount of a dead device, in every mount namespace of this host, becomes one of the client that has
-// taken its place. A device that nothing shows any more is forgotten.
+// repair is one round: every mount of a dead device, in every mount namespace of this host, becomes one of the client
+// that has taken its place. A device that nothing shows any more is forgotten.
 func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 	dead, err := r.holdDead()
 	defer func() {
@@ -190,14 +196,15 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 	r.repairs.WithLabelValues("beneath").Add(float64(report.Beneath))
 	r.repairs.WithLabelValues("on top").Add(float64(report.OnTop))
 	if report.Beneath+report.OnTop > 0 {
-		klog.FromContext(ctx).Info("Repaired the mounts of dead clients", "beneath", report.Beneath, "onTop", report.OnTop, "stale", len(report.Stale),
+		klog.FromContext(ctx).Info("Repaired the mounts of dead clients", "beneath", report.Beneath, "onTop",
+			report.OnTop, "stale", len(report.Stale),
 			"namespaces", report.Namespaces, "clientsReadyAfter", ready.Round(time.Millisecond), "took", time.Since(began).Round(time.Millisecond))
 	}
 	return report, err
 }
 
-// replacements returns the tree of each slot's running client, started where there is none. A slot whose client does not come
-// in time is left out and named in the error.
+// replacements returns the tree of each slot's running client, started where there is none. A slot whose client does
+// not come in time is left out and named in the error.
 func (r *Repairer) replacements(ctx context.Context, dead []deadMount) (map[string]*tree, error) {
 	ctx, cancel := context.WithTimeout(ctx, replaceWait)
 	defer cancel()

@@ -34,8 +34,8 @@ func TestARepairUnderLoadOnLinux6_4(t *testing.T) {
 	oldkernel.On(t, oldkernel.Linux6_4, func(t *testing.T) { repairUnderLoad(t, 2, 4) })
 }
 
-// repairUnderLoad kills the client three times under writers in namespaces of their own. first and last are the number of mounts
-// that each target has after the first repair and the last.
+// repairUnderLoad kills the client three times under writers in namespaces of their own. first and last are the
+// number of mounts that each target has after the first repair and the last.
 func repairUnderLoad(t *testing.T, first, last int) {
 	t.Helper()
 	cluster := testcluster.Shared(t, testcluster.Options{})

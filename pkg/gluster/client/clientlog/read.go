@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package clientlog is what GlusterFS clients log: it keeps a log within its bounds, and picks from it why a client failed.
+// Package clientlog is what GlusterFS clients log: it keeps a log within its bounds, and picks from it why a client
+// failed.
 package clientlog
 
 import (
@@ -23,8 +24,9 @@ var logLine = regexp.MustCompile(`^\[[^\]]*\] ([A-Z]) (?:\[MSGID: \d+\] )?\[[^\]
 // What a client logs at level information although it ends because of it (rpc: mgmt_rpc_notify).
 var fatalInformation = regexp.MustCompile(`disconnected from remote-host|Exhausted all volfile servers`)
 
-// Failure returns the end of what a client has logged since its log had the size from, and the last few lines that tell why it failed,
-// each once: what it printed before it had the log open, and what it logged at level error and above. What cannot be read is left out.
+// Failure returns the end of what a client has logged since its log had the size from, and the last few lines that
+// tell why it failed, each once: what it printed before it had the log open, and what it logged at level error and
+// above. What cannot be read is left out.
 func Failure(logPath, stderrPath string, from int64) (log string, lines []string) {
 	log, _ = tail(logPath, from)
 	printed, _ := tail(stderrPath, 0)
@@ -67,8 +69,8 @@ func tail(path string, offset int64) (string, error) {
 	return text, nil
 }
 
-// errorLines picks from a client's log what says why it failed: the last few lines of level error and above, without time and
-// place in the source, each once.
+// errorLines picks from a client's log what says why it failed: the last few lines of level error and above, without
+// time and place in the source, each once.
 func errorLines(log string) []string {
 	var found []string
 	for line := range strings.Lines(log) {

@@ -25,8 +25,8 @@ func Rotate(log, oldLog string) (reopen bool, err error) {
 		return false, err
 	}
 	if overfull {
-		// A client opens the new log with its next line, and ends that line in the old one. What a flood wrote there meanwhile, or a
-		// client that missed its signal, is dropped. Clients append, so this leaves no hole.
+		// A client opens the new log with its next line, and ends that line in the old one. What a flood wrote there
+		// meanwhile, or a client that missed its signal, is dropped. Clients append, so this leaves no hole.
 		if err := os.Truncate(oldLog, MaxSize); err != nil {
 			return false, err
 		}

@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// Find finds the running clients of this mount namespace, as mount point → pid. A client is recognised by its program and its last
-// argument. A process in another mount namespace is none of ours, whatever a pod calls it.
+// Find finds the running clients of this mount namespace, as mount point → pid. A client is recognised by its program
+// and its last argument. A process in another mount namespace is none of ours, whatever a pod calls it.
 func Find() (map[string]int, error) {
 	namespace, err := os.Readlink("/proc/self/ns/mnt")
 	if err != nil {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package process is one client's process: how it is started, found among all others, held, signalled and ended. It knows GlusterFS's
-// client program and how its arguments end, and nothing of what the client is for.
+// Package process is one client's process: how it is started, found among all others, held, signalled and ended. It
+// knows GlusterFS's client program and how its arguments end, and nothing of what the client is for.
 package process
 
 import (
@@ -18,7 +18,8 @@ import (
 const (
 	// program is the FUSE client of GlusterFS.
 	program = "glusterfs"
-	// endTimeout is how long a killed process may take to end; what it waits for in the kernel is its own mount, which it closes.
+	// endTimeout is how long a killed process may take to end; what it waits for in the kernel is its own mount,
+	// which it closes.
 	endTimeout = 5 * time.Second
 )
 
@@ -30,8 +31,8 @@ type Process struct {
 	child  bool          // launched here
 }
 
-// Launch starts the client program in a session of its own, so that neither a signal to this process's group nor its end
-// reaches it. What it prints before it has its log open goes to the file stderr.
+// Launch starts the client program in a session of its own, so that neither a signal to this process's group nor its
+// end reaches it. What it prints before it has its log open goes to the file stderr.
 func Launch(args []string, stderr string) (*Process, error) {
 	path, err := exec.LookPath(program)
 	if err != nil {
@@ -84,7 +85,8 @@ func watch(pid int, child bool) (*Process, error) {
 		if err := conn.Read(ended); err != nil {
 			return // forgotten
 		}
-		// A child of this process must be reaped, also when it was adopted from another Host; for others this is ECHILD.
+		// A child of this process must be reaped, also when it was adopted from another Host; for others this is
+		// ECHILD.
 		_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
 		close(p.exited)
 	}()
@@ -139,8 +141,8 @@ func (p *Process) End() error {
 	}
 }
 
-// Forget stops watching. It may be called again. A child of this process is watched to its end all the same: nobody else would
-// reap it.
+// Forget stops watching. It may be called again. A child of this process is watched to its end all the same: nobody
+// else would reap it.
 func (p *Process) Forget() {
 	if !p.child {
 		_ = p.pidfd.Close()

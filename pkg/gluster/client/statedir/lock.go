@@ -17,8 +17,9 @@ import (
 // ErrBusy says that another process has the lock at this moment.
 var ErrBusy = errors.New("another process is starting or stopping its client")
 
-// Lock is the lock of a slot. At most one process has it, and the kernel lets go of it when the process ends: whatever start is half
-// done when it is taken is nobody's any more. What changes the slot's starts is a method of it.
+// Lock is the lock of a slot. At most one process has it, and the kernel lets go of it when the process ends:
+// whatever start is half done when it is taken is nobody's any more. What changes the slot's starts is a method of
+// it.
 type Lock struct {
 	slot Slot
 	file *os.File
@@ -58,9 +59,9 @@ func (l *Lock) NewStart() (Start, error) {
 	return start, nil
 }
 
-// Keep keeps the mount of a client that has died, under a name that says so: as long as the mount is there, the kernel gives the
-// device's number to no other file system, and whichever process comes next can tell what is dead, in whatever mount namespace
-// something of it is left. A reboot leaves the directory alone.
+// Keep keeps the mount of a client that has died, under a name that says so: as long as the mount is there, the
+// kernel gives the device's number to no other file system, and whichever process comes next can tell what is dead,
+// in whatever mount namespace something of it is left. A reboot leaves the directory alone.
 func (l *Lock) Keep(start Start) error {
 	kept := filepath.Join(string(l.slot), keptPrefix+strings.TrimPrefix(filepath.Base(string(start)), startPrefix))
 	if err := os.Rename(string(start), kept); err != nil {
@@ -69,13 +70,13 @@ func (l *Lock) Keep(start Start) error {
 	return nil
 }
 
-// Users says, as long as it is open, that this process is a user of the slot's client. A descriptor of the client's mount could not
-// stand in for it: it keeps the process from ending, but nothing can be bound by it once the mount is detached (open_tree says EINVAL),
-// and whoever is about to detach the mount cannot tell that there is one.
+// Users says, as long as it is open, that this process is a user of the slot's client. A descriptor of the client's
+// mount could not stand in for it: it keeps the process from ending, but nothing can be bound by it once the mount is
+// detached (open_tree says EINVAL), and whoever is about to detach the mount cannot tell that there is one.
 type Users struct{ file *os.File }
 
-// JoinUsers makes this process a user of the slot's client, after waiting until ctx is done for a process that gives the client up. It
-// returns ErrBusy then.
+// JoinUsers makes this process a user of the slot's client, after waiting until ctx is done for a process that gives
+// the client up. It returns ErrBusy then.
 func (s Slot) JoinUsers(ctx context.Context) (*Users, error) { return waitFor(ctx, s.TryJoinUsers) }
 
 // TryJoinUsers is JoinUsers without the wait. Whoever has the slot's lock need not wait: giving up takes the lock.
@@ -89,7 +90,8 @@ func (s Slot) TryJoinUsers() (*Users, error) {
 
 // TryAlone returns true if no other process is a user; nobody can become one then until Close.
 func (u *Users) TryAlone() (bool, error) {
-	err := unix.Flock(int(u.file.Fd()), unix.LOCK_EX|unix.LOCK_NB) // this upgrade of the own shared lock fails at once if not
+	// This upgrade of the own shared lock fails at once if another process has one.
+	err := unix.Flock(int(u.file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		// The attempt may have cost the shared lock (flock(2)): whoever comes now waits for the other lock.
 		return false, unix.Flock(int(u.file.Fd()), unix.LOCK_SH|unix.LOCK_NB)

@@ -30,8 +30,8 @@ func StartOf(mountpoint string) Start { return Start(filepath.Dir(mountpoint)) }
 // Mountpoint is that of the client.
 func (s Start) Mountpoint() string { return filepath.Join(string(s), mountName) }
 
-// MarkReady says that the client may be in use from now on, and which process it is: others may not be able to tell, as they see
-// other mounts, or would have to believe what processes of pods call themselves.
+// MarkReady says that the client may be in use from now on, and which process it is: others may not be able to tell,
+// as they see other mounts, or would have to believe what processes of pods call themselves.
 func (s Start) MarkReady(pid int) error {
 	return os.WriteFile(filepath.Join(string(s), readyName), []byte(strconv.Itoa(pid)+"\n"), 0o600)
 }
@@ -46,8 +46,8 @@ func (s Start) ReadyPID() (pid int, ok bool) {
 	return pid, err == nil && pid > 0
 }
 
-// Discard unmounts a client here and removes its directory. The mount point's path ends first: whoever still has it, in order
-// to work on the Gluster volume, gets "no such file" and never an empty directory of the local disk.
+// Discard unmounts a client here and removes its directory. The mount point's path ends first: whoever still has it,
+// in order to work on the Gluster volume, gets "no such file" and never an empty directory of the local disk.
 func (s Start) Discard() error {
 	gone := string(s)
 	if !strings.HasSuffix(gone, goneSuffix) {

@@ -80,6 +80,18 @@ func (d *Dir) Entry(name string) (*Dir, error) {
 	return &Dir{fd: fd, name: d.join(name)}, nil
 }
 
+// StatEntry returns the attributes of what is at name, of a link itself.
+func (d *Dir) StatEntry(name string) (unix.Stat_t, error) {
+	var st unix.Stat_t
+	if err := checkName(name); err != nil {
+		return st, err
+	}
+	if err := unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return st, &os.PathError{Op: "stat", Path: d.join(name), Err: err}
+	}
+	return st, nil
+}
+
 // OpenFile opens the file at name with O_NOFOLLOW and O_CLOEXEC added to flags.
 func (d *Dir) OpenFile(name string, flags int, perm uint32) (*os.File, error) {
 	if err := checkName(name); err != nil {

@@ -105,20 +105,40 @@ func (d *Dir) Open(rel string) (*Dir, error) {
 	if err := Check(rel); err != nil {
 		return nil, err
 	}
-	if !noOpenat2.Load() {
-		fd, err := unix.Openat2(d.fd, rel, &unix.OpenHow{
-			Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC,
-			Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV,
-		})
-		if err == nil {
-			return &Dir{fd: fd, name: d.join(rel)}, nil
-		}
-		if errors.Is(err, unix.ENOSYS) {
-			noOpenat2.Store(true)
-		}
+	if found := d.open(rel); found != nil {
+		return found, nil
 	}
 	// Either an old kernel, or a failure whose component the walk will name.
 	return d.walk(rel)
+}
+
+// Subdirectory is Open for the name of a tenant's directory, which may hold any bytes but a slash and NUL.
+func (d *Dir) Subdirectory(name string) (*Dir, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	if found := d.open(name); found != nil {
+		return found, nil
+	}
+	return d.step(name)
+}
+
+// open returns nil where openat2 fails, or is missing.
+func (d *Dir) open(rel string) *Dir {
+	if noOpenat2.Load() {
+		return nil
+	}
+	fd, err := unix.Openat2(d.fd, rel, &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV,
+	})
+	if err == nil {
+		return &Dir{fd: fd, name: d.join(rel)}
+	}
+	if errors.Is(err, unix.ENOSYS) {
+		noOpenat2.Store(true)
+	}
+	return nil
 }
 
 // dup costs no round trip, unlike opening "." anew.
@@ -208,7 +228,14 @@ func sameMount(a, b int) (bool, error) {
 	return x.Dev == y.Dev, nil
 }
 
-func (d *Dir) join(rel string) string { return path.Join(d.name, rel) }
+// join bounds the names of directories that are nested deeper than any path goes.
+func (d *Dir) join(rel string) string {
+	const head = 1 << 10 // bytes of the upper directories that are kept
+	if len(d.name) > maxPath {
+		return path.Join(d.name[:head], "…", rel)
+	}
+	return path.Join(d.name, rel)
+}
 
 // Close releases the descriptor.
 func (d *Dir) Close() { _ = unix.Close(d.fd) }

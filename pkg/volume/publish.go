@@ -33,8 +33,9 @@ type Access struct {
 // Directory returns the directory to publish and its path from the Gluster volume's
 // root ("/pvc-1"), after setting on it what the class (or
 // the volume context) asked for by name. Only the directory itself is looked at; what
-// is below it is GrantGroup's. Errors: ErrNotFound, ErrForeign (the mark is another's),
-// ErrBusy (being made), ErrInvalid, and what the Gluster volume says.
+// is below it is grantGroup's. Errors: ErrNotFound, ErrForeign (the mark is another's),
+// ErrBusy (being made), ErrInvalid (the whole Gluster volume for a group, among others), ErrNested (a directory without a
+// record that is in a volume), and what the Gluster volume says.
 func (s *Store) Directory(ctx context.Context, a Access) (dir *safepath.Dir, root string, err error) {
 	rel, owner, want, err := s.locate(ctx, a)
 	if err != nil {
@@ -69,6 +70,9 @@ func (s *Store) locate(ctx context.Context, a Access) (path string, owner Owner,
 		return r.Path, r.Owner, r.mark(), nil
 	case !errors.Is(err, ErrNotFound) || a.Path == "":
 		return "", Owner{}, "", err
+	case a.Path == WholePath && a.Group != nil && !a.ReadOnly:
+		return "", Owner{}, "", fmt.Errorf("volume %s is the whole of %s: %w: a group (fsGroup) would get the files of every volume on it and the driver's records; "+
+			"leave fsGroup out of the pod, or publish a directory", a.ID, s.volume, ErrInvalid)
 	case a.Path == WholePath:
 		klog.FromContext(ctx).Info("Publishing a whole Gluster volume: root in the pod sees every volume on it, the driver's records and its trash", "glusterVolume", s.volume.String(), "volume", a.ID)
 		return ".", a.Owner, "", nil
@@ -76,7 +80,7 @@ func (s *Store) locate(ctx context.Context, a Access) (path string, owner Owner,
 	if err := CheckPath(a.Path); err != nil {
 		return "", Owner{}, "", err
 	}
-	return a.Path, a.Owner, "", nil
+	return a.Path, a.Owner, "", s.liesInNoVolume(a.Path)
 }
 
 // mayPublish refuses a directory that carries another mark than its volume's. One without a

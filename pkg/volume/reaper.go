@@ -6,18 +6,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/tree"
 )
 
 // The named points of the reaper.
 const (
-	stepDoomed  = "reap: entry doomed"
-	stepRemoved = "reap: data removed"
-	stepReaped  = "reap: record removed"
+	stepDoomed   = "reap: entry doomed"
+	stepRemoving = "reap: one file removed"
+	stepRemoved  = "reap: data removed"
+	stepReaped   = "reap: record removed"
 )
 
 // lowSpace is the part of the Gluster volume that must be free, lest the oldest trash
@@ -94,7 +98,11 @@ func (s *Store) reap(ctx context.Context, e TrashEntry) error {
 	if err := s.mayRemove(trash, e); err != nil {
 		return err
 	}
-	if err := removeTree(ctx, trash, e.Name, func() { s.step(stepRemoving) }); err != nil {
+	own, err := s.notAnothers()
+	if err != nil {
+		return err
+	}
+	if err := tree.Remove(ctx, trash, e.Name, own, func() { s.step(stepRemoving) }); err != nil {
 		return err
 	}
 	s.step(stepRemoved)
@@ -113,4 +121,11 @@ func (s *Store) mayRemove(trash *safepath.Dir, e TrashEntry) error {
 	}
 	defer data.Close()
 	return gone(s.isMarked(data, e.Record))
+}
+
+func gone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESTALE) {
+		return nil
+	}
+	return err
 }

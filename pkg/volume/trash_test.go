@@ -182,11 +182,11 @@ func TestTheReaperRemovesWhateverATenantLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 3 * removeDepth { // deeper than the remover goes by descriptors
-		if err := deep.Mkdir("d", 0o700); err != nil {
+	for range 200 { // deeper than the remover goes by descriptors
+		if err := deep.Mkdir("\xff\n", 0o700); err != nil {
 			t.Fatal(err)
 		}
-		next, err := deep.OpenRoot("d")
+		next, err := deep.OpenRoot("\xff\n")
 		deep.Close()
 		if err != nil {
 			t.Fatal(err)
@@ -194,7 +194,7 @@ func TestTheReaperRemovesWhateverATenantLeft(t *testing.T) {
 		deep = next
 	}
 	deep.Close()
-	for i := range removeBatch + 50 { // more than one batch
+	for i := range 120 { // more than one batch
 		if err := os.WriteFile(filepath.Join(vol, fmt.Sprint("f", i)), nil, 0o400); err != nil {
 			t.Fatal(err)
 		}
@@ -225,6 +225,42 @@ func TestTheReaperRemovesWhateverATenantLeft(t *testing.T) {
 		t.FailNow() // thousands of directories are left: audit would list them all
 	}
 	same(t, audit(t, mountpoint), "ready victim")
+}
+
+// Nobody can unlink what is mounted on, as nobody can what is in split-brain.
+func TestAFileThatCannotBeRemovedStopsNothingBesideIt(t *testing.T) {
+	s, mountpoint := newStore(t)
+	create(t, s, spec("vol"))
+	for i := range 100 {
+		if err := os.WriteFile(filepath.Join(mountpoint, "vol", fmt.Sprint(i)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Delete(background, "vol"); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := s.TrashEntries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(mountpoint, ownDir, trashDir, entries[0].Name)
+	stays := filepath.Join(data, "50")
+	if err := unix.Mount(stays, stays, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Reap(background, 0)
+	left, readErr := os.ReadDir(data)
+	if unmountErr := unix.Unmount(stays, unix.MNT_DETACH); unmountErr != nil || readErr != nil {
+		t.Fatal(unmountErr, readErr)
+	}
+	wants(t, err, unix.EBUSY, stays)
+	if len(left) != 1 {
+		t.Errorf("%d files are left", len(left))
+	}
+	if n, err := s.Reap(background, 0); n != 1 || err != nil {
+		t.Errorf("reaped %d, %v", n, err)
+	}
+	same(t, audit(t, mountpoint))
 }
 
 func TestDeletingForGoodIsNotHeldUpByOlderTrash(t *testing.T) {

@@ -228,13 +228,14 @@ func sameMount(a, b int) (bool, error) {
 	return x.Dev == y.Dev, nil
 }
 
-// join bounds the names of directories that are nested deeper than any path goes.
+// join names what is at rel in d. The name of what is nested deep is cut, so that a walk of any depth is not slowed down by
+// names that nobody reads.
 func (d *Dir) join(rel string) string {
-	const head = 1 << 10 // bytes of the upper directories that are kept
-	if len(d.name) > maxPath {
-		return path.Join(d.name[:head], "…", rel)
+	const most, head = 1 << 10, 1 << 9 // bytes
+	if len(d.name) > most {
+		return d.name[:head] + "/…/" + rel
 	}
-	return path.Join(d.name, rel)
+	return strings.TrimSuffix(d.name, "/") + "/" + rel
 }
 
 // Close releases the descriptor.

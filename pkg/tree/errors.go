@@ -18,14 +18,14 @@ import (
 // errorsNamed is how many errors a walk tells; the others are counted.
 const errorsNamed = 5
 
-// Errors are what went wrong in a walk.
-type Errors struct {
+// WalkError is what went wrong in a walk.
+type WalkError struct {
 	First []error // in the order in which they came
 	Count int     // of all
 }
 
 // Error names the first ones.
-func (e *Errors) Error() string {
+func (e *WalkError) Error() string {
 	var text []string
 	for _, err := range e.First {
 		text = append(text, err.Error())
@@ -37,11 +37,11 @@ func (e *Errors) Error() string {
 }
 
 // Unwrap gives errors.Is and errors.As the first ones.
-func (e *Errors) Unwrap() []error { return e.First }
+func (e *WalkError) Unwrap() []error { return e.First }
 
 type errorList struct {
 	mu  sync.Mutex
-	all Errors
+	all WalkError
 }
 
 func (l *errorList) add(err error) {
@@ -59,7 +59,7 @@ func (l *errorList) result() error {
 	if l.all.Count == 0 {
 		return nil
 	}
-	return &Errors{First: slices.Clone(l.all.First), Count: l.all.Count}
+	return &WalkError{First: slices.Clone(l.all.First), Count: l.all.Count}
 }
 
 // ignoreNotExist makes no error of what says that something is not there, or, by GlusterFS, not there any more.

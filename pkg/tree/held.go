@@ -3,7 +3,6 @@
 package tree
 
 import (
-	"container/list"
 	"fmt"
 	"slices"
 	"sync"
@@ -18,8 +17,7 @@ const heldDirectories = 128
 // keptDescriptor is a directory's descriptor as long as it is held.
 type keptDescriptor struct {
 	dir   *safepath.Dir
-	users int           // of whoever uses it now
-	place *list.Element // in held.order; nil for the top's
+	users int // of whoever uses it now
 }
 
 // held are the descriptors of the directories on the way to where the workers are. Those that were not used for longest
@@ -28,7 +26,7 @@ type keptDescriptor struct {
 type held struct {
 	mu      sync.Mutex
 	limit   int
-	order   list.List // of *Directory, the longest unused first
+	order   []*Directory // the longest unused first; without the top
 	spacing int
 }
 
@@ -83,7 +81,8 @@ func (h *held) keep(d *Directory, dir *safepath.Dir) {
 	if d.kept.dir != nil { // another worker was faster
 		dir.Close()
 	} else {
-		d.kept = keptDescriptor{dir: dir, place: h.order.PushBack(d)}
+		d.kept.dir = dir
+		h.order = append(h.order, d)
 	}
 	h.use(d)
 	h.shrink()
@@ -91,8 +90,8 @@ func (h *held) keep(d *Directory, dir *safepath.Dir) {
 
 func (h *held) use(d *Directory) {
 	d.kept.users++
-	if d.kept.place != nil {
-		h.order.MoveToBack(d.kept.place)
+	if i := slices.Index(h.order, d); i >= 0 {
+		h.order = append(slices.Delete(h.order, i, i+1), d)
 	}
 }
 
@@ -111,21 +110,19 @@ func (h *held) forget(d *Directory) {
 }
 
 func (h *held) letGo(d *Directory) {
-	if d.kept.place == nil {
-		return
+	if i := slices.Index(h.order, d); i >= 0 {
+		h.order = slices.Delete(h.order, i, i+1)
+		d.kept.dir.Close()
+		d.kept = keptDescriptor{}
 	}
-	h.order.Remove(d.kept.place)
-	d.kept.dir.Close()
-	d.kept = keptDescriptor{}
 }
 
 // shrink lets go of as many as are held beyond the limit and in use by nobody.
 func (h *held) shrink() {
-	for h.order.Len() > h.limit {
+	for len(h.order) > h.limit {
 		var unused *Directory
 		spaced := 0
-		for e := h.order.Front(); e != nil; e = e.Next() {
-			d := e.Value.(*Directory)
+		for _, d := range h.order {
 			if d.depth%h.spacing == 0 {
 				spaced++
 			} else if unused == nil && d.kept.users == 0 {

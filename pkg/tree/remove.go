@@ -6,6 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"strconv"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -20,6 +24,10 @@ const (
 	// removePasses is how often a directory is read that is not empty after all in it was removed. Reading may leave out
 	// what is there while other names go, or a second remover may be at it.
 	removePasses = 10
+	// removeLength is how long a path below the top may be, in bytes; what lies deeper is moved up first. GlusterFS reaches
+	// no directory whose path from the root of the Gluster volume is longer than PATH_MAX, and a volume's path is longer in
+	// the trash than it was.
+	removeLength = 1 << 10
 )
 
 // Remove removes the directory name in parent with everything below it but what own refuses and what cannot be removed,
@@ -31,7 +39,7 @@ func Remove(ctx context.Context, parent *safepath.Dir, name string, own Own, rem
 		return ignoreNotExist(err)
 	}
 	defer top.Close()
-	return Walk(ctx, top, &remover{parent: parent, name: name, removed: removed}, Options{
+	return Walk(ctx, top, &remover{parent: parent, name: name, top: top, removed: removed}, Options{
 		Task: "removing a tree", Workers: removers, Batch: removeBatch, InTurn: true, IgnoreMoved: true, Own: own,
 	})
 }
@@ -39,10 +47,26 @@ func Remove(ctx context.Context, parent *safepath.Dir, name string, own Own, rem
 type remover struct {
 	parent  *safepath.Dir
 	name    string
+	top     *safepath.Dir
 	removed func()
+
+	moved atomic.Bool // in this pass over the top
+	moves int         // passes over the top in which something was moved
 }
 
-func (r *remover) Enter(*Directory, *safepath.Dir) error { return nil }
+func (r *remover) Enter(d *Directory, _ *safepath.Dir) error {
+	if d.PathLength() <= removeLength {
+		return nil
+	}
+	err := d.Parent().Use(func(parent *safepath.Dir) error {
+		return parent.Rename(d.Name(), r.top, "deep."+strconv.FormatUint(rand.Uint64(), 36))
+	})
+	if err != nil {
+		return err
+	}
+	r.moved.Store(true)
+	return fs.SkipDir
+}
 
 func (r *remover) Entry(_ *Directory, dir *safepath.Dir, name string) error {
 	if err := ignoreNotExist(dir.Unlink(name)); err != nil {
@@ -56,7 +80,12 @@ func (r *remover) Leave(d *Directory) (again bool, err error) {
 	if d.Failed() {
 		return false, nil // what is left in it has been told
 	}
+	passes := d.Passes()
 	if d.Parent() == nil {
+		if r.moved.Swap(false) {
+			r.moves++
+		}
+		passes -= r.moves
 		err = r.parent.Rmdir(r.name)
 	} else {
 		err = d.Parent().Use(func(parent *safepath.Dir) error { return parent.Rmdir(d.Name()) })
@@ -64,7 +93,7 @@ func (r *remover) Leave(d *Directory) (again bool, err error) {
 	if !errors.Is(err, unix.ENOTEMPTY) {
 		return false, err
 	}
-	if d.Passes() < removePasses {
+	if passes < removePasses {
 		return true, nil
 	}
 	return false, fmt.Errorf("%w: something goes on writing into it, or its names cannot be found: see `gluster volume heal VOLUME info`", err)

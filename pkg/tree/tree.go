@@ -45,7 +45,8 @@ var ErrMoved = errors.New("it was moved or replaced during the walk")
 // here, and Entry of one directory by several unless Options say otherwise. What they say of a name that is gone is
 // no error.
 type Visitor interface {
-	// Enter comes first; after an error the directory is passed over. dir is valid during the call.
+	// Enter comes first; after an error the directory is passed over, in silence if it is fs.SkipDir. dir is valid during
+	// the call.
 	Enter(d *Directory, dir *safepath.Dir) error
 	// Entry is called for what is no directory. An error that is EISDIR says that it is one by now: it is entered then.
 	Entry(d *Directory, dir *safepath.Dir, name string) error
@@ -80,6 +81,7 @@ type Directory struct {
 	parent  *Directory
 	name    string
 	depth   int
+	length  int // of the path from the top, in bytes
 	stat    unix.Stat_t
 	passes  int
 	failed  atomic.Bool
@@ -104,6 +106,9 @@ func (d *Directory) Name() string { return d.name }
 // Parent is nil for the top.
 func (d *Directory) Parent() *Directory { return d.parent }
 
+// PathLength is how many bytes the directory's path from the top has.
+func (d *Directory) PathLength() int { return d.length }
+
 // Stat is what the directory's attributes were on entering it.
 func (d *Directory) Stat() unix.Stat_t { return d.stat }
 
@@ -127,7 +132,7 @@ func (d *Directory) Use(fn func(dir *safepath.Dir) error) error {
 	return fn(dir)
 }
 
-// Walk walks the tree below top, which stays the caller's, until all is visited or ctx is done. The error is an *Errors,
+// Walk walks the tree below top, which stays the caller's, until all is visited or ctx is done. The error is a *WalkError,
 // joined with the context's cause.
 func Walk(ctx context.Context, top *safepath.Dir, v Visitor, o Options) error {
 	return newWalk(ctx, v, o).walk(top)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -125,7 +126,7 @@ func (w *walk) step(d *Directory) *Directory {
 
 // next takes a subdirectory off those to be walked.
 func (w *walk) next(d *Directory) *Directory {
-	child := &Directory{walk: w, parent: d, name: d.subs[0], depth: d.depth + 1}
+	child := &Directory{walk: w, parent: d, name: d.subs[0], depth: d.depth + 1, length: d.length + 1 + len(d.subs[0])}
 	d.subs[0] = ""
 	d.subs = d.subs[1:]
 	w.names.Add(sizeOf(child.name))
@@ -194,7 +195,7 @@ func (w *walk) enter(d *Directory) bool {
 			return w.guarded(func() error { return w.visitor.Enter(d, dir) })
 		})
 	}
-	if errors.Is(err, errReplaced) {
+	if errors.Is(err, errReplaced) || errors.Is(err, fs.SkipDir) {
 		return false
 	}
 	w.fail(d, err)
@@ -285,36 +286,37 @@ func isDirectory(dir *safepath.Dir, listed safepath.Listed) bool {
 
 // entries visits a batch, on another worker if there may be one more.
 func (w *walk) entries(d *Directory, dir *safepath.Dir, names []string) {
-	visit := func(dir *safepath.Dir) error {
-		for _, name := range names {
-			if w.over() {
-				break
-			}
-			err := w.entry(d, dir, name)
-			if errors.Is(err, unix.EISDIR) {
-				d.mu.Lock()
-				d.late = append(d.late, name)
-				d.mu.Unlock()
-				continue
-			}
-			w.fail(d, err)
-		}
-		return nil
-	}
 	if len(names) == 0 {
 		return
 	}
 	d.pending.Add(1)
-	if w.options.InTurn || !w.spread(func() {
-		w.fail(d, d.Use(visit))
+	if !w.options.InTurn && w.spread(func() {
+		w.fail(d, d.Use(func(dir *safepath.Dir) error { w.visit(d, dir, names); return nil }))
 		again := w.complete(d)
 		if again != nil {
 			again.inline = false
 		}
 		w.run(again)
 	}) {
-		_ = visit(dir)
-		d.pending.Add(-1) // of which this worker holds another
+		return
+	}
+	w.visit(d, dir, names)
+	d.pending.Add(-1) // this worker holds another
+}
+
+func (w *walk) visit(d *Directory, dir *safepath.Dir, names []string) {
+	for _, name := range names {
+		if w.over() {
+			return
+		}
+		err := w.entry(d, dir, name)
+		if errors.Is(err, unix.EISDIR) {
+			d.mu.Lock()
+			d.late = append(d.late, name)
+			d.mu.Unlock()
+			continue
+		}
+		w.fail(d, err)
 	}
 }
 

@@ -84,8 +84,8 @@ func TestDeepTreesNeedFewDescriptors(t *testing.T) {
 	most := heldDirectories + 3*granters
 	limitDescriptors(t, openDescriptors(t)+most)
 	must(t, Grant(background, dir, 2002, nil))
-	granted := &spy{entry: func(string) error { return nil }}
-	granted.leave = func(d *Directory, _ string) error {
+	v := &counter{}
+	v.leave = func(d *Directory) error {
 		return d.Use(func(dir *safepath.Dir) error {
 			if done, err := Granted(dir, 2002); err != nil || !done {
 				return fmt.Errorf("%d deep is not granted: %w", d.depth, err)
@@ -93,9 +93,9 @@ func TestDeepTreesNeedFewDescriptors(t *testing.T) {
 			return nil
 		})
 	}
-	must(t, Walk(background, dir, granted, Options{Workers: 4}))
-	if len(granted.left) != depth+1 || len(granted.visited) != depth {
-		t.Errorf("%d directories and %d files", len(granted.left), len(granted.visited))
+	must(t, Walk(background, dir, v, Options{Workers: 4}))
+	if v.left.Load() != depth+1 || v.visited.Load() != depth {
+		t.Errorf("%d directories and %d files", v.left.Load(), v.visited.Load())
 	}
 	must(t, Remove(background, above, "top", nil, func() {}))
 	if names, err := above.Names(0); len(names) != 0 || err != nil {
@@ -117,18 +117,17 @@ func TestReachingADirectoryAgainIsCheap(t *testing.T) {
 	const depth, limit = 1000, 32
 	root := t.TempDir()
 	nest(t, root, depth)
-	s := &spy{}
 	var opened atomic.Int64
-	s.leave = func(d *Directory, _ string) error {
-		at := d
+	v := &counter{}
+	v.leave = func(d *Directory) error {
 		d.walk.held.mu.Lock()
-		for ; at.kept.dir == nil; at = at.parent {
+		for at := d; at.kept.dir == nil; at = at.parent {
 			opened.Add(1)
 		}
 		d.walk.held.mu.Unlock()
 		return d.Use(func(*safepath.Dir) error { return nil })
 	}
-	w := newWalk(background, s, Options{})
+	w := newWalk(background, v, Options{})
 	w.held.limit = limit
 	must(t, w.walk(hold(t, root)))
 	if n := opened.Load(); n == 0 || n > 8*depth {
@@ -150,29 +149,47 @@ func TestAHugeDirectoryOfFilesTakesNoMemory(t *testing.T) {
 		runtime.ReadMemStats(&stats)
 		return stats.HeapAlloc
 	}
-	var visited, most atomic.Int64
+	var most atomic.Int64
 	before := heap()
-	v := &counter{func() {
-		if visited.Add(1)%10_000 == 0 {
+	v := &counter{}
+	v.entry = func(n int64) {
+		if n%10_000 == 0 {
 			most.Store(max(most.Load(), int64(heap())-int64(before)))
 		}
-	}}
+	}
 	must(t, Walk(background, dir, v, Options{Workers: 8, Batch: 64}))
-	if visited.Load() != files || most.Load() > 2<<20 {
-		t.Errorf("%d files were visited, with %d bytes in use", visited.Load(), most.Load())
+	if v.visited.Load() != files || most.Load() > 2<<20 {
+		t.Errorf("%d files were visited, with %d bytes in use", v.visited.Load(), most.Load())
 	}
 	must(t, Remove(background, hold(t, filepath.Dir(root)), filepath.Base(root), nil, func() {}))
 }
 
-// counter is a visitor that calls visited for each entry.
-type counter struct{ visited func() }
+// counter is a visitor that remembers nothing but numbers.
+type counter struct {
+	visited, left atomic.Int64
+	entry         func(n int64)
+	leave         func(d *Directory) error
+}
 
-func (c *counter) Enter(*Directory, *safepath.Dir) error         { return nil }
-func (c *counter) Entry(*Directory, *safepath.Dir, string) error { c.visited(); return nil }
-func (c *counter) Leave(*Directory) (bool, error)                { return false, nil }
+func (c *counter) Enter(*Directory, *safepath.Dir) error { return nil }
+
+func (c *counter) Entry(*Directory, *safepath.Dir, string) error {
+	if n := c.visited.Add(1); c.entry != nil {
+		c.entry(n)
+	}
+	return nil
+}
+
+func (c *counter) Leave(d *Directory) (again bool, err error) {
+	c.left.Add(1)
+	if c.leave != nil {
+		err = c.leave(d)
+	}
+	return false, err
+}
 
 func TestAHugeDirectoryOfDirectoriesIsReadInParts(t *testing.T) {
-	const directories, budget = 3000, 16 << 10
+	const directories, budget = 1000, 16 << 10
 	root := t.TempDir()
 	var all []string
 	for i := range directories {
@@ -262,7 +279,7 @@ func TestErrorsStopNothingBesideThem(t *testing.T) {
 	s.leave = func(d *Directory, path string) error { failed.Store(path, d.Failed()); return nil }
 	err := Walk(background, hold(t, root), s, Options{Workers: 4, Batch: 16})
 	wants(t, err, unix.EIO)
-	var all *Errors
+	var all *WalkError
 	if !errors.As(err, &all) || all.Count != 20 || len(all.First) != errorsNamed || !strings.HasSuffix(err.Error(), "and 15 errors more") {
 		t.Errorf("the errors are %v", err)
 	}

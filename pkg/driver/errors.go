@@ -32,6 +32,7 @@ var errorCodes = []struct {
 	{volume.ErrRefused, codes.PermissionDenied},
 	{volume.ErrNoSpace, codes.ResourceExhausted},
 	{volume.ErrDisconnected, codes.Unavailable},
+	{volume.ErrNewer, codes.FailedPrecondition},
 	{volume.ErrCorrupt, codes.Internal},
 	{gluster.ErrNotLoaded, codes.Unavailable},
 	{gluster.ErrUnknownCluster, codes.FailedPrecondition},

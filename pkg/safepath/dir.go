@@ -144,6 +144,34 @@ func (d *Dir) unlink(name string, flags int) error {
 	return nil
 }
 
+// maxLink is the size of the longest content of a symbolic link, in bytes.
+const maxLink = unix.PathMax - 1
+
+// Symlink makes a symbolic link called name; fs.ErrExist if that is taken. It is one step: the link is never
+// there without its content.
+func (d *Dir) Symlink(content, name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if err := unix.Symlinkat(content, d.fd, name); err != nil {
+		return &os.PathError{Op: "symlink", Path: d.join(name), Err: err}
+	}
+	return nil
+}
+
+// Readlink returns the content of the symbolic link name. Nothing is followed.
+func (d *Dir) Readlink(name string) (string, error) {
+	if err := checkName(name); err != nil {
+		return "", err
+	}
+	var content [maxLink + 1]byte
+	n, err := unix.Readlinkat(d.fd, name, content[:])
+	if err != nil {
+		return "", &os.PathError{Op: "readlink", Path: d.join(name), Err: err}
+	}
+	return string(content[:n]), nil
+}
+
 // Rename moves name to newname in directory to. As rename(2), it replaces a file
 // or an empty directory that is already there.
 func (d *Dir) Rename(name string, to *Dir, newname string) error {

@@ -5,6 +5,7 @@ package volume
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,8 +18,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrIncompatible: a volume of this name exists with other properties.
 	ErrIncompatible = errors.New("exists already and differs")
-	// ErrForeign: the directory is there but is not the volume's own: mark and
-	// record disagree. Nothing was touched.
+	// ErrForeign: the directory is there but is not the volume's own: it has another gfid than the
+	// record says. Nothing was touched.
 	ErrForeign = errors.New("the directory is not this volume's")
 	// ErrNested: the directory lies in another volume, or another volume in it.
 	ErrNested = errors.New("volumes must not lie within each other")
@@ -35,7 +36,9 @@ var (
 	// ErrDisconnected: the Gluster volume does not answer.
 	ErrDisconnected = errors.New("the Gluster volume does not answer")
 	// ErrCorrupt: a record cannot be read as one.
-	ErrCorrupt = errors.New("the record is damaged or of a newer driver")
+	ErrCorrupt = errors.New("the record is damaged")
+	// ErrNewer: a newer driver has written the record, and says that this one must leave it alone.
+	ErrNewer = errors.New("a newer driver made it: update this one")
 )
 
 // causes says what an errno from the Gluster volume means to an operator.
@@ -54,6 +57,15 @@ var causes = []struct {
 	{unix.ETIMEDOUT, ErrDisconnected, "its bricks do not answer: see `gluster volume status VOLUME`"},
 	{unix.EIO, ErrDisconnected, "a brick failed: see `gluster volume status VOLUME` and `gluster volume heal VOLUME info`"},
 	{unix.ESTALE, ErrBusy, "the directory was replaced meanwhile: try again"},
+}
+
+// ignoreNotExist makes nothing of an error that says that what was to go, or to be looked at, is not there (any more).
+// FUSE says ESTALE where another host has removed what the kernel still knows.
+func ignoreNotExist(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESTALE) {
+		return nil
+	}
+	return err
 }
 
 // explain adds the kind and the cure to an error that GlusterFS gave, and leaves

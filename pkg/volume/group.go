@@ -21,17 +21,19 @@ func (s *Store) grantGroup(ctx context.Context, id string, dir *safepath.Dir, gi
 	if err != nil || granted {
 		return explain(err)
 	}
-	own, err := s.notAnothers()
+	_, err = s.Get(id)
+	isStatic := errors.Is(err, ErrNotFound)
+	if err != nil && !isStatic {
+		return err
+	}
+	own, err := s.notAnothers(ctx, isStatic)
 	if err != nil {
 		return explain(err)
 	}
-	switch _, err := s.Get(id); {
-	case errors.Is(err, ErrNotFound):
+	if isStatic {
 		if err := tree.Check(ctx, dir, own); err != nil {
 			return explain(fmt.Errorf("a group (fsGroup) would get all that is in the directory of volume %s: %w", id, err))
 		}
-	case err != nil:
-		return err
 	}
 	err = tree.Grant(ctx, dir, gid, own)
 	if errors.Is(err, tree.ErrMoved) {
@@ -44,8 +46,9 @@ func (s *Store) grantGroup(ctx context.Context, id string, dir *safepath.Dir, gi
 }
 
 // notAnothers keeps a walk out of the driver's own directory and of volumes. The top of the walk, which may be one, is not
-// asked about.
-func (s *Store) notAnothers() (tree.Own, error) {
+// asked about. In a volume that has a record there is no other, as volumes do not nest; in a directory that an operator
+// made there may be many, so with every true they are all known.
+func (s *Store) notAnothers(ctx context.Context, every bool) (tree.Own, error) {
 	var drivers unix.Stat_t
 	dir, err := s.root.Open(ownDir)
 	if err == nil {
@@ -55,37 +58,37 @@ func (s *Store) notAnothers() (tree.Own, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
+	volumes := map[uint64]string{} // IDs by the inode number of the directory
+	if every {
+		if volumes, err = s.inodes(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return func(dir *safepath.Dir, st unix.Stat_t) error {
 		if st.Ino == drivers.Ino && st.Dev == drivers.Dev {
 			return fmt.Errorf("%s is the driver's own directory: %w", dir.Name(), ErrNested)
 		}
-		mark, err := dir.Xattr(markXattr)
-		if err == nil && mark != "" {
-			err = fmt.Errorf("%s is volume %s: %w", dir.Name(), stampedID(mark), ErrNested)
+		id := volumes[st.Ino]
+		if id == "" {
+			mark, err := dir.Xattr(markXattr) // of a volume that has not been taken over
+			if err != nil || mark == "" {
+				return err
+			}
+			id = stampedID(mark)
 		}
-		return err
+		return fmt.Errorf("%s is volume %s: %w", dir.Name(), id, ErrNested)
 	}, nil
 }
 
-// liesInNoVolume returns an ErrNested if the directory at p, which has no record, is in a volume. What
-// is not there shows when it is opened.
-func (s *Store) liesInNoVolume(p string) error {
-	for _, ancestor := range ancestors(p) {
-		dir, err := s.root.Open(ancestor)
-		if notThere(err) {
-			return nil
+// inodes returns the IDs of all volumes by the inode numbers of their directories.
+func (s *Store) inodes(ctx context.Context) (map[uint64]string, error) {
+	found := map[uint64]string{}
+	err := s.forEach(ctx, func(r Record) error {
+		gfid, err := s.recordedGFID(r)
+		if err == nil && gfid != "" {
+			found[inodeOf(gfid)] = r.ID
 		}
-		if err != nil {
-			return explain(err)
-		}
-		mark, err := dir.Xattr(markXattr)
-		dir.Close()
-		if err != nil {
-			return explain(err)
-		}
-		if mark != "" {
-			return fmt.Errorf("directory %s on %s lies in volume %s: %w: publish that volume, with a subPath", p, s.volume, stampedID(mark), ErrNested)
-		}
-	}
-	return nil
+		return err
+	})
+	return found, err
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"k8s.io/klog/v2"
 
@@ -23,11 +24,23 @@ type Manager struct {
 	clusters *gluster.ClustersFile
 	host     *client.Host
 	locks    keyedLocks
+
+	mu        sync.Mutex
+	sightings map[gluster.Volume]*sightings
 }
 
 // NewManager returns a manager that uses the clients of this host.
 func NewManager(clusters *gluster.ClustersFile, host *client.Host) *Manager {
-	return &Manager{clusters: clusters, host: host}
+	return &Manager{clusters: clusters, host: host, sightings: map[gluster.Volume]*sightings{}}
+}
+
+func (m *Manager) seen(v gluster.Volume) *sightings {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sightings[v] == nil {
+		m.sightings[v] = &sightings{}
+	}
+	return m.sightings[v]
 }
 
 // Choose returns the Gluster volume that a request names, "" standing for the only one.

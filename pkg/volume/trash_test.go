@@ -151,7 +151,7 @@ func TestRestoreReplacesNothing(t *testing.T) {
 	same(t, audit(t, mountpoint), "ready vol")
 }
 
-func TestTheReaperRemovesOnlyWhatCarriesTheMark(t *testing.T) {
+func TestTheReaperRemovesOnlyTheDirectoryOfTheRecord(t *testing.T) {
 	s, mountpoint := newStore(t)
 	create(t, s, spec("vol"))
 	if err := s.Delete(background, "vol"); err != nil {
@@ -162,14 +162,22 @@ func TestTheReaperRemovesOnlyWhatCarriesTheMark(t *testing.T) {
 		t.Fatal(err)
 	}
 	data := filepath.Join(mountpoint, ownDir, trashDir, entries[0].Name)
-	if err := unix.Setxattr(data, markXattr, []byte("other"), 0); err != nil {
+	blocker := filepath.Join(mountpoint, "vol") // else it would be put back where it seems to come from
+	if err := errors.Join(os.Rename(data, data+".other"), os.Mkdir(data, 0o700), os.Mkdir(blocker, 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	n, err := s.Reap(background, 0)
-	wants(t, err, ErrForeign, "other")
+	wants(t, err, ErrForeign, entries[0].Name)
 	if _, statErr := os.Stat(data); n != 0 || statErr != nil {
 		t.Errorf("reaped %d, %v", n, statErr)
 	}
+	if err := errors.Join(os.Remove(data), os.Remove(blocker), os.Rename(data+".other", data)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Reap(background, 0); n != 1 || err != nil {
+		t.Errorf("reaped %d, %v", n, err)
+	}
+	same(t, audit(t, mountpoint))
 }
 
 // What a tenant can leave behind, removed by two reapers at once.

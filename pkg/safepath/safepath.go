@@ -92,6 +92,12 @@ func OpenRoot(trusted string) (*Dir, error) {
 	return &Dir{fd: fd, name: trusted}, nil
 }
 
+// Called gives the directory another name for messages, and with it what is reached from it from then on.
+func (d *Dir) Called(name string) *Dir {
+	d.name = name
+	return d
+}
+
 // noOpenat2 is set for good once the kernel has answered ENOSYS (before 5.6).
 var noOpenat2 atomic.Bool
 

@@ -90,7 +90,7 @@ func giveWay(s *Store) error {
 	step := s.step
 	s.step = func(point string) {
 		if point == stepReturned {
-			other, err := Open(gv0, s.root.Name())
+			other, err := Open(gv0, rootOf(s))
 			if err != nil {
 				panic(err)
 			}
@@ -115,7 +115,7 @@ func makeVolume(s *Store, onDelete OnDelete) error {
 		return err
 	}
 	for i := range 5 {
-		if err := os.WriteFile(filepath.Join(s.root.Name(), spec.Path, fmt.Sprint(i)), []byte("x"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(rootOf(s), spec.Path, fmt.Sprint(i)), []byte("x"), 0o600); err != nil {
 			return err
 		}
 	}

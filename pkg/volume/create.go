@@ -46,7 +46,7 @@ func (s *Store) Create(spec Spec) (Record, error) {
 	}
 	r := newRecord(spec)
 	if err := s.claim(r); err != nil {
-		return Record{}, explain(fmt.Errorf("claim volume %s on %s: %w", r.ID, s.volume, err))
+		return Record{}, s.explain(fmt.Errorf("claim volume %s on %s: %w", r.ID, s.volume, err))
 	}
 	s.step(stepClaimed)
 	made, err := s.finish(r, spec)
@@ -60,7 +60,7 @@ func (s *Store) Create(spec Spec) (Record, error) {
 func (s *Store) finish(r Record, spec Spec) (Record, error) {
 	held, err := s.takePlace(r.ID, holder{stamp: r.stamp(), path: r.Path})
 	if err != nil {
-		return Record{}, explain(fmt.Errorf("make directory %s on %s: %w", r.Path, s.volume, err))
+		return Record{}, s.explain(fmt.Errorf("make directory %s on %s: %w", r.Path, s.volume, err))
 	}
 	if held.stamp == r.stamp() {
 		s.step(stepPathHeld)
@@ -75,7 +75,7 @@ func (s *Store) finish(r Record, spec Spec) (Record, error) {
 		err = earlier.satisfies(spec)
 	}
 	if err != nil {
-		return Record{}, explain(err)
+		return Record{}, s.explain(err)
 	}
 	if err := s.undo(r); err != nil { // it is not needed
 		return Record{}, err
@@ -186,7 +186,7 @@ func (s *Store) complete(r Record, isNew bool) (Record, error) {
 		}
 	}
 	if err != nil {
-		return Record{}, explain(fmt.Errorf("make directory %s on %s: %w", r.Path, s.volume, err))
+		return Record{}, s.explain(fmt.Errorf("make directory %s on %s: %w", r.Path, s.volume, err))
 	}
 	return r, nil
 }

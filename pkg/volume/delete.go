@@ -28,7 +28,7 @@ const (
 // already. Where the record names another directory than is there, it returns ErrForeign and touches nothing.
 func (s *Store) Delete(ctx context.Context, id string) error {
 	if err := s.delete(ctx, id); err != nil {
-		return explain(fmt.Errorf("delete volume %s on %s: %w", id, s.volume, err))
+		return s.explain(fmt.Errorf("delete volume %s on %s: %w", id, s.volume, err))
 	}
 	return nil
 }

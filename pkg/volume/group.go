@@ -19,7 +19,7 @@ import (
 func (s *Store) grantGroup(ctx context.Context, id string, dir *safepath.Dir, gid uint32) error {
 	granted, err := tree.Granted(dir, gid)
 	if err != nil || granted {
-		return explain(err)
+		return s.explain(err)
 	}
 	_, err = s.Get(id)
 	isStatic := errors.Is(err, ErrNotFound)
@@ -28,11 +28,11 @@ func (s *Store) grantGroup(ctx context.Context, id string, dir *safepath.Dir, gi
 	}
 	own, err := s.notAnothers(ctx, isStatic)
 	if err != nil {
-		return explain(err)
+		return s.explain(err)
 	}
 	if isStatic {
 		if err := tree.Check(ctx, dir, own); err != nil {
-			return explain(fmt.Errorf("a group (fsGroup) would get all that is in the directory of volume %s: %w", id, err))
+			return s.explain(fmt.Errorf("a group (fsGroup) would get all that is in the directory of volume %s: %w", id, err))
 		}
 	}
 	err = tree.Grant(ctx, dir, gid, own)
@@ -40,7 +40,7 @@ func (s *Store) grantGroup(ctx context.Context, id string, dir *safepath.Dir, gi
 		err = fmt.Errorf("%w: %w", err, ErrBusy)
 	}
 	if err != nil {
-		return explain(fmt.Errorf("grant %s to group %d: %w", dir.Name(), gid, err))
+		return s.explain(fmt.Errorf("grant %s to group %d: %w", dir.Name(), gid, err))
 	}
 	return nil
 }

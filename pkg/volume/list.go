@@ -25,11 +25,11 @@ func (s *Store) List(after string, limit int) (records []Record, next string, er
 		return nil, "", nil
 	}
 	if err != nil {
-		return nil, "", explain(err)
+		return nil, "", s.explain(err)
 	}
 	names, err := dir.Names(0)
 	if err != nil {
-		return nil, "", explain(err)
+		return nil, "", s.explain(err)
 	}
 	var ids []string
 	for _, name := range names {

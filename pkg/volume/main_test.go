@@ -266,3 +266,6 @@ var background = context.Background()
 
 // unlocked lets Reconcile have every volume.
 func unlocked(string) (func(), bool) { return func() {}, true }
+
+// rootOf is a path of the Gluster volume's root for the test's own system calls.
+func rootOf(s *Store) string { return fmt.Sprint("/proc/self/fd/", s.root.Fd()) }

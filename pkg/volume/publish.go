@@ -46,7 +46,7 @@ func (s *Store) Directory(ctx context.Context, a Access) (dir *safepath.Dir, roo
 		return nil, "", fmt.Errorf("%s has no directory %s for volume %s: %w: was it removed by hand? see `glusterfs-csi trash list`", s.volume, rel, a.ID, ErrNotFound)
 	}
 	if err != nil {
-		return nil, "", explain(fmt.Errorf("open the directory of volume %s on %s: %w", a.ID, s.volume, notADirectory(err)))
+		return nil, "", s.explain(fmt.Errorf("open the directory of volume %s on %s: %w", a.ID, s.volume, notADirectory(err)))
 	}
 	if r != nil {
 		err = s.isOwn(dir, *r)
@@ -58,7 +58,7 @@ func (s *Store) Directory(ctx context.Context, a Access) (dir *safepath.Dir, roo
 	}
 	if err != nil {
 		dir.Close()
-		return nil, "", explain(err)
+		return nil, "", s.explain(err)
 	}
 	return dir, path.Join("/", rel), nil
 }

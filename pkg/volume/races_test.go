@@ -128,7 +128,7 @@ func TestWhatStoodStillHarmsNotTheNextVolume(t *testing.T) {
 		if _, err := s.Create(next); err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(s.root.Name(), file), []byte("data"), 0o600)
+		return os.WriteFile(filepath.Join(rootOf(s), file), []byte("data"), 0o600)
 	}
 	check := func(mountpoint string) {
 		found := audit(t, mountpoint)

@@ -37,7 +37,7 @@ func (s *Store) Reap(ctx context.Context, retention time.Duration) (int, error) 
 	take := func(e TrashEntry, early bool) {
 		if err := s.reap(ctx, e); err != nil {
 			if !errors.Is(err, ErrBusy) {
-				errs = append(errs, explain(err))
+				errs = append(errs, s.explain(err))
 			}
 			return
 		}

@@ -24,11 +24,11 @@ func (s *Store) Reconcile(ctx context.Context, lock func(id string) (unlock func
 		}
 		defer unlock()
 		if err := finish(); err != nil {
-			errs = append(errs, explain(fmt.Errorf("volume %s on %s: %w", id, s.volume, err)))
+			errs = append(errs, s.explain(fmt.Errorf("volume %s on %s: %w", id, s.volume, err)))
 		}
 	}
 	claims, err := s.claims()
-	errs = append(errs, explain(err))
+	errs = append(errs, s.explain(err))
 	for _, b := range claims {
 		if s.isAbandoned(&s.sightings.creations, b.stamp) {
 			alone(b.id, func() error { return s.undoClaim(b) })
@@ -48,6 +48,6 @@ func (s *Store) Reconcile(ctx context.Context, lock func(id string) (unlock func
 	for _, e := range entries {
 		deleted[e.Record.stamp()] = true
 	}
-	errs = append(errs, s.takeOverAll(ctx, alone), explain(s.settlePaths(deleted)))
+	errs = append(errs, s.takeOverAll(ctx, alone), s.explain(s.settlePaths(deleted)))
 	return errors.Join(append(errs, ctx.Err())...)
 }

@@ -37,7 +37,7 @@ func (s *Store) Restore(name string) (Record, error) {
 		err = fmt.Errorf("%w: see `glusterfs-csi trash list`", err)
 	}
 	if err != nil {
-		return Record{}, explain(fmt.Errorf("restore %s on %s: %w", name, s.volume, err))
+		return Record{}, s.explain(fmt.Errorf("restore %s on %s: %w", name, s.volume, err))
 	}
 	return e.Record, nil
 }

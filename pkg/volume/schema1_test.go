@@ -22,7 +22,7 @@ func makeSchema1(t *testing.T, s *Store, id, path string) (stamp string) {
 	created := time.Now().UTC()
 	record := fmt.Sprintf(`{"schema": 1, "id": %q, "name": %q, "path": %q, "capacity": 1073741824, "owner": {}, "onDelete": "trash", "origin": "created", "created": %q}`,
 		id, id, path, created.Format(time.RFC3339Nano))
-	root := s.root.Name()
+	root := rootOf(s)
 	stamp = stamped(id, created)
 	for _, parent := range ancestors(path) {
 		at := filepath.Join(root, parent)

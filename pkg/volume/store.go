@@ -103,10 +103,10 @@ func Open(v gluster.Volume, mountpoint string) (*Store, error) {
 func openSeen(v gluster.Volume, mountpoint string, before *sightings) (*Store, error) {
 	root, err := safepath.OpenRoot(mountpoint)
 	if err != nil {
-		return nil, explain(err)
+		return nil, explain(v, err)
 	}
 	return &Store{
-		volume: v, root: root, own: map[string]*safepath.Dir{}, step: func(string) {},
+		volume: v, root: root.Called(v.String()), own: map[string]*safepath.Dir{}, step: func(string) {},
 		recent: recent, abandoned: abandoned, sightings: before, isClockRight: isClockRight,
 	}, nil
 }
@@ -189,7 +189,7 @@ func (s *Store) Get(id string) (Record, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return Record{}, fmt.Errorf("volume %s on %s: %w", id, s.volume, ErrNotFound)
 	}
-	return Record{}, explain(err)
+	return Record{}, s.explain(err)
 }
 
 // readRecord reads a record as it is now, even if another host has just replaced it.
@@ -272,7 +272,7 @@ func rename(from *safepath.Dir, name string, to *safepath.Dir, newname string) e
 func (s *Store) Capacity() (available, total int64, err error) {
 	st, err := s.root.Statfs()
 	if err != nil {
-		return 0, 0, explain(err)
+		return 0, 0, s.explain(err)
 	}
 	return int64(st.Bavail) * st.Frsize, int64(st.Blocks) * st.Frsize, nil
 }

@@ -69,11 +69,11 @@ func (s *Store) entries(match func(id string) bool) ([]TrashEntry, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, explain(err)
+		return nil, s.explain(err)
 	}
 	names, err := trash.Names(0)
 	if err != nil {
-		return nil, explain(err)
+		return nil, s.explain(err)
 	}
 	var found []TrashEntry
 	moved := map[string]bool{}
@@ -97,7 +97,7 @@ func (s *Store) entries(match func(id string) bool) ([]TrashEntry, error) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // restored or reaped meanwhile
 		case err != nil:
-			damaged = append(damaged, explain(err))
+			damaged = append(damaged, s.explain(err))
 		default:
 			e.Record = r
 			entries = append(entries, e)
@@ -182,5 +182,5 @@ func (s *Store) Purge(ctx context.Context, name string) error {
 	if err == nil {
 		err = s.reap(ctx, e)
 	}
-	return explain(err)
+	return s.explain(err)
 }

@@ -202,36 +202,34 @@ func (d *Dir) walk(rel string) (*Dir, error) {
 	return at, nil
 }
 
-// step opens one component, which is neither a link nor on another mount.
+// step opens one component, a directory that is neither a link nor on another mount.
 func (d *Dir) step(name string) (*Dir, error) {
-	fd, err := unix.Openat(d.fd, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := Step(d.fd, name)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: d.join(name), Err: err}
+	}
 	next := &Dir{fd: fd, name: d.join(name)}
-	if err != nil {
-		var st unix.Stat_t
-		if errors.Is(err, unix.ENOTDIR) && unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK {
-			err = ErrLink
-		}
-		return nil, &os.PathError{Op: "open", Path: next.name, Err: err}
-	}
-	same, err := sameMount(d.fd, fd)
-	if err == nil && !same {
-		err = ErrLink
-	}
-	if err != nil {
+	if err := next.isDirectoryOnTheMountOf(d); err != nil {
 		next.Close()
 		return nil, &os.PathError{Op: "open", Path: next.name, Err: err}
 	}
 	return next, nil
 }
 
-// sameMount compares devices: a tenant cannot make a mount, so what RESOLVE_NO_XDEV
+// isDirectoryOnTheMountOf compares devices: a tenant cannot make a mount, so what RESOLVE_NO_XDEV
 // adds on newer kernels (bind mounts of the same device) is not missed here.
-func sameMount(a, b int) (bool, error) {
-	var x, y unix.Stat_t
-	if err := errors.Join(unix.Fstat(a, &x), unix.Fstat(b, &y)); err != nil {
-		return false, err
+func (d *Dir) isDirectoryOnTheMountOf(parent *Dir) error {
+	var above, own unix.Stat_t
+	err := errors.Join(unix.Fstat(parent.fd, &above), unix.Fstat(d.fd, &own))
+	switch {
+	case err != nil:
+		return err
+	case own.Dev != above.Dev:
+		return ErrLink
+	case own.Mode&unix.S_IFMT != unix.S_IFDIR:
+		return unix.ENOTDIR
 	}
-	return x.Dev == y.Dev, nil
+	return nil
 }
 
 // join names what is at rel in d. The name of what is nested deep is cut, so that a walk of any depth is not slowed down by

@@ -46,7 +46,7 @@ func TestNoOtherPackageHasTheKernelResolveAPath(t *testing.T) {
 	for _, root := range []string{"../../pkg", "../../cmd"} {
 		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() && entry.Name() == "safepath" {
-				return cmp.Or(err, error(fs.SkipDir))
+				return cmp.Or(err, fs.SkipDir)
 			}
 			if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return nil

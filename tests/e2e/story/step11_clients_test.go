@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +26,7 @@ func clients(s *step) {
 	n.rolledOut(n.name, "deployment/plain")
 	n.ready("part", "reader", "locked")
 	r := recorders{n}
-	r.goOn()
+	r.goOn(r.pods())
 	s.part("node_plugin_rolled_out_twice", func(s *step) {
 		r.in(s).undisturbedBy(func() {
 			for range 2 {
@@ -109,10 +110,16 @@ func (r recorders) notes(pod, kind string) ([]string, error) {
 	return strings.Split(output, "\n"), nil
 }
 
+// repaired are the pods whose mounts are repaired. The others', of kind locked, are in another user namespace, for which the kernel has
+// locked them as they are.
+func (r recorders) repaired() []corev1.Pod {
+	return slices.DeleteFunc(r.pods(), func(p corev1.Pod) bool { return p.Labels["kind"] == "locked" })
+}
+
 // goOn waits until each pod has more acknowledged than it has now.
-func (r recorders) goOn() {
+func (r recorders) goOn(pods []corev1.Pod) {
 	r.Helper()
-	for _, p := range r.pods() {
+	for _, p := range pods {
 		first := -1
 		r.await(patience, p.Name+" goes on", func(context.Context) error {
 			acknowledged, err := r.notes(p.Name, "acknowledged")
@@ -149,26 +156,27 @@ func (r recorders) undisturbedBy(happens func()) {
 	r.Helper()
 	before, restarted := r.troubles()
 	happens()
-	r.goOn()
+	r.goOn(r.pods())
 	after, _ := r.troubles()
 	for _, p := range r.pods() {
 		if count, known := before[p.UID]; !known || after[p.UID] != count {
 			r.Errorf("%s has had %d errors", p.Name, after[p.UID]-count)
 		}
 	}
-	r.areTheSame(restarted)
+	r.areTheSame(r.pods(), restarted)
 	r.areComplete()
 }
 
 // repairedAfter fails unless every pod goes on after the clients of a node have ended, without having been started again and
-// without having lost what was acknowledged. A pod that starts meanwhile has its data too.
+// without having lost what was acknowledged. A pod that starts meanwhile has its data too. The locked one does not go on, the
+// mounter says so and why, and it does when it was started again.
 func (r recorders) repairedAfter(node *cluster.Node, happens func()) {
 	r.Helper()
 	before, restarted := r.troubles()
 	r.template("05-probe.yaml", "NODE", node.Name)
 	began := time.Now()
 	happens()
-	r.goOn()
+	r.goOn(r.repaired())
 	r.Logf("all pods went on %s after it began", seconds(time.Since(began)))
 	r.ready("probe-" + node.Name)
 	r.sh("probe-"+node.Name, "cat /data/part >/dev/null")
@@ -180,14 +188,36 @@ func (r recorders) repairedAfter(node *cluster.Node, happens func()) {
 			r.Errorf("%s, on the other node, has had %d errors", p.Name, after[p.UID]-before[p.UID])
 		}
 	}
-	r.areTheSame(restarted)
+	r.areTheSame(r.pods(), restarted)
 	r.areComplete()
+	r.lockedIsStartedAgain(node)
+}
+
+// lockedIsStartedAgain fails unless the mounts of the pod in a user namespace of its own have stayed dead, and the mounter tells of it.
+func (r recorders) lockedIsStartedAgain(node *cluster.Node) {
+	r.Helper()
+	if said, err := r.try("locked", "cat /data/locked 2>&1"); err == nil {
+		r.Errorf("the locked pod reads its file, of a mount that nobody may have replaced: %.100s", said)
+	}
+	mounter := strings.TrimSpace(r.kubectl("-n", driverNamespace, "get", "pod", "-l", "app.kubernetes.io/component=mounter",
+		"--field-selector", "spec.nodeName="+node.Name, "-o", "name"))
+	r.await(patience, "the mounter says why the locked pod has to be started again", func(context.Context) error {
+		log, err := r.tryKubectl("-n", driverNamespace, "logs", mounter)
+		if err == nil && !strings.Contains(log, "belongs to another user namespace") {
+			err = errors.New("its log does not")
+		}
+		return err
+	})
+	r.deletePod("locked")
+	r.template("11-writers.yaml", "NODE", node.Name)
+	r.ready("locked")
+	r.goOn(r.pods())
 }
 
 // areTheSame fails if a pod was replaced, or its container started again.
-func (r recorders) areTheSame(restarted map[types.UID]int32) {
+func (r recorders) areTheSame(pods []corev1.Pod, restarted map[types.UID]int32) {
 	r.Helper()
-	for _, p := range r.pods() {
+	for _, p := range pods {
 		if count, known := restarted[p.UID]; !known || restarts(p) != count {
 			r.Errorf("%s is another pod, or its container was started again", p.Name)
 		}
@@ -198,19 +228,21 @@ func (r recorders) areTheSame(restarted map[types.UID]int32) {
 func (r recorders) areComplete() {
 	r.Helper()
 	for _, p := range r.pods() {
-		file := "/data/$HOSTNAME"
+		file, reader := "/data/"+p.Name, p.Name
 		switch p.Labels["kind"] {
 		case "reader":
 			continue // writes nothing
 		case "part":
 			file = "/records"
+		case "locked":
+			reader = "reader" // which is on the same node, and sees what there is when the locked one's mounts are dead
 		}
 		acknowledged, err := r.notes(p.Name, "acknowledged")
 		if err != nil {
 			r.Fatal(err)
 		}
 		have := map[string]bool{}
-		for line := range strings.Lines(r.sh(p.Name, "cat "+file)) {
+		for line := range strings.Lines(r.sh(reader, "cat "+file)) {
 			have[strings.TrimSpace(line)] = true
 		}
 		for _, record := range acknowledged {

@@ -101,7 +101,7 @@ check-manifests: ## The chart and what is made from it: helm lint, every object 
 	@go -C hack/tools-kube vet ./...
 	@go -C hack/tools-kube test -count=1 ./...
 
-packages: ## Install what is missing of Debian's packages (GlusterFS, qemu-user)
+packages: ## Install what is missing of Debian's packages (GlusterFS, SQLite, qemu-user, …)
 	@hack/packages
 
 packages-image: # as packages, and what builds container images

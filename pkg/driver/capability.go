@@ -3,6 +3,8 @@
 package driver
 
 import (
+	"slices"
+
 	"github.com/container-storage-interface/spec/lib/go/csi"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
@@ -17,6 +19,17 @@ type access struct {
 	single bool
 	group  *uint32
 }
+
+// makeStrict asks for a client that is strict; see gluster.Strict. It fails where the mount options say otherwise.
+func (a *access) makeStrict() error {
+	if err := gluster.CheckStrict(a.options); err != nil {
+		return err
+	}
+	a.options = append(a.options, gluster.Strict)
+	return nil
+}
+
+func (a *access) isStrict() bool { return slices.Contains(a.options, gluster.Strict) }
 
 // parseCapability checks one capability. Every access mode is offered, since GlusterFS
 // lets many nodes write; blocks are not.
@@ -61,13 +74,18 @@ func parseCapability(c *csi.VolumeCapability) (access, error) {
 	return a, nil
 }
 
-// checkCapabilities returns the error of the first capability that is not offered.
-func checkCapabilities(capabilities []*csi.VolumeCapability) error {
+// checkCapabilities returns the error of the first capability that is not offered, for a
+// volume that is to be strict or not.
+func checkCapabilities(capabilities []*csi.VolumeCapability, strict bool) error {
 	if len(capabilities) == 0 {
 		return invalid("the volume capabilities are missing")
 	}
 	for _, c := range capabilities {
-		if _, err := parseCapability(c); err != nil {
+		a, err := parseCapability(c)
+		if err == nil && strict {
+			err = a.makeStrict()
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -58,7 +58,11 @@ func (c *controller) CreateVolume(ctx context.Context, request *csi.CreateVolume
 	if err != nil {
 		return nil, err
 	}
-	return &csi.CreateVolumeResponse{Volume: toCSI(volume.Volume{ID: volume.ID{Volume: v, ID: r.ID}, Record: r})}, nil
+	created := toCSI(volume.Volume{ID: volume.ID{Volume: v, ID: r.ID}, Record: r})
+	if p.strict { // as it is asked for now: no record has it, and what is on the Gluster volume is the same either way
+		created.VolumeContext[consistencyKey] = strict
+	}
+	return &csi.CreateVolumeResponse{Volume: created}, nil
 }
 
 // choose returns the Gluster volume that a class names. That there is none is not final: the
@@ -81,10 +85,11 @@ func checkCreate(request *csi.CreateVolumeRequest) (parameters, error) {
 	if len(request.GetMutableParameters()) > 0 {
 		return parameters{}, invalid("VolumeAttributesClass is not offered: remove spec.volumeAttributesClassName from the claim")
 	}
-	if err := checkCapabilities(request.GetVolumeCapabilities()); err != nil {
+	p, err := parseParameters(request.GetParameters())
+	if err != nil {
 		return parameters{}, err
 	}
-	return parseParameters(request.GetParameters())
+	return p, checkCapabilities(request.GetVolumeCapabilities(), p.strict)
 }
 
 func specOf(request *csi.CreateVolumeRequest, p parameters) (volume.Spec, error) {
@@ -157,7 +162,11 @@ func (c *controller) ValidateVolumeCapabilities(ctx context.Context, request *cs
 	if path, has := request.GetVolumeContext()[pathKey]; has && path != r.Path {
 		return &csi.ValidateVolumeCapabilitiesResponse{Message: fmt.Sprintf("the volume's path is %q, not %q", r.Path, path)}, nil
 	}
-	if reason := checkCapabilities(request.GetVolumeCapabilities()); reason != nil {
+	attributes, reason := parseContext(request.GetVolumeContext())
+	if reason == nil {
+		reason = checkCapabilities(request.GetVolumeCapabilities(), attributes.strict)
+	}
+	if reason != nil {
 		return &csi.ValidateVolumeCapabilitiesResponse{Message: status.Convert(toStatus(reason)).Message()}, nil
 	}
 	return &csi.ValidateVolumeCapabilitiesResponse{Confirmed: &csi.ValidateVolumeCapabilitiesResponse_Confirmed{
@@ -213,12 +222,12 @@ func (c *controller) ControllerGetVolume(ctx context.Context, request *csi.Contr
 // GetCapacity returns the bytes free on the Gluster volume that a class names. They are
 // shared by all volumes on it: nothing is reserved.
 func (c *controller) GetCapacity(ctx context.Context, request *csi.GetCapacityRequest) (*csi.GetCapacityResponse, error) {
-	if len(request.GetVolumeCapabilities()) > 0 && checkCapabilities(request.GetVolumeCapabilities()) != nil {
-		return &csi.GetCapacityResponse{}, nil //nolint:nilerr // nothing of that kind can be made, and that is an answer
-	}
 	p, err := parseParameters(request.GetParameters())
 	if err != nil {
 		return nil, err
+	}
+	if len(request.GetVolumeCapabilities()) > 0 && checkCapabilities(request.GetVolumeCapabilities(), p.strict) != nil {
+		return &csi.GetCapacityResponse{}, nil // nothing of that kind can be made, and that is an answer
 	}
 	v, err := c.choose(p)
 	if err != nil {

@@ -3,6 +3,8 @@
 package driver
 
 import (
+	"slices"
+
 	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -41,18 +43,27 @@ func (m *metrics) count(host *client.Host) { m.registry.MustRegister(clientsColl
 type clientsCollector struct{ host *client.Host }
 
 var clientsDesc = prometheus.NewDesc("glusterfs_csi_clients",
-	"Running GlusterFS clients, by Gluster volume: one for each set of client options.", []string{"cluster", "volume"}, nil)
+	"Running GlusterFS clients, by Gluster volume and consistency: one for each set of client options.", []string{"cluster", "volume", consistencyKey}, nil)
 
 // Describe implements prometheus.Collector.
 func (c clientsCollector) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- clientsDesc }
 
 // Collect implements prometheus.Collector.
 func (c clientsCollector) Collect(collected chan<- prometheus.Metric) {
-	counts := map[gluster.Volume]int{}
-	for _, info := range c.host.Clients() {
-		counts[info.Volume]++
+	type kind struct {
+		gluster.Volume
+
+		consistency string
 	}
-	for v, n := range counts {
-		collected <- prometheus.MustNewConstMetric(clientsDesc, prometheus.GaugeValue, float64(n), v.Cluster, v.Name)
+	counts := map[kind]int{}
+	for _, info := range c.host.Clients() {
+		k := kind{info.Volume, relaxed}
+		if slices.Contains(info.Options, gluster.Strict) {
+			k.consistency = strict
+		}
+		counts[k]++
+	}
+	for k, n := range counts {
+		collected <- prometheus.MustNewConstMetric(clientsDesc, prometheus.GaugeValue, float64(n), k.Cluster, k.Name, k.consistency)
 	}
 }

@@ -145,7 +145,7 @@ func TestMetricsCountCallsByMethodAndCode(t *testing.T) {
 		`grpc_server_handled_total{grpc_code="OK",grpc_method="CreateVolume",grpc_service="csi.v1.Controller",grpc_type="unary"} 1`,
 		`grpc_server_handled_total{grpc_code="InvalidArgument",grpc_method="CreateVolume",grpc_service="csi.v1.Controller",grpc_type="unary"} 1`,
 		`grpc_server_handling_seconds_count{grpc_method="CreateVolume",grpc_service="csi.v1.Controller",grpc_type="unary"} 2`,
-		`glusterfs_csi_clients{cluster="`+testcluster.Name+`",volume="gv0"} 1`,
+		`glusterfs_csi_clients{cluster="`+testcluster.Name+`",consistency="relaxed",volume="gv0"} 1`,
 		`glusterfs_csi_build_info{driver="`+DefaultName+`",mode="all",version="test"} 1`,
 		`glusterfs_csi_clusters_reloads_total{result="ok"}`,
 		"go_goroutines ", "process_resident_memory_bytes ",

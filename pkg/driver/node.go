@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
@@ -110,10 +111,14 @@ func (n *node) publish(ctx context.Context, request *csi.NodePublishVolumeReques
 	if err != nil {
 		return err
 	}
-	how := volume.Access{ID: id.ID, Group: wanted.group, ReadOnly: wanted.flags&mount.ReadOnly != 0}
-	if err := parseContext(request.GetVolumeContext(), &how); err != nil {
+	said, err := parseContext(request.GetVolumeContext())
+	if err == nil && said.strict {
+		err = wanted.makeStrict()
+	}
+	if err != nil {
 		return err
 	}
+	how := volume.Access{ID: id.ID, Path: said.path, Owner: said.owner, Group: wanted.group, ReadOnly: wanted.flags&mount.ReadOnly != 0}
 	at, leave := n.targets.enter(target)
 	defer leave()
 	var before int
@@ -179,15 +184,18 @@ func (n *node) show(ctx context.Context, fd int, s shown) error {
 	}
 	if len(at) > 0 {
 		top := at[len(at)-1]
+		client, gone := n.host.ByDevice(top.Device)
 		switch {
 		case !n.isShown(top, s):
 			return status.Errorf(codes.AlreadyExists, "the target %s shows something else: %s of %s", s.target, top.Root, top.Source)
-		case !n.host.Serves(top.Device):
+		case gone != nil:
 			// Not detached first: for a moment a pod could write to the node's disk below. Unpublishing detaches both.
 			klog.FromContext(ctx).Info("Covering a bind whose client is gone", "target", s.target, "device", top.Device)
 			return mount.Bind(fd, s.target, s.wanted.flags)
 		case top.Flags != s.wanted.flags:
 			return status.Errorf(codes.AlreadyExists, "the volume is published at %s with the options %q, not %q", s.target, top.Flags, s.wanted.flags)
+		case isStrict(client) != s.wanted.isStrict():
+			return status.Errorf(codes.AlreadyExists, "the volume is published at %s with another consistency: unpublish it there first", s.target)
 		default:
 			return nil
 		}
@@ -199,6 +207,10 @@ func (n *node) show(ctx context.Context, fd int, s shown) error {
 		return errors.Join(err, removeTarget(s.target))
 	}
 	return nil
+}
+
+func isStrict(c *client.Client) bool {
+	return slices.Contains(c.Info().Options, gluster.Strict)
 }
 
 // onlyTarget refuses a second target on this node. Kubelet's own binds for subPath are

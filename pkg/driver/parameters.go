@@ -27,6 +27,7 @@ type parameters struct {
 	path            string // a template
 	owner           volume.Owner
 	onDelete        volume.OnDelete
+	strict          bool // consistency; it is of the mount, not of the data, so it goes into the volume context and into no record
 	vars            volume.Vars
 }
 
@@ -39,6 +40,7 @@ var setters = map[string]func(p *parameters, value string) error{
 	"gid":           func(p *parameters, v string) error { return setOwnerID(&p.owner.GID, v) },
 	"mode":          func(p *parameters, v string) error { return setMode(&p.owner.Mode, v) },
 	"onDelete":      func(p *parameters, v string) (err error) { p.onDelete, err = volume.ParseOnDelete(v); return },
+	consistencyKey:  func(p *parameters, v string) error { return setStrict(&p.strict, v) },
 	pvNameKey:       func(p *parameters, v string) error { p.vars.PVName = v; return nil },
 	pvcNameKey:      func(p *parameters, v string) error { p.vars.PVCName = v; return nil },
 	pvcNamespaceKey: func(p *parameters, v string) error { p.vars.PVCNamespace = v; return nil },
@@ -63,32 +65,58 @@ func parseParameters(raw map[string]string) (parameters, error) {
 	return p, nil
 }
 
-// The keys of a volume context.
-const pathKey = "path"
+// The keys of a volume context. A class has the second, too.
+const (
+	pathKey        = "path"
+	consistencyKey = "consistency"
+)
+
+// The values of consistency: what a pod reads of what pods of other nodes have written. See docs/consistency.md.
+const (
+	relaxed = "relaxed" // the default
+	strict  = "strict"
+)
+
+// attributes are what a volume context says.
+type attributes struct {
+	path   string
+	owner  volume.Owner
+	strict bool
+}
 
 // contextSetters are what a static PersistentVolume may say in volumeAttributes. Keys
 // that kubelet and the sidecars add have a slash.
-var contextSetters = map[string]func(a *volume.Access, value string) error{
-	pathKey: func(a *volume.Access, v string) error { a.Path = v; return nil },
-	"uid":   func(a *volume.Access, v string) error { return setOwnerID(&a.Owner.UID, v) },
-	"gid":   func(a *volume.Access, v string) error { return setOwnerID(&a.Owner.GID, v) },
-	"mode":  func(a *volume.Access, v string) error { return setMode(&a.Owner.Mode, v) },
+var contextSetters = map[string]func(a *attributes, value string) error{
+	pathKey:        func(a *attributes, v string) error { a.path = v; return nil },
+	consistencyKey: func(a *attributes, v string) error { return setStrict(&a.strict, v) },
+	"uid":          func(a *attributes, v string) error { return setOwnerID(&a.owner.UID, v) },
+	"gid":          func(a *attributes, v string) error { return setOwnerID(&a.owner.GID, v) },
+	"mode":         func(a *attributes, v string) error { return setMode(&a.owner.Mode, v) },
 }
 
-// parseContext reads a volume context into an Access.
-func parseContext(raw map[string]string, a *volume.Access) error {
+// parseContext reads a volume context.
+func parseContext(raw map[string]string) (attributes, error) {
+	var a attributes
 	for _, key := range slices.Sorted(maps.Keys(raw)) {
 		if strings.Contains(key, "/") {
 			continue
 		}
 		set := contextSetters[key]
 		if set == nil {
-			return unknownKey("volume attribute", key, slices.Sorted(maps.Keys(contextSetters)))
+			return attributes{}, unknownKey("volume attribute", key, slices.Sorted(maps.Keys(contextSetters)))
 		}
-		if err := set(a, raw[key]); err != nil {
-			return invalid("volume attribute %s: %v", key, err)
+		if err := set(&a, raw[key]); err != nil {
+			return attributes{}, invalid("volume attribute %s: %v", key, err)
 		}
 	}
+	return a, nil
+}
+
+func setStrict(to *bool, value string) error {
+	if value != relaxed && value != strict {
+		return fmt.Errorf("%q is neither %s nor %s", value, relaxed, strict)
+	}
+	*to = value == strict
 	return nil
 }
 

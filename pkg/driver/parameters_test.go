@@ -19,8 +19,8 @@ func TestParametersRefused(t *testing.T) {
 	}{
 		"misspelt":                      {"giid", "0", []string{`"giid"`, `did you mean "gid"`}},
 		"another case":                  {"ondelete", "trash", []string{`did you mean "onDelete"`}},
-		"of the in-tree plugin":         {"volumetype", "replicate:2", []string{`did you mean "volume"`, "cluster, gid, mode, onDelete, path, uid, volume"}},
-		"unknown":                       {"replication", "3", []string{"unknown", "cluster, gid, mode, onDelete, path, uid, volume"}},
+		"of the in-tree plugin":         {"volumetype", "replicate:2", []string{`did you mean "volume"`, "cluster, consistency, gid, mode, onDelete, path, uid, volume"}},
+		"unknown":                       {"replication", "3", []string{"unknown", "cluster, consistency, gid, mode, onDelete, path, uid, volume"}},
 		"unknown of the sidecar's":      {"csi.storage.k8s.io/fstype", "ext4", []string{"unknown"}},
 		"uid negative":                  {"uid", "-1", []string{"uid", "0 to 4294967294"}},
 		"uid that means nobody changes": {"uid", "4294967295", []string{"0 to 4294967294"}},
@@ -32,6 +32,7 @@ func TestParametersRefused(t *testing.T) {
 		"mode not octal":                {"mode", "0788", []string{"mode", "octal"}},
 		"mode that locks the owner out": {"mode", "0070", []string{"owner"}},
 		"mode with setuid":              {"mode", "4770", []string{"setuid"}},
+		"consistency unknown":           {"consistency", "eventual", []string{`"eventual" is neither relaxed nor strict`}},
 		"onDelete unknown":              {"onDelete", "shred", []string{"trash, delete, retain"}},
 	}
 	for name, test := range tests {
@@ -68,12 +69,11 @@ func TestParametersRead(t *testing.T) {
 }
 
 func TestVolumeAttributesOfAStaticVolume(t *testing.T) {
-	var a volume.Access
-	err := parseContext(map[string]string{"path": "old/data", "uid": "1001", "storage.kubernetes.io/csiProvisionerIdentity": "x"}, &a)
-	if err != nil || a.Path != "old/data" || a.Owner.String() != "uid=1001" {
+	a, err := parseContext(map[string]string{"path": "old/data", "uid": "1001", "storage.kubernetes.io/csiProvisionerIdentity": "x"})
+	if err != nil || a.path != "old/data" || a.strict || a.owner.String() != "uid=1001" {
 		t.Errorf("%+v, %v", a, err)
 	}
-	err = parseContext(map[string]string{"paht": "x"}, &a)
+	_, err = parseContext(map[string]string{"paht": "x"})
 	if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), `did you mean "path"`) {
 		t.Error(err)
 	}

@@ -64,16 +64,35 @@ var defaultOptions = []string{
 // of 60 KiB has 150 MiB, with this 57. Where quick-read is off, it has no effect.
 const fileCache = "xlator-option=*quick-read.cache-size=32MB"
 
-// WithDefaults adds the driver's own, and the defaults of what is not among the options. They are no part of what a client is known by.
-func WithDefaults(options []string) []string {
-	all := append(slices.Clone(options), fileCache)
+// lookEverywhere has the client of a distributed volume ask every subvolume for a name that is not where it should be. By
+// default it asks no other, and after `remove-brick … commit` GlusterFS 10.3 then says of names that are there that
+// they are not: of volumes' records, too (TestVolumesOutliveTheirBricks). Elsewhere it has no effect.
+const lookEverywhere = "xlator-option=*-dht.lookup-optimize=off"
+
+// Arguments are what a client of a Gluster volume is started with for its options: the driver's own, those of Strict where it is among
+// the options, and the defaults of what is not. Only the options are what a client is known by: how a later version of the driver
+// writes them down does not end a client that runs.
+func Arguments(volumeName string, options []string) []string {
+	all := []string{"--" + fileCache, "--" + lookEverywhere}
+	if slices.Contains(options, Strict) {
+		all = append(all, strictArguments(volumeName, options)...)
+	}
+	for _, option := range options {
+		if option != Strict {
+			all = append(all, "--"+option)
+		}
+	}
 	for _, preset := range defaultOptions {
-		name, _, _ := strings.Cut(preset, "=")
-		if !slices.ContainsFunc(options, func(option string) bool { return strings.HasPrefix(option, name+"=") }) {
-			all = append(all, preset)
+		if name, _, _ := strings.Cut(preset, "="); !gives(options, name) {
+			all = append(all, "--"+preset)
 		}
 	}
 	return all
+}
+
+// gives says whether the options have a value for this name.
+func gives(options []string, name string) bool {
+	return slices.ContainsFunc(options, func(option string) bool { return strings.HasPrefix(option, name+"=") })
 }
 
 // AllowedOptions lists the client options, sorted by name.
@@ -87,6 +106,9 @@ const ReadOnly = "read-only"
 func CheckOptions(options []string) error {
 	if slices.Contains(options, ReadOnly) {
 		return fmt.Errorf("%w: %q: write ro", ErrOption, ReadOnly)
+	}
+	if slices.Contains(options, Strict) {
+		return fmt.Errorf("%w: %q: it is a parameter of the StorageClass, or of a PersistentVolume's volumeAttributes, not one of the mountOptions", ErrOption, Strict)
 	}
 	_, err := NormalizeOptions(options)
 	return err
@@ -105,13 +127,18 @@ func NormalizeOptions(options []string) ([]string, error) {
 		}
 		chosen[name] = option
 	}
+	if slices.Contains(options, Strict) {
+		if err := CheckStrict(options); err != nil {
+			return nil, err
+		}
+	}
 	normal := slices.Clone(options)
 	slices.Sort(normal)
 	return slices.Compact(normal), nil
 }
 
 func checkOption(option string) error {
-	if option == ReadOnly {
+	if option == ReadOnly || option == Strict {
 		return nil
 	}
 	name, value, hasValue := strings.Cut(option, "=")

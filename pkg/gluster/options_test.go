@@ -51,13 +51,17 @@ func TestAllowedOptionsAreSorted(t *testing.T) {
 
 func TestDefaultsGiveWayToWhatIsAskedFor(t *testing.T) {
 	for _, test := range []struct{ options, want []string }{
-		{nil, []string{fileCache, "auto-invalidation=on", "lru-limit=16384"}},
-		{[]string{"acl"}, []string{"acl", fileCache, "auto-invalidation=on", "lru-limit=16384"}},
-		{[]string{"acl", "lru-limit=0"}, []string{"acl", "lru-limit=0", fileCache, "auto-invalidation=on"}},
-		{[]string{"auto-invalidation=off"}, []string{"auto-invalidation=off", fileCache, "lru-limit=16384"}},
+		{nil, []string{"auto-invalidation=on", "lru-limit=16384"}},
+		{[]string{"acl"}, []string{"acl", "auto-invalidation=on", "lru-limit=16384"}},
+		{[]string{"acl", "lru-limit=0"}, []string{"acl", "lru-limit=0", "auto-invalidation=on"}},
+		{[]string{"auto-invalidation=off"}, []string{"auto-invalidation=off", "lru-limit=16384"}},
 	} {
-		if got := WithDefaults(test.options); !slices.Equal(got, test.want) {
-			t.Errorf("%v became %v, want %v", test.options, got, test.want)
+		want := []string{"--" + fileCache, "--" + lookEverywhere}
+		for _, option := range test.want {
+			want = append(want, "--"+option)
+		}
+		if got := Arguments("gv0", test.options); !slices.Equal(got, want) {
+			t.Errorf("%v became %v, want %v", test.options, got, want)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -17,7 +18,7 @@ func TestVolumesOutliveTheirBricks(t *testing.T) {
 	c := testcluster.Shared(t, testcluster.Options{})
 	_, name, _ := fresh(t, testcluster.VolumeOptions{})
 	mount := func() string { // as the driver's clients are started, with nothing remembered
-		m, err := c.Mount(t.Context(), name, "--xlator-option", name+"-dht.lookup-optimize=off")
+		m, err := c.Mount(t.Context(), name, gluster.Arguments(name, nil)...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -124,8 +124,5 @@ func (a *attempt) arguments(servers []string, mountpoint string) []string {
 		args = append(args, "--volfile-server="+server)
 	}
 	args = append(args, "--volfile-id=/"+a.slot.volume.Name)
-	for _, option := range gluster.WithDefaults(a.slot.options) {
-		args = append(args, "--"+option)
-	}
-	return append(args, mountpoint)
+	return append(append(args, gluster.Arguments(a.slot.volume.Name, a.slot.options)...), mountpoint)
 }

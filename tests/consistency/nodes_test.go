@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package consistency proves what docs/consistency.md says: two clients of one Gluster volume, as two nodes have them, and programs
+// that lock as POSIX says. What each of them was told to be done is counted against what is there.
+package consistency
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+)
+
+func TestMain(m *testing.M) { testcluster.Main(m) }
+
+const gv0 = "gv0"
+
+// node is a node's client of a Gluster volume.
+type node struct{ *testcluster.RawMount }
+
+func (n node) path(name string) string { return filepath.Join(n.Path, name) }
+
+// mount mounts gv0 as the driver does, with these client options, and waits until every brick of these is connected: locks that two
+// clients have on different bricks of a replica 2 volume without quorum do not exclude each other.
+func mount(t *testing.T, c *testcluster.Cluster, bricks []bool, options ...string) node {
+	t.Helper()
+	m, err := c.Mount(t.Context(), gv0, gluster.Arguments(gv0, options)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for i, isUp := range bricks {
+		if isUp {
+			testcluster.Eventually(t, patience, func() error { return testcluster.Connected(m.Path, gv0, i) })
+		}
+	}
+	return node{m}
+}
+
+// bothBricks are those of the shared cluster.
+var bothBricks = []bool{true, true}
+
+// nodes are two clients of the shared cluster.
+func nodes(t *testing.T, options ...string) (a, b node) {
+	t.Helper()
+	c := testcluster.Shared(t, testcluster.Options{})
+	return mount(t, c, bothBricks, options...), mount(t, c, bothBricks, options...)
+}
+
+func (n node) open(t *testing.T, name string, flags int) *os.File {
+	t.Helper()
+	file, err := os.OpenFile(n.path(name), flags, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = file.Close() })
+	return file
+}
+
+// locker locks and unlocks a whole file for writing, and waits for its turn.
+type locker func(file *os.File, lock bool) error
+
+// byFcntl is a POSIX lock. All of this process's file descriptors of an inode share it, but each mount has its own inodes.
+func byFcntl(file *os.File, lock bool) error {
+	how := int16(unix.F_UNLCK)
+	if lock {
+		how = unix.F_WRLCK
+	}
+	for {
+		if err := unix.FcntlFlock(file.Fd(), unix.F_SETLKW, &unix.Flock_t{Type: how}); err != unix.EINTR { //nolint:errorlint // a bare errno
+			return err
+		}
+	}
+}
+
+func byFlock(file *os.File, lock bool) error {
+	how := unix.LOCK_UN
+	if lock {
+		how = unix.LOCK_EX
+	}
+	for {
+		if err := unix.Flock(int(file.Fd()), how); err != unix.EINTR { //nolint:errorlint // a bare errno
+			return err
+		}
+	}
+}
+
+// under runs do while the file is locked.
+func (l locker) under(file *os.File, do func() error) error {
+	if err := l(file, true); err != nil {
+		return fmt.Errorf("lock: %w", err)
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	return l(file, false)
+}

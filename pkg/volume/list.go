@@ -15,21 +15,26 @@ import (
 // readers bounds the records being read at once.
 const readers = 8
 
-// List returns the records of at most limit volumes whose IDs sort after the given
-// one, in order, and the ID to go on after, "" at the end. It reads the names of all
-// and the records of the page. Records that are damaged are left out and named in the
-// error, beside the others.
-func (s *Store) List(after string, limit int) (records []Record, next string, err error) {
+// Page is a part of a list.
+type Page struct {
+	Records []Record // in the order of their IDs
+	Next    string   // the ID to go on after, "" at the end
+	Damaged error    // names the records that are left out: ErrCorrupt, ErrNewer
+}
+
+// List returns at most limit volumes whose IDs sort after the given one. It reads the names of all
+// and the records of the page.
+func (s *Store) List(after string, limit int) (Page, error) {
 	dir, err := s.dir(volumesDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", nil
+		return Page{}, nil
 	}
 	if err != nil {
-		return nil, "", s.explain(err)
+		return Page{}, s.explain(err)
 	}
 	names, err := dir.Names(0)
 	if err != nil {
-		return nil, "", s.explain(err)
+		return Page{}, s.explain(err)
 	}
 	var ids []string
 	for _, name := range names {
@@ -38,35 +43,37 @@ func (s *Store) List(after string, limit int) (records []Record, next string, er
 		}
 	}
 	slices.Sort(ids)
+	next := ""
 	if len(ids) > limit {
 		ids = ids[:limit]
 		next = ids[limit-1]
 	}
-	records, err = s.read(ids)
-	return records, next, err
+	page, err := s.read(ids)
+	page.Next = next
+	return page, err
 }
 
 // forEach calls do with the record of each volume, page by page. What is wrong with one is in the error, and holds up no
 // other.
 func (s *Store) forEach(ctx context.Context, do func(Record) error) error {
-	const page = 256
+	const size = 256
 	var errs []error
 	for after := ""; ; {
-		records, next, err := s.List(after, page)
-		errs = append(errs, err)
-		for _, r := range records {
+		page, err := s.List(after, size)
+		errs = append(errs, err, page.Damaged)
+		for _, r := range page.Records {
 			errs = append(errs, do(r))
 		}
-		if next == "" || ctx.Err() != nil {
+		if page.Next == "" || ctx.Err() != nil {
 			return errors.Join(append(errs, ctx.Err())...)
 		}
-		after = next
+		after = page.Next
 	}
 }
 
 // read returns the records of those that are there, in the order of ids. A record costs
 // several exchanges with the client, so they are read side by side.
-func (s *Store) read(ids []string) ([]Record, error) {
+func (s *Store) read(ids []string) (Page, error) {
 	found, errs := make([]Record, len(ids)), make([]error, len(ids))
 	var group errgroup.Group
 	group.SetLimit(readers)
@@ -77,16 +84,19 @@ func (s *Store) read(ids []string) ([]Record, error) {
 		})
 	}
 	_ = group.Wait() // each error is judged below
-	var records []Record
-	var damaged []error
+	var page Page
+	var damaged, failed []error
 	for i, err := range errs {
 		switch {
 		case errors.Is(err, ErrNotFound): // deleted meanwhile
-		case err != nil:
+		case errors.Is(err, ErrCorrupt), errors.Is(err, ErrNewer):
 			damaged = append(damaged, err)
+		case err != nil:
+			failed = append(failed, err)
 		default:
-			records = append(records, found[i])
+			page.Records = append(page.Records, found[i])
 		}
 	}
-	return records, errors.Join(damaged...)
+	page.Damaged = errors.Join(damaged...)
+	return page, errors.Join(failed...)
 }

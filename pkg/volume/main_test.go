@@ -126,10 +126,11 @@ func audit(t *testing.T, mountpoint string) []string {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	records, _, err := s.List("", 1000)
-	if err != nil {
+	page, err := s.List("", 1000)
+	if err := errors.Join(err, page.Damaged); err != nil {
 		t.Error(err)
 	}
+	records := page.Records
 	claims, err := s.claims()
 	if err != nil {
 		t.Error(err)

@@ -4,7 +4,6 @@ package volume
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -139,21 +138,21 @@ func (m *Manager) listOne(ctx context.Context, v gluster.Volume, after string, l
 	return one(ctx, m, v, "", func(s *Store) ([]Volume, error) {
 		var volumes []Volume
 		for {
-			records, next, err := s.List(after, limit-len(volumes))
-			if err != nil && !errors.Is(err, ErrCorrupt) {
+			page, err := s.List(after, limit-len(volumes))
+			if err != nil {
 				return nil, err
 			}
-			if err != nil {
+			if page.Damaged != nil {
 				// One damaged record must not hide all volumes.
-				klog.FromContext(ctx).Error(err, "Volumes left out of a list", "glusterVolume", v.String())
+				klog.FromContext(ctx).Error(page.Damaged, "Volumes left out of a list", "glusterVolume", v.String())
 			}
-			for _, r := range records {
+			for _, r := range page.Records {
 				volumes = append(volumes, Volume{ID{v, r.ID}, r})
 			}
-			if next == "" || len(volumes) == limit {
+			if page.Next == "" || len(volumes) == limit {
 				return volumes, nil
 			}
-			after = next
+			after = page.Next
 		}
 	})
 }

@@ -3,6 +3,7 @@
 package volume
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,9 +52,12 @@ func TestRecordsOfANewerDriver(t *testing.T) {
 			} else {
 				wants(t, err, test.read, test.otherwise)
 			}
-			records, _, err := s.List("", 10)
-			if test.read == nil && (len(records) != 2 || err != nil) || test.read != nil && len(records) != 1 {
-				t.Errorf("listed %v, %v", records, err)
+			page, err := s.List("", 10)
+			if test.read == nil && len(page.Records) != 2 || test.read != nil && len(page.Records) != 1 || err != nil {
+				t.Errorf("listed %+v, %v", page, err)
+			}
+			if !errors.Is(page.Damaged, test.read) {
+				t.Errorf("left out: %v", page.Damaged)
 			}
 			err = s.Delete(background, "vol")
 			if test.act != nil {

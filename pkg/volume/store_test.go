@@ -260,17 +260,17 @@ func TestListReadsPagesInOrder(t *testing.T) {
 	var got []string
 	pages := 0
 	for after := ""; ; pages++ {
-		records, next, err := s.List(after, 3)
-		if err != nil {
-			t.Fatal(err)
+		page, err := s.List(after, 3)
+		if err != nil || page.Damaged != nil {
+			t.Fatal(err, page.Damaged)
 		}
-		for _, r := range records {
+		for _, r := range page.Records {
 			got = append(got, r.ID)
 		}
-		if next == "" {
+		if page.Next == "" {
 			break
 		}
-		after = next
+		after = page.Next
 	}
 	if strings.Join(got, " ") != strings.Join(want, " ") || pages != 2 {
 		t.Errorf("got %q in %d pages", got, pages+1)
@@ -282,21 +282,36 @@ func TestADamagedRecordIsNamedAndHidesNoOther(t *testing.T) {
 	create(t, s, spec("good"))
 	create(t, s, spec("bad"))
 	file := filepath.Join(mountpoint, ownDir, volumesDir, "bad.json")
-	for name, content := range map[string]string{"empty": "", "of a newer driver": `{"schema": 2, "id": "bad"}`, "not JSON": "hello"} {
+	for name, content := range map[string]string{"empty": "", "cut short": `{"schema": 2, "id": "bad"}`, "not JSON": "hello"} {
 		t.Run(name, func(t *testing.T) {
 			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			records, _, err := s.List("", 10)
-			wants(t, err, ErrCorrupt, "bad.json")
-			if len(records) != 1 || records[0].ID != "good" {
-				t.Errorf("records %v", records)
+			page, err := s.List("", 10)
+			if err != nil || len(page.Records) != 1 || page.Records[0].ID != "good" {
+				t.Errorf("%+v, %v", page, err)
 			}
+			wants(t, page.Damaged, ErrCorrupt, "bad.json")
 			wants(t, s.Delete(background, "bad"), ErrCorrupt)
 		})
 	}
 	if _, err := os.Stat(filepath.Join(mountpoint, "bad")); err != nil {
 		t.Error(err)
+	}
+}
+
+// What cannot be read is no damage: a list without it would not be whole.
+func TestAListThatCannotBeReadIsAnError(t *testing.T) {
+	s, mountpoint := newStore(t)
+	create(t, s, spec("good"))
+	bad := filepath.Join(mountpoint, ownDir, volumesDir, "bad.json")
+	unread := filepath.Join(mountpoint, ownDir, volumesDir, "unread.json")
+	if err := errors.Join(os.WriteFile(bad, []byte("x"), 0o600), os.Symlink("good.json", unread)); err != nil {
+		t.Fatal(err)
+	}
+	page, err := s.List("", 10)
+	if err == nil || page.Damaged == nil || len(page.Records) != 1 {
+		t.Errorf("%+v, %v", page, err)
 	}
 }
 

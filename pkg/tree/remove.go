@@ -32,7 +32,7 @@ const (
 
 // Remove removes the directory name in parent with everything below it but what own refuses and what cannot be removed,
 // which the error tells. What another remover takes away meanwhile is no error, nor is a directory that is not there.
-// removed is called after each file, by several workers at once.
+// removed is called after each file and each directory below the first, by several workers at once.
 func Remove(ctx context.Context, parent *safepath.Dir, name string, own Own, removed func()) error {
 	top, err := parent.Subdirectory(name)
 	if err != nil {
@@ -89,6 +89,9 @@ func (r *remover) Leave(d *Directory) (again bool, err error) {
 		err = r.parent.Rmdir(r.name)
 	} else {
 		err = d.Parent().Use(func(parent *safepath.Dir) error { return parent.Rmdir(d.Name()) })
+		if err == nil {
+			r.removed()
+		}
 	}
 	if !errors.Is(err, unix.ENOTEMPTY) {
 		return false, err

@@ -15,7 +15,7 @@
 //     heldDirectories descriptors, and three for each worker. A directory whose descriptor was let go is reached again from
 //     the nearest that is held, one name at a time, and is the same directory by device and inode number, or not used:
 //     ErrMoved (TestDeepTreesNeedFewDescriptors, TestADirectoryThatWasMoved…).
-//   - Memory is bounded: some namesKept bytes of names in all, and less than a KiB for each level of depth beyond them,
+//   - Memory is bounded: namesKept bytes of names in all, and about a KiB for each level of depth that a worker is in,
 //     however many entries there are in a directory or in the tree (TestAHugeDirectory…).
 //   - An error of one entry stops nothing beside it. The first few come back, the others are counted. What says that the
 //     file system itself does not answer ends the walk, as the end of its context does (TestErrors…).

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -26,23 +27,30 @@ const (
 // goes before its time.
 const lowSpace = 0.05
 
+// slice is how many files and directories of one entry are removed in a round, about a minute's or two: an entry of
+// millions holds up no other.
+const slice = 50_000
+
+var errSlice = errors.New("the rest goes in the next round")
+
 // Reap removes the trash entries whose time has come (see isDue), and the oldest ones before
 // their time as long as the Gluster volume is nearly full. It returns how many it
-// removed. It stops between two entries when ctx is done; a kill within one is made
-// good by the next call, here or on another host.
+// removed. It stops when ctx is done, and leaves the rest of an entry that has more than a slice; both, and a
+// kill, are made good by the next call, here or on another host.
 func (s *Store) Reap(ctx context.Context, retention time.Duration) (int, error) {
 	entries, err := s.entries(func(string) bool { return true })
 	reaped := 0
 	errs := []error{err}
-	take := func(e TrashEntry, early bool) {
-		if err := s.reap(ctx, e); err != nil {
-			if !errors.Is(err, ErrBusy) {
+	remove := func(e TrashEntry, early bool) (whole bool) {
+		if err := s.reapSlice(ctx, e); err != nil {
+			if !errors.Is(err, ErrBusy) && !errors.Is(err, errSlice) {
 				errs = append(errs, s.explain(err))
 			}
-			return
+			return !errors.Is(err, errSlice)
 		}
 		reaped++
 		klog.FromContext(ctx).Info("Removed a deleted volume's data", "glusterVolume", s.volume.String(), "entry", e.Name, "deleted", e.Deleted, "forSpace", early)
+		return true
 	}
 	var kept []TrashEntry
 	there := map[string]bool{}
@@ -55,7 +63,7 @@ func (s *Store) Reap(ctx context.Context, retention time.Duration) (int, error) 
 			kept = append(kept, e)
 			continue
 		}
-		take(e, false)
+		remove(e, false)
 	}
 	s.sightings.trash.keep(there)
 	for _, e := range kept {
@@ -64,7 +72,9 @@ func (s *Store) Reap(ctx context.Context, retention time.Duration) (int, error) 
 			errs = append(errs, err, ctx.Err())
 			break
 		}
-		take(e, true)
+		if !remove(e, true) {
+			break // the rest of it may be all the space that is needed
+		}
 	}
 	return reaped, errors.Join(errs...)
 }
@@ -74,9 +84,22 @@ func (s *Store) low() (bool, error) {
 	return err == nil && float64(available) < lowSpace*float64(total), err
 }
 
+// reapSlice removes an entry, or as much of it as is due in one round: then it returns errSlice.
+func (s *Store) reapSlice(ctx context.Context, e TrashEntry) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var removed atomic.Int64
+	return s.reap(ctx, e, func() {
+		if removed.Add(1) == s.slice {
+			cancel(errSlice)
+		}
+	})
+}
+
 // reap removes one entry: its directory must be the one of the record once more, and the entry is out of
-// Restore's reach before the first file goes. ErrBusy if another process has it.
-func (s *Store) reap(ctx context.Context, e TrashEntry) error {
+// Restore's reach before the first file goes. ErrBusy if another process has it. removed is
+// called after each file and directory, by several goroutines.
+func (s *Store) reap(ctx context.Context, e TrashEntry, removed func()) error {
 	trash, err := s.dir(trashDir)
 	if err != nil {
 		return err
@@ -106,7 +129,7 @@ func (s *Store) reap(ctx context.Context, e TrashEntry) error {
 	if err != nil {
 		return err
 	}
-	if err := tree.Remove(ctx, trash, e.Name, own, func() { s.step(stepRemoving) }); err != nil {
+	if err := tree.Remove(ctx, trash, e.Name, own, func() { s.step(stepRemoving); removed() }); err != nil {
 		return err
 	}
 	s.step(stepRemoved)

@@ -91,6 +91,8 @@ type Store struct {
 	recent, abandoned time.Duration
 	sightings         *sightings
 	isClockRight      func() bool
+	// slice is how many files of a trash entry are removed in a round.
+	slice int64
 }
 
 // Open returns the store behind a client's mount point, without asking GlusterFS
@@ -107,7 +109,7 @@ func openSeen(v gluster.Volume, mountpoint string, before *sightings) (*Store, e
 	}
 	return &Store{
 		volume: v, root: root.Called(v.String()), own: map[string]*safepath.Dir{}, step: func(string) {},
-		recent: recent, abandoned: abandoned, sightings: before, isClockRight: isClockRight,
+		recent: recent, abandoned: abandoned, sightings: before, isClockRight: isClockRight, slice: slice,
 	}, nil
 }
 

@@ -180,7 +180,7 @@ func (s *Store) advance(e *TrashEntry, suffix string) error {
 func (s *Store) Purge(ctx context.Context, name string) error {
 	e, err := s.entry(name)
 	if err == nil {
-		err = s.reap(ctx, e)
+		err = s.reap(ctx, e, func() {})
 	}
 	return s.explain(err)
 }

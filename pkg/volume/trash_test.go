@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -267,6 +269,37 @@ func TestAFileThatCannotBeRemovedStopsNothingBesideIt(t *testing.T) {
 	}
 	if n, err := s.Reap(background, 0); n != 1 || err != nil {
 		t.Errorf("reaped %d, %v", n, err)
+	}
+	same(t, audit(t, mountpoint))
+}
+
+func TestAHugeEntryHoldsUpNoOther(t *testing.T) {
+	s, mountpoint := newStore(t)
+	s.slice = 10
+	for name, files := range map[string]int{"huge": 35, "small": 3} {
+		create(t, s, spec(name))
+		for i := range files {
+			if err := os.Mkdir(filepath.Join(mountpoint, name, fmt.Sprint(i)), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Delete(background, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := s.Reap(background, 0); n != 1 || err != nil {
+		t.Errorf("in the first round %d were reaped, %v", n, err)
+	}
+	same(t, slices.DeleteFunc(audit(t, mountpoint), func(found string) bool { return strings.HasPrefix(found, "directory ") }), "doomed huge")
+	rounds := 1
+	for reaped := 0; reaped == 0; rounds++ {
+		var err error
+		if reaped, err = s.Reap(background, 0); err != nil || rounds > 10 {
+			t.Fatalf("in round %d: %v", rounds, err)
+		}
+	}
+	if rounds < 3 {
+		t.Errorf("it was gone after %d rounds", rounds)
 	}
 	same(t, audit(t, mountpoint))
 }

@@ -41,8 +41,8 @@ func (d *Dir) List(some int) (*Listing, error) {
 	return &Listing{dir: &Dir{fd: fd, name: d.name}, buffer: make([]byte, size)}, nil
 }
 
-// Listed is a name in a directory, with its kind as the listing said it (S_IFDIR, S_IFREG, …), 0 where the file system
-// does not say. What is there may be another by the time that it is used.
+// Listed is a name in a directory, with its kind as the listing said it (S_IFDIR, S_IFREG, …), 0 where the file
+// system does not say. What is there may be another by the time that it is used.
 type Listed struct {
 	Name string
 	Kind uint32

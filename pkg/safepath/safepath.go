@@ -232,8 +232,8 @@ func (d *Dir) isDirectoryOnTheMountOf(parent *Dir) error {
 	return nil
 }
 
-// join names what is at rel in d. The name of what is nested deep is cut, so that a walk of any depth is not slowed down by
-// names that nobody reads.
+// join names what is at rel in d. The name of what is nested deep is cut, so that a walk of any depth is not slowed
+// down by names that nobody reads.
 func (d *Dir) join(rel string) string {
 	const most, head = 1 << 10, 1 << 9 // bytes
 	if len(d.name) > most {

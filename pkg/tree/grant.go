@@ -20,8 +20,8 @@ const (
 	grantedDirectory = 0o2070
 )
 
-// Granted says whether dir shows that its whole tree is the group's already: group, setgid and group rwx. The top of a tree
-// is changed last, so that is enough.
+// Granted says whether dir shows that its whole tree is the group's already: group, setgid and group rwx. The top of
+// a tree is changed last, so that is enough.
 func Granted(dir *safepath.Dir, gid uint32) (bool, error) {
 	st, err := dir.Stat()
 	if err != nil {
@@ -30,8 +30,8 @@ func Granted(dir *safepath.Dir, gid uint32) (bool, error) {
 	return st.Gid == gid && st.Mode&grantedDirectory == grantedDirectory, nil
 }
 
-// Grant lets the group read and write everything below dir, and dir itself at the very end, unless something could not be
-// granted; interrupted, it is begun again. Nothing is taken away from anyone: bits are added, never cleared
+// Grant lets the group read and write everything below dir, and dir itself at the very end, unless something could
+// not be granted; interrupted, it is begun again. Nothing is taken away from anyone: bits are added, never cleared
 // (TestGrantAddsBits). A link's own group is set.
 func Grant(ctx context.Context, dir *safepath.Dir, gid uint32, own Own) error {
 	st, err := dir.Stat()

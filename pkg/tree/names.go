@@ -5,8 +5,8 @@ package tree
 import "slices"
 
 const (
-	// namesKept bounds the names of subdirectories that a walk keeps until it comes to them, in bytes. A directory may have
-	// a namesShare-th of what is left, and namesLeast bytes in any case.
+	// namesKept bounds the names of subdirectories that a walk keeps until it comes to them, in bytes. A directory
+	// may have a namesShare-th of what is left, and namesLeast bytes in any case.
 	namesKept  = 64 << 20
 	namesShare = 4
 	namesLeast = 512
@@ -15,9 +15,9 @@ const (
 // sizeOf is about what keeping a name takes.
 func sizeOf(name string) int64 { return int64(len(name)) + 24 }
 
-// selection takes the names of a directory's subdirectories in any order and keeps those that fit into limit bytes: all, or
-// the first in the order of their names that come after the given one. So the rest is had by reading again, however
-// many they are, and whatever is made or removed meanwhile.
+// selection takes the names of a directory's subdirectories in any order and keeps those that fit into limit bytes:
+// all, or the first in the order of their names that come after the given one. So the rest is had by reading again,
+// however many they are, and whatever is made or removed meanwhile.
 type selection struct {
 	after string
 	limit int64

@@ -18,7 +18,8 @@ type progress struct {
 	entries, bytes atomic.Int64
 }
 
-// report logs the progress of a walk that takes longer than a period, and its end, until the returned function is called.
+// report logs the progress of a walk that takes longer than a period, and its end, until the returned function is
+// called.
 func (p *progress) report(ctx context.Context, task, path string, period time.Duration) (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {

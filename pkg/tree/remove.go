@@ -17,16 +17,16 @@ import (
 )
 
 const (
-	// removers bounds the removals under way at once. It is the throttle as well: a brick serves 16 requests at a time, and
-	// applications are to have most of them.
+	// removers bounds the removals under way at once. It is the throttle as well: a brick serves 16 requests at a
+	// time, and applications are to have most of them.
 	removers    = 4
 	removeBatch = 64
-	// removePasses is how often a directory is read that is not empty after all in it was removed. Reading may leave out
-	// what is there while other names go, or a second remover may be at it.
+	// removePasses is how often a directory is read that is not empty after all in it was removed. Reading may leave
+	// out what is there while other names go, or a second remover may be at it.
 	removePasses = 10
-	// removeLength is how long a path below the top may be, in bytes; what lies deeper is moved up first. GlusterFS reaches
-	// no directory whose path from the root of the Gluster volume is longer than PATH_MAX, and a volume's path is longer in
-	// the trash than it was.
+	// removeLength is how long a path below the top may be, in bytes; what lies deeper is moved up first. GlusterFS
+	// reaches no directory whose path from the root of the Gluster volume is longer than PATH_MAX, and a volume's
+	// path is longer in the trash than it was.
 	removeLength = 1 << 10
 )
 

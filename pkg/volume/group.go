@@ -14,8 +14,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/tree"
 )
 
-// grantGroup lets the group read and write all of a volume, unless it is so already. A directory that an operator made is
-// looked through before: ErrNested, and nothing changed, if there is a volume in it.
+// grantGroup lets the group read and write all of a volume, unless it is so already. A directory that an operator
+// made is looked through before: ErrNested, and nothing changed, if there is a volume in it.
 func (s *Store) grantGroup(ctx context.Context, id string, dir *safepath.Dir, gid uint32) error {
 	granted, err := tree.Granted(dir, gid)
 	if err != nil || granted {

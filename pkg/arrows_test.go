@@ -17,7 +17,7 @@ var floors = [][]string{
 	{"pkg/driver"},
 	{"pkg/kubelet", "pkg/mounter", "pkg/volume", "pkg/gluster/health", "pkg/gluster/repair"},
 	{"pkg/gluster/client"},
-	{"pkg/gluster/client/clientlog", "pkg/gluster/client/process", "pkg/gluster/client/statedir", "pkg/gluster/glusterd", "pkg/gluster/meta", "pkg/tree"},
+	{"pkg/gluster/clientlog", "pkg/gluster/process", "pkg/gluster/statedir", "pkg/gluster/glusterd", "pkg/gluster/meta", "pkg/tree"},
 	{"pkg/gluster", "pkg/mount"},
 	{"pkg/safepath"},
 }

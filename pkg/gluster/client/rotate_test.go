@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/clientlog"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/clientlog"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 

@@ -172,9 +172,9 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 		return mount.Report{}, err
 	}
 	began := time.Now()
-	trees, treesErr := r.replacements(ctx, dead)
+	replacements, replacementsErr := r.openReplacements(ctx, dead)
 	defer func() {
-		for _, t := range trees {
+		for _, t := range replacements {
 			t.close()
 		}
 	}()
@@ -182,12 +182,12 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 	opens := map[*mount.Held]mount.Open{}
 	for _, d := range dead {
 		opens[d.held] = nil
-		if t := trees[d.Slot]; t != nil {
+		if t := replacements[d.Slot]; t != nil {
 			opens[d.held] = t.open
 		}
 	}
 	report, repairErr := mount.Repair(ctx, opens)
-	err = errors.Join(err, treesErr, repairErr)
+	err = errors.Join(err, replacementsErr, repairErr)
 	for _, d := range dead {
 		if repairErr == nil && report.Left[d.held.Device()] == 0 {
 			err = errors.Join(err, r.host.Discard(d.KeptMount))
@@ -203,14 +203,14 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 	return report, err
 }
 
-// replacements returns the tree of each slot's running client, started where there is none. A slot whose client does
-// not come in time is left out and named in the error.
-func (r *Repairer) replacements(ctx context.Context, dead []deadMount) (map[string]*tree, error) {
+// openReplacements returns what is mounted by each slot's running client, started where there is none. A slot whose
+// client does not come in time is left out and named in the error.
+func (r *Repairer) openReplacements(ctx context.Context, dead []deadMount) (map[string]*replacement, error) {
 	ctx, cancel := context.WithTimeout(ctx, replaceWait)
 	defer cancel()
 	var all sync.WaitGroup
 	var mu sync.Mutex
-	trees := map[string]*tree{}
+	replacements := map[string]*replacement{}
 	var errs []error
 	begun := map[string]bool{}
 	for _, d := range dead {
@@ -223,11 +223,11 @@ func (r *Repairer) replacements(ctx context.Context, dead []deadMount) (map[stri
 			continue
 		}
 		all.Go(func() {
-			t, err := r.replacement(ctx, d.KeptMount)
+			t, err := r.openReplacement(ctx, d.KeptMount)
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {
-				trees[d.Slot] = t
+				replacements[d.Slot] = t
 				return
 			}
 			errs = append(errs, err)
@@ -237,7 +237,7 @@ func (r *Repairer) replacements(ctx context.Context, dead []deadMount) (map[stri
 		})
 	}
 	all.Wait()
-	return trees, errors.Join(errs...)
+	return replacements, errors.Join(errs...)
 }
 
 func (r *Repairer) backoffOf(k client.KeptMount) *backoff {
@@ -255,7 +255,7 @@ func (r *Repairer) runs(slot string) bool {
 	return slices.ContainsFunc(r.host.Running(), func(c *client.Client) bool { return c.Slot() == slot })
 }
 
-func (r *Repairer) replacement(ctx context.Context, k client.KeptMount) (*tree, error) {
+func (r *Repairer) openReplacement(ctx context.Context, k client.KeptMount) (*replacement, error) {
 	c, err := r.host.Ensure(ctx, k.Volume, k.Options)
 	if err != nil {
 		return nil, err
@@ -264,5 +264,5 @@ func (r *Repairer) replacement(ctx context.Context, k client.KeptMount) (*tree, 
 	if err != nil {
 		return nil, err
 	}
-	return newTree(root), nil
+	return newReplacement(root), nil
 }

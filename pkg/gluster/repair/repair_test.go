@@ -228,20 +228,20 @@ func TestAClientThatDoesNotOpenInTimeHoldsUpNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tree := newTree(root)
+	opened := newReplacement(root)
 	clients.Signal(t, c, unix.SIGSTOP)
 	for _, says := range []string{"no answer", "still waiting"} {
-		if _, err := tree.open("/not-known-yet"); !errors.Is(err, unix.ETIMEDOUT) || !strings.Contains(err.Error(), says) {
+		if _, err := opened.open("/not-known-yet"); !errors.Is(err, unix.ETIMEDOUT) || !strings.Contains(err.Error(), says) {
 			t.Errorf("got %v, want a timeout that says %q", err, says)
 		}
 	}
 	clients.Signal(t, c, unix.SIGCONT)
 	testcluster.Eventually(t, clients.Patience, func() error {
-		if _, err := tree.open("/not-known-yet"); !errors.Is(err, os.ErrNotExist) {
+		if _, err := opened.open("/not-known-yet"); !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("got %w", err)
 		}
 		return nil
 	})
-	tree.close()
-	tree.calls.Wait()
+	opened.close()
+	opened.calls.Wait()
 }

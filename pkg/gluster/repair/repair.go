@@ -2,7 +2,7 @@
 
 // Package repair brings back the clients of a host that have died: it starts another one in the place of each, and
 // replaces the dead one's mounts by the new one's, in place, in every mount namespace of the host. Nothing is
-// created, and no process is ended.
+// created on the Gluster volume, and no process is ended.
 package repair
 
 import (

@@ -5,6 +5,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -32,6 +33,8 @@ var errorCodes = []struct {
 	{volume.ErrRefused, codes.PermissionDenied},
 	{volume.ErrNoSpace, codes.ResourceExhausted},
 	{volume.ErrDisconnected, codes.Unavailable},
+	{volume.ErrSplitBrain, codes.Unavailable},
+	{volume.ErrNewer, codes.FailedPrecondition},
 	{volume.ErrCorrupt, codes.Internal},
 	{gluster.ErrNotLoaded, codes.Unavailable},
 	{gluster.ErrUnknownCluster, codes.FailedPrecondition},
@@ -44,7 +47,7 @@ var errorCodes = []struct {
 }
 
 // toStatus gives an error its code; one that has one keeps it, and one of no known kind
-// is Internal.
+// is Internal. Its text becomes an event, which is one line.
 func toStatus(err error) error {
 	if err == nil {
 		return nil
@@ -54,11 +57,13 @@ func toStatus(err error) error {
 	}
 	for _, e := range errorCodes {
 		if errors.Is(err, e.kind) {
-			return status.Error(e.code, err.Error())
+			return status.Error(e.code, line(err))
 		}
 	}
-	return status.Error(codes.Internal, err.Error())
+	return status.Error(codes.Internal, line(err))
 }
+
+func line(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // isFinal says whether kubelet takes a failed NodePublishVolume with this code for a
 // volume that is not mounted (kubernetes/pkg/volume/csi: only these leave it uncertain).

@@ -140,6 +140,11 @@ func TestALongGrantGoesOnAndIsJoined(t *testing.T) {
 	if owner(t, pod) != "0:0 2770" {
 		t.Fatal("it was over before the deadline: more files are needed")
 	}
+	// It waits for nobody who only reads.
+	reader := r.publish(v, "reader", readOnly)
+	if owner(t, pod) != "0:0 2770" {
+		t.Fatal("a read-only publish came after the grant")
+	}
 	var both errgroup.Group
 	for _, name := range []string{"granted", "beside"} {
 		both.Go(func() error { return r.tryPublish(v, r.target(name), group("2002")) })
@@ -155,7 +160,7 @@ func TestALongGrantGoesOnAndIsJoined(t *testing.T) {
 	if n := strings.Count(r.log.String(), "Granting a volume to a group"); n != 1 {
 		t.Errorf("it was walked %d times", n)
 	}
-	r.unpublish(v, pod, r.target("granted"), r.target("beside"))
+	r.unpublish(v, pod, reader, r.target("granted"), r.target("beside"))
 	code(t, r.delete(v), codes.OK)
 }
 

@@ -24,8 +24,7 @@ import (
 // target's mount is shared, so it reaches the host and the containers as
 // Kubernetes' mount propagation has it. After an error nothing is mounted.
 //
-// Errors wrap the errno, except those of mount(8) on kernels before 5.12 (see
-// bindLegacy), which are text. It sends the filesystem behind fd nothing, and a
+// Errors wrap the errno. It sends the filesystem behind fd nothing, and a
 // mount point whose last component is a dead mount does not block it.
 func Bind(fd int, target string, flags Flags) error {
 	// Opening with O_PATH sends the filesystem of a mounted target nothing.

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
-	mountutils "k8s.io/mount-utils"
 )
 
 // bindLegacy is bind for kernels that lack mount_setattr(2) (before 5.12).
@@ -27,31 +26,40 @@ func bindLegacy(fd, targetFd int, flags Flags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, staging.remove()) }()
-
-	// With "bind" among its options mount-utils makes two calls of mount(8): the
-	// bind, then the remount with these options and those of the source's own mount.
-	options := append([]string{"bind", "private"}, flags.options()...)
-	if err := runMount(descriptorPath(fd), staging.point, options); err != nil {
+	if err := unix.Mount(descriptorPath(fd), staging.point, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("bind: %w", err)
+	}
+	had, err := attributesOf(staging.point)
+	if err != nil {
 		return err
 	}
-	// A single call: there must be no remount, since the descriptor of the target
+	if err := staging.change(had.ms, flags); err != nil {
+		return err
+	}
+	// There must be no remount at the target, since its descriptor
 	// goes on meaning what lies beneath the new mount.
-	return runMount(staging.point, descriptorPath(targetFd), nil, "--bind")
+	if err := unix.Mount(staging.point, descriptorPath(targetFd), "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("bind what was bound: %w", err)
+	}
+	return nil
 }
 
-func runMount(source, target string, options []string, mountFlags ...string) error {
-	// mount(8) by default replaces a path by what it resolves to, which would
-	// undo the point of naming a file by its descriptor.
-	mountFlags = append(mountFlags, "--no-canonicalize")
-	// Not New(), which runs umount(8) first to learn about something unneeded here.
-	mounter := &mountutils.Mounter{}
-	return mounter.MountSensitiveWithoutSystemdWithMountFlags(source, target, "", options, nil, mountFlags)
+// attributesOf returns those of the mount at a mount point of our own.
+func attributesOf(point string) (attributes, error) {
+	fd, err := unix.Open(point, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return attributes{}, err
+	}
+	defer unix.Close(fd)
+	m, _, err := mountOf(fd)
+	if err != nil {
+		return attributes{}, err
+	}
+	return m.attributes, nil
 }
 
-// descriptorPath names an open file of this process for its children.
-func descriptorPath(fd int) string {
-	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd)
-}
+// descriptorPath names an open file of this process.
+func descriptorPath(fd int) string { return fmt.Sprintf("/proc/thread-self/fd/%d", fd) }
 
 // staging is a mount point in a temporary directory of our own.
 type staging struct{ dir, point string }
@@ -78,11 +86,31 @@ func makeStaging(fd int) (*staging, error) {
 	return s, nil
 }
 
+// change makes what is mounted at s private, and its flags these of mount(2) with those added.
+func (s *staging) change(ms uintptr, flags Flags) error {
+	if err := unix.Mount("", s.point, "", unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make private: %w", err)
+	}
+	if flags&NoAtime != 0 {
+		ms &^= unix.MS_RELATIME | unix.MS_STRICTATIME
+	}
+	for _, n := range flagNames {
+		if flags&n.flag != 0 {
+			ms |= n.ms
+		}
+	}
+	if err := unix.Mount("", s.point, "", unix.MS_BIND|unix.MS_REMOUNT|ms, ""); err != nil {
+		return fmt.Errorf("remount: %w", err)
+	}
+	return nil
+}
+
 // remove detaches what is mounted at s and removes it. It never removes what
 // is mounted: remove(3) fails on a mount point, and nothing here recurses.
 func (s *staging) remove() error {
-	if err := Detach(s.point); err != nil {
-		return err
+	// EINVAL says that nothing is mounted there. To look at all mounts for that would cost more than the bind.
+	if err := unix.Unmount(s.point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("detach %s: umount2: %w", s.point, err)
 	}
 	if err := os.Remove(s.point); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err

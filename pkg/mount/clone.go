@@ -38,26 +38,26 @@ func cloneAll(fd int) (int, error) {
 
 // cloneBelow makes a mount of what is at path in m. To be called on the thread.
 func (v *visitor) cloneBelow(m *mounted, path string) (int, error) {
-	top, err := v.reach(m, true)
+	root, err := v.open(m, true)
 	if err != nil {
 		return -1, err
 	}
-	defer unix.Close(top)
-	fd, err := walk(top, path, true)
+	defer unix.Close(root)
+	fd, err := walk(root, path, true)
 	if err != nil {
 		return -1, err
 	}
-	if fd, err = v.onMount(fd, m.ID); err != nil {
+	if fd, err = requireMount(fd, m.ID); err != nil {
 		return -1, err
 	}
 	defer unix.Close(fd)
 	return clone(fd, 0)
 }
 
-// give makes tree, a mount that is attached nowhere, private, and a its attributes,
+// apply makes tree, a mount that is attached nowhere, private, and a its attributes,
 // before anybody can see it. It returns tree or, on kernels before 5.12, which lack
 // mount_setattr(2), another in its place. After an error tree is closed.
-func (a attributes) give(tree int) (int, error) {
+func (a attributes) apply(tree int) (int, error) {
 	attr := unix.MountAttr{Attr_set: a.attr, Attr_clr: everyAttribute, Propagation: unix.MS_PRIVATE}
 	err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &attr)
 	if err == nil {
@@ -67,12 +67,12 @@ func (a attributes) give(tree int) (int, error) {
 	if !errors.Is(err, unix.ENOSYS) {
 		return -1, fmt.Errorf("mount_setattr: %w", err)
 	}
-	return a.giveLegacy(tree)
+	return a.applyLegacy(tree)
 }
 
-// giveLegacy changes a mount while it is attached at a place of our own, where nobody
+// applyLegacy changes a mount while it is attached at a place of our own, where nobody
 // looks, as bindLegacy does. Its clone there has its attributes and is private too.
-func (a attributes) giveLegacy(tree int) (changed int, err error) {
+func (a attributes) applyLegacy(tree int) (changed int, err error) {
 	s, err := makeStaging(tree)
 	if err != nil {
 		return -1, err
@@ -90,11 +90,8 @@ func (a attributes) giveLegacy(tree int) (changed int, err error) {
 	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, s.point, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 		return -1, fmt.Errorf("move_mount: %w", err)
 	}
-	if err := unix.Mount("", s.point, "", unix.MS_PRIVATE, ""); err != nil {
-		return -1, fmt.Errorf("make private: %w", err)
-	}
-	if err := unix.Mount("", s.point, "", unix.MS_BIND|unix.MS_REMOUNT|a.ms, ""); err != nil {
-		return -1, fmt.Errorf("remount: %w", err)
+	if err := s.change(a.ms, 0); err != nil {
+		return -1, err
 	}
 	changed, err = unix.OpenTree(unix.AT_FDCWD, s.point, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {

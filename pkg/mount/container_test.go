@@ -37,8 +37,9 @@ func TestMain(m *testing.M) {
 // Container is a process with a mount namespace of its own, made from that of the
 // thread that starts it and private to it, as a container runtime does it.
 type Container struct {
-	Root  string   // its root directory, an empty one
-	Binds []string // SOURCE TARGET or SOURCE TARGET ro, mounted in this order; targets are below Root
+	Root   string   // its root directory, an empty one
+	Binds  []string // SOURCE TARGET or SOURCE TARGET ro, mounted in this order; targets are below Root
+	Copies int      // how often the last bind is made again, at TARGET-0 and so on
 	// Chroot leaves the old root in the namespace, and the process with a view of a part of it.
 	Chroot bool
 
@@ -132,11 +133,18 @@ func text(err error) string {
 
 // enter builds the root and moves the process there.
 func (c *Container) enter() error {
-	if err := unix.Mount("container", c.Root, "tmpfs", 0, "size=1m"); err != nil {
+	if err := unix.Mount("container", c.Root, "tmpfs", 0, "size=16m,nr_inodes=0"); err != nil {
 		return err
 	}
 	for _, words := range c.Binds {
 		if err := c.bind(strings.Fields(words)); err != nil {
+			return fmt.Errorf("bind %s: %w", words, err)
+		}
+	}
+	for i := range c.Copies {
+		words := strings.Fields(c.Binds[len(c.Binds)-1])
+		words[1] = fmt.Sprintf("%s-%d", words[1], i)
+		if err := c.bind(words); err != nil {
 			return fmt.Errorf("bind %s: %w", words, err)
 		}
 	}

@@ -26,13 +26,14 @@ const (
 var flagNames = []struct {
 	flag   Flags
 	option string
-	attr   uint64
+	attr   uint64  // for mount_setattr(2)
+	ms     uintptr // for mount(2)
 }{
-	{ReadOnly, "ro", unix.MOUNT_ATTR_RDONLY},
-	{NoSuid, "nosuid", unix.MOUNT_ATTR_NOSUID},
-	{NoDev, "nodev", unix.MOUNT_ATTR_NODEV},
-	{NoExec, "noexec", unix.MOUNT_ATTR_NOEXEC},
-	{NoAtime, "noatime", unix.MOUNT_ATTR_NOATIME},
+	{ReadOnly, "ro", unix.MOUNT_ATTR_RDONLY, unix.MS_RDONLY},
+	{NoSuid, "nosuid", unix.MOUNT_ATTR_NOSUID, unix.MS_NOSUID},
+	{NoDev, "nodev", unix.MOUNT_ATTR_NODEV, unix.MS_NODEV},
+	{NoExec, "noexec", unix.MOUNT_ATTR_NOEXEC, unix.MS_NOEXEC},
+	{NoAtime, "noatime", unix.MOUNT_ATTR_NOATIME, unix.MS_NOATIME},
 }
 
 // ParseFlag returns the flag that a mount option names, and whether it names

@@ -17,12 +17,12 @@ import (
 type Held struct {
 	fd     int
 	device Device
-	at     place // where it was mounted when it was held
+	at     location // where it was mounted when it was held
 }
 
-// place is a mount point, whatever the mount namespace: a path from the top of the file system that it is a directory (or
+// location is a mount point, whatever the mount namespace: a path from the top of the file system that it is a directory (or
 // file) of. It is the zero value where that file system cannot be seen.
-type place struct {
+type location struct {
 	device Device
 	path   string
 }
@@ -36,12 +36,12 @@ func Hold(target string) (*Held, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hold what is mounted at %s: %w", target, err)
 	}
-	device, at, err := whereabouts(fd)
+	m, mounts, err := mountOf(fd)
 	if err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("hold what is mounted at %s: %w", target, err)
 	}
-	return &Held{fd, device, at}, nil
+	return &Held{fd, m.Device, mounts.location(m)}, nil
 }
 
 // Device is the number that no other file system has before Close.
@@ -50,21 +50,21 @@ func (h *Held) Device() Device { return h.device }
 // Close lets go.
 func (h *Held) Close() error { return unix.Close(h.fd) }
 
-// whereabouts tells of the mount that fd is on what it shows and where it is.
-func whereabouts(fd int) (Device, place, error) {
+// mountOf returns the mount that fd is on, in the namespace of the calling thread, and all there are.
+func mountOf(fd int) (*mounted, *table, error) {
 	id, err := mountID("/proc", fd)
 	if err != nil {
-		return Device{}, place{}, err
+		return nil, nil, err
 	}
 	mounts, err := readTable("/proc")
 	if err != nil {
-		return Device{}, place{}, err
+		return nil, nil, err
 	}
 	m := mounts.byID[id]
 	if m == nil {
-		return Device{}, place{}, fmt.Errorf("mount %d has been detached: %w", id, unix.ENOENT)
+		return nil, nil, fmt.Errorf("mount %d has been detached: %w", id, unix.ENOENT)
 	}
-	return m.Device, mounts.place(m), nil
+	return m, mounts, nil
 }
 
 // mountID asks a mounted proc file system, because statx(2) would ask the one of fd.

@@ -14,11 +14,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
+	"golang.org/x/sys/unix"
 	utilio "k8s.io/utils/io"
 )
 
@@ -63,12 +66,30 @@ const readAttempts = 20
 // commit 9f6c61f96f2d). "Nothing is mounted there" must not rest on that, so
 // List reads until two readings agree, and fails if none do.
 func List() ([]Entry, error) {
-	data, err := utilio.ConsistentRead(mountInfoPath, readAttempts)
+	data, err := readMountinfo(mountInfoPath)
 	if err != nil {
-		return nil, fmt.Errorf("read the mounts: %w", err)
+		return nil, err
 	}
 	return Parse(bytes.NewReader(data))
 }
+
+func readMountinfo(path string) ([]byte, error) {
+	read := os.ReadFile
+	if !keepsItsPlace() {
+		read = func(path string) ([]byte, error) { return utilio.ConsistentRead(path, readAttempts) }
+	}
+	data, err := read(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the mounts: %w", err)
+	}
+	return data, nil
+}
+
+// keepsItsPlace says whether reading mountinfo leaves nothing out. That came with Linux 5.8, as faccessat2 did.
+var keepsItsPlace = sync.OnceValue(func() bool {
+	_, _, errno := unix.Syscall6(unix.SYS_FACCESSAT2, ^uintptr(0), 0, 0, 0, 0, 0)
+	return errno == unix.EBADF || errno == unix.EFAULT
+})
 
 // At returns the mounts whose mount point is target, the bottom one first: the
 // last is the one that a path through target reaches. No mount is no error, and

@@ -18,6 +18,9 @@ type namespace struct {
 	inode uint64
 	pid   int // the first process or thread found in it
 	fd    int
+	// foreign says that another user namespace than this process's owns it.
+	foreign bool
+	tried   map[int]bool // IDs of mounts that this pass has repaired, or could not repair
 }
 
 func (ns *namespace) close() { unix.Close(ns.fd) }
@@ -28,6 +31,10 @@ func (ns *namespace) close() { unix.Close(ns.fd) }
 // keeps a dead device as any other does. Whoever ends meanwhile is no error.
 func (v *visitor) namespaces() (*namespaceSet, error) {
 	found := &namespaceSet{proc: int(v.proc.Fd()), known: map[string]bool{}}
+	var err error
+	if found.own, err = v.userNamespace(); err != nil {
+		return found, err
+	}
 	pids, err := found.numbers(".")
 	for _, pid := range pids {
 		dir := strconv.Itoa(pid)
@@ -49,6 +56,7 @@ func (v *visitor) namespaces() (*namespaceSet, error) {
 
 type namespaceSet struct {
 	proc  int // descriptor of /proc; all paths are relative to it
+	own   userNamespace
 	known map[string]bool
 	all   []*namespace
 	// forbidden counts processes and threads of more rights than this process has.
@@ -86,8 +94,41 @@ func (s *namespaceSet) add(dir string, pid int) error {
 		return nil
 	}
 	s.known[name] = true
-	s.all = append(s.all, &namespace{inode: stat.Ino, pid: pid, fd: fd})
+	owner, err := ownerOf(fd)
+	if err != nil {
+		unix.Close(fd)
+		return fmt.Errorf("user namespace that owns the mount namespace of process %d: %w", pid, err)
+	}
+	s.all = append(s.all, &namespace{inode: stat.Ino, pid: pid, fd: fd, foreign: owner != s.own, tried: map[int]bool{}})
 	return nil
+}
+
+// userNamespace tells one user namespace from another. The zero value is one that this process may not see.
+type userNamespace struct{ device, inode uint64 }
+
+// userNamespace is that of this process.
+func (v *visitor) userNamespace() (userNamespace, error) {
+	var stat unix.Stat_t
+	if err := unix.Fstatat(int(v.proc.Fd()), "self/ns/user", &stat, 0); err != nil {
+		return userNamespace{}, fmt.Errorf("user namespace of this process: %w", err)
+	}
+	return userNamespace{stat.Dev, stat.Ino}, nil
+}
+
+// ownerOf returns the user namespace that owns a mount namespace. What its processes may do to the mounts in it is decided
+// there, and by the locks that the kernel has put on mounts that came from a namespace with another owner.
+func ownerOf(fd int) (userNamespace, error) {
+	owner, err := unix.IoctlRetInt(fd, unix.NS_GET_USERNS)
+	if errors.Is(err, unix.EPERM) {
+		return userNamespace{}, nil // one beside, or above, that of this process
+	}
+	if err != nil {
+		return userNamespace{}, err
+	}
+	defer unix.Close(owner)
+	var stat unix.Stat_t
+	err = unix.Fstat(owner, &stat)
+	return userNamespace{stat.Dev, stat.Ino}, err
 }
 
 // single says that a task directory has one thread: each is a link to it.

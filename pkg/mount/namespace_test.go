@@ -60,7 +60,7 @@ func makeDirs(t testing.TB, dir string, names ...string) []string {
 	return paths
 }
 
-func writeFile(t *testing.T, path, content string) {
+func writeFile(t testing.TB, path, content string) {
 	t.Helper()
 	must(t, "write", os.WriteFile(path, []byte(content), 0o644))
 }

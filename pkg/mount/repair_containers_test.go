@@ -90,13 +90,13 @@ func TestRepairKeepsWhatHolds(t *testing.T) {
 	c := l.container(t, "root", l.old+"/pvc-1 /data", l.old+" /whole") // a bind of its root is not the client's own
 	copies := l.start(t, "copies", &Container{Chroot: true})           // has one of the client's own mount
 	own := onlyMountAt(t, l.old)
-	if report, err := Repair(t.Context(), map[*Held]Open{l.held: nil}); err != nil || len(report.Stale) != 2 || left(report) != 2 {
+	if report, err := new(Repairer).Repair(t.Context(), map[*Held]Open{l.held: nil}); err != nil || len(report.Stale) != 2 || left(report) != 2 {
 		t.Errorf("with nothing to take its place: %+v, %v", report, err)
 	}
 	again, err := Hold(l.old)
 	must(t, "Hold", err)
 	defer again.Close()
-	report, err := Repair(t.Context(), map[*Held]Open{again: l.open})
+	report, err := new(Repairer).Repair(t.Context(), map[*Held]Open{again: l.open})
 	must(t, "Repair", err)
 	expectRepaired(t, report, 2)
 	expectReads(t, c, "/data/file", "new")
@@ -109,11 +109,11 @@ func TestRepairKeepsWhatHolds(t *testing.T) {
 
 func repairBelowInAContainer(t *testing.T, l *loss) {
 	target := l.bind(t, "pvc-1", "kubelet/target")
+	second := l.bind(t, "pvc-2", "kubelet/target-2")
 	other := makeDirs(t, l.dir, "other")[0]
 	writeFile(t, filepath.Join(other, "file"), "kept")
-	c := l.container(t, "root", target+" /data", other+" /data/below", l.old+"/pvc-2 /data/sub ro", other+"/file /data/sub/file")
-	makeDirs(t, l.new, "pvc-2")
-	expectRepairedVisible(t, l.repair(t), 2)
+	c := l.container(t, "root", target+" /data", other+" /data/below", second+" /data/sub ro", other+"/file /data/sub/file")
+	expectRepairedVisible(t, l.repair(t), 3)
 	expectReads(t, c, "/data/file", "new")
 	expectReads(t, c, "/data/below/file", "kept")
 	expectReads(t, c, "/data/sub/file", "kept")
@@ -125,7 +125,7 @@ func repairBelowInAContainer(t *testing.T, l *loss) {
 // expectRepairedVisible is expectRepaired where more is covered than was repaired.
 func expectRepairedVisible(t *testing.T, report Report, n int) {
 	t.Helper()
-	if got := report.Beneath + report.OnTop; got != n || len(report.Stale) != 0 || report.OnTop == 0 && left(report) != 0 {
+	if got := report.Repaired(); got != n || len(report.Stale) != 0 || report.OnTop == 0 && left(report) != 0 {
 		t.Errorf("repaired %d, want %d: %+v", got, n, report)
 	}
 }
@@ -210,7 +210,7 @@ func repairWhileContainersComeAndGo(t *testing.T, l *loss) {
 	stop := make(chan struct{})
 	repairing := inThisNamespace(t, func(ready func()) error {
 		for {
-			report, err := Repair(t.Context(), map[*Held]Open{l.held: l.open})
+			report, err := l.repairer.Repair(t.Context(), map[*Held]Open{l.held: l.open})
 			if err != nil || len(report.Stale) != 0 {
 				return fmt.Errorf("%+v: %w", report, err)
 			}
@@ -238,7 +238,7 @@ func repairHundred(t *testing.T, l *loss) {
 	began := time.Now()
 	report := l.repair(t)
 	t.Logf("%d binds in %d containers (%d namespaces, %d files opened) in %v",
-		report.Beneath+report.OnTop, containers, report.Namespaces, l.opens, time.Since(began))
+		report.Repaired(), containers, report.Namespaces, l.opens, time.Since(began))
 	expectRepaired(t, report, containers*bindsEach)
 	for i, c := range all {
 		for j := range bindsEach {
@@ -253,14 +253,9 @@ func repairHundred(t *testing.T, l *loss) {
 // hundred starts containers that have a hundred binds together, and the host none.
 func (l *loss) hundred(t testing.TB) []*Container {
 	t.Helper()
+	l.volumes(t, bindsEach)
 	var binds []string
 	for j := range bindsEach {
-		for _, root := range []string{l.old, l.new} {
-			dir := filepath.Join(root, fmt.Sprintf("volume-%d", j))
-			if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "file"), []byte(filepath.Base(root)), 0o600)); err != nil {
-				t.Fatal(err)
-			}
-		}
 		binds = append(binds, fmt.Sprintf("%s/volume-%d /data-%d", l.old, j, j))
 	}
 	var all []*Container
@@ -295,7 +290,7 @@ func TestRepairEndsWithItsContext(t *testing.T) {
 	target := l.bind(t, "pvc-1", "target")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Repair(ctx, map[*Held]Open{l.held: l.open}); !errors.Is(err, context.Canceled) {
+	if _, err := new(Repairer).Repair(ctx, map[*Held]Open{l.held: l.open}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	expectContent(t, filepath.Join(target, "file"), "old")
@@ -357,7 +352,7 @@ func TestRepairOnTheFirstThread(t *testing.T) {
 	home, err := os.Readlink("/proc/self/ns/mnt")
 	must(t, "readlink", err)
 	for range 50 {
-		_, err := Repair(t.Context(), nil)
+		_, err := new(Repairer).Repair(t.Context(), nil)
 		must(t, "Repair", err)
 		if got, err := os.Readlink("/proc/self/ns/mnt"); err != nil || got != home {
 			t.Fatalf("the process is in %s, not in %s: %v", got, home, err)
@@ -375,13 +370,7 @@ func BenchmarkRepair(b *testing.B) {
 			b.Fatalf("got %+v", report)
 		}
 		b.StopTimer()
-		l.old = l.new
-		l.hold(b, l.old)
-		l.new = makeDirs(b, l.dir, "next/"+filepath.Base(l.old)+"x")[0]
-		mountTmpfs(b, l.new)
-		for j := range bindsEach {
-			makeDirs(b, l.new, fmt.Sprintf("volume-%d", j))
-		}
+		l.next(b, bindsEach)
 		b.StartTimer()
 	}
 	b.ReportMetric(b.Elapsed().Seconds()*1e3/float64(b.N*containers), "ms/container")

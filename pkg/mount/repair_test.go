@@ -8,6 +8,7 @@ package mount
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -19,12 +20,14 @@ import (
 )
 
 // loss is a dead file system and the one that takes its place: two of tmpfs, which
-// differ in nothing but what the files say, "old" and "new". A dead tmpfs still
+// differ in nothing but what the files say, "old" and "new". What was made in the same order in both has the same inode number
+// (since Linux 5.9, where each tmpfs has numbers of its own), as a directory has in two clients of a Gluster volume. A dead tmpfs still
 // answers; that nothing is asked of a dead one is for TestRepairNeverAsks… and
 // the tests with GlusterFS.
 type loss struct {
 	dir, old, new string
 	held          *Held // the old one
+	repairer      Repairer
 	dead          Device
 	opens         int
 }
@@ -34,19 +37,41 @@ var lossTree = []string{"pvc-1/file", "pvc-1/sub/file", "pvc-1/sub/app.ini", "pv
 func newLoss(t testing.TB, dir string) *loss {
 	t.Helper()
 	l := &loss{dir: dir, old: filepath.Join(dir, "old"), new: filepath.Join(dir, "new")}
-	for _, root := range []string{l.old, l.new} {
-		if err := errors.Join(os.Mkdir(root, 0o755), unix.Mount("test", root, "tmpfs", 0, "size=1m")); err != nil {
-			t.Fatal(err)
-		}
-		for _, path := range lossTree {
-			path = filepath.Join(root, path)
-			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(filepath.Base(root)), 0o600)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	mountLossTree(t, l.old)
+	mountLossTree(t, l.new)
 	l.hold(t, l.old)
 	return l
+}
+
+func mountLossTree(t testing.TB, root string) {
+	t.Helper()
+	must(t, "mount", errors.Join(os.Mkdir(root, 0o755), unix.Mount("test", root, "tmpfs", 0, "size=64m")))
+	for _, path := range lossTree {
+		path = filepath.Join(root, path)
+		must(t, "write", errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(filepath.Base(root)), 0o600)))
+	}
+}
+
+// volumes makes further directories in both.
+func (l *loss) volumes(t testing.TB, count int) {
+	t.Helper()
+	for _, root := range []string{l.old, l.new} {
+		for i := range count {
+			dir := makeDirs(t, root, fmt.Sprintf("volume-%d", i))[0]
+			must(t, "write", os.WriteFile(filepath.Join(dir, "file"), []byte(filepath.Base(root)), 0o600))
+		}
+	}
+}
+
+// next has what took the place of the dead file system be the dead one, and another one take its place.
+func (l *loss) next(t testing.TB, volumes int) {
+	t.Helper()
+	l.old, l.new = l.new, l.new+"x"
+	l.hold(t, l.old)
+	mountLossTree(t, l.new)
+	for i := range volumes {
+		writeFile(t, filepath.Join(makeDirs(t, l.new, fmt.Sprintf("volume-%d", i))[0], "file"), filepath.Base(l.new))
+	}
 }
 
 func (l *loss) hold(t testing.TB, target string) {
@@ -77,7 +102,7 @@ func (l *loss) open(root string) (int, error) {
 // repair repairs all mounts but the client's own, by which it is held.
 func (l *loss) repair(t testing.TB) Report {
 	t.Helper()
-	report, err := Repair(t.Context(), map[*Held]Open{l.held: l.open})
+	report, err := l.repairer.Repair(t.Context(), map[*Held]Open{l.held: l.open})
 	if err != nil {
 		t.Fatalf("Repair: %v", err)
 	}
@@ -112,7 +137,7 @@ func left(report Report) int {
 // expectRepaired says that so many mounts were, and none is left that is seen.
 func expectRepaired(t testing.TB, report Report, n int) {
 	t.Helper()
-	if got := report.Beneath + report.OnTop; got != n || len(report.Stale) != 0 || left(report) != report.OnTop {
+	if got := report.Repaired(); got != n || len(report.Stale) != 0 || left(report) != report.OnTop {
 		t.Errorf("repaired %d, want %d: %+v", got, n, report)
 	}
 }
@@ -159,6 +184,7 @@ func TestRepair(t *testing.T) {
 		"leaves it dead if the root is missing":          repairMissing,
 		"leaves it dead if the root is a link":           repairLink,
 		"leaves it dead if another has the name":         repairDeleted,
+		"leaves it dead if another has the path":         repairRenamed,
 		"leaves it dead if a mount point is missing":     repairWithoutMountPoint,
 		"leaves it dead while nothing takes its place":   repairWithoutReplacement,
 		"repairs several devices that lie in each other": repairTwoDevices,
@@ -257,7 +283,7 @@ func repairCovered(t *testing.T, l *loss) {
 	mountTmpfs(t, filepath.Join(l.dir, "a"))
 	before := mountCount(t)
 	report := l.repair(t)
-	if report.Beneath+report.OnTop+len(report.Stale) != 0 || left(report) != 3 || mountCount(t) != before {
+	if report.Repaired()+len(report.Stale) != 0 || left(report) != 3 || mountCount(t) != before {
 		t.Errorf("%d mounts, %d before: %+v", mountCount(t), before, report)
 	}
 	// Once it can be seen again, it is repaired.
@@ -272,11 +298,11 @@ func repairStack(t *testing.T, l *loss) {
 	target := l.bind(t, "pvc-1", "target")
 	l.stack(t, "pvc-2", target)
 	report := l.repair(t)
-	if report.Beneath+report.OnTop != 1 || len(report.Stale) != 0 || left(report) != 1+report.OnTop {
+	if report.Repaired() != 1 || len(report.Stale) != 0 || left(report) != 1 {
 		t.Errorf("got %+v", report)
 	}
-	if got := topAt(t, target); got.Root != "/pvc-2" || got.Device == l.dead {
-		t.Errorf("got %+v", got)
+	if got := mountsAt(t, target); len(got) != 2 || got[1].Root != "/pvc-2" || got[1].Device == l.dead {
+		t.Errorf("got %+v, want the living mount on one dead one", got)
 	}
 }
 
@@ -324,12 +350,13 @@ func TestRepairKeepsAMountThatIsNowhereElse(t *testing.T) {
 
 func repairAboveADeadMount(t *testing.T, l *loss) {
 	target := l.bind(t, "pvc-1", "target")
+	l.bind(t, "pvc-2", "target-2") // as the host has one of each volume that a container has
 	below := filepath.Join(target, "below")
 	l.stack(t, "pvc-2", below)
 	must(t, "remount", unix.Mount("", below, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
 
 	report := l.repair(t)
-	if report.Beneath+report.OnTop != 1 || len(report.Stale) != 0 || left(report) != 2*report.OnTop {
+	if report.Repaired() != 2 || len(report.Stale) != 0 || left(report) != 3*report.OnTop/2 {
 		t.Errorf("got %+v", report)
 	}
 	if got := topAt(t, below); got.Root != "/pvc-2" || got.Flags != ReadOnly || got.Device == l.dead {
@@ -364,6 +391,20 @@ func repairDeleted(t *testing.T, l *loss) {
 	expectStale(t, l.repair(t), target, unix.ESTALE)
 }
 
+// repairRenamed has somebody rename the directory, and another take its path, neither of which the dead file system knows of.
+func repairRenamed(t *testing.T, l *loss) {
+	target := l.bind(t, "pvc-1", "target")
+	file := l.bind(t, "pvc-2/file", "file")
+	must(t, "rename", os.Rename(filepath.Join(l.new, "pvc-1"), filepath.Join(l.new, "renamed")))
+	makeDirs(t, l.new, "pvc-1")
+	writeFile(t, filepath.Join(l.new, "pvc-1/file"), "of another tenant")
+	expectStale(t, l.repair(t), target, unix.ESTALE)
+	if got := onlyMountAt(t, target); got.Device != l.dead {
+		t.Errorf("got %+v", got)
+	}
+	expectContent(t, file, "new")
+}
+
 func repairWithoutMountPoint(t *testing.T, l *loss) {
 	target := l.bind(t, "pvc-1", "target")
 	must(t, "bind", unix.Mount(makeDirs(t, l.dir, "other")[0], filepath.Join(target, "below"), "", unix.MS_BIND, ""))
@@ -380,9 +421,9 @@ func repairWithoutMountPoint(t *testing.T, l *loss) {
 
 func repairWithoutReplacement(t *testing.T, l *loss) {
 	target := l.bind(t, "pvc-1", "target")
-	report, err := Repair(t.Context(), map[*Held]Open{l.held: nil})
+	report, err := new(Repairer).Repair(t.Context(), map[*Held]Open{l.held: nil})
 	must(t, "Repair", err)
-	if len(report.Stale) != 1 || left(report) != 1 || report.Left[l.dead] != 1 || report.Beneath+report.OnTop != 0 {
+	if len(report.Stale) != 1 || left(report) != 1 || report.Left[l.dead] != 1 || report.Repaired() != 0 {
 		t.Errorf("got %+v", report)
 	}
 	expectRepaired(t, l.repair(t), 1)
@@ -392,14 +433,16 @@ func repairWithoutReplacement(t *testing.T, l *loss) {
 func repairTwoDevices(t *testing.T, l *loss) {
 	other := newLoss(t, makeDirs(t, l.dir, "another")[0])
 	target := l.bind(t, "pvc-1", "target")
+	l.bind(t, "pvc-2", "target-2") // as the host has one of each volume that a container has
+	other.bind(t, "pvc-2", "target-2")
 	below := filepath.Join(target, "below")
 	other.stack(t, "pvc-2", below)
 	deeper := makeDirs(t, below, "deeper")[0]
 	makeDirs(t, other.new, "pvc-2/deeper")
 	l.stack(t, "pvc-2", deeper)
-	report, err := Repair(t.Context(), map[*Held]Open{l.held: l.open, other.held: other.open})
+	report, err := new(Repairer).Repair(t.Context(), map[*Held]Open{l.held: l.open, other.held: other.open})
 	must(t, "Repair", err)
-	if report.Beneath+report.OnTop != 1 || len(report.Stale) != 0 || left(report) != 3*report.OnTop {
+	if report.Repaired() != 3 || len(report.Stale) != 0 || left(report) != 5*report.OnTop/3 {
 		t.Errorf("got %+v", report)
 	}
 	for path, device := range map[string]Device{target: l.dead, below: other.dead, deeper: l.dead} {
@@ -417,7 +460,7 @@ func repairTwice(t *testing.T, l *loss) {
 	expectRepaired(t, l.repair(t), 1)
 	before := mountsAt(t, target)
 	opens := l.opens
-	if report := l.repair(t); report.Beneath+report.OnTop+len(report.Stale) != 0 {
+	if report := l.repair(t); report.Repaired()+len(report.Stale) != 0 {
 		t.Errorf("got %+v", report)
 	}
 	after := mountsAt(t, target)

@@ -4,19 +4,31 @@ package mount
 
 import (
 	"fmt"
+	"path"
 	"path/filepath"
-	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
-	utilio "k8s.io/utils/io"
 )
 
-// table is what is mounted in one namespace, and on what.
+// table is what is mounted in one namespace, and on what. Every question about one mount costs the same, however many
+// there are: a namespace may have 100,000.
 type table struct {
 	all      []*mounted // in mountinfo's order
 	byID     map[int]*mounted
 	children map[int][]*mounted // by the ID of the mount that they are mounted on
+	occupied map[mountpoint]bool
+	byDevice map[Device][]*mounted
+
+	began time.Time     // when it began to be read
+	took  time.Duration // how long that took
+}
+
+// mountpoint is where something is mounted: on which mount, and at which path.
+type mountpoint struct {
+	on     int
+	target string
 }
 
 // mounted is a mount with all its attributes, some of which Entry leaves out.
@@ -24,7 +36,17 @@ type mounted struct {
 	Entry
 
 	attributes attributes
+	access     access
 }
+
+// access is whether a path leads to the place of a mount: unknown until somebody asks.
+type access int
+
+const (
+	unknown access = iota
+	accessible
+	inaccessible
+)
 
 // attributes are those of one mount, for mount_setattr(2) and for mount(2).
 type attributes struct {
@@ -52,25 +74,33 @@ const everyAttribute = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MO
 // readTable reads what is mounted in the mount namespace of the calling thread, seen from its root. proc is a mounted
 // proc file system.
 func readTable(proc string) (*table, error) {
-	data, err := utilio.ConsistentRead(proc+"/thread-self/mountinfo", readAttempts)
+	began := time.Now()
+	data, err := readMountinfo(proc + "/thread-self/mountinfo")
 	if err != nil {
-		return nil, fmt.Errorf("read the mounts: %w", err)
+		return nil, err
 	}
-	return parseTable(string(data))
+	t, err := parseTable(string(data))
+	if err != nil {
+		return nil, err
+	}
+	t.began, t.took = began, time.Since(began)
+	return t, nil
 }
 
 func parseTable(mountinfo string) (*table, error) {
-	t := &table{byID: map[int]*mounted{}, children: map[int][]*mounted{}}
+	t := &table{byID: map[int]*mounted{}, children: map[int][]*mounted{}, occupied: map[mountpoint]bool{}, byDevice: map[Device][]*mounted{}}
 	for line := range strings.Lines(mountinfo) {
 		entry, err := parseLine(line)
 		if err != nil {
 			return nil, fmt.Errorf("mountinfo: %w: %q", err, line)
 		}
-		m := &mounted{entry, parseAttributes(strings.Fields(line)[5])}
+		m := &mounted{Entry: entry, attributes: parseAttributes(strings.Fields(line)[5])}
 		t.all = append(t.all, m)
 		t.byID[m.ID] = m
+		t.byDevice[m.Device] = append(t.byDevice[m.Device], m)
 		if m.Parent != m.ID {
 			t.children[m.Parent] = append(t.children[m.Parent], m)
+			t.occupied[mountpoint{m.Parent, m.Target}] = true
 		}
 	}
 	return t, nil
@@ -90,15 +120,6 @@ func parseAttributes(options string) attributes {
 	return a
 }
 
-// ancestors are the mounts that m lies in, the nearest first.
-func (t *table) ancestors(m *mounted) []*mounted {
-	var found []*mounted
-	for m = t.parent(m); m != nil && len(found) < len(t.all); m = t.parent(m) {
-		found = append(found, m)
-	}
-	return found
-}
-
 // parent returns nil for the first mount of a namespace, and for what is mounted on
 // one that cannot be seen from its root.
 func (t *table) parent(m *mounted) *mounted {
@@ -108,47 +129,59 @@ func (t *table) parent(m *mounted) *mounted {
 	return t.byID[m.Parent]
 }
 
-// place tells where m is mounted, in a way that is the same in every namespace.
-func (t *table) place(m *mounted) place {
+// location tells where m is mounted, in a way that is the same in every namespace.
+func (t *table) location(m *mounted) location {
 	parent := t.parent(m)
 	if parent == nil {
-		return place{}
+		return location{}
 	}
 	path, ok := below(parent.Target, m.Target)
 	if !ok {
-		return place{}
+		return location{}
 	}
-	return place{parent.Device, filepath.Join(parent.Root, path)}
+	return location{parent.Device, filepath.Join(parent.Root, path)}
 }
 
-// through are those of the ancestors of m in which the path to m has names of its
-// own: all but those on whose root the next one lies.
-func (t *table) through(m *mounted) []*mounted {
-	var found []*mounted
-	for _, ancestor := range t.ancestors(m) {
-		if ancestor.Target != m.Target {
-			found = append(found, ancestor)
+// isVisible says that a path leads to m and ends on it, and that it needs no name of a dead file system.
+func (t *table) isVisible(m *mounted, isDead func(*mounted) bool) bool {
+	return !t.occupied[mountpoint{m.ID, m.Target}] && t.isAccessible(m, isDead)
+}
+
+// isAccessible says that a path leads to the place of m, whatever is mounted on m itself, and that it needs no name of a dead
+// file system. The mounts on the way are remembered, so asking for all of them costs little more than asking for one.
+func (t *table) isAccessible(m *mounted, isDead func(*mounted) bool) bool {
+	if m.access == unknown {
+		m.access = inaccessible // for a list, torn while it was read, in which mounts lie in each other
+		if t.isNotCovered(m) && t.isWayAlive(m, isDead) {
+			m.access = accessible
 		}
-		m = ancestor
 	}
-	return found
+	return m.access == accessible
 }
 
-// covered says that no path leads to m, because another mount lies on its root, or
-// on the way to it.
-func (t *table) covered(m *mounted) bool {
-	if slices.ContainsFunc(t.children[m.ID], func(child *mounted) bool { return child.Target == m.Target }) {
+// isNotCovered says that no mount beside m, on the same parent, lies on the way from there to m.
+func (t *table) isNotCovered(m *mounted) bool {
+	parent := t.parent(m)
+	if parent == nil || m.Target == parent.Target {
 		return true
 	}
-	for _, ancestor := range t.ancestors(m) {
-		for _, sibling := range t.children[ancestor.ID] {
-			if path, ok := below(sibling.Target, m.Target); ok && path != "" {
-				return true
-			}
+	for dir := path.Dir(m.Target); ; dir = path.Dir(dir) {
+		if t.occupied[mountpoint{parent.ID, dir}] {
+			return false
 		}
-		m = ancestor
+		if dir == parent.Target || dir == "/" {
+			return true
+		}
 	}
-	return false
+}
+
+// isWayAlive says that the way to the place of m is accessible and has no names in a dead parent.
+func (t *table) isWayAlive(m *mounted, isDead func(*mounted) bool) bool {
+	parent := t.parent(m)
+	if parent == nil {
+		return true
+	}
+	return (m.Target == parent.Target || !isDead(parent)) && t.isAccessible(parent, isDead)
 }
 
 // origin is what m shows. What the kernel calls deleted has the path that it had.

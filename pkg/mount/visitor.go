@@ -117,18 +117,18 @@ func (v *visitor) list(ns *namespace) (mounts *table, err error) {
 	return mounts, err
 }
 
-// reach opens the root of m, or fails with errCovered if the path to m leads to
+// open opens the root of m, or fails with errCovered if the path to m leads to
 // another mount. To be called on the thread.
-func (v *visitor) reach(m *mounted, ask bool) (int, error) {
+func (v *visitor) open(m *mounted, ask bool) (int, error) {
 	fd, err := walk(v.root, m.Target, ask)
 	if err != nil {
 		return -1, err
 	}
-	return v.onMount(fd, m.ID)
+	return requireMount(fd, m.ID)
 }
 
-// onMount returns fd if it is on the mount with this ID, else closes it.
-func (v *visitor) onMount(fd, id int) (int, error) {
+// requireMount returns fd if it is on the mount with this ID, else closes it. To be called on the thread.
+func requireMount(fd, id int) (int, error) {
 	got, err := mountID(".", fd)
 	if err == nil && got != id {
 		err = errCovered

@@ -6,93 +6,162 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
-const (
-	// resolveCached is RESOLVE_CACHED of linux/openat2.h (Linux 5.12), which x/sys lacks.
-	resolveCached = 0x20
-
-	// askTimeout is how long a file system may take to look a mount point up.
-	askTimeout = 2 * time.Second
-)
+// askTimeout is how long a file system may take to look a mount point up.
+const askTimeout = 2 * time.Second
 
 var (
 	errCovered = errors.New("another mount covers it")
 	errAsking  = fmt.Errorf("an earlier walk to a mount point still waits for its file system: %w", unix.ETIMEDOUT)
 )
 
-// walk opens path, as seen from the directory dir (a leading / means nothing more),
-// without following links.
+// walk opens path, as seen from the directory dir (a leading / means nothing more), one component at a time. It follows no
+// link, be it the last component, and enters what is mounted on the way.
 //
 // On a path to a mount point the kernel holds all names, so it needs no file system
 // to look them up, unless one of them wants to be asked for every name again after a
 // while (FUSE, NFS). Such a one may be hung, so it is asked only if ask is
 // true, and waited for no longer than askTimeout.
 func walk(dir int, path string, ask bool) (int, error) {
-	path = strings.TrimPrefix(path, "/")
-	if path == "" {
+	names, err := safepath.Names(strings.TrimPrefix(path, "/"))
+	if err != nil {
+		return -1, err
+	}
+	if len(names) == 0 {
 		return unix.FcntlInt(uintptr(dir), unix.F_DUPFD_CLOEXEC, 0)
 	}
-	fd, err := openat2(dir, path, resolveCached)
+	fd, err := safepath.OpenCached(dir, strings.Join(names, "/"))
 	switch {
+	case err == nil:
+		return fd, nil
 	case errors.Is(err, unix.EAGAIN):
-	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EINVAL): // no openat2 before 5.6, no such flag before 5.12
+	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EINVAL): // the kernel has no such call
 	default:
-		return fd, err
+		return -1, fmt.Errorf("walk to /%s: %w", strings.Join(names, "/"), err)
 	}
 	if !ask {
 		return -1, err
 	}
-	return askFor(dir, path)
+	return walkAsking(dir, names)
 }
 
-func openat2(dir int, path string, resolve uint64) (int, error) {
-	return unix.Openat2(dir, path, &unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_NO_SYMLINKS | resolve,
-	})
+// unanswered counts, for each device, the walks of this process that wait for it although their callers have given up. Nobody
+// else asks it meanwhile: threads that wait for a file system can be ended by nothing.
+var unanswered = struct {
+	sync.Mutex
+	walks map[Device]int
+}{walks: map[Device]int{}}
+
+// asking is a walk on a goroutine that may be left behind.
+type asking struct {
+	dir   int
+	names []string
+
+	// What follows is under the lock of unanswered.
+	device  Device // whose name is being looked up
+	at      int    // which name
+	givenUp bool
 }
 
-// asking holds the one walk of this process that may be waiting for a file system
-// after its caller has given up.
-var asking = make(chan struct{}, 1)
+type walked struct {
+	fd  int
+	err error
+}
 
-func askFor(dir int, path string) (int, error) {
+// walkAsking walks, and gives up on a file system that does not answer.
+func walkAsking(dir int, names []string) (int, error) {
 	dir, err := unix.FcntlInt(uintptr(dir), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
 	}
-	select {
-	case asking <- struct{}{}:
-	default:
-		unix.Close(dir)
-		return -1, errAsking
-	}
-	answer := make(chan opened)
-	givenUp := make(chan struct{})
+	w := &asking{dir: dir, names: names}
+	answer := make(chan walked, 1)
 	go func() {
-		fd, err := openat2(dir, path, 0)
-		if errors.Is(err, unix.ENOSYS) {
-			fd, err = unix.Openat(dir, path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		}
-		unix.Close(dir)
-		<-asking // before the answer, as the next call may follow it at once
-		select {
-		case answer <- opened{fd, err}:
-		case <-givenUp:
-			unix.Close(fd)
-		}
+		fd, err := w.walk()
+		answer <- walked{fd, err}
 	}()
 	timer := time.NewTimer(askTimeout)
 	defer timer.Stop()
 	select {
-	case o := <-answer:
-		return o.fd, o.err
+	case a := <-answer:
+		return a.fd, a.err
 	case <-timer.C:
-		close(givenUp)
-		return -1, fmt.Errorf("a file system on the way to /%s gave no answer within %v: %w", path, askTimeout, unix.ETIMEDOUT)
 	}
+	if w.giveUp() {
+		return -1, fmt.Errorf("a file system on the way to /%s (device %d:%d) gave no answer within %v: %w",
+			strings.Join(names[:w.at+1], "/"), w.device.Major, w.device.Minor, askTimeout, unix.ETIMEDOUT)
+	}
+	a := <-answer // it came at the last moment
+	return a.fd, a.err
+}
+
+// walk opens one name after the other. It closes its directory.
+func (w *asking) walk() (int, error) {
+	fd := w.dir
+	for i, name := range w.names {
+		next, err := -1, w.begin(i, fd)
+		if err == nil {
+			next, err = safepath.Step(fd, name)
+		}
+		unix.Close(fd)
+		if abandoned := w.end(err != nil || i == len(w.names)-1); abandoned && err == nil {
+			unix.Close(next)
+			return -1, errAsking // which nobody hears
+		}
+		if err != nil {
+			return -1, fmt.Errorf("walk to /%s: %w", strings.Join(w.names[:i+1], "/"), err)
+		}
+		fd = next
+	}
+	return fd, nil
+}
+
+// begin says that the file system of fd is asked for a name, or fails if another walk has been left behind in it.
+func (w *asking) begin(i, fd int) error {
+	directory, err := look(fd)
+	if err != nil {
+		return err
+	}
+	unanswered.Lock()
+	defer unanswered.Unlock()
+	if w.givenUp || unanswered.walks[directory.device] > 0 {
+		return errAsking
+	}
+	w.device, w.at = directory.device, i
+	return nil
+}
+
+// end says that a name has been looked up, or could not be, and whether the caller has given up meanwhile.
+func (w *asking) end(last bool) (abandoned bool) {
+	unanswered.Lock()
+	defer unanswered.Unlock()
+	if w.givenUp { // the device has answered
+		if unanswered.walks[w.device]--; unanswered.walks[w.device] == 0 {
+			delete(unanswered.walks, w.device)
+		}
+		return true
+	}
+	if last {
+		w.at = -1
+	}
+	return false
+}
+
+// giveUp leaves the walk behind, unless it has ended.
+func (w *asking) giveUp() bool {
+	unanswered.Lock()
+	defer unanswered.Unlock()
+	if w.at < 0 {
+		return false
+	}
+	w.givenUp = true
+	unanswered.walks[w.device]++
+	return true
 }

@@ -80,6 +80,18 @@ func (d *Dir) Entry(name string) (*Dir, error) {
 	return &Dir{fd: fd, name: d.join(name)}, nil
 }
 
+// StatEntry returns the attributes of what is at name, of a link itself.
+func (d *Dir) StatEntry(name string) (unix.Stat_t, error) {
+	var st unix.Stat_t
+	if err := checkName(name); err != nil {
+		return st, err
+	}
+	if err := unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return st, &os.PathError{Op: "stat", Path: d.join(name), Err: err}
+	}
+	return st, nil
+}
+
 // OpenFile opens the file at name with O_NOFOLLOW and O_CLOEXEC added to flags.
 func (d *Dir) OpenFile(name string, flags int, perm uint32) (*os.File, error) {
 	if err := checkName(name); err != nil {
@@ -130,6 +142,34 @@ func (d *Dir) unlink(name string, flags int) error {
 		return &os.PathError{Op: "remove", Path: d.join(name), Err: err}
 	}
 	return nil
+}
+
+// maxLink is the size of the longest content of a symbolic link, in bytes.
+const maxLink = unix.PathMax - 1
+
+// Symlink makes a symbolic link called name; fs.ErrExist if that is taken. It is one step: the link is never
+// there without its content.
+func (d *Dir) Symlink(content, name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if err := unix.Symlinkat(content, d.fd, name); err != nil {
+		return &os.PathError{Op: "symlink", Path: d.join(name), Err: err}
+	}
+	return nil
+}
+
+// Readlink returns the content of the symbolic link name. Nothing is followed.
+func (d *Dir) Readlink(name string) (string, error) {
+	if err := checkName(name); err != nil {
+		return "", err
+	}
+	var content [maxLink + 1]byte
+	n, err := unix.Readlinkat(d.fd, name, content[:])
+	if err != nil {
+		return "", &os.PathError{Op: "readlink", Path: d.join(name), Err: err}
+	}
+	return string(content[:n]), nil
 }
 
 // Rename moves name to newname in directory to. As rename(2), it replaces a file

@@ -3,6 +3,8 @@
 package safepath
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"os"
@@ -39,8 +41,15 @@ func (d *Dir) List(some int) (*Listing, error) {
 	return &Listing{dir: &Dir{fd: fd, name: d.name}, buffer: make([]byte, size)}, nil
 }
 
+// Listed is a name in a directory, with its kind as the listing said it (S_IFDIR, S_IFREG, …), 0 where the file system
+// does not say. What is there may be another by the time that it is used.
+type Listed struct {
+	Name string
+	Kind uint32
+}
+
 // Next returns the next names, at least one, in no order; io.EOF after the last.
-func (l *Listing) Next() ([]string, error) {
+func (l *Listing) Next() ([]Listed, error) {
 	for {
 		n, err := unix.ReadDirent(l.dir.fd, l.buffer)
 		if errors.Is(err, unix.EINTR) {
@@ -53,10 +62,28 @@ func (l *Listing) Next() ([]string, error) {
 			return nil, io.EOF
 		}
 		// "." and ".." are left out, and may be all that there was.
-		if _, _, names := unix.ParseDirent(l.buffer[:n], -1, nil); len(names) > 0 {
-			return names, nil
+		if listed := parse(l.buffer[:n]); len(listed) > 0 {
+			return listed, nil
 		}
 	}
+}
+
+// parse reads what getdents64 has written: struct linux_dirent64, one after the other.
+func parse(buffer []byte) []Listed {
+	const recordLength, kind, name = 16, 18, 19 // the offsets of d_reclen, d_type and d_name
+	var all []Listed
+	for len(buffer) > name {
+		length := int(binary.NativeEndian.Uint16(buffer[recordLength:]))
+		if length <= name || length > len(buffer) {
+			break
+		}
+		entry, _, _ := bytes.Cut(buffer[name:length], []byte{0})
+		if text := string(entry); text != "." && text != ".." {
+			all = append(all, Listed{Name: text, Kind: uint32(buffer[kind]) << 12}) // as DTTOIF of dirent.h
+		}
+		buffer = buffer[length:]
+	}
+	return all
 }
 
 // Close releases the descriptor.
@@ -72,14 +99,16 @@ func (d *Dir) Names(limit int) ([]string, error) {
 	defer l.Close()
 	var all []string
 	for limit <= 0 || len(all) < limit {
-		names, err := l.Next()
+		listed, err := l.Next()
 		if errors.Is(err, io.EOF) {
 			return all, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, names...)
+		for _, each := range listed {
+			all = append(all, each.Name)
+		}
 	}
 	return all[:limit], nil
 }

@@ -92,6 +92,12 @@ func OpenRoot(trusted string) (*Dir, error) {
 	return &Dir{fd: fd, name: trusted}, nil
 }
 
+// Called gives the directory another name for messages, and with it what is reached from it from then on.
+func (d *Dir) Called(name string) *Dir {
+	d.name = name
+	return d
+}
+
 // noOpenat2 is set for good once the kernel has answered ENOSYS (before 5.6).
 var noOpenat2 atomic.Bool
 
@@ -105,20 +111,40 @@ func (d *Dir) Open(rel string) (*Dir, error) {
 	if err := Check(rel); err != nil {
 		return nil, err
 	}
-	if !noOpenat2.Load() {
-		fd, err := unix.Openat2(d.fd, rel, &unix.OpenHow{
-			Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC,
-			Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV,
-		})
-		if err == nil {
-			return &Dir{fd: fd, name: d.join(rel)}, nil
-		}
-		if errors.Is(err, unix.ENOSYS) {
-			noOpenat2.Store(true)
-		}
+	if found := d.open(rel); found != nil {
+		return found, nil
 	}
 	// Either an old kernel, or a failure whose component the walk will name.
 	return d.walk(rel)
+}
+
+// Subdirectory is Open for the name of a tenant's directory, which may hold any bytes but a slash and NUL.
+func (d *Dir) Subdirectory(name string) (*Dir, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	if found := d.open(name); found != nil {
+		return found, nil
+	}
+	return d.step(name)
+}
+
+// open returns nil where openat2 fails, or is missing.
+func (d *Dir) open(rel string) *Dir {
+	if noOpenat2.Load() {
+		return nil
+	}
+	fd, err := unix.Openat2(d.fd, rel, &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV,
+	})
+	if err == nil {
+		return &Dir{fd: fd, name: d.join(rel)}
+	}
+	if errors.Is(err, unix.ENOSYS) {
+		noOpenat2.Store(true)
+	}
+	return nil
 }
 
 // dup costs no round trip, unlike opening "." anew.
@@ -176,39 +202,45 @@ func (d *Dir) walk(rel string) (*Dir, error) {
 	return at, nil
 }
 
-// step opens one component, which is neither a link nor on another mount.
+// step opens one component, a directory that is neither a link nor on another mount.
 func (d *Dir) step(name string) (*Dir, error) {
-	fd, err := unix.Openat(d.fd, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := Step(d.fd, name)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: d.join(name), Err: err}
+	}
 	next := &Dir{fd: fd, name: d.join(name)}
-	if err != nil {
-		var st unix.Stat_t
-		if errors.Is(err, unix.ENOTDIR) && unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK {
-			err = ErrLink
-		}
-		return nil, &os.PathError{Op: "open", Path: next.name, Err: err}
-	}
-	same, err := sameMount(d.fd, fd)
-	if err == nil && !same {
-		err = ErrLink
-	}
-	if err != nil {
+	if err := next.isDirectoryOnTheMountOf(d); err != nil {
 		next.Close()
 		return nil, &os.PathError{Op: "open", Path: next.name, Err: err}
 	}
 	return next, nil
 }
 
-// sameMount compares devices: a tenant cannot make a mount, so what RESOLVE_NO_XDEV
+// isDirectoryOnTheMountOf compares devices: a tenant cannot make a mount, so what RESOLVE_NO_XDEV
 // adds on newer kernels (bind mounts of the same device) is not missed here.
-func sameMount(a, b int) (bool, error) {
-	var x, y unix.Stat_t
-	if err := errors.Join(unix.Fstat(a, &x), unix.Fstat(b, &y)); err != nil {
-		return false, err
+func (d *Dir) isDirectoryOnTheMountOf(parent *Dir) error {
+	var above, own unix.Stat_t
+	err := errors.Join(unix.Fstat(parent.fd, &above), unix.Fstat(d.fd, &own))
+	switch {
+	case err != nil:
+		return err
+	case own.Dev != above.Dev:
+		return ErrLink
+	case own.Mode&unix.S_IFMT != unix.S_IFDIR:
+		return unix.ENOTDIR
 	}
-	return x.Dev == y.Dev, nil
+	return nil
 }
 
-func (d *Dir) join(rel string) string { return path.Join(d.name, rel) }
+// join names what is at rel in d. The name of what is nested deep is cut, so that a walk of any depth is not slowed down by
+// names that nobody reads.
+func (d *Dir) join(rel string) string {
+	const most, head = 1 << 10, 1 << 9 // bytes
+	if len(d.name) > most {
+		return d.name[:head] + "/…/" + rel
+	}
+	return strings.TrimSuffix(d.name, "/") + "/" + rel
+}
 
 // Close releases the descriptor.
 func (d *Dir) Close() { _ = unix.Close(d.fd) }

@@ -59,6 +59,15 @@ func openFollowsNoLink(t *testing.T) {
 		if !errors.Is(err, want) {
 			t.Errorf("Open(%q): %v, want %v", rel, err, want)
 		}
+		if !strings.ContainsAny(rel, "./") {
+			sub, err := d.Subdirectory(rel)
+			if !errors.Is(err, want) {
+				t.Errorf("Subdirectory(%q): %v, want %v", rel, err, want)
+			}
+			if err == nil {
+				sub.Close()
+			}
+		}
 		if err != nil {
 			if first, _, _ := strings.Cut(rel, "/"); !strings.Contains(err.Error(), first) {
 				t.Errorf("Open(%q) does not name the component: %v", rel, err)
@@ -137,8 +146,10 @@ func TestEntriesAreOneNameAndNeverFollowed(t *testing.T) {
 	for _, name := range []string{"", ".", "..", "a/b", "../x", "/etc", "a\x00", strings.Repeat("x", 256)} {
 		_, openErr := d.OpenFile(name, unix.O_RDONLY, 0)
 		_, entryErr := d.Entry(name)
+		_, subErr := d.Subdirectory(name)
+		_, statErr := d.StatEntry(name)
 		for call, err := range map[string]error{
-			"OpenFile": openErr, "Entry": entryErr, "Mkdir": d.Mkdir(name, 0o700), "Unlink": d.Unlink(name), "Rmdir": d.Rmdir(name),
+			"Subdirectory": subErr, "StatEntry": statErr, "OpenFile": openErr, "Entry": entryErr, "Mkdir": d.Mkdir(name, 0o700), "Unlink": d.Unlink(name), "Rmdir": d.Rmdir(name),
 			"Rename": d.Rename(name, d, "y"), "Rename to": d.Rename("link", d, name), "Link": d.Link(name, d, "y"), "Link to": d.Link("link", d, name),
 		} {
 			if err == nil {
@@ -147,7 +158,14 @@ func TestEntriesAreOneNameAndNeverFollowed(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"new\nline", "\xff", "ü", " ", "-rf"} {
-		if err := errors.Join(d.Mkdir(name, 0o700), d.Rmdir(name)); err != nil {
+		if err := d.Mkdir(name, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		sub, err := d.Subdirectory(name)
+		if err == nil {
+			sub.Close()
+		}
+		if err := errors.Join(err, d.Rmdir(name)); err != nil {
 			t.Errorf("a tenant's name %q: %v", name, err)
 		}
 	}
@@ -184,21 +202,49 @@ func TestNamesAreAllThereHoweverTheyAreRead(t *testing.T) {
 	defer list.Close()
 	var got []string
 	for parts := 0; ; parts++ {
-		names, err := list.Next()
+		listed, err := list.Next()
 		if errors.Is(err, io.EOF) {
 			if parts < 2 {
 				t.Errorf("all in %d parts", parts)
 			}
 			break
 		}
-		if err != nil || len(names) == 0 {
-			t.Fatalf("%q, %v", names, err)
+		if err != nil || len(listed) == 0 {
+			t.Fatalf("%v, %v", listed, err)
 		}
-		got = append(got, names...)
+		for _, each := range listed {
+			got = append(got, each.Name)
+			if st, err := d.StatEntry(each.Name); err != nil || st.Mode&unix.S_IFMT != each.Kind {
+				t.Fatalf("%q is of the kind %o, listed as %o, %v", each.Name, st.Mode, each.Kind, err)
+			}
+		}
 	}
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
 		t.Errorf("%d names", len(got))
+	}
+}
+
+func TestMessagesAboutDeepDirectoriesAreShort(t *testing.T) {
+	d, err := OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.Repeat("n", 200)
+	for range 100 {
+		if err := d.Mkdir(name, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		next, err := d.Subdirectory(name)
+		d.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d = next
+	}
+	defer d.Close()
+	if got := d.Name(); len(got) > 2<<10 || !strings.HasSuffix(got, name) || !strings.Contains(got, "…") {
+		t.Errorf("%d bytes: %s", len(got), got)
 	}
 }
 

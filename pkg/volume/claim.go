@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,20 +17,24 @@ import (
 
 // The named points of a claim's end.
 const (
-	stepUndoing = "undo: claim renamed"
-	stepEmptied = "undo: directory removed"
-	stepPruned  = "undo: parents removed"
+	stepUndoing   = "undo: claim renamed"
+	stepDirFound  = "undo: directory found"
+	stepDirAside  = "undo: directory moved aside"
+	stepEmptied   = "undo: directory removed"
+	stepPruned    = "undo: parents removed"
+	stepPathAside = "path: claim moved aside"
+	stepReleased  = "undo: path given up"
 )
 
 // claim writes the record into creating/, on disk when it returns: whatever is made after it
 // has a record, wherever the maker is killed. Two that make the same volume at once have a
-// claim each, and the one whose mark the directory carries goes on.
+// claim each, and the one that gets the path goes on.
 func (s *Store) claim(r Record) error {
 	creating, err := s.makeDir(creatingDir)
 	if err != nil {
 		return err
 	}
-	name := r.mark() + recordSuffix
+	name := r.stamp() + recordSuffix
 	f, err := creating.OpenFile(name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -45,9 +48,33 @@ func (s *Store) claim(r Record) error {
 		err = closeErr
 	}
 	if err != nil {
-		return errors.Join(err, gone(creating.Unlink(name)))
+		return errors.Join(err, ignoreNotExist(creating.Unlink(name)))
 	}
 	return nil
+}
+
+// rewriteClaim replaces the record in a claim by one of the same size, in one write. It becomes a volume's record by a
+// second name, so a claim that was taken back meanwhile stays so.
+func (s *Store) rewriteClaim(r Record) error {
+	creating, err := s.dir(creatingDir)
+	if err != nil {
+		return err
+	}
+	f, err := creating.OpenFile(r.stamp()+recordSuffix, unix.O_WRONLY, 0)
+	if err != nil {
+		if ignoreNotExist(err) == nil {
+			err = fmt.Errorf("another controller made or took back volume %s on %s meanwhile: %w: %w", r.ID, s.volume, err, ErrBusy)
+		}
+		return err
+	}
+	_, err = f.Write(r.encode())
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	return err
 }
 
 // becomeReady makes a volume of a record elsewhere: from here on it is there for everybody.
@@ -83,31 +110,48 @@ func (s *Store) tryUndo(r Record) error {
 		return err
 	}
 	// First, so that nobody makes the volume ready while its directory goes.
-	if err := creating.Rename(r.mark()+recordSuffix, creating, r.mark()+undoSuffix); err != nil {
-		if gone(err) != nil {
-			return err
-		}
-		// Another process has brought it to an end, or was killed in undoing it.
-		if absent, err := missing(creating, r.mark()+undoSuffix); absent || err != nil {
-			return err
-		}
+	undoing := r.stamp() + undoSuffix
+	if err := creating.Rename(r.stamp()+recordSuffix, creating, undoing); err != nil && ignoreNotExist(err) != nil {
+		return err
 	}
 	s.step(stepUndoing)
+	// The gfid may be recorded only there.
+	have, err := readRecord(creating, undoing)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // another process has brought it to an end
+	case err == nil:
+		r = have
+	case !isTorn(err):
+		return err
+	}
 	ready, err := s.isReady(r)
 	if err != nil {
 		return err
 	}
 	if !ready {
-		if err := s.anew(r.Path, func() error { return s.removeEmpty(r) }); err != nil {
+		if err := s.takeBack(r); err != nil {
 			return err
 		}
-		s.step(stepEmptied)
-		if err := s.anew(r.Path, func() error { return s.removeParents(r) }); err != nil {
-			return err
-		}
-		s.step(stepPruned)
 	}
-	return gone(creating.Unlink(r.mark() + undoSuffix))
+	return ignoreNotExist(creating.Unlink(undoing))
+}
+
+// takeBack removes what a creation has made.
+func (s *Store) takeBack(r Record) error {
+	if err := s.afresh(r.Path, func() error { return s.removeEmpty(r, "") }); err != nil {
+		return err
+	}
+	s.step(stepEmptied)
+	if err := s.afresh(r.Path, func() error { return s.removeParents(r) }); err != nil {
+		return err
+	}
+	s.step(stepPruned)
+	if err := s.releasePath(r.Path, heldBy(r.stamp())); err != nil {
+		return err
+	}
+	s.step(stepReleased)
+	return s.forgetGFID(r)
 }
 
 func (s *Store) isReady(r Record) (bool, error) {
@@ -118,8 +162,18 @@ func (s *Store) isReady(r Record) (bool, error) {
 	return err == nil && have.Created.Equal(r.Created), err
 }
 
-// removeEmpty removes the directory that a creation or restoration made, if nothing is in it.
-func (s *Store) removeEmpty(r Record) error {
+// removeEmpty removes the directory that a creation has made, or the place that the restoration of a trash entry has, if
+// nothing is in it. As between a look and an act the path may have become another volume's, it is moved aside first,
+// looked at then, and put back if it is not the one.
+func (s *Store) removeEmpty(r Record, entry string) error {
+	creating, err := s.dir(creatingDir)
+	if err != nil {
+		return err
+	}
+	aside := r.stamp() + dirSuffix
+	if err := s.removeAside(creating, aside, r, entry); err != nil { // what a kill has left
+		return err
+	}
 	parent, name, err := s.split(r.Path)
 	if notThere(err) {
 		return nil
@@ -135,36 +189,94 @@ func (s *Store) removeEmpty(r Record) error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
-	mark, err := dir.Xattr(markXattr)
-	if err == nil && mark == "" {
-		mark, err = s.take(dir, r)
+	st, err := dir.Stat()
+	goes := false
+	if err == nil {
+		goes, err = s.isMadeFor(dir, r, entry, st.Ino)
 	}
-	if err != nil || mark != r.mark() {
+	if err == nil && goes {
+		err = s.isEmpty(dir)
+	}
+	dir.Close()
+	if err != nil || !goes {
 		return err
 	}
-	err = gone(parent.Rmdir(name))
+	s.step(stepDirFound)
+	if err := parent.Rename(name, creating, aside); err != nil {
+		return ignoreNotExist(err)
+	}
+	s.step(stepDirAside)
+	return s.removeAside(creating, aside, r, entry)
+}
+
+// removeAside removes an empty directory that was moved aside from r's path, or puts it back. What the kernel knows of
+// the directory may be a second old, so it is looked for in the listing.
+func (s *Store) removeAside(creating *safepath.Dir, aside string, r Record, entry string) error {
+	dir, err := creating.Open(aside)
+	if err != nil {
+		return ignoreNotExist(err)
+	}
+	defer dir.Close()
+	inode, err := creating.ListedInode(aside)
+	if err != nil {
+		return ignoreNotExist(err)
+	}
+	goes, err := s.isMadeFor(dir, r, entry, inode)
+	if err != nil {
+		return err
+	}
+	if !goes {
+		return s.putBack(creating, aside, r.Path)
+	}
+	err = ignoreNotExist(creating.Rmdir(aside))
 	if errors.Is(err, unix.ENOTEMPTY) {
-		err = fmt.Errorf("%w: %w: look who put something there", err, ErrForeign)
+		err = errors.Join(fmt.Errorf("%w: %w: look who put something there", err, ErrForeign), s.putBack(creating, aside, r.Path))
 	}
 	return err
 }
 
-// take marks a directory that was made, but not marked, before it is removed: else it may be that
-// of another process by then. It returns the mark that it has.
-func (s *Store) take(dir *safepath.Dir, r Record) (mark string, err error) {
-	st, err := dir.Stat()
+func (s *Store) isEmpty(dir *safepath.Dir) error {
+	names, err := dir.Names(1)
+	if err == nil && len(names) > 0 {
+		err = fmt.Errorf("directory %s is not empty: %w: look who put something there", dir.Name(), ErrForeign)
+	}
+	return err
+}
+
+// isMadeFor says whether a directory with this inode number that is, or was a moment ago, at r's path was made there
+// by r's creation, or as the place for the restoration of an entry. As long as r holds the path nobody else makes one
+// there, and what was moved onto the place is the volume itself.
+func (s *Store) isMadeFor(dir *safepath.Dir, r Record, entry string, inode uint64) (bool, error) {
+	gfid, err := s.recordedGFID(r)
 	if err != nil {
-		return "", err
+		return false, err
 	}
-	if !hasFreshMode(st) { // another has marked it meanwhile, and gone on, or it is nobody's
-		return dir.Xattr(markXattr)
+	if entry == "" && r.Schema == 1 {
+		return s.isMarkedFor(dir, r)
 	}
-	err = dir.CreateXattr(markXattr, r.mark())
-	if errors.Is(err, fs.ErrExist) {
-		return dir.Xattr(markXattr)
+	if entry == "" && gfid != noGFID {
+		return inode == inodeOf(gfid), nil
 	}
-	return r.mark(), err
+	held, err := s.holderOf(r.Path)
+	if err != nil {
+		return false, ignoreNotExist(err)
+	}
+	return held.stamp == r.stamp() && held.entry == entry && (gfid == "" || inode != inodeOf(gfid)), nil
+}
+
+// putBack returns what was moved aside from a path and is not what was looked for. What is there by now is not replaced,
+// unless it is an empty directory.
+func (s *Store) putBack(from *safepath.Dir, aside, p string) error {
+	parent, name, err := s.split(p)
+	if err == nil {
+		err = from.Rename(aside, parent, name)
+		parent.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("directory %s of another volume was moved to %s/%s and could not be moved back: %w: move it back by hand",
+			p, from.Name(), aside, errors.Join(err, ErrForeign))
+	}
+	return nil
 }
 
 // notThere says of an error in opening a directory that none can be there: nothing is made
@@ -174,12 +286,9 @@ func notThere(err error) bool {
 }
 
 // begun is a file in creating/: a creation that has not come to its end, or its undoing.
-type begun struct {
-	file, mark, id string
-	since          time.Time
-}
+type begun struct{ file, stamp, id string }
 
-// claims returns what has begun.
+// claims returns what has begun, once each: first what can still become ready.
 func (s *Store) claims() ([]begun, error) {
 	creating, err := s.dir(creatingDir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -193,12 +302,17 @@ func (s *Store) claims() ([]begun, error) {
 		return nil, err
 	}
 	var all []begun
+	there := map[string]bool{}
 	for _, name := range names {
-		mark := strings.TrimSuffix(strings.TrimSuffix(name, recordSuffix), undoSuffix)
-		if id, since, ok := parseStamp(mark); ok {
-			all = append(all, begun{name, mark, id, since})
+		for _, suffix := range []string{recordSuffix, undoSuffix} {
+			stamp, found := strings.CutSuffix(name, suffix)
+			if id, _, ok := parseStamp(stamp); found && ok {
+				all = append(all, begun{name, stamp, id})
+				there[stamp] = true
+			}
 		}
 	}
+	s.sightings.creations.keep(there)
 	return all, nil
 }
 
@@ -210,7 +324,7 @@ func (s *Store) undoBegun(id string) error {
 	for _, b := range all {
 		switch {
 		case b.id != id:
-		case time.Since(b.since) <= s.recent:
+		case s.mayGoOn(&s.sightings.creations, b.stamp):
 			errs = append(errs, fmt.Errorf("it is just being made: %w", ErrBusy))
 		default:
 			errs = append(errs, s.undoClaim(b))
@@ -232,8 +346,11 @@ func (s *Store) undoClaim(b begun) error {
 		return s.undoTorn(creating, b)
 	case err != nil:
 		return err
-	case r.mark() != b.mark:
-		return fmt.Errorf("claim %s has the record of %s: %w", b.file, r.mark(), ErrCorrupt)
+	case r.stamp() != b.stamp:
+		return fmt.Errorf("claim %s has the record of %s: %w", b.file, r.stamp(), ErrCorrupt)
+	}
+	if err := r.writable(); err != nil {
+		return err
 	}
 	return s.undo(r)
 }
@@ -248,8 +365,8 @@ func isTorn(err error) bool {
 // undoTorn keeps a claim whose writing was cut short, or is under way, from becoming ready. Its
 // writer may still go on, and be killed then, so it is not removed before it is abandoned.
 func (s *Store) undoTorn(creating *safepath.Dir, b begun) error {
-	if time.Since(b.since) > s.abandoned {
-		return gone(creating.Unlink(b.file))
+	if s.isAbandoned(&s.sightings.creations, b.stamp) {
+		return ignoreNotExist(creating.Unlink(b.file))
 	}
-	return gone(creating.Rename(b.file, creating, b.mark+undoSuffix))
+	return ignoreNotExist(creating.Rename(b.file, creating, b.stamp+undoSuffix))
 }

@@ -14,9 +14,9 @@ import (
 )
 
 // two are a Gluster volume seen through two clients, as two controllers do.
-func two(t *testing.T) (c *testcluster.Cluster, name string, mountpoints []string) {
+func two(t *testing.T, options testcluster.VolumeOptions) (c *testcluster.Cluster, name string, mountpoints []string) {
 	t.Helper()
-	c, name, mountpoint := fresh(t, testcluster.VolumeOptions{})
+	c, name, mountpoint := fresh(t, options)
 	m, err := c.Mount(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
@@ -53,11 +53,12 @@ func expected(err error) bool {
 	return err == nil
 }
 
-// Between the mkdir and the mark of one, another that finds the directory may mark it, and come to the end.
+// One that stands still for long enough is overtaken by another, which brings its claim to an end.
 func TestAVolumeThatAnotherControllerOvertakesIsTheOthers(t *testing.T) {
-	_, _, at := two(t)
+	_, _, at := two(t, testcluster.VolumeOptions{})
 	slow, fast := open(t, at[0]), open(t, at[1])
 	create(t, slow, spec("first")) // and the driver's own directories
+	fast.recent = 0
 	var theirs Record
 	slow.step = func(point string) {
 		if point == stepMade {
@@ -74,18 +75,36 @@ func TestAVolumeThatAnotherControllerOvertakesIsTheOthers(t *testing.T) {
 // Whatever two controllers do with one volume at the same moment, in whatever order: each record
 // has its data and each directory its record, and what they begin comes to its end.
 func TestWhateverTwoControllersDoAtOnceEndsAsOneOfThemWould(t *testing.T) {
-	c, name, at := two(t)
+	c, name, at := two(t, testcluster.VolumeOptions{})
 	create(t, open(t, at[0]), spec("first")) // and the driver's own directories
 	// In two places: GlusterFS 10.3 itself errs once in a few hundred times when two clients make one
 	// directory at the same moment, and has it on one brick only, until it heals.
 	specs := []Spec{spec("vol"), spec("vol")}
 	specs[1].Path = "team/app/vol"
-	operations := map[string]func(s *Store, i int) error{
-		"create": func(s *Store, i int) error { _, err := s.Create(specs[i]); return err },
-		"delete": func(s *Store, _ int) error { return s.Delete(background, "vol") },
-		"reap":   func(s *Store, _ int) error { _, err := s.Reap(background, 0); return err },
+	other := spec("other") // at the place of the first
+	other.Path = "vol"
+	entry := func(s *Store, do func(name string) error) error {
+		entries, err := s.TrashEntries()
+		if err == nil && len(entries) > 0 {
+			err = do(entries[0].Name)
+		}
+		return err
 	}
-	const rounds, calls = 10, 6
+	operations := map[string]func(s *Store, i int) error{
+		"create":       func(s *Store, i int) error { _, err := s.Create(specs[i]); return err },
+		"create other": func(s *Store, _ int) error { _, err := s.Create(other); return err },
+		"delete":       func(s *Store, _ int) error { return s.Delete(background, "vol") },
+		"delete other": func(s *Store, _ int) error { return s.Delete(background, "other") },
+		"reap":         func(s *Store, _ int) error { _, err := s.Reap(background, 0); return err },
+		"purge": func(s *Store, _ int) error {
+			return entry(s, func(name string) error { return s.Purge(background, name) })
+		},
+		"restore": func(s *Store, _ int) error {
+			return entry(s, func(name string) error { _, err := s.Restore(name); return err })
+		},
+		"reconcile": func(s *Store, _ int) error { return s.Reconcile(background, unlocked) },
+	}
+	const rounds, calls = 10, 10
 	for round := range rounds {
 		var all sync.WaitGroup
 		var mu sync.Mutex

@@ -7,30 +7,28 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
 
-	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
-
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
 // The named points of Delete: a kill at any of them is finished by the next Delete
 // or by the reconciler.
 const (
-	stepFiled    = "delete: record moved"
-	stepMoved    = "delete: data moved"
-	stepCleared  = "delete: parents removed"
-	stepUnmarked = "delete: retained data unmarked"
+	stepFiled      = "delete: record moved"
+	stepFound      = "delete: directory found"
+	stepMoved      = "delete: data moved"
+	stepCleared    = "delete: parents removed"
+	stepGivenUp    = "delete: path given up"
+	stepUnrecorded = "delete: record removed"
 )
 
 // Delete gives a volume up as its record says: its data goes into the trash by one
 // rename, however much it is, or stays where it is (onDelete retain, and whatever the
 // driver did not create). It needs no free space. A volume that is not there is deleted
-// already. Where record and mark disagree it returns ErrForeign and touches nothing.
+// already. Where the record names another directory than is there, it returns ErrForeign and touches nothing.
 func (s *Store) Delete(ctx context.Context, id string) error {
 	if err := s.delete(ctx, id); err != nil {
-		return explain(fmt.Errorf("delete volume %s on %s: %w", id, s.volume, err))
+		return s.explain(fmt.Errorf("delete volume %s on %s: %w", id, s.volume, err))
 	}
 	return nil
 }
@@ -49,46 +47,60 @@ func (s *Store) delete(ctx context.Context, id string) error {
 		return s.finishDeletion(id)
 	case err != nil:
 		return err
+	case r.writable() != nil:
+		return r.writable()
 	case r.Origin == Adopted || r.OnDelete == Retain:
 		return s.release(r)
 	}
 	return s.moveToTrash(ctx, r)
 }
 
-// release forgets a volume and leaves its directory, unmarked.
+// release forgets a volume and leaves its directory. The record goes first: what is left is without meaning then, and
+// is found by the path and by the stamp.
 func (s *Store) release(r Record) error {
-	dir, err := s.root.Open(r.Path)
-	if err == nil {
-		defer dir.Close()
-		mark, err := dir.Xattr(markXattr)
-		if err != nil {
-			return err
-		}
-		if mark == r.mark() {
-			if err := dir.RemoveXattr(markXattr); err != nil {
-				return err
-			}
-		}
-	} else if !notThere(err) {
-		return err
-	}
-	s.step(stepUnmarked)
 	volumes, err := s.dir(volumesDir)
 	if err != nil {
 		return err
 	}
-	return gone(volumes.Unlink(r.ID + recordSuffix))
+	if err := s.removeMark(r); err != nil {
+		return err
+	}
+	if err := ignoreNotExist(volumes.Unlink(r.ID + recordSuffix)); err != nil {
+		return err
+	}
+	s.step(stepUnrecorded)
+	err = s.releasePath(r.Path, heldBy(r.stamp()))
+	s.step(stepGivenUp)
+	return errors.Join(err, s.forgetGFID(r))
+}
+
+// removeMark makes a directory nobody's again that has a mark of the first version.
+func (s *Store) removeMark(r Record) error {
+	if r.Schema > 1 {
+		return nil
+	}
+	dir, err := s.root.Open(r.Path)
+	if err != nil {
+		if notThere(err) {
+			err = nil
+		}
+		return err
+	}
+	defer dir.Close()
+	if mark, err := dir.Xattr(markXattr); err != nil || mark != r.stamp() {
+		return err
+	}
+	return dir.RemoveXattr(markXattr)
 }
 
 // moveToTrash moves the record, which is the deletion, and then the data.
 func (s *Store) moveToTrash(ctx context.Context, r Record) error {
-	from, name, err := s.ownDirectory(r)
-	switch {
-	case err == nil:
-		defer from.Close()
-	case errors.Is(err, fs.ErrNotExist):
+	err := s.isThere(r)
+	if errors.Is(err, fs.ErrNotExist) {
 		klog.FromContext(ctx).Info("The volume's directory was gone before it was deleted", "glusterVolume", s.volume.String(), "volume", r.ID, "path", r.Path)
-	default:
+		err = nil
+	}
+	if err != nil {
 		return err
 	}
 	trash, err := s.makeDir(trashDir)
@@ -101,31 +113,18 @@ func (s *Store) moveToTrash(ctx context.Context, r Record) error {
 	}
 	entry := stamped(r.ID, now())
 	if err := volumes.Rename(r.ID+recordSuffix, trash, entry+recordSuffix); err != nil {
-		if gone(err) == nil {
+		if ignoreNotExist(err) == nil {
 			return s.finishDeletion(r.ID) // another controller was faster
 		}
 		return err
 	}
 	s.step(stepFiled)
-	err = fs.ErrNotExist
-	if from != nil {
-		err = from.Rename(name, trash, entry)
-	}
+	// What was read is a second old, and the volume may be another by now: the record in the trash says what it is.
+	e, err := s.readEntry(entry, recordSuffix)
 	if err != nil {
-		if gone(err) == nil {
-			// Nothing was there, or what was read is a second old and the volume another by now:
-			// the record in the trash says what it is.
-			var e TrashEntry
-			if e, err = s.entry(entry); err == nil {
-				err = s.follow(e)
-			}
-		}
-		return err
+		return ignoreNotExist(err) // another controller goes on with it
 	}
-	s.step(stepMoved)
-	err = s.removeParents(r)
-	s.step(stepCleared)
-	return err
+	return s.follow(e)
 }
 
 // finishDeletion does what an interrupted deletion of the volume has left to do. ErrBusy if it may
@@ -136,7 +135,7 @@ func (s *Store) finishDeletion(id string) error {
 	for _, e := range entries {
 		switch {
 		case e.suffix != recordSuffix:
-		case !e.moved && time.Since(e.Deleted) <= s.recent:
+		case !e.moved && s.mayGoOn(&s.sightings.trash, e.Name):
 			errs = append(errs, fmt.Errorf("it is just being deleted: %w", ErrBusy))
 		default:
 			errs = append(errs, s.follow(e))
@@ -145,27 +144,44 @@ func (s *Store) finishDeletion(id string) error {
 	return errors.Join(errs...)
 }
 
-// follow makes the data of a deleted volume follow the record, and then its parents. A volume
+// follow makes the data of a deleted volume follow the record, gives up the path, and removes the parents. A volume
 // that was restored, and whose entry a kill has left, is not deleted.
 func (s *Store) follow(e TrashEntry) error {
+	if err := e.Record.writable(); err != nil {
+		return err
+	}
+	if ready, err := s.isReady(e.Record); ready || err != nil {
+		return err
+	}
 	if !e.moved {
-		if ready, err := s.isReady(e.Record); ready || err != nil {
-			return err
-		}
 		if err := s.moveData(e); err != nil {
 			return err
 		}
 	}
-	return s.removeParents(e.Record)
+	if err := s.checkMoved(e); err != nil {
+		return err
+	}
+	if err := s.removeParents(e.Record); err != nil {
+		return err
+	}
+	s.step(stepCleared)
+	// Not that of its restoration, which may have begun.
+	isOf := heldBy(e.Record.stamp())
+	err := s.releasePath(e.Record.Path, func(h holder) bool { return isOf(h) && h.entry != e.Name })
+	s.step(stepGivenUp)
+	return err
 }
 
-// moveData moves what is in the volume's place into the trash if it is the volume's. What is
-// there may be another's by now.
+// moveData moves the volume's directory into the trash, if it is in its place.
 func (s *Store) moveData(e TrashEntry) error {
-	from, name, err := s.ownDirectory(e.Record)
+	err := s.isThere(e.Record)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrForeign) {
 		return nil
 	}
+	if err != nil {
+		return err
+	}
+	from, name, err := s.split(e.Record.Path)
 	if err != nil {
 		return err
 	}
@@ -174,33 +190,62 @@ func (s *Store) moveData(e TrashEntry) error {
 	if err != nil {
 		return err
 	}
-	return gone(from.Rename(name, trash, e.Name))
+	s.step(stepFound)
+	if err := from.Rename(name, trash, e.Name); err != nil {
+		return ignoreNotExist(err)
+	}
+	s.step(stepMoved)
+	return nil
 }
 
-// ownDirectory returns the directory that holds the volume's and the name of it
-// there, after making sure that it is the volume's: fs.ErrNotExist where there is
-// none, ErrForeign where it is another's.
-func (s *Store) ownDirectory(r Record) (*safepath.Dir, string, error) {
-	parent, name, err := s.split(r.Path)
+// checkMoved looks whether what was moved into the trash is the volume's directory, and the volume still deleted. What
+// is at a path may become another's between a look and an act, or the volume may have been restored; what is in the
+// trash under the entry's name stays. What does not belong there is put back.
+// The look is of now: who finishes what another has begun comes seconds later (see recent), when neither the kernel
+// nor the client believes any more what it knew of the name.
+func (s *Store) checkMoved(e TrashEntry) error {
+	trash, err := s.dir(trashDir)
 	if err != nil {
-		return nil, "", notADirectory(err)
+		return err
 	}
-	dir, err := parent.Open(name)
+	data, err := trash.Open(e.Name)
+	if err != nil {
+		return ignoreNotExist(err)
+	}
+	err = s.isOwn(data, e.Record)
+	data.Close()
 	if err == nil {
-		err = s.isMarked(dir, r)
-		dir.Close()
+		ready, readyErr := s.isReady(e.Record)
+		if err = readyErr; ready {
+			err = fmt.Errorf("volume %s was restored meanwhile: %w", e.Record.ID, ErrForeign)
+		}
 	}
-	if err != nil {
-		parent.Close()
-		return nil, "", notADirectory(err)
-	}
-	return parent, name, nil
-}
-
-// notADirectory makes an ErrForeign of what is in a volume's place but cannot be it.
-func notADirectory(err error) error {
-	if errors.Is(err, safepath.ErrLink) || errors.Is(err, unix.ENOTDIR) {
-		return fmt.Errorf("%w: %w: it is not followed; look who put it there, and move it away", err, ErrForeign)
+	if errors.Is(err, ErrForeign) {
+		if absent, absentErr := s.isFree(e.Record.Path); !absent || absentErr != nil {
+			return errors.Join(err, absentErr)
+		}
+		return s.putBack(trash, e.Name, e.Record.Path)
 	}
 	return err
+}
+
+// isFree says whether nothing is at a path.
+func (s *Store) isFree(p string) (bool, error) {
+	parent, name, err := s.split(p)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist), ignoreNotExist(err)
+	}
+	defer parent.Close()
+	return missing(parent, name)
+}
+
+// isThere returns nil if the volume's directory is in its place: fs.ErrNotExist where there is
+// none, ErrForeign where it is another's.
+func (s *Store) isThere(r Record) error {
+	dir, err := s.root.Open(r.Path)
+	if err != nil {
+		return notADirectory(err)
+	}
+	defer dir.Close()
+	return s.isOwn(dir, r)
 }

@@ -5,8 +5,12 @@ package volume
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 )
 
 // The kinds of failure that a caller acts on differently. Every error of this
@@ -17,8 +21,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrIncompatible: a volume of this name exists with other properties.
 	ErrIncompatible = errors.New("exists already and differs")
-	// ErrForeign: the directory is there but is not the volume's own: mark and
-	// record disagree. Nothing was touched.
+	// ErrForeign: the directory is there but is not the volume's own: it has another gfid than the
+	// record says. Nothing was touched.
 	ErrForeign = errors.New("the directory is not this volume's")
 	// ErrNested: the directory lies in another volume, or another volume in it.
 	ErrNested = errors.New("volumes must not lie within each other")
@@ -34,38 +38,57 @@ var (
 	ErrNoSpace = errors.New("no space left")
 	// ErrDisconnected: the Gluster volume does not answer.
 	ErrDisconnected = errors.New("the Gluster volume does not answer")
+	// ErrSplitBrain: its bricks answer, and no answer can be trusted.
+	ErrSplitBrain = errors.New("GlusterFS has no answer that it trusts (EIO)")
 	// ErrCorrupt: a record cannot be read as one.
-	ErrCorrupt = errors.New("the record is damaged or of a newer driver")
+	ErrCorrupt = errors.New("the record is damaged")
+	// ErrNewer: a newer driver has written the record, and says that this one must leave it alone.
+	ErrNewer = errors.New("a newer driver made it: update this one")
 )
 
-// causes says what an errno from the Gluster volume means to an operator.
+// causes says what an errno from the Gluster volume means to an operator. %[1]s is the Gluster volume.
 var causes = []struct {
 	errno unix.Errno
 	kind  error
 	cure  string
 }{
-	{unix.EROFS, ErrReadOnly, "it is mounted or set read-only: see `gluster volume get VOLUME features.read-only`"},
-	{unix.EPERM, ErrRefused, "root may not do this there: see `gluster volume get VOLUME server.root-squash`, which must be off"},
-	{unix.EACCES, ErrRefused, "root may not do this there: see `gluster volume get VOLUME server.root-squash`, which must be off"},
+	{unix.EROFS, ErrReadOnly, "it is mounted or set read-only: see `gluster volume get %[1]s features.read-only`"},
+	{unix.EPERM, ErrRefused, "root may not do this there: see `gluster volume get %[1]s server.root-squash`, which must be off"},
+	{unix.EACCES, ErrRefused, "root may not do this there: see `gluster volume get %[1]s server.root-squash`, which must be off"},
 	{unix.ENOSPC, ErrNoSpace, "free space on its bricks, or purge the trash (`glusterfs-csi trash purge`)"},
-	{unix.EDQUOT, ErrNoSpace, "a quota is used up: see `gluster volume quota VOLUME list`"},
-	{unix.ENOTCONN, ErrDisconnected, "too few of its bricks are up: see `gluster volume status VOLUME`"},
+	{unix.EDQUOT, ErrNoSpace, "a quota is used up: see `gluster volume quota %[1]s list`"},
+	{unix.ENOTCONN, ErrDisconnected, "too few of its bricks are up: see `gluster volume status %[1]s`"},
 	{unix.ECONNABORTED, ErrDisconnected, "its client on this host ended meanwhile, and another is started: try again"},
-	{unix.ETIMEDOUT, ErrDisconnected, "its bricks do not answer: see `gluster volume status VOLUME`"},
-	{unix.EIO, ErrDisconnected, "a brick failed: see `gluster volume status VOLUME` and `gluster volume heal VOLUME info`"},
+	{unix.ETIMEDOUT, ErrDisconnected, "its bricks do not answer: see `gluster volume status %[1]s`"},
+	{unix.EIO, ErrSplitBrain, "its bricks disagree on what is there, or a brick's disk failed: see `gluster volume heal %[1]s info split-brain` and `gluster volume status %[1]s`"},
 	{unix.ESTALE, ErrBusy, "the directory was replaced meanwhile: try again"},
 }
 
+// ignoreNotExist makes nothing of an error that says that what was to go, or to be looked at, is not there (any more).
+// FUSE says ESTALE where another host has removed what the kernel still knows.
+func ignoreNotExist(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESTALE) {
+		return nil
+	}
+	return err
+}
+
 // explain adds the kind and the cure to an error that GlusterFS gave, and leaves
-// an error that has a kind as it is.
-func explain(err error) error {
+// an error that has no errno as it is.
+func (s *Store) explain(err error) error { return explain(s.volume, err) }
+
+func explain(v gluster.Volume, err error) error {
 	var errno unix.Errno
 	if err == nil || !errors.As(err, &errno) {
 		return err
 	}
 	for _, c := range causes {
 		if errno == c.errno {
-			return fmt.Errorf("%w: %w; %s", err, c.kind, c.cure)
+			cure := c.cure
+			if strings.Contains(cure, "%") {
+				cure = fmt.Sprintf(cure, v.Name)
+			}
+			return fmt.Errorf("%w: %w; %s", err, c.kind, cure)
 		}
 	}
 	return err

@@ -29,7 +29,7 @@ func TestWhatAnotherHostMayStillBeDoingIsLeftToIt(t *testing.T) {
 	s, mountpoint := newStore(t)
 	create(t, s, spec("deleted"))
 	cut(open(t, mountpoint), stepFiled, func(s *Store) { _ = s.Delete(background, "deleted") })
-	cut(open(t, mountpoint), stepMarked, func(s *Store) { _, _ = s.Create(spec("made")) })
+	cut(open(t, mountpoint), stepIdentified, func(s *Store) { _, _ = s.Create(spec("made")) })
 	wants(t, s.Delete(background, "deleted"), ErrBusy)
 	wants(t, s.Delete(background, "made"), ErrBusy)
 	_, err := s.Create(spec("deleted"))
@@ -128,11 +128,12 @@ func TestAClaimOfANewerDriverIsLeftAlone(t *testing.T) {
 	s, mountpoint := newStore(t)
 	create(t, s, spec("vol"))
 	claim := filepath.Join(mountpoint, ownDir, creatingDir, stamped("new", time.Now().Add(-2*abandoned))+recordSuffix)
-	if err := os.WriteFile(claim, []byte(`{"schema": 2, "id": "new"}`), 0o600); err != nil {
+	if err := os.WriteFile(claim, []byte(`{"schema": 3, "minReader": 3, "id": "new"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, s.Reconcile(background, unlocked), ErrCorrupt, "new")
-	wants(t, s.Delete(background, "new"), ErrCorrupt, "new")
+	s.recent, s.abandoned = 0, 0
+	wants(t, s.Reconcile(background, unlocked), ErrNewer, "new")
+	wants(t, s.Delete(background, "new"), ErrNewer, "new")
 	if _, err := os.Stat(claim); err != nil {
 		t.Error(err)
 	}

@@ -3,6 +3,7 @@
 package volume
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"slices"
@@ -24,11 +25,11 @@ func (s *Store) List(after string, limit int) (records []Record, next string, er
 		return nil, "", nil
 	}
 	if err != nil {
-		return nil, "", explain(err)
+		return nil, "", s.explain(err)
 	}
 	names, err := dir.Names(0)
 	if err != nil {
-		return nil, "", explain(err)
+		return nil, "", s.explain(err)
 	}
 	var ids []string
 	for _, name := range names {
@@ -43,6 +44,24 @@ func (s *Store) List(after string, limit int) (records []Record, next string, er
 	}
 	records, err = s.read(ids)
 	return records, next, err
+}
+
+// forEach calls do with the record of each volume, page by page. What is wrong with one is in the error, and holds up no
+// other.
+func (s *Store) forEach(ctx context.Context, do func(Record) error) error {
+	const page = 256
+	var errs []error
+	for after := ""; ; {
+		records, next, err := s.List(after, page)
+		errs = append(errs, err)
+		for _, r := range records {
+			errs = append(errs, do(r))
+		}
+		if next == "" || ctx.Err() != nil {
+			return errors.Join(append(errs, ctx.Err())...)
+		}
+		after = next
+	}
 }
 
 // read returns the records of those that are there, in the order of ids. A record costs

@@ -138,24 +138,20 @@ func audit(t *testing.T, mountpoint string) []string {
 	if err != nil {
 		t.Error(err)
 	}
-	marks := map[string]string{} // by path
+	gfids := map[string]string{} // by path
 	var found []string
 	err = filepath.WalkDir(mountpoint, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		rel, _ := filepath.Rel(mountpoint, path)
-		if !d.IsDir() || rel == "." || rel == ownDir || filepath.Dir(rel) == ownDir {
+		if !d.IsDir() || rel == "." || rel == ownDir || filepath.Dir(rel) == ownDir && !strings.Contains(rel, trashDir+"/") {
 			return nil
 		}
-		mark := make([]byte, 255)
-		n, err := unix.Lgetxattr(path, markXattr, mark)
-		if err == nil {
-			marks[rel] = string(mark[:n])
-			return nil
-		}
-		found = append(found, "directory "+rel)
-		return nil
+		gfid := make([]byte, 255)
+		n, err := unix.Lgetxattr(path, gfidXattr, gfid)
+		gfids[rel] = string(gfid[:n])
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -165,25 +161,60 @@ func audit(t *testing.T, mountpoint string) []string {
 	}
 	for _, r := range records {
 		found = append(found, "ready "+r.ID)
-		if marks[r.Path] != r.mark() {
-			t.Errorf("a record without data: %s at %s", r.ID, r.Path)
+		if want, err := s.recordedGFID(r); err != nil || gfids[r.Path] != want {
+			t.Errorf("a record without data: %s at %s, %v", r.ID, r.Path, err)
 		}
-		delete(marks, r.Path)
+		if held, err := s.holderOf(r.Path); err != nil || held.stamp != r.stamp() {
+			t.Errorf("volume %s does not hold %s, but %q does, %v", r.ID, r.Path, held, err)
+		}
+		delete(gfids, r.Path)
 	}
 	for _, e := range entries {
 		what := map[string]string{recordSuffix: "trash ", doomedSuffix: "doomed ", backSuffix: "restoring "}[e.suffix]
 		found = append(found, what+e.Record.ID)
 		path := filepath.Join(ownDir, trashDir, e.Name)
-		if marks[path] != e.Record.mark() {
-			t.Errorf("a trash entry without data: %s", e.Name)
+		if want, err := s.recordedGFID(e.Record); err != nil || gfids[path] != want {
+			t.Errorf("a trash entry without data: %s, %v", e.Name, err)
 		}
-		delete(marks, path)
+		delete(gfids, path)
 	}
-	for path, mark := range marks {
-		t.Errorf("data without a record: %s of %s", path, mark)
+	for path := range gfids {
+		if strings.HasPrefix(path, ownDir) {
+			t.Errorf("data without a record: %s", path)
+			continue
+		}
+		found = append(found, "directory "+path)
 	}
+	auditPaths(t, mountpoint, records)
 	slices.Sort(found)
 	return found
+}
+
+// auditPaths fails the test where a path is claimed by what is not there.
+func auditPaths(t *testing.T, mountpoint string, records []Record) {
+	t.Helper()
+	held := map[string]bool{}
+	for _, r := range records {
+		held[pathName(r.Path)] = true
+	}
+	claimed, err := os.ReadDir(filepath.Join(mountpoint, ownDir, pathsDir))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+	for _, claim := range claimed {
+		content, err := os.Readlink(filepath.Join(mountpoint, ownDir, pathsDir, claim.Name()))
+		if err != nil {
+			t.Error(err)
+		}
+		h, err := parseHolder(content)
+		if err != nil || pathName(h.path) != claim.Name() {
+			t.Errorf("path claim %s says %q, %v", claim.Name(), content, err)
+		}
+		_, statErr := os.Lstat(filepath.Join(mountpoint, h.path))
+		if !held[claim.Name()] && (!h.parent || statErr != nil) {
+			t.Errorf("path claim %q is nobody's", content)
+		}
+	}
 }
 
 func same(t *testing.T, got []string, want ...string) {
@@ -210,17 +241,21 @@ func owner(t *testing.T, path string) string {
 // put makes a volume of a directory that is there.
 func put(t *testing.T, s *Store, r Record) {
 	t.Helper()
+	dir, err := s.root.Open(r.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if r.GFID, err = gfidOf(dir); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.claim(r); err != nil {
 		t.Fatal(err)
 	}
-	creating, err := s.dir(creatingDir)
-	if err == nil {
-		err = s.becomeReady(r, creating, r.mark()+recordSuffix)
+	if _, err := s.claimPath(holder{stamp: r.stamp(), path: r.Path}); err != nil {
+		t.Fatal(err)
 	}
-	if err == nil {
-		err = creating.Unlink(r.mark() + recordSuffix)
-	}
-	if err != nil {
+	if err := s.finishClaim(r); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -231,3 +266,6 @@ var background = context.Background()
 
 // unlocked lets Reconcile have every volume.
 func unlocked(string) (func(), bool) { return func() {}, true }
+
+// rootOf is a path of the Gluster volume's root for the test's own system calls.
+func rootOf(s *Store) string { return fmt.Sprint("/proc/self/fd/", s.root.Fd()) }

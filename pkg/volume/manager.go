@@ -8,12 +8,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
 // Manager is the volumes of all Gluster volumes in the clusters file. Every method
@@ -24,11 +24,23 @@ type Manager struct {
 	clusters *gluster.ClustersFile
 	host     *client.Host
 	locks    keyedLocks
+
+	mu        sync.Mutex
+	sightings map[gluster.Volume]*sightings
 }
 
 // NewManager returns a manager that uses the clients of this host.
 func NewManager(clusters *gluster.ClustersFile, host *client.Host) *Manager {
-	return &Manager{clusters: clusters, host: host}
+	return &Manager{clusters: clusters, host: host, sightings: map[gluster.Volume]*sightings{}}
+}
+
+func (m *Manager) seen(v gluster.Volume) *sightings {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sightings[v] == nil {
+		m.sightings[v] = &sightings{}
+	}
+	return m.sightings[v]
 }
 
 // Choose returns the Gluster volume that a request names, "" standing for the only one.
@@ -150,9 +162,14 @@ func (m *Manager) listOne(ctx context.Context, v gluster.Volume, after string, l
 // mountinfo gives the root of a bind mount of it, after its owner was set and the whole
 // of it was granted to the group asked for. show must not wait for GlusterFS; it is not
 // called once Publish has returned. Errors: those of Store.Directory, and ErrBusy while
-// a grant goes on in the background, which a repetition joins.
+// a grant goes on in the background, which a repetition joins. A read-only one changes nothing, and so
+// waits for no other operation of the volume: a grant may take hours.
 func (m *Manager) Publish(ctx context.Context, id ID, options []string, access Access, show func(fd int, root string) error) error {
-	return m.run(ctx, id.Volume, options, id.ID, func(ctx context.Context, s *Store, op *operation) error {
+	key := id.ID
+	if access.ReadOnly {
+		key = ""
+	}
+	return m.run(ctx, id.Volume, options, key, func(ctx context.Context, s *Store, op *operation) error {
 		dir, root, err := s.Directory(ctx, access)
 		if err != nil {
 			return err
@@ -160,7 +177,7 @@ func (m *Manager) Publish(ctx context.Context, id ID, options []string, access A
 		defer dir.Close()
 		if access.Group != nil && !access.ReadOnly {
 			op.long("its files are being granted to group " + strconv.FormatUint(uint64(*access.Group), 10))
-			if err := grantOnce(ctx, dir, *access.Group); err != nil {
+			if err := s.grantGroup(ctx, id.ID, dir, *access.Group); err != nil {
 				return err
 			}
 		}
@@ -169,12 +186,4 @@ func (m *Manager) Publish(ctx context.Context, id ID, options []string, access A
 		}
 		return show(dir.Fd(), root)
 	})
-}
-
-func grantOnce(ctx context.Context, dir *safepath.Dir, gid uint32) error {
-	granted, err := Granted(dir, gid)
-	if err != nil || granted {
-		return err
-	}
-	return GrantGroup(ctx, dir, gid)
 }

@@ -65,7 +65,7 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 	done := make(chan error, 1)
 	go func() {
 		err := guarded(func() error {
-			s, err := Open(v, client.Mountpoint())
+			s, err := openSeen(v, client.Mountpoint(), m.seen(v))
 			if err != nil {
 				return err
 			}

@@ -14,13 +14,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
-// parentMode is the mode of a parent, freshParent that of one from its mkdir until it has its
-// mark. Nobody else would make one like it, so a parent is the driver's own from the moment
-// that it exists, wherever its maker is killed.
-const (
-	parentMode  = 0o755
-	freshParent = 0o1100
-)
+// parentMode is the mode of a directory that the driver makes to hold volumes.
+const parentMode = 0o755
 
 func ancestors(p string) []string {
 	var list []string
@@ -31,15 +26,15 @@ func ancestors(p string) []string {
 	return list
 }
 
-// makeParents returns the directory that is to hold the volume at p, making the ancestors
-// that are missing and marking them as the driver's. ErrNested if it is in a volume.
-func (s *Store) makeParents(p string) (*safepath.Dir, error) {
+// makeParents returns the directory that is to hold the volume at p, making the ancestors that are missing. Their
+// paths are claimed before, so that none becomes a volume. ErrNested if it is in a volume.
+func (s *Store) makeParents(p, stamp string) (*safepath.Dir, error) {
 	at, err := s.root.Open(".")
 	if err != nil {
 		return nil, err
 	}
 	for _, ancestor := range ancestors(p) {
-		next, err := s.makeParent(at, ancestor)
+		next, err := s.makeParent(at, ancestor, stamp)
 		at.Close()
 		if err != nil {
 			return nil, err
@@ -49,81 +44,62 @@ func (s *Store) makeParents(p string) (*safepath.Dir, error) {
 	return at, nil
 }
 
-func (s *Store) makeParent(holder *safepath.Dir, ancestor string) (*safepath.Dir, error) {
+func (s *Store) makeParent(parent *safepath.Dir, ancestor, stamp string) (*safepath.Dir, error) {
 	name := path.Base(ancestor)
-	dir, err := holder.Open(name)
+	dir, err := parent.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := holder.Mkdir(name, freshParent); err != nil && !errors.Is(err, fs.ErrExist) {
+		held, claimErr := s.claimPath(holder{stamp: stamp, parent: true, path: ancestor})
+		if err := ignoreExist(claimErr); err != nil {
+			return nil, err
+		}
+		if !held.parent {
+			return nil, s.nested(ancestor, held)
+		}
+		if err := parent.Mkdir(name, parentMode); ignoreExist(err) != nil {
 			return nil, err
 		}
 		s.step(stepParent)
-		dir, err = holder.Open(name)
+		dir, err = parent.Open(name)
 	}
 	if err != nil {
 		return nil, notADirectory(err)
 	}
-	if err := s.beParent(dir, ancestor); err != nil {
+	// Whoever makes a volume claims its path before: so a directory that is one is seen to be one.
+	held, err := s.whoHolds(dir, ancestor)
+	if err == nil && held.stamp != "" && !held.parent {
+		err = s.nested(ancestor, held)
+	}
+	if err != nil {
 		dir.Close()
 		return nil, err
 	}
 	return dir, nil
 }
 
-// beParent refuses a volume, and finishes the making of a parent.
-func (s *Store) beParent(dir *safepath.Dir, ancestor string) error {
-	mark, making, err := whose(dir)
-	switch {
-	case err != nil:
-		return err
-	case making:
-		return fmt.Errorf("directory %s on %s is becoming a volume: %w: %w", ancestor, s.volume, ErrNested, ErrBusy)
-	case mark != "":
-		return fmt.Errorf("directory %s on %s is volume %s: %w", ancestor, s.volume, stampedID(mark), ErrNested)
-	}
-	st, err := dir.Stat()
-	if err != nil || !isFreshParent(st) {
-		return err
-	}
-	if err := dir.CreateXattr(parentXattr, "1"); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return dir.Chmod(parentMode | st.Mode&unix.S_ISGID)
+func (s *Store) nested(ancestor string, held holder) error {
+	return fmt.Errorf("directory %s on %s is volume %s: %w", ancestor, s.volume, stampedID(held.stamp), ErrNested)
 }
 
-// isFreshParent leaves setgid out: below a directory that has it, mkdir sets it.
-func isFreshParent(st unix.Stat_t) bool {
-	return st.Mode&0o7777&^unix.S_ISGID == freshParent && st.Uid == 0
-}
-
-// whose returns the mark of the volume that a directory is, and whether it is one that
-// is being made. A volume's directory is fresh until after it is marked: looking in this
-// order sees at least one of the two.
-func whose(dir *safepath.Dir) (mark string, making bool, err error) {
-	st, err := dir.Stat()
-	if err != nil || hasFreshMode(st) {
-		return "", err == nil, err
+// whoHolds returns the holder of the directory at a path, by its claim or by the mark of a volume of schema 1 that has
+// not been taken over. It is no holder if nobody has it.
+func (s *Store) whoHolds(dir *safepath.Dir, p string) (holder, error) {
+	held, err := s.holderOf(p)
+	if err == nil || ignoreNotExist(err) != nil {
+		return held, err
 	}
-	mark, err = dir.Xattr(markXattr)
-	return mark, false, err
+	mark, err := dir.Xattr(markXattr)
+	return holder{stamp: mark}, err
 }
 
 // removeParents removes the volume's ancestors that the driver made and that hold
 // nothing any more, the innermost first.
 func (s *Store) removeParents(r Record) error {
 	for _, ancestor := range slices.Backward(ancestors(r.Path)) {
-		holder, name, err := s.split(ancestor)
-		if notThere(err) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		err = removeParent(holder, name)
-		holder.Close()
+		err := s.removeParent(ancestor)
 		if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, errNotOurs) {
 			return nil
 		}
-		if err := gone(err); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -132,29 +108,48 @@ func (s *Store) removeParents(r Record) error {
 
 var errNotOurs = errors.New("the driver did not make it")
 
-func removeParent(holder *safepath.Dir, name string) error {
-	dir, err := holder.Open(name)
+// removeParent removes a parent that is empty and then its claim: one that is made again meanwhile, with the claim that
+// there is, may stay behind then, empty and unclaimed.
+func (s *Store) removeParent(ancestor string) error {
+	parent, name, err := s.split(ancestor)
+	if err == nil {
+		defer parent.Close()
+		err = s.removeOwnParent(parent, name, ancestor)
+	} else if notThere(err) {
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	held, err := s.holderOf(ancestor)
+	if err != nil || !held.parent {
+		return ignoreNotExist(err)
+	}
+	return s.releasePath(ancestor, func(h holder) bool { return h == held })
+}
+
+// removeOwnParent removes a directory that the driver made to hold volumes. Nothing with content can go.
+func (s *Store) removeOwnParent(parent *safepath.Dir, name, ancestor string) error {
+	dir, err := parent.Open(name)
 	if errors.Is(err, safepath.ErrLink) || errors.Is(err, unix.ENOTDIR) {
 		return errNotOurs
 	}
 	if err != nil {
-		return err
+		return ignoreNotExist(err)
 	}
 	defer dir.Close()
-	volume, making, err := whose(dir)
+	held, err := s.whoHolds(dir, ancestor)
 	if err != nil {
 		return err
 	}
-	st, err := dir.Stat()
-	if err != nil {
-		return err
+	made := held.parent
+	if held.stamp == "" {
+		if made, err = isMarkedParent(dir); err != nil {
+			return err
+		}
 	}
-	parent, err := dir.Xattr(parentXattr)
-	if err != nil {
-		return err
-	}
-	if volume != "" || making || parent == "" && !isFreshParent(st) {
+	if !made {
 		return errNotOurs
 	}
-	return holder.Rmdir(name)
+	return ignoreNotExist(parent.Rmdir(name))
 }

@@ -33,10 +33,11 @@ type Access struct {
 // Directory returns the directory to publish and its path from the Gluster volume's
 // root ("/pvc-1"), after setting on it what the class (or
 // the volume context) asked for by name. Only the directory itself is looked at; what
-// is below it is GrantGroup's. Errors: ErrNotFound, ErrForeign (the mark is another's),
-// ErrBusy (being made), ErrInvalid, and what the Gluster volume says.
+// is below it is grantGroup's. Errors: ErrNotFound, ErrForeign (it is another's), ErrNested (a directory
+// without a record that lies in a volume), ErrBusy (being made), ErrInvalid (the whole Gluster volume for a group, among
+// others), and what the Gluster volume says.
 func (s *Store) Directory(ctx context.Context, a Access) (dir *safepath.Dir, root string, err error) {
-	rel, owner, want, err := s.locate(ctx, a)
+	rel, owner, r, err := s.locate(ctx, a)
 	if err != nil {
 		return nil, "", err
 	}
@@ -45,60 +46,85 @@ func (s *Store) Directory(ctx context.Context, a Access) (dir *safepath.Dir, roo
 		return nil, "", fmt.Errorf("%s has no directory %s for volume %s: %w: was it removed by hand? see `glusterfs-csi trash list`", s.volume, rel, a.ID, ErrNotFound)
 	}
 	if err != nil {
-		return nil, "", explain(fmt.Errorf("open the directory of volume %s on %s: %w", a.ID, s.volume, notADirectory(err)))
+		return nil, "", s.explain(fmt.Errorf("open the directory of volume %s on %s: %w", a.ID, s.volume, notADirectory(err)))
 	}
-	err = s.mayPublish(dir, a.ID, rel, want)
+	if r != nil {
+		err = s.isOwn(dir, *r)
+	} else {
+		err = s.isNobodys(dir, a.ID, rel)
+	}
 	if err == nil && !a.ReadOnly {
-		err = own(dir, owner, a.Group != nil)
+		err = mendOwner(dir, owner, a.Group != nil)
 	}
 	if err != nil {
 		dir.Close()
-		return nil, "", explain(err)
+		return nil, "", s.explain(err)
 	}
 	return dir, path.Join("/", rel), nil
 }
 
-// locate returns the path and the owner asked for, and the mark that the directory must have,
-// from the record where there is one.
-func (s *Store) locate(ctx context.Context, a Access) (path string, owner Owner, mark string, err error) {
-	r, err := s.Get(a.ID)
+// locate returns the path and the owner asked for, from the record where there is one.
+func (s *Store) locate(ctx context.Context, a Access) (path string, owner Owner, r *Record, err error) {
+	have, err := s.Get(a.ID)
 	switch {
-	case err == nil && a.Path != "" && a.Path != r.Path:
-		return "", Owner{}, "", fmt.Errorf("volume %s on %s: %w: its path is %q, the volume context says %q", a.ID, s.volume, ErrInvalid, r.Path, a.Path)
+	case err == nil && a.Path != "" && a.Path != have.Path:
+		return "", Owner{}, nil, fmt.Errorf("volume %s on %s: %w: its path is %q, the volume context says %q", a.ID, s.volume, ErrInvalid, have.Path, a.Path)
 	case err == nil:
-		return r.Path, r.Owner, r.mark(), nil
+		return have.Path, have.Owner, &have, nil
 	case !errors.Is(err, ErrNotFound) || a.Path == "":
-		return "", Owner{}, "", err
+		return "", Owner{}, nil, err
+	case a.Path == WholePath && a.Group != nil && !a.ReadOnly:
+		return "", Owner{}, nil, fmt.Errorf("volume %s is the whole of %s: %w: a group (fsGroup) would get the files of every volume on it and the driver's records; "+
+			"leave fsGroup out of the pod, or publish a directory", a.ID, s.volume, ErrInvalid)
 	case a.Path == WholePath:
 		klog.FromContext(ctx).Info("Publishing a whole Gluster volume: root in the pod sees every volume on it, the driver's records and its trash", "glusterVolume", s.volume.String(), "volume", a.ID)
-		return ".", a.Owner, "", nil
+		return ".", a.Owner, nil, nil
 	}
 	if err := CheckPath(a.Path); err != nil {
-		return "", Owner{}, "", err
+		return "", Owner{}, nil, err
 	}
-	return a.Path, a.Owner, "", nil
+	return a.Path, a.Owner, nil, nil
 }
 
-// mayPublish refuses a directory that carries another mark than its volume's. One without a
-// record must have none: it may be a volume that is being made, or has just been deleted.
-func (s *Store) mayPublish(dir *safepath.Dir, id, rel, want string) error {
-	mark, making, err := whose(dir)
-	switch {
-	case err != nil:
-		return err
-	case making:
-		return fmt.Errorf("directory %s on %s is being made: %w", rel, s.volume, ErrBusy)
-	case mark == want:
+// isNobodys refuses a directory that belongs to a volume, or lies in one: it may be one that is being made, or has
+// just been deleted.
+func (s *Store) isNobodys(dir *safepath.Dir, id, rel string) error {
+	if rel == "." {
 		return nil
-	case mark == "":
-		return s.foreign(dir, id, mark)
 	}
-	return fmt.Errorf("directory %s on %s belongs to volume %s, not to %s: %w", rel, s.volume, stampedID(mark), id, ErrForeign)
+	held, err := s.whoHolds(dir, rel)
+	if err == nil && held.stamp != "" && !held.parent {
+		return s.anothers(id, rel, held)
+	}
+	for _, ancestor := range ancestors(rel) {
+		if err != nil {
+			return err
+		}
+		var above *safepath.Dir
+		if above, err = s.root.Open(ancestor); err != nil {
+			return err
+		}
+		held, err = s.whoHolds(above, ancestor)
+		above.Close()
+		if err == nil && held.stamp != "" && !held.parent {
+			err = fmt.Errorf("directory %s of volume %s lies in another: %w: publish that volume, with a subPath", rel, id, s.nested(ancestor, held))
+		}
+	}
+	return err
 }
 
-// own sets what was asked for by name and is not so. Where a group is granted, it
+func (s *Store) anothers(id, rel string, held holder) error {
+	err := fmt.Errorf("directory %s on %s belongs to volume %s, not to %s: %w", rel, s.volume, stampedID(held.stamp), id, ErrForeign)
+	r, getErr := s.Get(stampedID(held.stamp))
+	if errors.Is(getErr, ErrNotFound) || getErr == nil && r.stamp() != held.stamp {
+		return fmt.Errorf("%w: %w: it is just being made or removed", err, ErrBusy)
+	}
+	return err
+}
+
+// mendOwner sets what was asked for by name and is not so. Where a group is granted, it
 // decides about group and mode.
-func own(dir *safepath.Dir, owner Owner, granted bool) error {
+func mendOwner(dir *safepath.Dir, owner Owner, granted bool) error {
 	if granted {
 		owner.GID, owner.Mode = nil, nil
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/tree"
 )
 
 func TestPublishMendsOnlyWhatWasAskedForByName(t *testing.T) {
@@ -58,8 +60,10 @@ func publish(t *testing.T, s *Store, a Access) string {
 func TestPublishOfStaticVolumes(t *testing.T) {
 	s, mountpoint := newStore(t)
 	create(t, s, spec("vol"))
-	if err := os.MkdirAll(filepath.Join(mountpoint, "made/by hand"), 0o755); err != nil {
-		t.Fatal(err)
+	for _, dir := range []string{"made/by hand", "vol/sub"} {
+		if err := os.MkdirAll(filepath.Join(mountpoint, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if root := publish(t, s, Access{ID: "static", Path: "made/by hand", Owner: Owner{UID: ptr[uint32](1001)}}); root != "/made/by hand" {
 		t.Errorf("root %q", root)
@@ -77,6 +81,8 @@ func TestPublishOfStaticVolumes(t *testing.T) {
 		{Access{ID: "static"}, ErrNotFound},
 		{Access{ID: "static", Path: "nowhere"}, ErrNotFound},
 		{Access{ID: "static", Path: "vol"}, ErrForeign},
+		{Access{ID: "static", Path: "vol/sub"}, ErrNested},
+		{Access{ID: "static", Path: WholePath, Group: ptr[uint32](2002)}, ErrInvalid},
 		{Access{ID: "static", Path: "../etc"}, ErrInvalid},
 		{Access{ID: "static", Path: "/etc"}, ErrInvalid},
 		{Access{ID: "static", Path: ".glusterfs-csi/trash"}, ErrInvalid},
@@ -87,7 +93,7 @@ func TestPublishOfStaticVolumes(t *testing.T) {
 	}
 }
 
-func TestGrantGroupReachesEverythingAndFollowsNoLink(t *testing.T) {
+func TestAGroupGetsEverythingAndNoLinkIsFollowed(t *testing.T) {
 	s, mountpoint := newStore(t)
 	create(t, s, spec("victim"))
 	create(t, s, spec("vol"))
@@ -111,7 +117,7 @@ func TestGrantGroupReachesEverythingAndFollowsNoLink(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for i := range 3 * grantBatch {
+	for i := range 100 {
 		if err := os.WriteFile(filepath.Join(vol, "dir", fmt.Sprint(i)), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -128,14 +134,14 @@ func TestGrantGroupReachesEverythingAndFollowsNoLink(t *testing.T) {
 	// Interrupted, the root does not say that all is done.
 	cancelled, cancel := context.WithCancel(background)
 	cancel()
-	wants(t, GrantGroup(cancelled, dir, 2002), context.Canceled)
-	if granted, err := Granted(dir, 2002); granted || err != nil {
+	wants(t, s.grantGroup(cancelled, "vol", dir, 2002), context.Canceled)
+	if granted, err := tree.Granted(dir, 2002); granted || err != nil {
 		t.Fatalf("granted after an interruption, %v", err)
 	}
-	if err := GrantGroup(background, dir, 2002); err != nil {
+	if err := s.grantGroup(background, "vol", dir, 2002); err != nil {
 		t.Fatal(err)
 	}
-	if granted, err := Granted(dir, 2002); !granted || err != nil {
+	if granted, err := tree.Granted(dir, 2002); !granted || err != nil {
 		t.Fatalf("not granted: %v", err)
 	}
 	for name, file := range files {
@@ -148,7 +154,7 @@ func TestGrantGroupReachesEverythingAndFollowsNoLink(t *testing.T) {
 			t.Errorf("directory %q: %v %v", name, info.Mode(), err)
 		}
 	}
-	for i := range 3 * grantBatch {
+	for i := range 100 {
 		if got := owner(t, filepath.Join(vol, "dir", fmt.Sprint(i))); got != "0:2002 0660" {
 			t.Fatalf("file %d is %s", i, got)
 		}

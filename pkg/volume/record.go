@@ -3,15 +3,30 @@
 package volume
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"strings"
 	"time"
 )
 
-// schema is the version of Record that this driver writes. It is raised with every
-// change of the fields, so that an older driver refuses what it would lose.
-const schema = 1
+// The versions of Record. A record says which version has written it, and from which version on a driver may read it
+// and may act on it. So a field that is only added is no obstacle to an older driver, which keeps it, and one that an
+// older driver must not do without is named as the reason why it refuses.
+const (
+	// schema is the version that this driver knows, and writes.
+	schema = 2
+	// minReader and minWriter are what this driver demands of those that meet what it has written. A driver of version 1
+	// does not know volumes without a mark.
+	minReader = 2
+	minWriter = 2
+)
+
+// noGFID stands for the gfid of a directory that has not been made. It has the length of every other, so a record
+// keeps its size when it is replaced by the real one: whoever reads it meanwhile reads one or the other.
+const noGFID = "00000000-0000-0000-0000-000000000000"
 
 // Origin says where the directory came from: only what the driver created may it
 // ever delete.
@@ -25,39 +40,69 @@ const (
 )
 
 // Record is what the driver remembers of a volume. It says nothing of how far the volume has
-// come: its place does (see the package comment).
+// come: its place does (see the package comment). What it says is what was asked for and what the volume is;
+// neither ever changes.
 type Record struct {
-	Schema   int       `json:"schema"`
-	ID       string    `json:"id"`
-	Name     string    `json:"name"`
-	Path     string    `json:"path"`
-	Capacity int64     `json:"capacity"` // bytes, as asked for
-	Owner    Owner     `json:"owner"`
-	OnDelete OnDelete  `json:"onDelete"`
-	Origin   Origin    `json:"origin"`
-	Created  time.Time `json:"created"`
+	Schema    int       `json:"schema"`
+	MinReader int       `json:"minReader,omitempty"`
+	MinWriter int       `json:"minWriter,omitempty"`
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	Path      string    `json:"path"`
+	Capacity  int64     `json:"capacity"` // bytes, as asked for
+	Owner     Owner     `json:"owner"`
+	OnDelete  OnDelete  `json:"onDelete"`
+	Origin    Origin    `json:"origin"`
+	Created   time.Time `json:"created"`
+	// GFID is the directory's, by which GlusterFS knows it on every brick: noGFID before it is made, and "" in
+	// records of schema 1, whose directory has a mark instead.
+	GFID string `json:"gfid,omitempty"`
+
+	unknown map[string]json.RawMessage // fields of a newer driver
 }
+
+var gfidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 func now() time.Time { return time.Now().UTC() }
 
-// ParseRecord reads a record. It refuses, with ErrCorrupt, what a driver of this
-// version cannot have written: so a field of a newer driver is never dropped.
+// ParseRecord reads a record: ErrNewer if it wants a newer driver, ErrCorrupt if no driver can have written it.
+// Fields that this driver does not know are kept.
 func ParseRecord(data []byte) (Record, error) {
 	var r Record
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&r); err != nil {
+	if err := json.Unmarshal(data, &r); err != nil {
 		return Record{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if r.MinReader > schema {
+		return Record{}, fmt.Errorf("%w: it may be read by drivers that know schema %d, and this one knows %d", ErrNewer, r.MinReader, schema)
 	}
 	if err := r.check(); err != nil {
 		return Record{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
+	if err := json.Unmarshal(data, &r.unknown); err != nil {
+		return Record{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	for field := range reflect.TypeFor[Record]().Fields() {
+		key, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		delete(r.unknown, key)
+	}
 	return r, nil
 }
 
+// writable returns an ErrNewer unless a driver of this version may change what belongs to the record.
+func (r Record) writable() error {
+	if r.MinWriter > schema {
+		return fmt.Errorf("volume %s: %w: what belongs to it may be changed by drivers that know schema %d, and this one knows %d",
+			r.ID, ErrNewer, r.MinWriter, schema)
+	}
+	return nil
+}
+
 func (r Record) check() error {
-	if r.Schema != schema {
-		return fmt.Errorf("schema %d, this driver knows %d", r.Schema, schema)
+	if r.Schema < 1 {
+		return fmt.Errorf("schema %d", r.Schema)
+	}
+	if r.Schema > 1 && !gfidForm.MatchString(r.GFID) {
+		return fmt.Errorf("gfid %q", r.GFID)
 	}
 	if !validID(r.ID) {
 		return fmt.Errorf("id %q", r.ID)
@@ -79,8 +124,15 @@ func (r Record) check() error {
 	return nil
 }
 
+// encode gives a record the form in which it is kept, what this driver does not know included.
 func (r Record) encode() []byte {
 	data, err := json.MarshalIndent(r, "", "  ")
+	if err == nil && len(r.unknown) > 0 {
+		all := maps.Clone(r.unknown)
+		if err = json.Unmarshal(data, &all); err == nil {
+			data, err = json.MarshalIndent(all, "", "  ")
+		}
+	}
 	if err != nil {
 		panic(err) // no field of a Record can fail to be encoded
 	}
@@ -89,13 +141,14 @@ func (r Record) encode() []byte {
 
 func newRecord(spec Spec) Record {
 	return Record{
-		Schema: schema, ID: IDFor(spec.Name), Name: spec.Name, Path: spec.Path, Capacity: max(spec.Required, 0),
-		Owner: spec.Owner, OnDelete: spec.OnDelete, Origin: Created, Created: now(),
+		Schema: schema, MinReader: minReader, MinWriter: minWriter,
+		ID: IDFor(spec.Name), Name: spec.Name, Path: spec.Path, Capacity: max(spec.Required, 0),
+		Owner: spec.Owner, OnDelete: spec.OnDelete, Origin: Created, Created: now(), GFID: noGFID,
 	}
 }
 
-// mark is what the volume's directory carries. An earlier volume of the same ID has another.
-func (r Record) mark() string { return stamped(r.ID, r.Created) }
+// stamp tells the volume from an earlier and a later one of the same ID.
+func (r Record) stamp() string { return stamped(r.ID, r.Created) }
 
 // satisfies returns an ErrIncompatible naming the first property of the volume that
 // is not what spec asks for.

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
@@ -13,6 +16,7 @@ import (
 // The named points of Restore.
 const (
 	stepTaken    = "restore: entry taken"
+	stepPathBack = "restore: path claimed"
 	stepPlaced   = "restore: place made"
 	stepReturned = "restore: data moved back"
 	stepBack     = "restore: ready"
@@ -33,12 +37,15 @@ func (s *Store) Restore(name string) (Record, error) {
 		err = fmt.Errorf("%w: see `glusterfs-csi trash list`", err)
 	}
 	if err != nil {
-		return Record{}, explain(fmt.Errorf("restore %s on %s: %w", name, s.volume, err))
+		return Record{}, s.explain(fmt.Errorf("restore %s on %s: %w", name, s.volume, err))
 	}
 	return e.Record, nil
 }
 
 func (s *Store) restore(e *TrashEntry) error {
+	if err := e.Record.writable(); err != nil {
+		return err
+	}
 	switch {
 	case e.suffix == doomedSuffix || s.underWay(*e):
 		return fmt.Errorf("it is just being moved or removed: %w", ErrBusy)
@@ -55,18 +62,18 @@ func (s *Store) restore(e *TrashEntry) error {
 	if err != nil {
 		return err
 	}
-	if err := s.takeBack(trash, e.Record, e.Name); err != nil {
-		return errors.Join(err, s.putBack(trash, *e))
+	if err := s.bringBack(trash, e.Record, e.Name); err != nil {
+		return errors.Join(err, s.giveUpRestore(trash, *e))
 	}
-	if err := gone(trash.Unlink(e.Name + backSuffix)); err != nil {
+	if err := ignoreNotExist(trash.Unlink(e.Name + backSuffix)); err != nil {
 		return err
 	}
 	s.step(stepForgot)
 	return nil
 }
 
-// takeBack moves the data back, and makes the volume ready.
-func (s *Store) takeBack(trash *safepath.Dir, r Record, entry string) error {
+// bringBack moves the data back, and makes the volume ready.
+func (s *Store) bringBack(trash *safepath.Dir, r Record, entry string) error {
 	have, err := s.Get(r.ID)
 	if err == nil && !have.Created.Equal(r.Created) {
 		return fmt.Errorf("a volume %s is there: %w; delete it first", r.ID, ErrIncompatible)
@@ -81,53 +88,87 @@ func (s *Store) takeBack(trash *safepath.Dir, r Record, entry string) error {
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("a volume %s was made meanwhile: %w; delete it first", r.ID, ErrIncompatible)
-	case err != nil && gone(err) == nil: // another process has finished it
+	case err != nil && ignoreNotExist(err) == nil: // another process has finished it
 		_, err = s.Get(r.ID)
 	}
 	s.step(stepBack)
 	return err
 }
 
-// moveBack renames the data onto an empty directory made for it, so that nothing that
-// is in the place can be replaced.
+// moveBack renames the data onto an empty directory made for it at a path that was free and is claimed, so that
+// nothing that is in the place can be replaced.
 func (s *Store) moveBack(trash *safepath.Dir, r Record, entry string) error {
-	if absent, err := missing(trash, entry); err != nil {
+	absent, err := missing(trash, entry)
+	if err != nil {
 		return err
-	} else if !absent {
-		place, mark, err := s.makeLast(r)
-		if err != nil {
-			return err
-		}
-		defer place.Close()
-		if mark != "" && mark != r.mark() {
-			return s.foreign(place, r.ID, mark)
-		}
-		s.step(stepPlaced)
-		parent, last, err := s.split(r.Path)
-		if err != nil {
-			return err
-		}
-		defer parent.Close()
-		// Another process may be faster, which shows below.
-		if err := gone(trash.Rename(entry, parent, last)); err != nil {
-			return err
-		}
-		s.step(stepReturned)
 	}
-	parent, _, err := s.ownDirectory(r)
+	if !absent {
+		err = s.makePlace(r, entry)
+		if err == nil {
+			err = s.moveOnto(trash, r, entry)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	err = s.isThere(r)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrForeign) {
 		// The volume's directory was gone before it was deleted.
 		return fmt.Errorf("its data is gone: %w", ErrNotFound)
 	}
-	if err == nil {
-		parent.Close()
-	}
 	return err
 }
 
-// putBack makes a trash entry again of one that could not be restored, unless another process
+// makePlace makes an empty directory where the volume was, or finds the one that an earlier attempt has made.
+func (s *Store) makePlace(r Record, entry string) error {
+	held, err := s.takePlace(r.ID, holder{stamp: r.stamp(), entry: entry, path: r.Path})
+	if err != nil {
+		return err
+	}
+	switch {
+	case held.stamp == r.stamp() && held.entry == entry:
+	case held.stamp == r.stamp():
+		return fmt.Errorf("something is at %s on %s: %w: look who put it there, and move it away", r.Path, s.volume, ErrForeign)
+	default:
+		return fmt.Errorf("directory %s on %s belongs to volume %s now: %w: move that volume's data, or restore this one elsewhere by hand",
+			r.Path, s.volume, stampedID(held.stamp), ErrForeign)
+	}
+	s.step(stepPathBack)
+	return s.afresh(r.Path, func() error {
+		parent, err := s.makeParents(r.Path, r.stamp())
+		if err != nil {
+			return err
+		}
+		defer parent.Close()
+		if err := ignoreExist(parent.Mkdir(path.Base(r.Path), newMode)); err != nil {
+			return err
+		}
+		s.step(stepPlaced)
+		return nil
+	})
+}
+
+func (s *Store) moveOnto(trash *safepath.Dir, r Record, entry string) error {
+	parent, last, err := s.split(r.Path)
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	// Another process may be faster, which shows in what is there.
+	err = ignoreNotExist(rename(trash, entry, parent, last))
+	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENOTDIR) {
+		err = fmt.Errorf("%w: %w: look who put something at %s, and move it away", err, ErrForeign, r.Path)
+	}
+	if err != nil {
+		return err
+	}
+	s.step(stepReturned)
+	return nil
+}
+
+// giveUpRestore makes a trash entry again of one that could not be restored, unless another process
 // has done better.
-func (s *Store) putBack(trash *safepath.Dir, e TrashEntry) error {
+func (s *Store) giveUpRestore(trash *safepath.Dir, e TrashEntry) error {
 	// First, so that nobody makes the volume ready while its data goes back.
 	if err := s.advance(&e, recordSuffix); errors.Is(err, ErrBusy) {
 		return nil
@@ -140,10 +181,12 @@ func (s *Store) putBack(trash *safepath.Dir, e TrashEntry) error {
 		return err
 	}
 	if !absent {
-		err = s.removeEmpty(e.Record) // the place that was made for it
+		err = s.removeEmpty(e.Record, e.Name) // the place that was made for it
 	}
 	e.moved = !absent
-	return errors.Join(err, s.follow(e))
+	isOf := heldBy(e.Record.stamp())
+	releaseErr := s.releasePath(e.Record.Path, func(h holder) bool { return isOf(h) && h.entry == e.Name })
+	return errors.Join(err, s.follow(e), releaseErr)
 }
 
 func missing(dir *safepath.Dir, name string) (bool, error) {

@@ -1,25 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package volume keeps volumes on a Gluster volume: one directory each, with a
-// record that remembers it and a mark that ties the two together.
+// record that remembers it and says by which gfid GlusterFS knows it.
 //
 //	gv0/
-//	  pvc-…/                          a volume's data, marked trusted.csi.volume=<id>.<created>
+//	  pvc-…/                          a volume's data
 //	  .glusterfs-csi/                 root only
 //	    creating/<id>.<created>.json  the record of a volume that is being made
 //	    volumes/<id>.json             … that is ready
 //	    trash/<id>.<deleted>.json     … that was deleted, beside its data in
 //	    trash/<id>.<deleted>/
+//	    paths/<hash of a path>        a link that says which volume holds the path
+//	    gfids/<id>.<created>          a link to the gfid of a volume that the first version of the driver made
 //
-// A record is written once and never changed: how far a volume has come is said by the place
+// A ready volume's record is never changed: how far a volume has come is said by the place
 // of its record alone. It is linked or renamed from place to place, in one step that only one
 // process can take, so whoever takes it owns what comes next:
 //
-//	creating/….json → volumes/….json    ready: the directory was made, marked and owned before
+//	creating/….json → volumes/….json    ready: the path was claimed, the directory made and owned before
 //	creating/….json → creating/….undo   being taken back: it cannot become ready any more
 //	volumes/….json  → trash/….json      deleted: the data follows
 //	trash/….json    → trash/….doomed    being removed for good
 //	trash/….json    → trash/….back      being restored; → volumes/….json when the data is back
+//
+// A path is claimed before anything is made at it, and given up when nothing is left there. What is to go from a path
+// is moved to a name of the driver's own first, looked at then, and put back if it is another's: a path may change
+// between a look and an act.
 //
 // What a kill leaves half done has a record in one of these places, and is finished by the
 // repetition of the call, or by Reconcile. Renaming and removing need no free space (GlusterFS
@@ -49,23 +55,20 @@ const (
 	creatingDir = "creating"
 	volumesDir  = "volumes"
 	trashDir    = "trash"
+	pathsDir    = "paths"
+	gfidsDir    = "gfids"
 
 	recordSuffix = ".json"
 	undoSuffix   = ".undo"
+	dirSuffix    = ".dir"
+	asideSuffix  = ".aside."
 	doomedSuffix = ".doomed"
 	backSuffix   = ".back"
-
-	// markXattr ties a directory to its record. Only CAP_SYS_ADMIN on the host may
-	// set it, and a copy does not carry it along.
-	markXattr = "trusted.csi.volume"
-	// parentXattr marks a directory that the driver made to hold volumes; such a one
-	// is removed with the last volume in it.
-	parentXattr = "trusted.csi.parent"
 
 	maxRecord = 64 << 10 // bytes
 
 	// recent is longer than an operation lasts, and longer than two hosts may disagree on what is
-	// there: the kernel and the client each trust for a second what they know. What was begun in
+	// there: the kernel and the client each trust for a second what they know. What has been seen for less than
 	// that time is left to who began it.
 	recent = 10 * time.Second
 	// abandoned is longer than any operation lasts that still runs.
@@ -83,19 +86,29 @@ type Store struct {
 	// step is called as a named point of an operation is passed; tests kill the
 	// process there.
 	step func(point string)
-	// recent and abandoned are the ages from which what is half done is taken up by a repetition,
-	// and by everybody.
+	// recent and abandoned are for how long this process must have seen what is half done before a repetition takes it
+	// up, and everybody does.
 	recent, abandoned time.Duration
+	sightings         *sightings
+	isClockRight      func() bool
 }
 
 // Open returns the store behind a client's mount point, without asking GlusterFS
 // anything. The store keeps the mount alive until it is closed.
 func Open(v gluster.Volume, mountpoint string) (*Store, error) {
+	return openSeen(v, mountpoint, &sightings{})
+}
+
+// openSeen is Open for a process that has seen the Gluster volume before.
+func openSeen(v gluster.Volume, mountpoint string, before *sightings) (*Store, error) {
 	root, err := safepath.OpenRoot(mountpoint)
 	if err != nil {
-		return nil, explain(err)
+		return nil, explain(v, err)
 	}
-	return &Store{volume: v, root: root, own: map[string]*safepath.Dir{}, step: func(string) {}, recent: recent, abandoned: abandoned}, nil
+	return &Store{
+		volume: v, root: root.Called(v.String()), own: map[string]*safepath.Dir{}, step: func(string) {},
+		recent: recent, abandoned: abandoned, sightings: before, isClockRight: isClockRight,
+	}, nil
 }
 
 // Close releases what the store holds.
@@ -145,7 +158,7 @@ func (s *Store) makeDir(name string) (*safepath.Dir, error) {
 		return nil, err
 	}
 	var own *safepath.Dir
-	err = s.anew(ownDir, func() error { // another host may be making it
+	err = s.afresh(ownDir, func() error { // another host may be making it
 		own, err = s.root.Open(ownDir)
 		return err
 	})
@@ -153,7 +166,7 @@ func (s *Store) makeDir(name string) (*safepath.Dir, error) {
 		return nil, err
 	}
 	defer own.Close()
-	for _, each := range []string{trashDir, creatingDir, volumesDir} {
+	for _, each := range []string{trashDir, creatingDir, pathsDir, gfidsDir, volumesDir} {
 		if err := own.Mkdir(each, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
@@ -176,22 +189,12 @@ func (s *Store) Get(id string) (Record, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return Record{}, fmt.Errorf("volume %s on %s: %w", id, s.volume, ErrNotFound)
 	}
-	return Record{}, explain(err)
+	return Record{}, s.explain(err)
 }
 
 // readRecord reads a record as it is now, even if another host has just replaced it.
 func readRecord(dir *safepath.Dir, name string) (Record, error) {
-	const attempts = 3
-	r, err := readRecordOnce(dir, name)
-	for range attempts {
-		if !errors.Is(err, unix.ESTALE) {
-			break
-		}
-		if err = dir.Refresh(name); err == nil || errors.Is(err, unix.ESTALE) {
-			r, err = readRecordOnce(dir, name)
-		}
-	}
-	return r, err
+	return reread(dir, name, func() (Record, error) { return readRecordOnce(dir, name) })
 }
 
 func readRecordOnce(dir *safepath.Dir, name string) (Record, error) {
@@ -217,14 +220,14 @@ func (s *Store) split(p string) (*safepath.Dir, string, error) {
 	return parent, path.Base(p), err
 }
 
-// anew repeats what failed because something on the way to path is gone, after having the kernel
-// look at the way anew: FUSE trusts a name for a second, and another host may have replaced
+// afresh repeats what failed because something on the way to path is gone, after having the kernel
+// look at the way again: FUSE trusts a name for a second, and another host may have replaced
 // what it names.
-func (s *Store) anew(path string, try func() error) error {
+func (s *Store) afresh(path string, try func() error) error {
 	const attempts = 3
 	err := try()
 	for range attempts {
-		if err == nil || gone(err) != nil {
+		if err == nil || ignoreNotExist(err) != nil {
 			break
 		}
 		s.refresh(path)
@@ -252,11 +255,24 @@ func (s *Store) refresh(path string) {
 	}
 }
 
+// rename moves a file or directory of the driver's own, to a name that it may just have got from another host: the
+// kernel may still know both names then, take them for those of one file, and do nothing. ErrBusy if so.
+func rename(from *safepath.Dir, name string, to *safepath.Dir, newname string) error {
+	if err := from.Rename(name, to, newname); err != nil {
+		return err
+	}
+	absent, err := missing(from, name)
+	if err == nil && !absent {
+		err = fmt.Errorf("%s/%s was just renamed by another controller: %w", from.Name(), name, ErrBusy)
+	}
+	return err
+}
+
 // Capacity returns the bytes that are free on the Gluster volume and its size.
 func (s *Store) Capacity() (available, total int64, err error) {
 	st, err := s.root.Statfs()
 	if err != nil {
-		return 0, 0, explain(err)
+		return 0, 0, s.explain(err)
 	}
 	return int64(st.Bavail) * st.Frsize, int64(st.Blocks) * st.Frsize, nil
 }

@@ -60,9 +60,16 @@ func RenderPath(template string, vars Vars) (string, error) {
 	return path.String(), nil
 }
 
+// maxPath bounds a volume's path, in bytes: with what is before it in a mount point, and beside it in its claim, it
+// must stay below Linux's limit of 4095.
+const maxPath = 3072
+
 // CheckPath returns an ErrInvalid unless path may be a volume's directory: clean,
-// relative, and outside the driver's own directory.
+// relative, 3072 bytes at most, and outside the driver's own directory.
 func CheckPath(path string) error {
+	if len(path) > maxPath {
+		return fmt.Errorf("%w: the path has %d bytes, more than %d", ErrInvalid, len(path), maxPath)
+	}
 	if err := safepath.Check(path); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}

@@ -69,11 +69,11 @@ func (s *Store) entries(match func(id string) bool) ([]TrashEntry, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, explain(err)
+		return nil, s.explain(err)
 	}
 	names, err := trash.Names(0)
 	if err != nil {
-		return nil, explain(err)
+		return nil, s.explain(err)
 	}
 	var found []TrashEntry
 	moved := map[string]bool{}
@@ -97,7 +97,7 @@ func (s *Store) entries(match func(id string) bool) ([]TrashEntry, error) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // restored or reaped meanwhile
 		case err != nil:
-			damaged = append(damaged, explain(err))
+			damaged = append(damaged, s.explain(err))
 		default:
 			e.Record = r
 			entries = append(entries, e)
@@ -122,26 +122,41 @@ func parseEntry(file string) (e TrashEntry, ok bool) {
 	return e, ok
 }
 
-// entry returns one entry, or fs.ErrNotExist.
+// entry returns one entry, however far it has come.
 func (s *Store) entry(name string) (TrashEntry, error) {
 	if !validEntry(name) {
 		return TrashEntry{}, fmt.Errorf("%q is not the name of a trash entry: %w", name, ErrInvalid)
 	}
-	entries, err := s.entries(func(id string) bool { return id == stampedID(name) })
-	for _, e := range entries {
-		if e.Name == name {
-			return e, nil
+	for _, suffix := range []string{recordSuffix, backSuffix, doomedSuffix} {
+		e, err := s.readEntry(name, suffix)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return e, err
 		}
 	}
-	if err == nil {
-		err = fmt.Errorf("trash entry %s on %s: %w", name, s.volume, ErrNotFound)
+	return TrashEntry{}, fmt.Errorf("trash entry %s on %s: %w", name, s.volume, ErrNotFound)
+}
+
+// readEntry reads the entry that has come as far as its suffix says; fs.ErrNotExist if it has not.
+func (s *Store) readEntry(name, suffix string) (TrashEntry, error) {
+	trash, err := s.dir(trashDir)
+	if err != nil {
+		return TrashEntry{}, err
 	}
-	return TrashEntry{}, err
+	e, _ := parseEntry(name + suffix)
+	if e.Record, err = readRecord(trash, name+suffix); err != nil {
+		return TrashEntry{}, err
+	}
+	if e.Record.ID != stampedID(name) {
+		return TrashEntry{}, fmt.Errorf("trash entry %s has the record of %s: %w", name, e.Record.ID, ErrCorrupt)
+	}
+	absent, err := missing(trash, name)
+	e.moved = !absent
+	return e, err
 }
 
 // underWay says whether the deletion, or its repetition, may just be moving the data.
 func (s *Store) underWay(e TrashEntry) bool {
-	return e.suffix == recordSuffix && !e.moved && time.Since(e.Deleted) <= s.abandoned
+	return e.suffix == recordSuffix && !e.moved && s.mayGoOn(&s.sightings.trash, e.Name)
 }
 
 // advance takes an entry a step further, unless another process has taken one: then it returns
@@ -151,8 +166,8 @@ func (s *Store) advance(e *TrashEntry, suffix string) error {
 	if err != nil {
 		return err
 	}
-	err = trash.Rename(e.Name+e.suffix, trash, e.Name+suffix)
-	if err != nil && gone(err) == nil {
+	err = rename(trash, e.Name+e.suffix, trash, e.Name+suffix)
+	if err != nil && ignoreNotExist(err) == nil {
 		return fmt.Errorf("trash entry %s is being restored or removed by another process: %w", e.Name, ErrBusy)
 	}
 	e.suffix = suffix
@@ -167,5 +182,5 @@ func (s *Store) Purge(ctx context.Context, name string) error {
 	if err == nil {
 		err = s.reap(ctx, e)
 	}
-	return explain(err)
+	return s.explain(err)
 }

@@ -151,7 +151,7 @@ func TestRestoreReplacesNothing(t *testing.T) {
 	same(t, audit(t, mountpoint), "ready vol")
 }
 
-func TestTheReaperRemovesOnlyWhatCarriesTheMark(t *testing.T) {
+func TestTheReaperRemovesOnlyTheDirectoryOfTheRecord(t *testing.T) {
 	s, mountpoint := newStore(t)
 	create(t, s, spec("vol"))
 	if err := s.Delete(background, "vol"); err != nil {
@@ -162,14 +162,22 @@ func TestTheReaperRemovesOnlyWhatCarriesTheMark(t *testing.T) {
 		t.Fatal(err)
 	}
 	data := filepath.Join(mountpoint, ownDir, trashDir, entries[0].Name)
-	if err := unix.Setxattr(data, markXattr, []byte("other"), 0); err != nil {
+	blocker := filepath.Join(mountpoint, "vol") // else it would be put back where it seems to come from
+	if err := errors.Join(os.Rename(data, data+".other"), os.Mkdir(data, 0o700), os.Mkdir(blocker, 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	n, err := s.Reap(background, 0)
-	wants(t, err, ErrForeign, "other")
+	wants(t, err, ErrForeign, entries[0].Name)
 	if _, statErr := os.Stat(data); n != 0 || statErr != nil {
 		t.Errorf("reaped %d, %v", n, statErr)
 	}
+	if err := errors.Join(os.Remove(data), os.Remove(blocker), os.Rename(data+".other", data)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Reap(background, 0); n != 1 || err != nil {
+		t.Errorf("reaped %d, %v", n, err)
+	}
+	same(t, audit(t, mountpoint))
 }
 
 // What a tenant can leave behind, removed by two reapers at once.
@@ -182,11 +190,11 @@ func TestTheReaperRemovesWhateverATenantLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 3 * removeDepth { // deeper than the remover goes by descriptors
-		if err := deep.Mkdir("d", 0o700); err != nil {
+	for range 200 { // deeper than the remover goes by descriptors
+		if err := deep.Mkdir("\xff\n", 0o700); err != nil {
 			t.Fatal(err)
 		}
-		next, err := deep.OpenRoot("d")
+		next, err := deep.OpenRoot("\xff\n")
 		deep.Close()
 		if err != nil {
 			t.Fatal(err)
@@ -194,7 +202,7 @@ func TestTheReaperRemovesWhateverATenantLeft(t *testing.T) {
 		deep = next
 	}
 	deep.Close()
-	for i := range removeBatch + 50 { // more than one batch
+	for i := range 120 { // more than one batch
 		if err := os.WriteFile(filepath.Join(vol, fmt.Sprint("f", i)), nil, 0o400); err != nil {
 			t.Fatal(err)
 		}
@@ -225,6 +233,42 @@ func TestTheReaperRemovesWhateverATenantLeft(t *testing.T) {
 		t.FailNow() // thousands of directories are left: audit would list them all
 	}
 	same(t, audit(t, mountpoint), "ready victim")
+}
+
+// Nobody can unlink what is mounted on, as nobody can what is in split-brain.
+func TestAFileThatCannotBeRemovedStopsNothingBesideIt(t *testing.T) {
+	s, mountpoint := newStore(t)
+	create(t, s, spec("vol"))
+	for i := range 100 {
+		if err := os.WriteFile(filepath.Join(mountpoint, "vol", fmt.Sprint(i)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Delete(background, "vol"); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := s.TrashEntries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(mountpoint, ownDir, trashDir, entries[0].Name)
+	stays := filepath.Join(data, "50")
+	if err := unix.Mount(stays, stays, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Reap(background, 0)
+	left, readErr := os.ReadDir(data)
+	if unmountErr := unix.Unmount(stays, unix.MNT_DETACH); unmountErr != nil || readErr != nil {
+		t.Fatal(unmountErr, readErr)
+	}
+	wants(t, err, unix.EBUSY, stays)
+	if len(left) != 1 {
+		t.Errorf("%d files are left", len(left))
+	}
+	if n, err := s.Reap(background, 0); n != 1 || err != nil {
+		t.Errorf("reaped %d, %v", n, err)
+	}
+	same(t, audit(t, mountpoint))
 }
 
 func TestDeletingForGoodIsNotHeldUpByOlderTrash(t *testing.T) {

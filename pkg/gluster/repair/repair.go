@@ -40,17 +40,19 @@ type Repairer struct {
 	host    *client.Host
 	repairs *prometheus.CounterVec
 
-	retry map[string]*backoff // by slot; of Run's goroutine only
+	// Of Run's goroutine only.
+	mounts mount.Repairer
+	retry  map[string]*backoff // by slot
 }
 
 // New returns a Repairer for the clients of this host. The metric is registered with registry, unless that is nil.
 func New(host *client.Host, registry prometheus.Registerer) *Repairer {
-	return &Repairer{host: host, retry: map[string]*backoff{},
-		repairs: promauto.With(registry).NewCounterVec(prometheus.CounterOpts{
-			Name: "glusterfs_csi_mounts_repaired_total",
-			Help: "Mounts of dead clients that were replaced in place, in all mount namespaces of the host: " +
-				"beneath in one step, or on top where the kernel is older.",
-		}, []string{"way"})}
+	repairs := promauto.With(registry).NewCounterVec(prometheus.CounterOpts{
+		Name: "glusterfs_csi_mounts_repaired_total",
+		Help: "Mounts of dead clients that were replaced in place, in all mount namespaces of the host: " +
+			"beneath in one step; or, where the kernel is older, on top, or detached first.",
+	}, []string{"way"})
+	return &Repairer{host: host, repairs: repairs, retry: map[string]*backoff{}}
 }
 
 // Run brings back the clients that died, and repairs what they had mounted: at once, at the start after what died
@@ -186,8 +188,11 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 			opens[d.held] = t.open
 		}
 	}
-	report, repairErr := mount.Repair(ctx, opens)
+	report, repairErr := r.mounts.Repair(ctx, opens)
 	err = errors.Join(err, replacementsErr, repairErr)
+	for _, ns := range report.Unread { // whose mounts no kept mount waits for
+		err = errors.Join(err, fmt.Errorf("mount namespace %d of process %d: %w", ns.Namespace, ns.PID, ns.Err))
+	}
 	for _, d := range dead {
 		if repairErr == nil && report.Left[d.held.Device()] == 0 {
 			err = errors.Join(err, r.host.Discard(d.KeptMount))
@@ -195,10 +200,12 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 	}
 	r.repairs.WithLabelValues("beneath").Add(float64(report.Beneath))
 	r.repairs.WithLabelValues("on top").Add(float64(report.OnTop))
-	if report.Beneath+report.OnTop > 0 {
-		klog.FromContext(ctx).Info("Repaired the mounts of dead clients", "beneath", report.Beneath, "onTop",
-			report.OnTop, "stale", len(report.Stale),
-			"namespaces", report.Namespaces, "clientsReadyAfter", ready.Round(time.Millisecond), "took", time.Since(began).Round(time.Millisecond))
+	r.repairs.WithLabelValues("detached first").Add(float64(report.DetachedFirst))
+	if report.Repaired() > 0 {
+		klog.FromContext(ctx).Info("Repaired the mounts of dead clients", "beneath", report.Beneath,
+			"onTop", report.OnTop, "detachedFirst", report.DetachedFirst, "stale", len(report.Stale),
+			"namespaces", report.Namespaces, "clientsReadyAfter", ready.Round(time.Millisecond),
+			"took", time.Since(began).Round(time.Millisecond))
 	}
 	return report, err
 }

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+)
+
+// restamp gives a file of the driver's the name that it would have got from a clock that is wrong by d.
+func restamp(t *testing.T, dir, suffix string, d time.Duration) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*Z"+suffix))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("files %v, %v", files, err)
+	}
+	old := files[0][:len(files[0])-len(suffix)]
+	id, at, ok := parseStamp(filepath.Base(old))
+	if !ok {
+		t.Fatalf("no stamp: %s", old)
+	}
+	renamed := filepath.Join(dir, stamped(id, at.Add(d)))
+	err = os.Rename(old+suffix, renamed+suffix)
+	if _, statErr := os.Stat(old); statErr == nil {
+		err = errors.Join(err, os.Rename(old, renamed))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+const day = 24 * time.Hour
+
+func TestWhatWasDeletedByAWrongClockIsKept(t *testing.T) {
+	for name, test := range map[string]struct {
+		wrong time.Duration
+		right bool // the reaper's own clock, as far as its kernel knows
+	}{
+		"a day behind":                          {-25 * time.Hour, true},
+		"a day behind, and so may the reaper's": {-25 * time.Hour, false},
+		"a day ahead":                           {25 * time.Hour, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, mountpoint := newStore(t)
+			create(t, s, spec("vol"))
+			if err := s.Delete(background, "vol"); err != nil {
+				t.Fatal(err)
+			}
+			restamp(t, filepath.Join(mountpoint, ownDir, trashDir), recordSuffix, test.wrong)
+			s.isClockRight = func() bool { return test.right }
+			for range 3 {
+				if n, err := s.Reap(background, day); n != 0 || err != nil {
+					t.Fatalf("reaped %d, %v", n, err)
+				}
+			}
+			same(t, audit(t, mountpoint), "trash vol")
+			// Seen for as long as anything must have been.
+			s.abandoned = 0
+			want := 0
+			if test.wrong < 0 && test.right {
+				want = 1
+			}
+			if n, err := s.Reap(background, day); n != want || err != nil {
+				t.Errorf("reaped %d, want %d, %v", n, want, err)
+			}
+			// Seen for all its time.
+			if n, err := s.Reap(background, time.Nanosecond); n != 1-want || err != nil {
+				t.Errorf("reaped %d, want %d, %v", n, 1-want, err)
+			}
+		})
+	}
+}
+
+func TestWhatWasInterruptedByAWrongClockIsTakenUp(t *testing.T) {
+	for name, wrong := range map[string]time.Duration{"a day behind": -day, "a day ahead": day} {
+		t.Run(name, func(t *testing.T) {
+			s, mountpoint := newStore(t)
+			create(t, s, spec("first"))
+			cut(open(t, mountpoint), stepClaimed, func(s *Store) { _, _ = s.Create(spec("vol")) })
+			creating := filepath.Join(mountpoint, ownDir, creatingDir)
+			restamp(t, creating, recordSuffix, wrong)
+			// The record says the same as its name.
+			files, err := filepath.Glob(filepath.Join(creating, "*"+recordSuffix))
+			if err != nil || len(files) != 1 {
+				t.Fatal(files, err)
+			}
+			r := newRecord(spec("vol"))
+			_, r.Created, _ = parseStamp(filepath.Base(files[0][:len(files[0])-len(recordSuffix)]))
+			if err := os.WriteFile(files[0], r.encode(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s.recent = 50 * time.Millisecond
+			testcluster.Eventually(t, 10*time.Second, func() error { return s.Delete(background, "vol") })
+			same(t, audit(t, mountpoint), "ready first")
+		})
+	}
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+)
+
+// A path is claimed before anything is made there, by a symbolic link in paths/ that is named after the path and says
+// who holds it. Making a symbolic link is one step and exclusive on every kind of Gluster volume (a link lies on one
+// brick of a distributed one; a directory, and its xattrs, on all), so of two that want one path one gets it:
+// TestOfTwoThatWantOnePathOneGetsIt, on a distributed volume too.
+//
+// A holder that is dead (killed between two steps, and undone by name) is found out by looking whether what it names
+// is there: a creation, a volume, a restoration.
+
+// holder is the content of a claim.
+type holder struct {
+	// stamp is of the volume that has the path, or for which a parent was made.
+	stamp string
+	// entry is the trash entry that is being, or was, restored there; "" for none.
+	entry string
+	// parent says that the path is that of a directory which the driver made to hold volumes.
+	parent bool
+	path   string
+}
+
+const (
+	volumeWord  = "volume"
+	parentWord  = "parent"
+	restoreWord = "restore:"
+)
+
+// String is what a claim says: the stamp, what the path is to it, and the path, which may have spaces.
+func (h holder) String() string {
+	what := volumeWord
+	switch {
+	case h.parent:
+		what = parentWord
+	case h.entry != "":
+		what = restoreWord + h.entry
+	}
+	return h.stamp + " " + what + " " + h.path
+}
+
+func parseHolder(content string) (holder, error) {
+	words := strings.SplitN(content, " ", 3)
+	if len(words) == 3 {
+		h := holder{stamp: words[0], parent: words[1] == parentWord, path: words[2]}
+		restored := false
+		h.entry, restored = strings.CutPrefix(words[1], restoreWord)
+		if !restored {
+			h.entry = ""
+		}
+		_, _, ok := parseStamp(h.stamp)
+		known := h.parent || words[1] == volumeWord || restored && validEntry(h.entry)
+		if ok && known && CheckPath(h.path) == nil {
+			return h, nil
+		}
+	}
+	return holder{}, fmt.Errorf("the claim of a path says %.200q: %w", content, ErrCorrupt)
+}
+
+// pathName is the name of a path's claim: short, and of one component.
+func pathName(path string) string {
+	sum := sha256.Sum256([]byte(path))
+	return hex.EncodeToString(sum[:16])
+}
+
+// holderOf returns who holds a path; fs.ErrNotExist if nobody does.
+func (s *Store) holderOf(path string) (holder, error) {
+	paths, err := s.dir(pathsDir)
+	if err != nil {
+		return holder{}, err
+	}
+	content, err := readlink(paths, pathName(path))
+	if err != nil {
+		return holder{}, err
+	}
+	return parseHolder(content)
+}
+
+// claimPath makes h the holder of its path, unless another that lives is: then it returns that one and fs.ErrExist.
+func (s *Store) claimPath(h holder) (holder, error) {
+	paths, err := s.makeDir(pathsDir)
+	if err != nil {
+		return holder{}, err
+	}
+	const attempts = 3
+	for range attempts {
+		claimed := paths.Symlink(h.String(), pathName(h.path))
+		if !errors.Is(claimed, fs.ErrExist) {
+			return h, claimed
+		}
+		other, err := s.holderOf(h.path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // given up meanwhile
+		}
+		if err != nil {
+			return holder{}, err
+		}
+		// A volume that is restored does not go on with the claim of the life before, which its deletion may just be
+		// giving up.
+		earlier := other.stamp == h.stamp && other.entry != h.entry && h.entry != ""
+		lives, err := s.lives(other)
+		if err != nil || lives && !earlier || other == h {
+			return other, errors.Join(err, claimed)
+		}
+		if err := s.releasePath(h.path, func(held holder) bool { return held == other }); err != nil {
+			return holder{}, err
+		}
+	}
+	return holder{}, fmt.Errorf("path %s on %s is claimed and given up again and again: %w", h.path, s.volume, ErrBusy)
+}
+
+// lives says whether a holder's volume is there, is being made, or is being restored. What begins is looked for
+// before what it becomes, so that nothing escapes that moves on meanwhile.
+func (s *Store) lives(h holder) (bool, error) {
+	creating, err := s.dir(creatingDir)
+	if err != nil {
+		return false, err
+	}
+	for _, suffix := range []string{recordSuffix, undoSuffix} {
+		if absent, err := missing(creating, h.stamp+suffix); err != nil || !absent {
+			return !absent, err
+		}
+	}
+	if h.entry != "" {
+		trash, err := s.dir(trashDir)
+		if err != nil {
+			return false, err
+		}
+		if absent, err := missing(trash, h.entry+backSuffix); err != nil || !absent {
+			return !absent, err
+		}
+	}
+	r, err := s.Get(stampedID(h.stamp))
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && r.stamp() == h.stamp, err
+}
+
+// releasePath gives up a path, if its holder is the one that is meant. Another may be faster, and a third have claimed
+// the path again, between the look and the act: so the claim is moved aside first and looked at then, and put back if it
+// is another's.
+func (s *Store) releasePath(path string, isMeant func(holder) bool) error {
+	held, err := s.holderOf(path)
+	if err != nil {
+		return ignoreNotExist(err)
+	}
+	if !isMeant(held) {
+		return nil
+	}
+	paths, err := s.dir(pathsDir)
+	if err != nil {
+		return err
+	}
+	name := pathName(path)
+	aside := name + asideSuffix + strconv.FormatUint(rand.Uint64(), 36)
+	if err := paths.Rename(name, paths, aside); err != nil {
+		return ignoreNotExist(err)
+	}
+	s.step(stepPathAside)
+	return s.settlePath(paths, name, aside, func(moved holder) (bool, error) { return isMeant(moved), nil })
+}
+
+// heldBy is a holder of any life of a volume: as it was made, or restored.
+func heldBy(stamp string) func(holder) bool {
+	return func(h holder) bool { return h.stamp == stamp && !h.parent }
+}
+
+// settlePath removes a claim that was moved aside if it may go, and puts it back if not.
+func (s *Store) settlePath(paths *safepath.Dir, name, aside string, mayGo func(holder) (bool, error)) error {
+	content, err := readlink(paths, aside)
+	if err != nil {
+		return ignoreNotExist(err)
+	}
+	moved, err := parseHolder(content)
+	if err != nil {
+		return err
+	}
+	goes, err := mayGo(moved)
+	if err == nil && !goes {
+		err = ignoreExist(paths.Symlink(content, name))
+	}
+	if err != nil {
+		return err
+	}
+	return ignoreNotExist(paths.Unlink(aside))
+}
+
+// settlePaths gives up the paths whose holders are dead, and finishes what a kill has left of giving up one. deleted
+// are the stamps of volumes that are in the trash: their data may still be in its place.
+func (s *Store) settlePaths(deleted map[string]bool) error {
+	paths, err := s.dir(pathsDir)
+	if err != nil {
+		return ignoreNotExist(err)
+	}
+	names, err := paths.Names(0)
+	errs := []error{err}
+	for _, claim := range names {
+		errs = append(errs, ignoreNotExist(s.settleClaim(paths, claim, deleted)))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) settleClaim(paths *safepath.Dir, claim string, deleted map[string]bool) error {
+	if name, _, aside := strings.Cut(claim, asideSuffix); aside {
+		return s.settlePath(paths, name, claim, func(h holder) (bool, error) {
+			lives, err := s.lives(h)
+			return !lives, err
+		})
+	}
+	content, err := readlink(paths, claim)
+	if err != nil {
+		return err
+	}
+	h, err := parseHolder(content)
+	if err != nil {
+		return err
+	}
+	needed := deleted[h.stamp]
+	if !needed {
+		needed, err = s.lives(h)
+	}
+	if err == nil && !needed && h.parent { // it is of all volumes below it
+		var free bool
+		free, err = s.isFree(h.path)
+		needed = !free
+	}
+	if err != nil || needed {
+		return err
+	}
+	return s.releasePath(h.path, func(held holder) bool { return held == h })
+}

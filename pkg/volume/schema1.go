@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+)
+
+// What the first version of this driver has left on a Gluster volume: directories that are known by a mark (takeOver
+// gives them a gfid), parents by another, and creations that were killed half-way, whose directory has a mode that
+// nobody else would give it, and no mark yet or the one of its record.
+
+const (
+	// parentXattr marks a directory that the driver made to hold volumes.
+	parentXattr = "trusted.csi.parent"
+
+	// unmarkedMode is the mode of a volume's directory between its mkdir and its mark, unmarkedParentMode that of a
+	// parent. setgid may come on top, from the directory above.
+	unmarkedMode       = 0o1000
+	unmarkedParentMode = 0o1100
+)
+
+// isMarkedFor says whether a directory was made for a creation of schema 1.
+func (s *Store) isMarkedFor(dir *safepath.Dir, r Record) (bool, error) {
+	mark, err := dir.Xattr(markXattr)
+	if err != nil || mark != "" {
+		return mark == r.stamp(), err
+	}
+	return hasMode(dir, unmarkedMode)
+}
+
+// isMarkedParent says whether the first version of the driver made a directory to hold volumes.
+func isMarkedParent(dir *safepath.Dir) (bool, error) {
+	mark, err := dir.Xattr(parentXattr)
+	if err != nil || mark != "" {
+		return mark != "", err
+	}
+	return hasMode(dir, unmarkedParentMode)
+}
+
+func hasMode(dir *safepath.Dir, mode uint32) (bool, error) {
+	st, err := dir.Stat()
+	return err == nil && st.Uid == 0 && st.Mode&0o7777&^unix.S_ISGID == mode, err
+}
+
+// undoUnmarked takes back the creations of schema 1 of a volume: their directory may be what is in its way. ErrBusy if
+// there was one: what was in the way may be gone now.
+func (s *Store) undoUnmarked(id string) error {
+	all, err := s.claims()
+	if err != nil {
+		return err
+	}
+	creating, err := s.dir(creatingDir)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, b := range all {
+		if b.id != id {
+			continue
+		}
+		if r, err := readRecord(creating, b.file); err != nil || r.Schema > 1 {
+			continue // of this version, or not to be judged here
+		}
+		err := fmt.Errorf("an earlier creation of it is cleared away: %w", ErrBusy)
+		if !s.mayGoOn(&s.sightings.creations, b.stamp) {
+			err = errors.Join(err, s.undoClaim(b))
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// takeOverAll gives every volume of schema 1 a gfid, before the Gluster volume gets bricks that do not have its mark.
+func (s *Store) takeOverAll(ctx context.Context, alone func(id string, do func() error)) error {
+	return s.forEach(ctx, func(r Record) error {
+		if r.Schema == 1 {
+			alone(r.ID, func() error { return ignoreNotExist(s.isThere(r)) })
+		}
+		return nil
+	})
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// seen remembers since when this process has known of something, by its monotonic clock. A stamp is of the clock of
+// whoever made it, and the two may be days apart: a Pi has no clock before it has asked the network for the time.
+type seen struct {
+	mu    sync.Mutex
+	first map[string]time.Time
+}
+
+// age is how long ago this process saw the name first; 0 where that is now.
+func (s *seen) age(name string) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first, known := s.first[name]
+	if !known {
+		if s.first == nil {
+			s.first = map[string]time.Time{}
+		}
+		s.first[name] = time.Now()
+		return 0
+	}
+	return time.Since(first)
+}
+
+// keep forgets all but these names.
+func (s *seen) keep(names map[string]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name := range s.first {
+		if !names[name] {
+			delete(s.first, name)
+		}
+	}
+}
+
+// sightings are what is seen of one Gluster volume.
+type sightings struct{ creations, trash seen }
+
+// isClockRight says whether the kernel believes that its clock is (adjtimex(2), STA_UNSYNC).
+func isClockRight() bool {
+	var t unix.Timex
+	state, err := unix.Adjtimex(&t)
+	return err == nil && state != unix.TIME_ERROR && t.Status&unix.STA_UNSYNC == 0
+}
+
+// mayGoOn says of what was begun at the time in a stamp, and has not changed since, whether who began it may still be
+// at it: not once this process has seen it for a while, or it is old by a clock that cannot be that wrong.
+func (s *Store) mayGoOn(of *seen, stamp string) bool {
+	_, begun, _ := parseStamp(stamp)
+	return of.age(stamp) < s.recent && time.Since(begun) <= s.abandoned
+}
+
+// isAbandoned says of the same whether nobody has taken it up for so long that the reconciler does.
+func (s *Store) isAbandoned(of *seen, stamp string) bool { return of.age(stamp) >= s.abandoned }
+
+// isDue says whether the reaper may remove an entry: when its time has come by its stamp, and this process has seen it
+// for a while. A clock that is not known to be right counts for nothing.
+func (s *Store) isDue(e TrashEntry, retention time.Duration) bool {
+	age := s.sightings.trash.age(e.Name)
+	keep := e.Due(retention).Sub(e.Deleted)
+	return age >= keep || age >= min(keep, s.abandoned) && !now().Before(e.Deleted.Add(keep)) && s.isClockRight()
+}

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/process"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/process"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/statedir"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 

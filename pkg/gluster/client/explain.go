@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/clientlog"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/clientlog"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/glusterd"
 )
 

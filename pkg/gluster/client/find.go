@@ -3,8 +3,8 @@
 package client
 
 import (
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/process"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/statedir"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/process"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 

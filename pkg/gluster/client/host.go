@@ -2,11 +2,14 @@
 
 // Package client is the clients of this host: one `glusterfs` FUSE process with one mount for each (Gluster volume,
 // client options). It starts, finds, watches and ends them, and rotates their logs. What is mounted from them
-// elsewhere is not its business.
+// elsewhere is repaired and judged by the packages above.
 //
 // Clients outlive this process. What runs and what is mounted is read from /proc each time it matters and never
 // remembered, so a driver that was killed finds all its clients again. Everything that waits on GlusterFS has a
-// deadline.
+// deadline. All of it may be called at the same time, and by several processes with one state directory.
+//
+// A client ends in one of three ways: idle, its mount is detached, and it ends by itself as its last user does; it
+// hangs, and is killed; or it dies, and its mount is kept until nothing shows its device any more.
 package client
 
 import (
@@ -23,7 +26,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/statedir"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
@@ -42,8 +45,7 @@ type Host struct {
 	starts   sync.WaitGroup
 	changed  chan struct{} // a client ended, or came
 
-	mu    sync.Mutex
-	slots map[statedir.Slot]*slot
+	slots guarded[map[statedir.Slot]*slot]
 }
 
 // NewHost returns the Host for a state directory, which it makes, after adopting the clients that run already. It
@@ -59,8 +61,9 @@ func makeHost(stateDir string, clusters *gluster.ClustersFile, mounter Mounter) 
 	}
 	h := &Host{
 		root: root, clusters: clusters, mounter: mounter, grace: idleGrace, hung: hungLimit,
-		slots: map[statedir.Slot]*slot{}, changed: make(chan struct{}, 1),
+		changed: make(chan struct{}, 1),
 	}
+	h.slots.value = map[statedir.Slot]*slot{}
 	h.lifetime, h.end = context.WithCancel(context.Background())
 	h.Adopt(h.lifetime)
 	return h, nil
@@ -180,21 +183,21 @@ func (h *Host) Running() []*Client {
 
 // allSlots are sorted, so that what is told of several clients is not told in another way each time.
 func (h *Host) allSlots() []*slot {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return slices.SortedFunc(maps.Values(h.slots), func(a, b *slot) int { return cmp.Compare(a.dir, b.dir) })
+	return from(&h.slots, func(slots *map[statedir.Slot]*slot) []*slot {
+		return slices.SortedFunc(maps.Values(*slots), func(a, b *slot) int { return cmp.Compare(a.dir, b.dir) })
+	})
 }
 
 func (h *Host) slot(v gluster.Volume, options []string) *slot {
 	dir := h.root.Slot(v, options)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s := h.slots[dir]
-	if s == nil {
-		s = &slot{host: h, dir: dir, volume: v, options: options}
-		h.slots[dir] = s
-	}
-	return s
+	return from(&h.slots, func(slots *map[statedir.Slot]*slot) *slot {
+		s := (*slots)[dir]
+		if s == nil {
+			s = &slot{host: h, dir: dir, volume: v, options: options}
+			(*slots)[dir] = s
+		}
+		return s
+	})
 }
 
 // Adopt finds the clients that run already, in all slots that have none, and keeps the mounts of those that have died

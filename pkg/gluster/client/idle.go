@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/statedir"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 

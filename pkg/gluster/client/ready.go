@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/statedir"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 

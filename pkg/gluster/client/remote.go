@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/process"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/glusterd"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/process"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 

@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/clientlog"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/process"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/clientlog"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/process"
 )
 
 // rotateLogs rotates the logs that have grown too large.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !quick
+
 package client
 
 import (
@@ -9,7 +11,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/clientlog"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/clientlog"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 

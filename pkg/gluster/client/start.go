@@ -12,9 +12,9 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/process"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/glusterd"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/process"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 )
 
 // startTimeout is longer than ping-timeout (42 s by default): a client comes up even where one of its servers is

@@ -73,7 +73,7 @@ func AllSilent(ctx context.Context, servers []string) string {
 }
 
 // ask puts the question to all servers at once and calls heard with each answer as it comes, until heard says that it
-// is enough. Nothing of it goes on when it returns.
+// is enough. Nothing of it goes on when it returns (TestTheFirstThatAnswersComesFirst).
 func ask(ctx context.Context, servers []string, heard func(server string, err error) (enough bool)) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -12,9 +12,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
 )
+
+var gv0 = gluster.Volume{Cluster: "pi", Name: "gv0"} // as clients.GV0()
 
 // replicas is a view of two replica sets of two bricks and one brick without replica, at 12:00: all well, last good
 // answered at once.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !quick
+
 package health
 
 import (
@@ -24,8 +26,6 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/tests/clients"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
-
-var gv0 = clients.GV0()
 
 func TestMain(m *testing.M) { testcluster.Main(m) }
 

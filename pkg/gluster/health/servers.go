@@ -69,7 +69,8 @@ func (s *serverCheck) ask(ctx context.Context, servers []string) <-chan struct{}
 	defer s.mu.Unlock()
 	counts := time.Since(s.at) < checkValid && slices.Equal(s.servers, servers)
 	if s.pending == nil && (!counts || s.silent != "") {
-		s.begin(ctx, servers)
+		s.pending = make(chan struct{})
+		go s.find(context.WithoutCancel(ctx), servers, s.pending) // for later callers, too
 	}
 	if counts {
 		return nil
@@ -77,16 +78,10 @@ func (s *serverCheck) ask(ctx context.Context, servers []string) <-chan struct{}
 	return s.pending
 }
 
-// begin asks the servers, for later callers too. The caller holds mu.
-func (s *serverCheck) begin(ctx context.Context, servers []string) {
-	done := make(chan struct{})
-	s.pending = done
-	ctx = context.WithoutCancel(ctx)
-	go func() {
-		defer close(done)
-		silent := glusterd.AllSilent(ctx, servers)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.at, s.servers, s.silent, s.pending = time.Now(), servers, silent, nil
-	}()
+func (s *serverCheck) find(ctx context.Context, servers []string, done chan<- struct{}) {
+	defer close(done)
+	silent := glusterd.AllSilent(ctx, servers)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at, s.servers, s.silent, s.pending = time.Now(), servers, silent, nil
 }

@@ -2,7 +2,7 @@
 
 // Package repair brings back the clients of a host that have died: it starts another one in the place of each, and
 // replaces the dead one's mounts by the new one's, in place, in every mount namespace of the host. Nothing is
-// created, and no process is ended.
+// created on the Gluster volume, and no process is ended.
 package repair
 
 import (
@@ -47,12 +47,12 @@ type Repairer struct {
 
 // New returns a Repairer for the clients of this host. The metric is registered with registry, unless that is nil.
 func New(host *client.Host, registry prometheus.Registerer) *Repairer {
-	return &Repairer{host: host, retry: map[string]*backoff{},
-		repairs: promauto.With(registry).NewCounterVec(prometheus.CounterOpts{
-			Name: "glusterfs_csi_mounts_repaired_total",
-			Help: "Mounts of dead clients that were replaced in place, in all mount namespaces of the host: " +
-				"beneath in one step; or, where the kernel is older, on top, or detached first.",
-		}, []string{"way"})}
+	repairs := promauto.With(registry).NewCounterVec(prometheus.CounterOpts{
+		Name: "glusterfs_csi_mounts_repaired_total",
+		Help: "Mounts of dead clients that were replaced in place, in all mount namespaces of the host: " +
+			"beneath in one step; or, where the kernel is older, on top, or detached first.",
+	}, []string{"way"})
+	return &Repairer{host: host, repairs: repairs, retry: map[string]*backoff{}}
 }
 
 // Run brings back the clients that died, and repairs what they had mounted: at once, at the start after what died
@@ -174,9 +174,9 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 		return mount.Report{}, err
 	}
 	began := time.Now()
-	trees, treesErr := r.replacements(ctx, dead)
+	replacements, replacementsErr := r.openReplacements(ctx, dead)
 	defer func() {
-		for _, t := range trees {
+		for _, t := range replacements {
 			t.close()
 		}
 	}()
@@ -184,12 +184,12 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 	opens := map[*mount.Held]mount.Open{}
 	for _, d := range dead {
 		opens[d.held] = nil
-		if t := trees[d.Slot]; t != nil {
+		if t := replacements[d.Slot]; t != nil {
 			opens[d.held] = t.open
 		}
 	}
 	report, repairErr := r.mounts.Repair(ctx, opens)
-	err = errors.Join(err, treesErr, repairErr)
+	err = errors.Join(err, replacementsErr, repairErr)
 	for _, ns := range report.Unread { // whose mounts no kept mount waits for
 		err = errors.Join(err, fmt.Errorf("mount namespace %d of process %d: %w", ns.Namespace, ns.PID, ns.Err))
 	}
@@ -202,21 +202,22 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 	r.repairs.WithLabelValues("on top").Add(float64(report.OnTop))
 	r.repairs.WithLabelValues("detached first").Add(float64(report.DetachedFirst))
 	if report.Repaired() > 0 {
-		klog.FromContext(ctx).Info("Repaired the mounts of dead clients", "beneath", report.Beneath, "onTop", report.OnTop,
-			"detachedFirst", report.DetachedFirst, "stale", len(report.Stale),
-			"namespaces", report.Namespaces, "clientsReadyAfter", ready.Round(time.Millisecond), "took", time.Since(began).Round(time.Millisecond))
+		klog.FromContext(ctx).Info("Repaired the mounts of dead clients", "beneath", report.Beneath,
+			"onTop", report.OnTop, "detachedFirst", report.DetachedFirst, "stale", len(report.Stale),
+			"namespaces", report.Namespaces, "clientsReadyAfter", ready.Round(time.Millisecond),
+			"took", time.Since(began).Round(time.Millisecond))
 	}
 	return report, err
 }
 
-// replacements returns the tree of each slot's running client, started where there is none. A slot whose client does
-// not come in time is left out and named in the error.
-func (r *Repairer) replacements(ctx context.Context, dead []deadMount) (map[string]*tree, error) {
+// openReplacements returns what is mounted by each slot's running client, started where there is none. A slot whose
+// client does not come in time is left out and named in the error.
+func (r *Repairer) openReplacements(ctx context.Context, dead []deadMount) (map[string]*replacement, error) {
 	ctx, cancel := context.WithTimeout(ctx, replaceWait)
 	defer cancel()
 	var all sync.WaitGroup
 	var mu sync.Mutex
-	trees := map[string]*tree{}
+	replacements := map[string]*replacement{}
 	var errs []error
 	begun := map[string]bool{}
 	for _, d := range dead {
@@ -229,11 +230,11 @@ func (r *Repairer) replacements(ctx context.Context, dead []deadMount) (map[stri
 			continue
 		}
 		all.Go(func() {
-			t, err := r.replacement(ctx, d.KeptMount)
+			t, err := r.openReplacement(ctx, d.KeptMount)
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {
-				trees[d.Slot] = t
+				replacements[d.Slot] = t
 				return
 			}
 			errs = append(errs, err)
@@ -243,7 +244,7 @@ func (r *Repairer) replacements(ctx context.Context, dead []deadMount) (map[stri
 		})
 	}
 	all.Wait()
-	return trees, errors.Join(errs...)
+	return replacements, errors.Join(errs...)
 }
 
 func (r *Repairer) backoffOf(k client.KeptMount) *backoff {
@@ -261,7 +262,7 @@ func (r *Repairer) runs(slot string) bool {
 	return slices.ContainsFunc(r.host.Running(), func(c *client.Client) bool { return c.Slot() == slot })
 }
 
-func (r *Repairer) replacement(ctx context.Context, k client.KeptMount) (*tree, error) {
+func (r *Repairer) openReplacement(ctx context.Context, k client.KeptMount) (*replacement, error) {
 	c, err := r.host.Ensure(ctx, k.Volume, k.Options)
 	if err != nil {
 		return nil, err
@@ -270,5 +271,5 @@ func (r *Repairer) replacement(ctx context.Context, k client.KeptMount) (*tree, 
 	if err != nil {
 		return nil, err
 	}
-	return newTree(root), nil
+	return newReplacement(root), nil
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !quick
+
 package repair
 
 import (
@@ -183,44 +185,6 @@ func TestARepairWaitsForTheServersWithoutHurry(t *testing.T) {
 	})
 }
 
-func TestClientsThatDieAsSoonAsTheyRunAreStartedWithoutHurry(t *testing.T) {
-	var b backoff
-	var deaths client.Deaths
-	die := func(young bool) {
-		deaths.All++
-		if deaths.Young++; !young {
-			deaths.Young = 0
-		}
-		b.note(deaths)
-	}
-	for range manyDeaths - 1 {
-		if die(true); !b.isDue() {
-			t.Fatal("it waits after a few deaths")
-		}
-	}
-	for range 2 {
-		before := b.delay
-		if die(true); b.isDue() || b.delay <= before {
-			t.Errorf("after many deaths it waits for %v, before for %v", b.delay, before)
-		}
-		b.note(deaths) // nothing new
-	}
-	if die(false); !b.isDue() || b.delay != 0 {
-		t.Error("it waits after the death of a client that had lived")
-	}
-}
-
-func TestWhatIsSaidToStayDeadDoes(t *testing.T) {
-	report := mount.Report{Stale: []mount.Stale{
-		{Root: "/waits", Err: fmt.Errorf("wrapped: %w", mount.ErrNothingYet)},
-		{Root: "/slow", Err: fmt.Errorf("wrapped: %w", unix.ETIMEDOUT)},
-		{Root: "/removed", Target: "/data", PID: 7, Err: unix.ENOENT},
-	}}
-	if got := lasting(report); len(got) != 1 || !strings.HasPrefix(got[0], "/removed at /data of process 7: no such") {
-		t.Errorf("got %q", got)
-	}
-}
-
 func TestAClientThatDoesNotOpenInTimeHoldsUpNothing(t *testing.T) {
 	h := clients.SharedHost(t)
 	c := clients.Ensure(t, h, gv0)
@@ -228,20 +192,20 @@ func TestAClientThatDoesNotOpenInTimeHoldsUpNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tree := newTree(root)
+	opened := newReplacement(root)
 	clients.Signal(t, c, unix.SIGSTOP)
 	for _, says := range []string{"no answer", "still waiting"} {
-		if _, err := tree.open("/not-known-yet"); !errors.Is(err, unix.ETIMEDOUT) || !strings.Contains(err.Error(), says) {
+		if _, err := opened.open("/not-known-yet"); !errors.Is(err, unix.ETIMEDOUT) || !strings.Contains(err.Error(), says) {
 			t.Errorf("got %v, want a timeout that says %q", err, says)
 		}
 	}
 	clients.Signal(t, c, unix.SIGCONT)
 	testcluster.Eventually(t, clients.Patience, func() error {
-		if _, err := tree.open("/not-known-yet"); !errors.Is(err, os.ErrNotExist) {
+		if _, err := opened.open("/not-known-yet"); !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("got %w", err)
 		}
 		return nil
 	})
-	tree.close()
-	tree.calls.Wait()
+	opened.close()
+	opened.calls.Wait()
 }

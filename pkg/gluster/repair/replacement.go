@@ -12,20 +12,21 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
-// tree is what a running client has mounted, in which a repair opens what the dead one showed. A server that falls silent just
-// then does not hold it up: the one call that waits for it keeps the root open, and the others fail meanwhile.
-type tree struct {
+// replacement is what a running client has mounted, in which a repair opens what the dead one showed. A server that
+// falls silent just then does not hold it up: the one call that waits for it keeps the root open, and the others fail
+// meanwhile.
+type replacement struct {
 	root    *safepath.Dir
 	calls   sync.WaitGroup
 	opening chan struct{} // holds a token while a call is under way
 }
 
-func newTree(root *safepath.Dir) *tree {
-	return &tree{root: root, opening: make(chan struct{}, 1)}
+func newReplacement(root *safepath.Dir) *replacement {
+	return &replacement{root: root, opening: make(chan struct{}, 1)}
 }
 
 // close lets go of the root, as soon as no call needs it any more. It does not wait.
-func (t *tree) close() {
+func (t *replacement) close() {
 	go func() {
 		t.calls.Wait()
 		t.root.Close()
@@ -33,7 +34,7 @@ func (t *tree) close() {
 }
 
 // open is a mount.Open with a deadline.
-func (t *tree) open(path string) (int, error) {
+func (t *replacement) open(path string) (int, error) {
 	select {
 	case t.opening <- struct{}{}:
 	default:

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package repair
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+)
+
+func TestClientsThatDieAsSoonAsTheyRunAreStartedWithoutHurry(t *testing.T) {
+	var b backoff
+	var deaths client.Deaths
+	die := func(young bool) {
+		deaths.All++
+		if deaths.Young++; !young {
+			deaths.Young = 0
+		}
+		b.note(deaths)
+	}
+	for range manyDeaths - 1 {
+		if die(true); !b.isDue() {
+			t.Fatal("it waits after a few deaths")
+		}
+	}
+	for range 2 {
+		before := b.delay
+		if die(true); b.isDue() || b.delay <= before {
+			t.Errorf("after many deaths it waits for %v, before for %v", b.delay, before)
+		}
+		b.note(deaths) // nothing new
+	}
+	if die(false); !b.isDue() || b.delay != 0 {
+		t.Error("it waits after the death of a client that had lived")
+	}
+}
+
+func TestWhatIsSaidToStayDeadDoes(t *testing.T) {
+	report := mount.Report{Stale: []mount.Stale{
+		{Root: "/waits", Err: fmt.Errorf("wrapped: %w", mount.ErrNothingYet)},
+		{Root: "/slow", Err: fmt.Errorf("wrapped: %w", unix.ETIMEDOUT)},
+		{Root: "/removed", Target: "/data", PID: 7, Err: unix.ENOENT},
+	}}
+	if got := lasting(report); len(got) != 1 || !strings.HasPrefix(got[0], "/removed at /data of process 7: no such") {
+		t.Errorf("got %q", got)
+	}
+}

@@ -37,13 +37,15 @@ type pod struct {
 type podSpec struct {
 	Root    string   `json:"root"`
 	Targets []string `json:"targets"`
+	Copies  int      `json:"copies"` // further binds of the first target, which it does not watch
+	Others  int      `json:"others"` // mounts of something else
 }
 
-func startPod(root string, targets []string) (*pod, error) {
-	if err := os.MkdirAll(root, 0o755); err != nil {
+func startPod(of podSpec) (*pod, error) {
+	if err := os.MkdirAll(of.Root, 0o755); err != nil {
 		return nil, err
 	}
-	spec, err := json.Marshal(podSpec{root, targets})
+	spec, err := json.Marshal(of)
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +103,9 @@ func bePod(text string) error {
 	if err := container.Enter(spec.Root, volumes...); err != nil {
 		return err
 	}
+	if err := spec.mountMore(); err != nil {
+		return err
+	}
 	answers := json.NewEncoder(os.Stdout)
 	for input := make([]byte, len("watch\n")); ; {
 		if _, err := io.ReadFull(os.Stdin, input); errors.Is(err, io.EOF) {
@@ -124,6 +129,23 @@ func bePod(text string) error {
 			return err
 		}
 	}
+}
+
+// mountMore makes the mounts that the pod does not watch. It is in its root already.
+func (spec podSpec) mountMore() error {
+	if err := os.Mkdir("/other", 0o755); err != nil {
+		return err
+	}
+	for i := range spec.Copies + spec.Others {
+		source, target := "/volume-0", fmt.Sprintf("/more-%d", i)
+		if i >= spec.Copies {
+			source = "/other"
+		}
+		if err := errors.Join(os.Mkdir(target, 0o755), unix.Mount(source, target, "", unix.MS_BIND, "")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // awaitBack asks all binds until each has been dead and answers again, and returns when. It asks when something is mounted or

@@ -66,11 +66,15 @@ func repair(ctx context.Context, b *bench) (result report.Result, err error) {
 	count := b.sizes.pods[len(b.sizes.pods)-1]
 	what := fmt.Sprintf("kill -9 of a client until the last of %d binds in %d mount namespaces answers", count*bindsPerPod, count)
 	most := 1 + repairAim.Seconds()/last.start.measure().Median
+	many, err := b.repairMany(ctx)
+	if err != nil {
+		return result, err
+	}
 	return report.Result{
-		Figures: []report.Figure{
+		Figures: append([]report.Figure{
 			last.whole.by(last.start, what, report.Aim{AtMost: most}, fairStart),
 			last.own.by(last.whole, "… of that, all but the new client's start", report.Aim{}, fairRepair),
-		},
+		}, many...),
 		Curves: []report.Curve{{Title: "Repair after kill -9 of a client", Name: "repair", Things: fmt.Sprintf("mount namespaces, %d binds in each", bindsPerPod),
 			What: "time since the kill", Unit: chart.Seconds, Lines: []chart.Line{whole, start}}},
 	}, nil
@@ -85,7 +89,7 @@ func (b *bench) repairOf(ctx context.Context, targets []string, dir string, coun
 		}
 	}()
 	for i := range count {
-		p, err := startPod(b.path(fmt.Sprintf("pod-%d", i)), targets)
+		p, err := startPod(podSpec{Root: b.path(fmt.Sprintf("pod-%d", i)), Targets: targets})
 		if err != nil {
 			return measured, err
 		}

@@ -22,6 +22,9 @@ type sizes struct {
 	volumes     []int // numbers of volumes present
 	published   []int // numbers of volumes on a node
 	pods        []int // numbers of mount namespaces
+	roots       int   // directories of a volume that one pod has mounted
+	others      int   // mounts of something else beside them
+	crowd       int   // dead mounts of one pod that another is not to wait for
 	made        int   // volumes that a driver has made when its memory is read
 	calls       int   // of one kind in a round, where each takes milliseconds
 	slowCalls   int   // … where each takes a second
@@ -34,6 +37,7 @@ type sizes struct {
 func newSizes(files, rounds int, full bool) sizes {
 	s := sizes{
 		rounds: rounds, files: files, volumes: []int{10, max(files, 11)}, published: []int{1, 10, 100}, pods: []int{1, 5, 20}, made: files,
+		roots: 100, others: 1000, crowd: 10_000,
 		calls: 20, slowCalls: 3, metadata: min(files, 150), fioMiB: 64, fioSeconds: 1, countsCalls: 10,
 	}
 	s.name = chart.Number(float64(files)) + " files"
@@ -44,6 +48,7 @@ func newSizes(files, rounds int, full bool) sizes {
 	}
 	if files < defaultFiles { // a trial of the benchmarks themselves
 		s.published, s.calls, s.slowCalls, s.fioMiB, s.fioSeconds = []int{1, 3, 5}, 5, 1, 4, 1
+		s.roots, s.others, s.crowd = 10, 100, 1000
 	}
 	return s
 }

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
 func TestASingleWriterHasOneTargetOnTheNode(t *testing.T) {
@@ -46,6 +47,46 @@ func TestASingleWriterHasOneTargetOnTheNode(t *testing.T) {
 	also := r.publish(v, "also", as(csi.VolumeCapability_AccessMode_SINGLE_NODE_WRITER))
 	code(t, r.tryPublish(v, r.target("alone"), as(single)), codes.FailedPrecondition, "ReadWriteOncePod")
 	r.unpublish(v, first, also)
+	code(t, r.delete(v), codes.OK)
+}
+
+// TestAMountOfSomebodyElseIsNotTheDrivers: an operator's own mount of the Gluster volume is no pod's, and is not covered like that of a
+// client that died.
+func TestAMountOfSomebodyElseIsNotTheDrivers(t *testing.T) {
+	r := onGV0(t)
+	v := r.create()
+	own, err := testcluster.Shared(t, testcluster.Options{}).Mount(t.Context(), "gv0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := own.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	bind := func(target string) {
+		t.Helper()
+		err := errors.Join(os.MkdirAll(target, 0o755), unix.Mount(filepath.Join(own.Path, v.GetVolumeContext()["path"]), target, "", unix.MS_BIND, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := mount.Detach(target); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	bind(filepath.Join(r.dir, "elsewhere"))
+	pod := r.publish(v, "pod", as(csi.VolumeCapability_AccessMode_SINGLE_NODE_SINGLE_WRITER))
+	r.unpublish(v, pod)
+
+	taken := r.target("taken")
+	bind(taken)
+	code(t, r.tryPublish(v, taken), codes.Aborted, "shows something else")
+	mountAt(t, taken) // the operator's alone
+	if err := mount.Detach(taken); err != nil {
+		t.Fatal(err)
+	}
 	code(t, r.delete(v), codes.OK)
 }
 

@@ -161,14 +161,10 @@ type shown struct {
 	wanted access
 }
 
-// isShown says whether a mount shows the volume, whichever client it belongs to. Of a dead
-// client's no more is known than the Gluster volume's name; two clusters may each have a gv0.
-func (n *node) isShown(e mount.Entry, s shown) bool {
-	if !client.Shows(e, s.id.Volume.Name) || e.Root != s.root {
-		return false
-	}
-	c, err := n.host.ByDevice(e.Device)
-	return err != nil || c.Volume() == s.id.Volume
+// isShown says whether a mount, one of those that are listed, shows the volume by a client of this driver, whichever it
+// is and whether it is dead or not.
+func (n *node) isShown(e mount.Entry, s shown, entries []mount.Entry) bool {
+	return client.Shows(e, s.id.Volume.Name) && e.Root == s.root && n.host.Shown(e.Device, s.id.Volume, entries)
 }
 
 // show makes the target show the directory. It waits for nothing but the local disk.
@@ -184,9 +180,13 @@ func (n *node) show(ctx context.Context, fd int, s shown) error {
 	}
 	if len(at) > 0 {
 		top := at[len(at)-1]
-		client, gone := n.host.ByDevice(top.Device)
+		c, gone := n.host.ByDevice(top.Device)
+		entries, err := mount.List()
+		if err != nil {
+			return err
+		}
 		switch {
-		case !n.isShown(top, s):
+		case !n.isShown(top, s, entries):
 			return status.Errorf(codes.AlreadyExists, "the target %s shows something else: %s of %s", s.target, top.Root, top.Source)
 		case gone != nil:
 			// Not detached first: for a moment a pod could write to the node's disk below. Unpublishing detaches both.
@@ -194,7 +194,7 @@ func (n *node) show(ctx context.Context, fd int, s shown) error {
 			return mount.Bind(fd, s.target, s.wanted.flags)
 		case top.Flags != s.wanted.flags:
 			return status.Errorf(codes.AlreadyExists, "the volume is published at %s with the options %q, not %q", s.target, top.Flags, s.wanted.flags)
-		case isStrict(client) != s.wanted.isStrict():
+		case isStrict(c) != s.wanted.isStrict():
 			return status.Errorf(codes.AlreadyExists, "the volume is published at %s with another consistency: unpublish it there first", s.target)
 		default:
 			return nil
@@ -221,7 +221,7 @@ func (n *node) onlyTarget(s shown) error {
 		return err
 	}
 	for _, e := range entries {
-		if e.Target != s.target && !strings.Contains(e.Target, "/volume-subpaths/") && !n.host.Owns(e.Target) && n.isShown(e, s) {
+		if e.Target != s.target && !strings.Contains(e.Target, "/volume-subpaths/") && !n.host.Owns(e.Target) && n.isShown(e, s, entries) {
 			return status.Errorf(codes.FailedPrecondition, "volume %s is published at %s on this node, and its access mode (ReadWriteOncePod) allows one target only", s.id, e.Target)
 		}
 	}

@@ -70,7 +70,8 @@ func sharedDir(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.Chmod(base, 0o755), unix.Mount(base, base, "", unix.MS_BIND, ""), unix.Mount("", base, "", unix.MS_SHARED, "")); err != nil {
+	// Private first: below a shared /, as on most hosts, the bind is its peer, and what is mounted in it would be below as well.
+	if err := errors.Join(os.Chmod(base, 0o755), unix.Mount(base, base, "", unix.MS_BIND, ""), unix.Mount("", base, "", unix.MS_PRIVATE, ""), unix.Mount("", base, "", unix.MS_SHARED, "")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

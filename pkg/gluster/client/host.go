@@ -162,6 +162,18 @@ func (h *Host) Serves(device mount.Device) bool {
 	return err == nil
 }
 
+// Shown says whether a device is that of a client of this Host for a Gluster volume, be it running or dead: a dead one's
+// own mount is kept as long as anything else shows its device. Another mount of the same Gluster volume, made by
+// somebody else, is none. entries are what is mounted here.
+func (h *Host) Shown(device mount.Device, v gluster.Volume, entries []mount.Entry) bool {
+	if c, err := h.ByDevice(device); err == nil {
+		return c.Volume() == v
+	}
+	return slices.ContainsFunc(entries, func(e mount.Entry) bool {
+		return e.Device == device && h.root.ContainsFor(v, e.Target)
+	})
+}
+
 // Owns says whether a mount point is that of a client of this Host rather than a bind mount of it.
 func (h *Host) Owns(target string) bool { return h.root.Contains(target) }
 

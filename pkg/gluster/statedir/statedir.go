@@ -63,6 +63,11 @@ func (r Root) Slot(v gluster.Volume, options []string) Slot {
 	return Slot(filepath.Join(string(r), v.Cluster, v.Name, optionHash(options)))
 }
 
+// ContainsFor says whether a path is below the slots of a Gluster volume.
+func (r Root) ContainsFor(v gluster.Volume, path string) bool {
+	return strings.HasPrefix(path, filepath.Join(string(r), v.Cluster, v.Name)+"/")
+}
+
 // Slots lists the directories of slots that have a description.
 func (r Root) Slots() ([]Slot, error) {
 	files, err := filepath.Glob(filepath.Join(string(r), "*", "*", "*", descriptionFile))

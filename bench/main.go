@@ -39,6 +39,7 @@ var scenarios = []scenario{
 	{"memory", "Memory of a node", memory},
 	{"footprint", "The driver's own memory and size", footprint},
 	{"data", "The data path", data},
+	{"consistency", "consistency: strict against relaxed", consistency},
 	{"fsgroup", "fsGroup", fsGroup},
 	{"roundtrips", "Requests to the bricks", countRequests},
 }

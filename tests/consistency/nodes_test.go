@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -25,8 +26,8 @@ type node struct{ *testcluster.RawMount }
 
 func (n node) path(name string) string { return filepath.Join(n.Path, name) }
 
-// mount mounts gv0 as the driver does, with these client options, and waits until every brick of these is connected: locks that two
-// clients have on different bricks of a replica 2 volume without quorum do not exclude each other.
+// mount mounts gv0 as the driver does, with these client options, and waits until it uses each brick that is up. Before, on a replica 2
+// volume without quorum, it locks and writes on the other alone, and who reads from this one misses it.
 func mount(t *testing.T, c *testcluster.Cluster, bricks []bool, options ...string) node {
 	t.Helper()
 	m, err := c.Mount(t.Context(), gv0, gluster.Arguments(gv0, options)...)
@@ -40,10 +41,22 @@ func mount(t *testing.T, c *testcluster.Cluster, bricks []bool, options ...strin
 	})
 	for i, isUp := range bricks {
 		if isUp {
-			testcluster.Eventually(t, patience, func() error { return testcluster.Connected(m.Path, gv0, i) })
+			testcluster.Eventually(t, patience, func() error { return uses(m, len(bricks), i) })
 		}
 	}
 	return node{m}
+}
+
+// uses returns nil if a client is connected to a brick, and its replica set knows.
+func uses(m *testcluster.RawMount, bricks, i int) error {
+	if err := testcluster.Connected(m.Path, gv0, i); err != nil || bricks == 1 {
+		return err
+	}
+	state, err := os.ReadFile(filepath.Join(m.Path, ".meta/graphs/active", gv0+"-replicate-0", "private"))
+	if err == nil && !strings.Contains(string(state), fmt.Sprintf("child_up[%d] = 1", i)) {
+		err = fmt.Errorf("brick %d is not in use yet", i)
+	}
+	return err
 }
 
 // bothBricks are those of the shared cluster.

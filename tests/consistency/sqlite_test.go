@@ -27,37 +27,43 @@ func (n node) sqlite(database, journal, sql string) ([]string, error) {
 
 // An INSERT that SQLite has acknowledged is a row that is there.
 func TestSQLiteFromTwoNodesLosesNoRow(t *testing.T) {
-	const runs, each = 10, 20
+	const runs = 10
 	a, b := nodes(t, gluster.Strict)
 	for _, journal := range []string{"DELETE", "TRUNCATE"} {
-		t.Run(journal, func(t *testing.T) {
-			for run := range runs {
-				database := fmt.Sprintf("%s-%d.db", journal, run)
-				if _, err := a.sqlite(database, journal, "CREATE TABLE t(row);"); err != nil {
-					t.Fatal(err)
-				}
-				both(t, a, b, func(n node, who string) error {
-					var sql strings.Builder
-					for i := range each { // what fails ends the run, by -bail
-						fmt.Fprintf(&sql, "INSERT INTO t VALUES('%s%d');\n", who, i)
-					}
-					_, err := n.sqlite(database, journal, sql.String())
-					return err
-				})
-				rows, err := b.sqlite(database, journal, "PRAGMA integrity_check; SELECT row FROM t;")
-				if err != nil {
-					t.Fatal(err)
-				}
-				want := []string{"ok"}
-				for i := range each {
-					want = append(want, fmt.Sprintf("a%d", i), fmt.Sprintf("b%d", i))
-				}
-				slices.Sort(want)
-				slices.Sort(rows)
-				if !slices.Equal(rows, want) {
-					t.Fatalf("run %d: of %d acknowledged rows %d are there: %v", run, 2*each, len(rows)-1, rows)
-				}
-			}
-		})
+		for run := range runs {
+			t.Run(fmt.Sprintf("%s %d", journal, run), func(t *testing.T) {
+				t.Parallel()
+				insertFromBoth(t, a, b, fmt.Sprintf("%s-%d.db", journal, run), journal)
+			})
+		}
+	}
+}
+
+func insertFromBoth(t *testing.T, a, b node, database, journal string) {
+	t.Helper()
+	const each = 20
+	if _, err := a.sqlite(database, journal, "CREATE TABLE t(row);"); err != nil {
+		t.Fatal(err)
+	}
+	both(t, a, b, func(n node, who string) error {
+		var sql strings.Builder
+		for i := range each { // what fails ends the run, by -bail: each of these is acknowledged
+			fmt.Fprintf(&sql, "INSERT INTO t VALUES('%s%d');\n", who, i)
+		}
+		_, err := n.sqlite(database, journal, sql.String())
+		return err
+	})
+	rows, err := b.sqlite(database, journal, "PRAGMA integrity_check; SELECT row FROM t;")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"ok"}
+	for i := range each {
+		want = append(want, fmt.Sprintf("a%d", i), fmt.Sprintf("b%d", i))
+	}
+	slices.Sort(want)
+	slices.Sort(rows)
+	if !slices.Equal(rows, want) {
+		t.Fatalf("of %d acknowledged rows %d are there: %v", 2*each, len(rows)-1, rows)
 	}
 }

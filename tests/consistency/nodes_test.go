@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +18,17 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
-func TestMain(m *testing.M) { testcluster.Main(m) }
+// TestMain runs the tests without the signals by which Go's scheduler interrupts system calls: one that interrupts the wait for a lock
+// at the wrong moment makes GlusterFS (10.3) lose track of it.
+func TestMain(m *testing.M) {
+	const quiet = "GODEBUG=asyncpreemptoff=1"
+	if os.Getenv("GODEBUG") != strings.TrimPrefix(quiet, "GODEBUG=") {
+		environment := append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GODEBUG=") }), quiet)
+		fmt.Fprintln(os.Stderr, unix.Exec("/proc/self/exe", os.Args, environment))
+		os.Exit(1)
+	}
+	testcluster.Main(m)
+}
 
 const gv0 = "gv0"
 

@@ -227,7 +227,7 @@ func (c *controller) GetCapacity(ctx context.Context, request *csi.GetCapacityRe
 		return nil, err
 	}
 	if len(request.GetVolumeCapabilities()) > 0 && checkCapabilities(request.GetVolumeCapabilities(), p.strict) != nil {
-		return &csi.GetCapacityResponse{}, nil // nothing of that kind can be made, and that is an answer
+		return &csi.GetCapacityResponse{}, nil //nolint:nilerr // nothing of that kind can be made, and that is an answer
 	}
 	v, err := c.choose(p)
 	if err != nil {

@@ -100,7 +100,7 @@ func byFcntl(file *os.File, lock bool) error {
 		how = unix.F_WRLCK
 	}
 	for {
-		if err := unix.FcntlFlock(file.Fd(), unix.F_SETLKW, &unix.Flock_t{Type: how}); err != unix.EINTR { //nolint:errorlint // a bare errno
+		if err := unix.FcntlFlock(file.Fd(), unix.F_SETLKW, &unix.Flock_t{Type: how}); err != unix.EINTR {
 			return err
 		}
 	}
@@ -112,7 +112,7 @@ func byFlock(file *os.File, lock bool) error {
 		how = unix.LOCK_EX
 	}
 	for {
-		if err := unix.Flock(int(file.Fd()), how); err != unix.EINTR { //nolint:errorlint // a bare errno
+		if err := unix.Flock(int(file.Fd()), how); err != unix.EINTR {
 			return err
 		}
 	}

@@ -64,7 +64,7 @@ func read(file *os.File) (string, error) {
 	return string(data[:n]), err
 }
 
-const files, reads = 10, 10 * (turns - 1)
+const files, reads = 10, files * (turns - 1)
 
 func TestWhatWasWrittenUnderALockIsReadUnderTheNext(t *testing.T) {
 	a, b := nodes(t, gluster.Strict)

@@ -13,7 +13,7 @@ import (
 // second or two, and a program that relies on a lock then works on old bytes, without an error.
 const Strict = "consistency=strict"
 
-// What Strict consists of. Each was found by measuring on GlusterFS 10.3; without it, the named test of tests/consistency fails.
+// What Strict consists of, by measurements on GlusterFS 10.3; docs/consistency.md says what is seen without each.
 var (
 	// The kernel asks for attributes and names each time. It does not remember what was read either: it would drop that only where
 	// the time of modification has moved, and GlusterFS takes that time from the writer's clock and never turns it back. So behind a

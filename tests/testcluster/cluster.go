@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package testcluster runs real GlusterFS clusters on loopback addresses for tests and for the demo, and checks that nothing
-// of them is left afterwards.
+// Package testcluster runs real GlusterFS clusters on loopback addresses for tests and for the demo, and checks that
+// nothing of them is left afterwards.
 //
-// A cluster is up in about 4 s. It needs root. Several may run at once, in one process or in many. Everything they write
-// lies below one temporary directory, and every server has a mount namespace of its own in which GlusterFS's fixed paths
-// (/var/lib/glusterd, /var/log/glusterfs, /run) are covered, so the host's own GlusterFS is never touched.
+// A cluster is up in about 4 s. It needs root. Several may run at once, in one process or in many. Everything they
+// write lies below one temporary directory, and every server has a mount namespace of its own in which GlusterFS's
+// fixed paths (/var/lib/glusterd, /var/log/glusterfs, /run) are covered, so the host's own GlusterFS is never
+// touched.
 //
 // A test package that uses it has
 //
@@ -35,16 +36,17 @@ const startTimeout = 2 * time.Minute // with room for a busy machine; Install ha
 
 // Options say which cluster to start. The zero value is two servers with a replica 2 volume gv0.
 type Options struct {
-	Servers   int    // number of peers; by default as many as the volume has bricks, but at least 2
-	Volume    string // name of the volume to start with; by default gv0
-	Replica   int    // as in VolumeOptions, all three
-	Arbiter   bool
-	BrickSize int64
+	Servers    int    // number of peers; by default as many as a subvolume has bricks, but at least 2
+	Volume     string // name of the volume to start with; by default gv0
+	Replica    int    // as in VolumeOptions, all four
+	Arbiter    bool
+	Subvolumes int
+	BrickSize  int64
 }
 
-// Cluster is a running trusted pool. Servers and bricks must be killed and started by one goroutine at a time; everything else
-// may be called by several.
-// Servers and bricks are counted from 0.
+// Cluster is a running trusted pool. Servers and bricks must be killed and started by one goroutine at a time;
+// everything else may be called by several. Servers and bricks are counted from 0. A brick keeps its number when
+// others are removed (StartRemoval).
 type Cluster struct {
 	dir     string
 	servers []*server
@@ -52,7 +54,7 @@ type Cluster struct {
 	closing sync.Once
 
 	mu      sync.Mutex
-	volumes map[string][]brick
+	volumes map[string]volume
 	mounts  int
 }
 
@@ -65,9 +67,11 @@ func Start(ctx context.Context, options Options) (_ *Cluster, err error) {
 	if err := Install(ctx); err != nil {
 		return nil, err
 	}
-	volume := VolumeOptions{Replica: options.Replica, Arbiter: options.Arbiter, BrickSize: options.BrickSize}
+	first := VolumeOptions{
+		Replica: options.Replica, Arbiter: options.Arbiter, Subvolumes: options.Subvolumes, BrickSize: options.BrickSize,
+	}
 	if options.Servers == 0 {
-		options.Servers = max(2, volume.bricks())
+		options.Servers = max(2, first.replicas())
 	}
 	if options.Volume == "" {
 		options.Volume = "gv0"
@@ -82,7 +86,7 @@ func Start(ctx context.Context, options Options) (_ *Cluster, err error) {
 	if err != nil {
 		return nil, errors.Join(err, thisRun.close())
 	}
-	c := &Cluster{dir: dir, release: release, volumes: map[string][]brick{}}
+	c := &Cluster{dir: dir, release: release, volumes: map[string]volume{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Close())
@@ -97,7 +101,7 @@ func Start(ctx context.Context, options Options) (_ *Cluster, err error) {
 	if err := c.form(ctx); err != nil {
 		return nil, fmt.Errorf("form a cluster of %d servers: %w", options.Servers, err)
 	}
-	if err := c.createVolume(ctx, options.Volume, volume); err != nil {
+	if err := c.createVolume(ctx, options.Volume, first); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -120,8 +124,8 @@ func (c *Cluster) form(ctx context.Context) error {
 	return Poll(ctx, func() error { return c.formed(ctx) })
 }
 
-// formed says that every server has met every other one. A probe tells the first server's friends of each other a moment later; a
-// command in between that needs all of them now and then hangs for two minutes.
+// formed says that every server has met every other one. A probe tells the first server's friends of each other a
+// moment later; a command in between that needs all of them now and then hangs for two minutes.
 func (c *Cluster) formed(ctx context.Context) error {
 	for _, s := range c.servers {
 		status, err := s.gluster(ctx, "peer", "status")
@@ -135,8 +139,9 @@ func (c *Cluster) formed(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the cluster's processes (stopped ones too, and its raw mounts' clients), unmounts what is mounted below its
-// directory and removes that. It takes less than a second. Closing again does nothing more. An error names what is left.
+// Close ends the cluster's processes (stopped ones too, and its raw mounts' clients), unmounts what is mounted below
+// its directory and removes that. It takes less than a second. Closing again does nothing more. An error names what
+// is left.
 func (c *Cluster) Close() error {
 	err := reclaim(context.Background(), c.dir, func(process) bool { return false })
 	for _, s := range c.servers {
@@ -152,8 +157,8 @@ func (c *Cluster) Close() error {
 	return nil
 }
 
-// New starts a cluster for one test, which fails if that is impossible, and closes it when the test ends, which fails it if
-// anything is left.
+// New starts a cluster for one test, which fails if that is impossible, and closes it when the test ends, which fails
+// it if anything is left.
 func New(t testing.TB, options Options) *Cluster {
 	t.Helper()
 	began := time.Now()

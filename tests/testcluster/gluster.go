@@ -105,12 +105,12 @@ func (c *Cluster) awaitBricks(ctx context.Context, match func(brick) bool) error
 			return err
 		}
 		for _, volume := range c.Volumes() {
-			for i, b := range c.bricks(volume) {
+			for _, b := range c.bricks(volume) {
 				if slices.Contains(stopped, volume) || !match(b) {
 					continue
 				}
 				if err := b.accepts(running); err != nil {
-					return fmt.Errorf("brick %d of %s: %w: %s", i, volume, err, b.errorLines())
+					return fmt.Errorf("brick %d of %s: %w: %s", b.number, volume, err, b.errorLines())
 				}
 			}
 		}

@@ -20,12 +20,16 @@ import (
 type VolumeOptions struct {
 	Replica int  // number of bricks, each with all data; 1 makes a volume of a single brick; by default 2, or 3 with Arbiter
 	Arbiter bool // the last of three bricks holds names and attributes only
+	// Subvolumes is the number of such replica sets, over which files are distributed; by default 1. With 2, and replica
+	// 2, it is the 2×2 volume of GlusterFS's own words.
+	Subvolumes int
 	// BrickSize, in bytes, puts each brick on a file system of its own of this size (a tmpfs), so that it can be full. By
 	// default bricks share the file system of the temporary directory.
 	BrickSize int64
 }
 
-func (o VolumeOptions) bricks() int {
+// replicas is the number of bricks of each subvolume.
+func (o VolumeOptions) replicas() int {
 	switch {
 	case o.Replica != 0:
 		return o.Replica
@@ -36,8 +40,15 @@ func (o VolumeOptions) bricks() int {
 	}
 }
 
+type volume struct {
+	name    string
+	options VolumeOptions
+	bricks  []brick // in GlusterFS's order: one subvolume after the other
+}
+
 type brick struct {
 	server *server
+	number int    // the brick's as long as it lives, and that of the clients' translator for it (gv0-client-2)
 	path   string // of the brick itself; its parent is its file system, if it has its own
 }
 
@@ -53,30 +64,25 @@ func (c *Cluster) createVolume(ctx context.Context, name string, options VolumeO
 	switch {
 	case options.Arbiter:
 		args = append(args, "replica", "3", "arbiter", "1")
-	case options.bricks() > 1:
-		args = append(args, "replica", strconv.Itoa(options.bricks()))
+	case options.replicas() > 1:
+		args = append(args, "replica", strconv.Itoa(options.replicas()))
 	}
-	var bricks []brick
-	for i := range options.bricks() {
-		s := c.servers[i%len(c.servers)]
-		b := brick{server: s, path: filepath.Join(s.dir, "bricks", fmt.Sprintf("%s-%d", name, i), "brick")}
-		if err := b.prepare(options.BrickSize); err != nil {
-			return fmt.Errorf("brick %d of %s: %w", i, name, err)
-		}
-		bricks = append(bricks, b)
-		args = append(args, s.address+":"+b.path)
+	bricks, err := c.prepareBricks(name, 0, options.replicas()*max(1, options.Subvolumes), options.BrickSize)
+	if err != nil {
+		return err
 	}
 	// force: the bricks are on the root file system, and more than one may be on the same server.
-	if _, err := c.gluster(ctx, append(args, "force")...); err != nil {
+	if _, err := c.gluster(ctx, slices.Concat(args, addresses(bricks), []string{"force"})...); err != nil {
 		return err
 	}
 	c.mu.Lock()
-	c.volumes[name] = bricks
+	c.volumes[name] = volume{name: name, options: options, bricks: bricks}
 	c.mu.Unlock()
 	return c.startVolume(ctx, name)
 }
 
-// prepare makes the directory above the brick, with a file system of its own if size is given, which the server sees too.
+// prepare makes the directory above the brick, with a file system of its own if size is given, which the server sees
+// too.
 func (b brick) prepare(size int64) error {
 	above := filepath.Dir(b.path)
 	if err := os.MkdirAll(above, 0o755); err != nil {
@@ -127,13 +133,7 @@ func (c *Cluster) DeleteVolume(name string) error {
 	}
 	var err error
 	for _, b := range c.bricks(name) {
-		above := filepath.Dir(b.path)
-		detach := func() error { return detachBelow(above) }
-		if detached := errors.Join(inNamespaceOf(b.server.pid, detach), detach()); detached != nil {
-			err = errors.Join(err, detached) // never remove through what is still mounted
-			continue
-		}
-		err = errors.Join(err, os.RemoveAll(above))
+		err = errors.Join(err, b.remove())
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -151,7 +151,7 @@ func (c *Cluster) SetOption(volume, key, value string) error {
 func (c *Cluster) KillBrick(volume string, i int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), faultTimeout)
 	defer cancel()
-	b := c.bricks(volume)[i]
+	b := c.brick(volume, i)
 	if err := killDaemons(ctx, b.processes); err != nil {
 		return fmt.Errorf("kill brick %d of %s: %w", i, volume, err)
 	}
@@ -171,16 +171,17 @@ func (c *Cluster) StartBrick(volume string, i int) error {
 
 // StopBrick freezes brick i of a volume by SIGSTOP: it keeps its connections and answers nothing.
 func (c *Cluster) StopBrick(volume string, i int) error {
-	return c.bricks(volume)[i].signal(syscall.SIGSTOP, func(p process) bool { return p.state == 'T' })
+	return c.brick(volume, i).signal(syscall.SIGSTOP, func(p process) bool { return p.state == 'T' })
 }
 
 // ContinueBrick undoes StopBrick.
 func (c *Cluster) ContinueBrick(volume string, i int) error {
-	return c.bricks(volume)[i].signal(syscall.SIGCONT, func(p process) bool { return p.state != 'T' })
+	return c.brick(volume, i).signal(syscall.SIGCONT, func(p process) bool { return p.state != 'T' })
 }
 
-// BrickPath is the directory of brick i of a volume, to look at what a server really stores. Writing there breaks replicas.
-func (c *Cluster) BrickPath(volume string, i int) string { return c.bricks(volume)[i].path }
+// BrickPath is the directory of brick i of a volume, to look at what a server really stores. Writing there breaks
+// replicas.
+func (c *Cluster) BrickPath(volume string, i int) string { return c.brick(volume, i).path }
 
 // Volumes are the names of all volumes, sorted.
 func (c *Cluster) Volumes() []string {
@@ -189,10 +190,34 @@ func (c *Cluster) Volumes() []string {
 	return slices.Sorted(maps.Keys(c.volumes))
 }
 
-func (c *Cluster) bricks(volume string) []brick {
+func (c *Cluster) volume(name string) (volume, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.volumes[volume]
+	v, ok := c.volumes[name]
+	if !ok {
+		return volume{}, fmt.Errorf("there is no volume %s", name)
+	}
+	return v, nil
+}
+
+func (c *Cluster) bricks(name string) []brick {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.volumes[name].bricks
+}
+
+// brick is the one with this number. It panics if there is none.
+func (c *Cluster) brick(name string, number int) brick {
+	bricks := c.bricks(name)
+	return bricks[slices.IndexFunc(bricks, func(b brick) bool { return b.number == number })]
+}
+
+func (c *Cluster) setBricks(name string, bricks []brick) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v := c.volumes[name]
+	v.bricks = bricks
+	c.volumes[name] = v
 }
 
 func (b brick) processes() ([]process, error) {

@@ -19,9 +19,10 @@ import (
 
 func main() {
 	var options testcluster.Options
-	flag.IntVar(&options.Servers, "servers", 0, "number of servers (default: as many as bricks)")
-	flag.IntVar(&options.Replica, "replica", 0, "number of bricks (default 2)")
+	flag.IntVar(&options.Servers, "servers", 0, "number of servers (default: as many as a replica set has bricks)")
+	flag.IntVar(&options.Replica, "replica", 0, "number of bricks of a replica set (default 2)")
 	flag.BoolVar(&options.Arbiter, "arbiter", false, "replica 3 with the third brick an arbiter")
+	flag.IntVar(&options.Subvolumes, "subvolumes", 1, "number of replica sets, over which files are distributed")
 	flag.StringVar(&options.Volume, "volume", "gv0", "name of the volume")
 	flag.Parse()
 	if err := run(options); err != nil {

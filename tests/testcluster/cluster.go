@@ -62,7 +62,7 @@ type Cluster struct {
 // accept connections. After an error nothing is left. The caller must call Close.
 func Start(ctx context.Context, options Options) (_ *Cluster, err error) {
 	if os.Geteuid() != 0 {
-		return nil, errors.New("a GlusterFS test cluster needs root")
+		return nil, errors.New("a test cluster needs root (what runs without it is in files without //go:build !quick)")
 	}
 	if err := Install(ctx); err != nil {
 		return nil, err

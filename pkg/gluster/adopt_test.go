@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !quick
+
 package gluster
 
 import (
@@ -19,6 +21,16 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
+
+// helperVariable makes the test binary a process that starts a client and then waits to be killed; see helper.
+const helperVariable = "GLUSTER_TEST_HELPER"
+
+func TestMain(m *testing.M) {
+	if arguments := os.Getenv(helperVariable); arguments != "" {
+		helper(arguments)
+	}
+	testcluster.Main(m)
+}
 
 // helper is a driver that will be killed: it ensures a client of gv0, prints the mount point, and waits.
 func helper(arguments string) {

@@ -18,16 +18,6 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
-// helperVariable makes the test binary a process that starts a client and then waits to be killed; see helper.
-const helperVariable = "GLUSTER_TEST_HELPER"
-
-func TestMain(m *testing.M) {
-	if arguments := os.Getenv(helperVariable); arguments != "" {
-		helper(arguments)
-	}
-	testcluster.Main(m)
-}
-
 var gv0 = Volume{Cluster: testcluster.Name, Name: "gv0"}
 
 // patience is how long a test waits for what should take milliseconds, on a machine that is busy with other tests.

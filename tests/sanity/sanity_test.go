@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !quick
+
 // Package sanity runs csi-sanity, the whole of it, against the real driver on a real gv0 of
 // two servers; or against a driver that was started by hand:
 //

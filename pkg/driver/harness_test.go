@@ -27,10 +27,12 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/container"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
 func TestMain(m *testing.M) {
+	container.Main(nil)
 	if options := os.Getenv(childVariable); options != "" {
 		child(options)
 	}

@@ -30,16 +30,16 @@ var mixed = job{"random reads and writes (70 to 30), 4 KiB", []string{"--rw=rand
 func consistency(ctx context.Context, b *bench) (result report.Result, err error) {
 	var targets [2]string
 	for i, kind := range []string{strictTarget, relaxedTarget} {
-		v, err := b.driver.create(ctx, "consistency-"+kind)
+		v, err := b.driver.Create(ctx, "consistency-"+kind)
 		if err != nil {
 			return result, err
 		}
 		v.VolumeContext["consistency"] = kind
 		targets[i] = b.target()
-		if err := b.driver.publish(ctx, v, targets[i], ""); err != nil {
+		if err := b.driver.Publish(ctx, v, targets[i]); err != nil {
 			return result, err
 		}
-		defer func(v *csi.Volume, target string) { err = errors.Join(err, b.driver.unpublish(ctx, v, target)) }(v, targets[i])
+		defer func(v *csi.Volume, target string) { err = errors.Join(err, b.driver.Unpublish(ctx, v, target)) }(v, targets[i])
 		if err := b.prepareTree(ctx, targets[i]); err != nil {
 			return result, err
 		}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 
@@ -18,7 +17,7 @@ import (
 // own client.
 func countRequests(ctx context.Context, b *bench) (result report.Result, err error) {
 	calls := b.sizes.countsCalls
-	if _, err := b.driver.create(ctx, "counts-warm"); err != nil {
+	if _, err := b.driver.Create(ctx, "counts-warm"); err != nil {
 		return result, err
 	}
 	ours, err := b.driver.counter()
@@ -39,20 +38,20 @@ func countRequests(ctx context.Context, b *bench) (result report.Result, err err
 		call    func(i int) error
 	}{
 		{"CreateVolume", ours, func(i int) (err error) {
-			volumes[i], err = b.driver.create(ctx, fmt.Sprintf("counts-%d", i))
+			volumes[i], err = b.driver.Create(ctx, fmt.Sprintf("counts-%d", i))
 			return err
 		}},
 		{"mkdir + chown + chmod", theirs, func(i int) error { return b.least(fmt.Sprintf("counts-least-%d", i)) }},
 		{"NodePublishVolume", ours, func(i int) error {
 			targets[i] = b.target()
-			return b.driver.publish(ctx, volumes[i], targets[i], "")
+			return b.driver.Publish(ctx, volumes[i], targets[i])
 		}},
-		{"NodeUnpublishVolume", ours, func(i int) error { return b.driver.unpublish(ctx, volumes[i], targets[i]) }},
+		{"NodeUnpublishVolume", ours, func(i int) error { return b.driver.Unpublish(ctx, volumes[i], targets[i]) }},
 		{"ListVolumes, a page of 10", ours, func(int) error {
-			_, err := b.driver.controller.ListVolumes(ctx, &csi.ListVolumesRequest{MaxEntries: 10})
+			_, err := b.driver.Controller.ListVolumes(ctx, &csi.ListVolumesRequest{MaxEntries: 10})
 			return err
 		}},
-		{"DeleteVolume", ours, func(i int) error { return b.driver.delete(ctx, volumes[i]) }},
+		{"DeleteVolume", ours, func(i int) error { return b.driver.Delete(ctx, volumes[i]) }},
 	} {
 		counts, err := o.counter.Count(ctx, func() error {
 			for i := range calls {
@@ -74,12 +73,9 @@ func countRequests(ctx context.Context, b *bench) (result report.Result, err err
 
 // counter counts the requests of the driver's client of gv0 without options.
 func (d *driver) counter() (*roundtrips.Counter, error) {
-	mounts, err := filepath.Glob(filepath.Join(d.state(), "clients/*", gv0, "default/start-*/mnt"))
+	mountpoint, err := d.ClientMount(gv0)
 	if err != nil {
 		return nil, err
 	}
-	if len(mounts) != 1 {
-		return nil, fmt.Errorf("the driver has %d clients of %s, want 1", len(mounts), gv0)
-	}
-	return roundtrips.Open(mounts[0], gv0)
+	return roundtrips.Open(mountpoint, gv0)
 }

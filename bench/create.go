@@ -27,12 +27,12 @@ const (
 
 // create measures CreateVolume through gRPC, alone and 16 at once.
 func create(ctx context.Context, b *bench) (report.Result, error) {
-	if _, err := b.driver.create(ctx, "create-warm"); err != nil {
+	if _, err := b.driver.Create(ctx, "create-warm"); err != nil {
 		return report.Result{}, err
 	}
 	least := func(_ context.Context, name string) error { return b.least(name) }
 	driven := func(ctx context.Context, name string) error {
-		_, err := b.driver.create(ctx, name)
+		_, err := b.driver.Create(ctx, name)
 		return err
 	}
 	var result report.Result

@@ -53,15 +53,15 @@ var jobs = []job{
 
 // data measures reading and writing through a published target.
 func data(ctx context.Context, b *bench) (result report.Result, err error) {
-	v, err := b.driver.create(ctx, "data")
+	v, err := b.driver.Create(ctx, "data")
 	if err != nil {
 		return result, err
 	}
 	target := b.target()
-	if err := b.driver.publish(ctx, v, target, ""); err != nil {
+	if err := b.driver.Publish(ctx, v, target); err != nil {
 		return result, err
 	}
-	defer func() { err = errors.Join(err, b.driver.unpublish(ctx, v, target)) }()
+	defer func() { err = errors.Join(err, b.driver.Unpublish(ctx, v, target)) }()
 	alike, err := b.mountAlike(ctx)
 	if err != nil {
 		return result, err

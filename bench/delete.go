@@ -59,7 +59,7 @@ type removal struct {
 // volume makes a volume with so many files.
 func (r *removal) volume(ctx context.Context, files int) (*csi.Volume, error) {
 	r.volumes++
-	v, err := r.driver.create(ctx, fmt.Sprintf("delete-%d", r.volumes))
+	v, err := r.driver.Create(ctx, fmt.Sprintf("delete-%d", r.volumes))
 	if err == nil {
 		err = fill(rawPath(r.raw, v), files)
 	}
@@ -71,7 +71,7 @@ func (r *removal) again(ctx context.Context, v *csi.Volume) (float64, error) {
 	const times = 5
 	var took []float64
 	for i := range times {
-		one, err := timed(func(ctx context.Context, _ int) error { return r.driver.delete(ctx, v) })(ctx, 0)
+		one, err := timed(func(ctx context.Context, _ int) error { return r.driver.Delete(ctx, v) })(ctx, 0)
 		if err != nil {
 			return 0, err
 		}
@@ -79,11 +79,11 @@ func (r *removal) again(ctx context.Context, v *csi.Volume) (float64, error) {
 		if i == times-1 {
 			break
 		}
-		entry, err := r.driver.trashEntry(ctx, v)
+		entry, err := r.driver.TrashEntry(ctx, v)
 		if err != nil {
 			return 0, err
 		}
-		if _, err := r.driver.admin(ctx, "trash", "restore", entry); err != nil {
+		if err := run(r.driver.Command(ctx, "trash", "restore", entry)); err != nil {
 			return 0, err
 		}
 	}
@@ -121,17 +121,16 @@ func (r *removal) rm(ctx context.Context, _ int) (float64, error) {
 func (r *removal) reap(ctx context.Context, _ int) (float64, error) {
 	v, err := r.volume(ctx, r.sizes.files)
 	if err == nil {
-		err = r.driver.delete(ctx, v)
+		err = r.driver.Delete(ctx, v)
 	}
 	if err != nil {
 		return 0, err
 	}
-	entry, err := r.driver.trashEntry(ctx, v)
+	entry, err := r.driver.TrashEntry(ctx, v)
 	if err != nil {
 		return 0, err
 	}
 	return r.reaper.timed(func(ctx context.Context, _ int) error {
-		_, err := r.driver.admin(ctx, "trash", "purge", entry)
-		return err
+		return run(r.driver.Command(ctx, "trash", "purge", entry))
 	})(ctx, 0)
 }

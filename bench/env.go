@@ -17,6 +17,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/bench/report"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testdriver"
 )
 
 const gv0 = "gv0"
@@ -49,7 +50,7 @@ func start(ctx context.Context, sizes sizes) (_ *bench, err error) {
 		return nil, err
 	}
 	b.binary = filepath.Join(b.dir, "glusterfs-csi")
-	if err := errors.Join(build(ctx, b.binary, "./cmd/glusterfs-csi"), cluster.ClustersFile(b.path("clusters.yaml"))); err != nil {
+	if err := errors.Join(testdriver.Build(ctx, b.binary, testdriver.Source, false), cluster.ClustersFile(b.path("clusters.yaml"))); err != nil {
 		return nil, err
 	}
 	if b.driver, err = startDriver(ctx, b.binary, b.path("driver"), b.path("clusters.yaml")); err != nil {
@@ -65,7 +66,7 @@ func start(ctx context.Context, sizes sizes) (_ *bench, err error) {
 func (b *bench) close() error {
 	var err error
 	if b.driver != nil {
-		err = b.driver.stop()
+		err = b.driver.Stop()
 	}
 	return errors.Join(err, b.cluster.Close())
 }
@@ -76,13 +77,6 @@ func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
 func (b *bench) target() string {
 	b.targets++
 	return b.path(fmt.Sprintf("pods/target-%d", b.targets))
-}
-
-// build makes a binary as `make build` does.
-func build(ctx context.Context, binary, source string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, source)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	return run(cmd)
 }
 
 // run runs a command; its error has what the command said.

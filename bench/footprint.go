@@ -11,6 +11,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/bench/chart"
 	"github.com/glusterfs-csi/glusterfs-csi/bench/report"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testdriver"
 )
 
 const (
@@ -24,7 +25,7 @@ const (
 // itself in PSS.
 func footprint(ctx context.Context, b *bench) (report.Result, error) {
 	floor := b.path("floor")
-	if err := build(ctx, floor, "./bench/floor"); err != nil {
+	if err := testdriver.Build(ctx, floor, "./bench/floor", false); err != nil {
 		return report.Result{}, err
 	}
 	idle, err := interleave(ctx, b.sizes.rounds,
@@ -33,8 +34,8 @@ func footprint(ctx context.Context, b *bench) (report.Result, error) {
 			return d.footprint(err)
 		}},
 		contender{"a bare gRPC server", chart.Bytes, b.sizes.slowCalls, func(ctx context.Context, _ int) (float64, error) {
-			d := &driver{binary: floor, dir: b.path("bare")}
-			return d.footprint(d.start(ctx, d.socket()))
+			d, err := testdriver.StartOther(ctx, floor, b.path("bare"))
+			return (&driver{d}).footprint(err)
 		}},
 	)
 	if err != nil {
@@ -64,8 +65,8 @@ func (d *driver) footprint(startErr error) (float64, error) {
 	if startErr != nil {
 		return 0, startErr
 	}
-	memory, err := rss(d.process.Process.Pid)
-	return memory, errors.Join(err, d.stop())
+	memory, err := rss(d.PID())
+	return memory, errors.Join(err, d.Stop())
 }
 
 // busy is a driver's memory after it has made many volumes.
@@ -75,8 +76,8 @@ func (b *bench) busy(ctx context.Context) (series, error) {
 		return series{}, err
 	}
 	err = d.createMany(ctx, "busy", b.sizes.made)
-	memory, rssErr := rss(d.process.Process.Pid)
-	return flat(memory, "driver"), errors.Join(err, rssErr, d.stop())
+	memory, rssErr := rss(d.PID())
+	return flat(memory, "driver"), errors.Join(err, rssErr, d.Stop())
 }
 
 // size is that of a file.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/bench/chart"
 	"github.com/glusterfs-csi/glusterfs-csi/bench/report"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testdriver"
 )
 
 const (
@@ -55,7 +56,7 @@ type grouping struct {
 }
 
 func (g *grouping) first(ctx context.Context, n int) (float64, error) {
-	v, err := g.driver.create(ctx, fmt.Sprintf("fsgroup-%d", n))
+	v, err := g.driver.Create(ctx, fmt.Sprintf("fsgroup-%d", n))
 	if err == nil {
 		err = fill(rawPath(g.raw, v), g.sizes.files)
 	}
@@ -70,10 +71,10 @@ func (g *grouping) first(ctx context.Context, n int) (float64, error) {
 func (g *grouping) second(ctx context.Context, n int) (float64, error) {
 	target := g.target()
 	took, err := g.publisher.timed(func(ctx context.Context, n int) error {
-		return g.driver.publish(ctx, g.volumes[n], target, strconv.Itoa(gid))
+		return g.driver.Publish(ctx, g.volumes[n], target, testdriver.Group(strconv.Itoa(gid)))
 	})(ctx, n)
 	if err == nil {
-		err = g.driver.unpublish(ctx, g.volumes[n], target)
+		err = g.driver.Unpublish(ctx, g.volumes[n], target)
 	}
 	return took, err
 }

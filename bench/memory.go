@@ -31,7 +31,7 @@ func memory(ctx context.Context, b *bench) (report.Result, error) {
 	volumes := make([]*csi.Volume, slices.Max(numbers))
 	for i := range volumes {
 		var err error
-		if volumes[i], err = b.driver.create(ctx, fmt.Sprintf("memory-%d", i)); err != nil {
+		if volumes[i], err = b.driver.Create(ctx, fmt.Sprintf("memory-%d", i)); err != nil {
 			return report.Result{}, err
 		}
 	}
@@ -76,13 +76,13 @@ func (b *bench) publishAll(ctx context.Context, volumes []*csi.Volume, round int
 	targets := map[string]*csi.Volume{}
 	defer func() {
 		for target, v := range targets {
-			err = errors.Join(err, b.driver.unpublish(ctx, v, target))
+			err = errors.Join(err, b.driver.Unpublish(ctx, v, target))
 		}
 	}()
 	return b.reading(volumes, round, all, func(v *csi.Volume) (string, error) {
 		target := b.target()
 		targets[target] = v
-		return target, b.driver.publish(ctx, v, target, "")
+		return target, b.driver.Publish(ctx, v, target)
 	}, b.driver.memory)
 }
 
@@ -140,7 +140,7 @@ func (b *bench) reading(volumes []*csi.Volume, round int, all []series, show fun
 
 // memory is the PSS of the driver and all its clients, which name its state directory.
 func (d *driver) memory() (float64, error) {
-	total, err := pss(d.process.Process.Pid)
+	total, err := pss(d.PID())
 	if err != nil {
 		return 0, err
 	}
@@ -151,7 +151,7 @@ func (d *driver) memory() (float64, error) {
 	for _, path := range commands {
 		command, _ := os.ReadFile(path) // it may have ended
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		if bytes.Contains(command, []byte(d.state()+"/clients/")) {
+		if bytes.Contains(command, []byte(d.State()+"/clients/")) {
 			client, err := pss(pid)
 			if err != nil {
 				return 0, err

@@ -21,7 +21,7 @@ const (
 
 // publish measures a publish and the unpublish that follows it, where a client runs already.
 func publish(ctx context.Context, b *bench) (report.Result, error) {
-	v, err := b.driver.create(ctx, "publish")
+	v, err := b.driver.Create(ctx, "publish")
 	if err != nil {
 		return report.Result{}, err
 	}
@@ -62,8 +62,8 @@ func publish(ctx context.Context, b *bench) (report.Result, error) {
 
 func (b *bench) publishOnce(ctx context.Context, v *csi.Volume) error {
 	target := b.target()
-	if err := b.driver.publish(ctx, v, target, ""); err != nil {
+	if err := b.driver.Publish(ctx, v, target); err != nil {
 		return err
 	}
-	return b.driver.unpublish(ctx, v, target)
+	return b.driver.Unpublish(ctx, v, target)
 }

@@ -43,15 +43,15 @@ func repair(ctx context.Context, b *bench) (result report.Result, err error) {
 	targets := make([]string, bindsPerPod)
 	dir := ""
 	for i := range targets {
-		v, err := b.driver.create(ctx, fmt.Sprintf("repair-%d", i))
+		v, err := b.driver.Create(ctx, fmt.Sprintf("repair-%d", i))
 		if err != nil {
 			return result, err
 		}
 		targets[i], dir = b.target(), v.GetVolumeContext()["path"]
-		if err := b.driver.publish(ctx, v, targets[i], ""); err != nil {
+		if err := b.driver.Publish(ctx, v, targets[i]); err != nil {
 			return result, err
 		}
-		defer func() { err = errors.Join(err, b.driver.unpublish(ctx, v, targets[i])) }()
+		defer func() { err = errors.Join(err, b.driver.Unpublish(ctx, v, targets[i])) }()
 	}
 	whole := chart.Line{Name: "until the last bind answers", Driver: true}
 	start := chart.Line{Name: "a client's start by hand"}
@@ -166,18 +166,18 @@ func (b *bench) killAndRepair(ctx context.Context, pods []*pod) (whole, start ti
 
 // client is the process ID of the driver's client of gv0 without options.
 func (d *driver) client() (int, error) {
-	found, err := filepath.Glob(filepath.Join(d.state(), "clients/*", gv0, "default/start-*/mnt"))
-	if err != nil || len(found) != 1 {
-		return 0, errors.Join(err, fmt.Errorf("the driver has %d clients of %s, want 1", len(found), gv0))
+	mountpoint, err := d.ClientMount(gv0)
+	if err != nil {
+		return 0, err
 	}
-	return processOf(found[0])
+	return processOf(mountpoint)
 }
 
 var repaired = regexp.MustCompile(`Repaired the mounts of dead clients.* clientsReadyAfter="?([^" ]+)`)
 
 // clientStarts are how long the new client took in each repair, as the log tells.
 func (d *driver) clientStarts() ([]time.Duration, error) {
-	log, err := os.ReadFile(d.log())
+	log, err := os.ReadFile(d.Log())
 	if err != nil {
 		return nil, err
 	}

@@ -24,15 +24,15 @@ const (
 
 // repairMany measures what many mounts of one namespace cost, and what they cost another.
 func (b *bench) repairMany(ctx context.Context) (figures []report.Figure, err error) {
-	v, err := b.driver.create(ctx, "repair-many")
+	v, err := b.driver.Create(ctx, "repair-many")
 	if err != nil {
 		return nil, err
 	}
 	target := b.target()
-	if err := b.driver.publish(ctx, v, target, ""); err != nil {
+	if err := b.driver.Publish(ctx, v, target); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, b.driver.unpublish(ctx, v, target)) }()
+	defer func() { err = errors.Join(err, b.driver.Unpublish(ctx, v, target)) }()
 	var roots []string
 	for i := range b.sizes.roots {
 		root := filepath.Join(target, fmt.Sprintf("root-%d", i))

@@ -38,7 +38,7 @@ func scale(ctx context.Context, b *bench) (result report.Result, err error) {
 	var crowds []crowd
 	defer func() {
 		for _, c := range crowds {
-			err = errors.Join(err, c.driver.stop(), c.raw.Close())
+			err = errors.Join(err, c.driver.Stop(), c.raw.Close())
 		}
 	}()
 	var creates, lists []contender
@@ -119,7 +119,7 @@ func (b *bench) crowd(ctx context.Context, size int) (c crowd, err error) {
 		c.raw, err = b.cluster.Mount(ctx, name)
 	}
 	if err != nil {
-		err = errors.Join(err, c.driver.stop())
+		err = errors.Join(err, c.driver.Stop())
 	}
 	return c, err
 }
@@ -128,17 +128,17 @@ func (b *bench) crowd(ctx context.Context, size int) (c crowd, err error) {
 func (c crowd) create(ctx context.Context, n int) (float64, error) {
 	var v *csi.Volume
 	took, err := timed(func(ctx context.Context, n int) (err error) {
-		v, err = c.driver.create(ctx, fmt.Sprintf("one-more-%d", n))
+		v, err = c.driver.Create(ctx, fmt.Sprintf("one-more-%d", n))
 		return err
 	})(ctx, n)
 	if err == nil {
-		err = c.driver.delete(ctx, v)
+		err = c.driver.Delete(ctx, v)
 	}
 	return took, err
 }
 
 func (c crowd) list(ctx context.Context, _ int) error {
-	response, err := c.driver.controller.ListVolumes(ctx, &csi.ListVolumesRequest{MaxEntries: page})
+	response, err := c.driver.Controller.ListVolumes(ctx, &csi.ListVolumesRequest{MaxEntries: page})
 	if err == nil && len(response.GetEntries()) != min(page, c.size) {
 		err = fmt.Errorf("%d volumes on the page", len(response.GetEntries()))
 	}

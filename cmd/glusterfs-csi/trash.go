@@ -66,46 +66,40 @@ func listTrash(ctx context.Context, m *volume.Manager, volumes []gluster.Volume)
 }
 
 func trashRestore(shared *sharedFlags) *cobra.Command {
-	return &cobra.Command{
-		Use:   "restore ENTRY",
-		Short: "Put a deleted volume back where it was",
-		Args:  oneEntry,
-		RunE: func(c *cobra.Command, args []string) error {
-			return withVolumes(c.Context(), shared, func(ctx context.Context, m *volume.Manager, _ []gluster.Volume) error {
-				entry, err := parseEntry(args[0])
-				if err != nil {
-					return err
-				}
-				ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-				defer cancel()
-				r, err := m.Restore(ctx, entry.Volume, entry.Name)
-				if err != nil {
-					return err
-				}
-				id := volume.ID{Volume: entry.Volume, ID: r.ID}
-				fmt.Fprintf(c.OutOrStdout(), "Restored %s to directory %s of %s.\n", id, r.Path, entry.Volume)
-				return nil
-			})
-		},
-	}
+	return entryCommand(shared, "restore ENTRY", "Put a deleted volume back where it was",
+		func(ctx context.Context, m *volume.Manager, entry volume.EntryID) (string, error) {
+			ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+			defer cancel()
+			r, err := m.Restore(ctx, entry.Volume, entry.Name)
+			id := volume.ID{Volume: entry.Volume, ID: r.ID}
+			return fmt.Sprintf("Restored %s to directory %s of %s.", id, r.Path, entry.Volume), err
+		})
 }
 
 func trashPurge(shared *sharedFlags) *cobra.Command {
+	return entryCommand(shared, "purge ENTRY", "Remove a deleted volume's data for good, now",
+		func(ctx context.Context, m *volume.Manager, entry volume.EntryID) (string, error) {
+			// However long it takes: it ends with the last file, or with Ctrl-C.
+			err := m.Purge(ctx, entry.Volume, entry.Name)
+			return fmt.Sprintf("Purged %s/%s.", entry.Volume, entry.Name), err
+		})
+}
+
+// entryCommand does something to one entry of the trash, and says what was done.
+func entryCommand(shared *sharedFlags, use, short string, do func(context.Context, *volume.Manager, volume.EntryID) (string, error)) *cobra.Command {
 	return &cobra.Command{
-		Use:   "purge ENTRY",
-		Short: "Remove a deleted volume's data for good, now",
-		Args:  oneEntry,
+		Use: use, Short: short, Args: oneEntry,
 		RunE: func(c *cobra.Command, args []string) error {
 			return withVolumes(c.Context(), shared, func(ctx context.Context, m *volume.Manager, _ []gluster.Volume) error {
 				entry, err := parseEntry(args[0])
 				if err != nil {
 					return err
 				}
-				// However long it takes: it ends with the last file, or with Ctrl-C.
-				if err := m.Purge(ctx, entry.Volume, entry.Name); err != nil {
+				done, err := do(ctx, m, entry)
+				if err != nil {
 					return err
 				}
-				fmt.Fprintf(c.OutOrStdout(), "Purged %s.\n", args[0])
+				fmt.Fprintln(c.OutOrStdout(), done)
 				return nil
 			})
 		},

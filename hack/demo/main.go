@@ -59,19 +59,19 @@ func play(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.stop()) }()
+	defer func() { err = errors.Join(err, d.Stop()) }()
 	say("The driver, and its one list of servers in place of every Endpoints object")
 	show(cluster.ClustersYAML())
 	return d.story(ctx, cluster)
 }
 
 // story is the operator's day with the driver.
-func (d *driver) story(ctx context.Context, cluster *testcluster.Cluster) error {
+func (d player) story(ctx context.Context, cluster *testcluster.Cluster) error {
 	volume, err := d.create(ctx)
 	if err != nil {
 		return err
 	}
-	one, two := filepath.Join(d.dir, "pod-a"), filepath.Join(d.dir, "pod-b")
+	one, two := filepath.Join(d.Dir, "pod-a"), filepath.Join(d.Dir, "pod-b")
 	for _, target := range []string{one, two} {
 		if err := d.publish(ctx, volume, target, false); err != nil {
 			return err
@@ -94,23 +94,18 @@ func (d *driver) story(ctx context.Context, cluster *testcluster.Cluster) error 
 	return d.trash(ctx, volume, one)
 }
 
-func (d *driver) create(ctx context.Context) (*csi.Volume, error) {
+func (d player) create(ctx context.Context) (*csi.Volume, error) {
 	say("A claim of 1Gi by a StorageClass with uid 1001, gid 0: a directory of its own")
 	start := time.Now()
-	response, err := d.controller.CreateVolume(ctx, &csi.CreateVolumeRequest{
-		Name:               "pvc-gluster-claim",
-		CapacityRange:      &csi.CapacityRange{RequiredBytes: 1 << 30},
-		VolumeCapabilities: []*csi.VolumeCapability{capability},
-		Parameters:         map[string]string{"uid": "1001", "gid": "0"},
-	})
+	volume, err := d.Create(ctx, "pvc-gluster-claim", func(r *csi.CreateVolumeRequest) { r.Parameters["gid"] = "0" })
 	if err != nil {
 		return nil, err
 	}
-	show(fmt.Sprintf("volume %s, directory %s, made in %s", response.GetVolume().GetVolumeId(), response.GetVolume().GetVolumeContext()["path"], took(start)))
-	return response.GetVolume(), nil
+	show(fmt.Sprintf("volume %s, directory %s, made in %s", volume.GetVolumeId(), volume.GetVolumeContext()["path"], took(start)))
+	return volume, nil
 }
 
-func (d *driver) shareFile(ctx context.Context, one, two string) error {
+func (d player) shareFile(ctx context.Context, one, two string) error {
 	say("A container's user (uid 1001, gid 0, no capabilities) writes in pod A and reads in pod B")
 	if err := d.as1001(ctx, one, "touch", "test"); err != nil {
 		return err
@@ -121,7 +116,7 @@ func (d *driver) shareFile(ctx context.Context, one, two string) error {
 	return errors.Join(d.as1001(ctx, two, "ls", "-ln"), d.as1001(ctx, two, "cat", "hello"), d.as1001(ctx, two, "df", "-h", "."))
 }
 
-func (d *driver) loseBrick(ctx context.Context, cluster *testcluster.Cluster, one, two string) error {
+func (d player) loseBrick(ctx context.Context, cluster *testcluster.Cluster, one, two string) error {
 	say("One brick is killed: writing goes on")
 	if err := cluster.KillBrick("gv0", 0); err != nil {
 		return err
@@ -137,9 +132,9 @@ func (d *driver) loseBrick(ctx context.Context, cluster *testcluster.Cluster, on
 	return cluster.StartBrick("gv0", 0)
 }
 
-func (d *driver) readOnly(ctx context.Context, volume *csi.Volume) error {
+func (d player) readOnly(ctx context.Context, volume *csi.Volume) error {
 	say("A read-only publish refuses to be written to")
-	target := filepath.Join(d.dir, "pod-c")
+	target := filepath.Join(d.Dir, "pod-c")
 	if err := d.publish(ctx, volume, target, true); err != nil {
 		return err
 	}
@@ -149,7 +144,7 @@ func (d *driver) readOnly(ctx context.Context, volume *csi.Volume) error {
 	return d.unpublish(ctx, volume, target)
 }
 
-func (d *driver) trash(ctx context.Context, volume *csi.Volume, target string) error {
+func (d player) trash(ctx context.Context, volume *csi.Volume, target string) error {
 	say("The claim is deleted: its data waits in the trash")
 	if err := d.delete(ctx, volume); err != nil {
 		return err
@@ -157,7 +152,7 @@ func (d *driver) trash(ctx context.Context, volume *csi.Volume, target string) e
 	if err := d.admin(ctx, "volume", "list"); err != nil {
 		return err
 	}
-	entry, err := d.onlyEntry(ctx)
+	entry, err := d.trashEntry(ctx, volume)
 	if err != nil {
 		return err
 	}
@@ -178,7 +173,7 @@ func (d *driver) trash(ctx context.Context, volume *csi.Volume, target string) e
 	if err := d.delete(ctx, volume); err != nil {
 		return err
 	}
-	if entry, err = d.onlyEntry(ctx); err != nil {
+	if entry, err = d.trashEntry(ctx, volume); err != nil {
 		return err
 	}
 	return d.admin(ctx, "trash", "purge", entry)

@@ -18,6 +18,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testdriver"
 )
 
 // testAMD64 mounts a real gv0 by the image's driver and client, with nothing of this machine but its kernel.
@@ -105,32 +106,21 @@ func everyOption() []string {
 func (d *driver) create(ctx context.Context, name string) (*csi.Volume, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	response, err := csi.NewControllerClient(d.connection).CreateVolume(ctx, &csi.CreateVolumeRequest{
-		Name: name, Parameters: map[string]string{"uid": "1001"}, VolumeCapabilities: []*csi.VolumeCapability{capability()},
-	})
-	return response.GetVolume(), err
-}
-
-func capability(flags ...string) *csi.VolumeCapability {
-	return &csi.VolumeCapability{
-		AccessType: &csi.VolumeCapability_Mount{Mount: &csi.VolumeCapability_MountVolume{MountFlags: flags}},
-		AccessMode: &csi.VolumeCapability_AccessMode{Mode: csi.VolumeCapability_AccessMode_MULTI_NODE_MULTI_WRITER},
-	}
+	return d.caller.Create(ctx, name)
 }
 
 // publishOnce publishes, writes and reads a file from outside the container, and unpublishes.
 func (d *driver) publishOnce(ctx context.Context, volume *csi.Volume, target, option string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	node := csi.NewNodeClient(d.connection)
-	if _, err := node.NodePublishVolume(ctx, &csi.NodePublishVolumeRequest{
-		VolumeId: volume.GetVolumeId(), VolumeContext: volume.GetVolumeContext(), TargetPath: target, VolumeCapability: capability(option),
-	}); err != nil {
+	err := d.caller.Publish(ctx, volume, target, func(r *csi.NodePublishVolumeRequest) {
+		r.VolumeCapability = testdriver.Capability(option)
+	})
+	if err != nil {
 		return err
 	}
 	used := errors.Join(hasFlag(target, option), testcluster.Within(callTimeout, func() error { return use(filepath.Join(target, "file"), option) }))
-	_, err := node.NodeUnpublishVolume(ctx, &csi.NodeUnpublishVolumeRequest{VolumeId: volume.GetVolumeId(), TargetPath: target})
-	return errors.Join(used, err)
+	return errors.Join(used, d.caller.Unpublish(ctx, volume, target))
 }
 
 // hasFlag fails if the option is a flag of the bind mount, and the mount does not have it.

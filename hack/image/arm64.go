@@ -47,7 +47,7 @@ func (s *store) probeARM64(ctx context.Context, file, root string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.stop()) }()
-	info, err := csi.NewIdentityClient(d.connection).GetPluginInfo(ctx, &csi.GetPluginInfoRequest{})
+	info, err := d.caller.Identity.GetPluginInfo(ctx, &csi.GetPluginInfoRequest{})
 	if err != nil {
 		return err
 	}

@@ -14,10 +14,9 @@ import (
 	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testdriver"
 )
 
 const (
@@ -27,10 +26,10 @@ const (
 
 // driver is the image's driver, running, and its caller.
 type driver struct {
-	process    *exec.Cmd
-	log        string // a file
-	connection *grpc.ClientConn
-	ended      chan struct{}
+	process *exec.Cmd
+	log     string // a file
+	caller  *testdriver.Caller
+	ended   chan struct{}
 }
 
 // contain runs the image as the manifests do: root read-only, everything else mounted, this machine's network and processes.
@@ -67,7 +66,7 @@ func start(ctx context.Context, dir, socket, program string, args ...string) (*d
 		_ = d.process.Wait() // its log says why
 		close(d.ended)
 	}()
-	if d.connection, err = grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials())); err == nil {
+	if d.caller, err = testdriver.Dial("unix:" + socket); err == nil {
 		err = d.ready(ctx)
 	}
 	if err != nil {
@@ -87,7 +86,7 @@ func (d *driver) ready(ctx context.Context) error {
 			return errors.New("the driver has ended")
 		default:
 		}
-		response, err := csi.NewIdentityClient(d.connection).Probe(ctx, &csi.ProbeRequest{})
+		response, err := d.caller.Identity.Probe(ctx, &csi.ProbeRequest{})
 		if err == nil && !response.GetReady().GetValue() {
 			err = errors.New("not ready yet")
 		}
@@ -109,8 +108,8 @@ func (d *driver) logged() string {
 
 // stop ends the driver as Kubernetes does.
 func (d *driver) stop() error {
-	if d.connection != nil {
-		_ = d.connection.Close()
+	if d.caller != nil {
+		_ = d.caller.Close()
 	}
 	if err := d.process.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !quick
+
 package driver
 
 import (
@@ -136,7 +138,7 @@ func TestAStrictClientIsStrictAgainWhateverEnds(t *testing.T) {
 	p := servePods(t, clustersYAML(healthy(t).Servers(), "gv0"))
 	v := p.create("consistency", "strict")
 	target := p.publish(v, "pod")
-	pod := newContainer(t)
+	pod := newPod(t)
 	pod.append(filepath.Join(target, "f"), "kept")
 	strictClient := func() client.Info { return clientAt(t, p.clients(), target) }
 	first := strictClient()
@@ -152,14 +154,14 @@ func TestAStrictClientIsStrictAgainWhateverEnds(t *testing.T) {
 	}
 
 	killClient(t, first)
-	pod.appends(filepath.Join(target, "f"), "kept")
+	pod.appends(t, filepath.Join(target, "f"), "kept")
 	second := strictClient()
 	isStrictProcess(t, second.PID, true)
 
 	p.kill(p.mounterProcess)
 	killClient(t, second)
 	p.startMounter()
-	pod.appends(filepath.Join(target, "f"), "kept")
+	pod.appends(t, filepath.Join(target, "f"), "kept")
 	third := strictClient()
 	isStrictProcess(t, third.PID, true)
 	if first.PID == second.PID || second.PID == third.PID {

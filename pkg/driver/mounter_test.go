@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !quick
+
 package driver
 
 import (
@@ -24,7 +26,7 @@ func TestTheNodePluginIsKilledAndNobodyNotices(t *testing.T) {
 	p := servePods(t, clustersYAML(healthy(t).Servers(), "gv0"))
 	v := p.create()
 	target := p.publish(v, "pod")
-	pod := newContainer(t)
+	c := newPod(t)
 	open, err := os.Create(filepath.Join(target, "open"))
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +37,7 @@ func TestTheNodePluginIsKilledAndNobodyNotices(t *testing.T) {
 
 	for i := range 3 {
 		p.kill(p.nodeProcess)
-		if got := pod.append(filepath.Join(target, "f"), fmt.Sprint(i)); !strings.HasSuffix(got, fmt.Sprint(i)) {
+		if got := c.append(filepath.Join(target, "f"), fmt.Sprint(i)); !strings.HasSuffix(got, fmt.Sprint(i)) {
 			t.Errorf("without the node plugin: %s", got)
 		}
 		p.startNode()
@@ -93,10 +95,10 @@ func TestAMounterThatIsKilledAloneFindsItsClientsAgain(t *testing.T) {
 	open.Close()
 
 	// It watches and repairs them as its own.
-	pod := newContainer(t)
-	pod.append(filepath.Join(target, "f"), "kept")
+	c := newPod(t)
+	c.append(filepath.Join(target, "f"), "kept")
 	killClient(t, before[0])
-	pod.appends(filepath.Join(target, "f"), "kept")
+	c.appends(t, filepath.Join(target, "f"), "kept")
 	p.healthComesTo(v, target)
 	p.unpublish(v, target)
 	code(t, p.delete(v), codes.OK)
@@ -125,7 +127,7 @@ func TestAMounterThatDiesWithItsClientsRepairsThemByItself(t *testing.T) {
 		{p.publish(w, "acl", as(manyWriters, "acl", "noexec")), mount.NoExec},
 	}
 	reader := shown{p.publish(v, "reader", readOnly), mount.ReadOnly}
-	containers := []*container{newContainer(t), newContainer(t)}
+	containers := []pod{newPod(t), newPod(t)}
 	for _, s := range all {
 		containers[0].append(filepath.Join(s.target, "f-"+filepath.Base(s.target)), "kept")
 	}
@@ -156,7 +158,7 @@ func TestAMounterThatDiesWithItsClientsRepairsThemByItself(t *testing.T) {
 	for _, s := range all {
 		path := filepath.Join(s.target, "f-"+filepath.Base(s.target))
 		for _, c := range containers {
-			c.appends(path, "kept")
+			c.appends(t, path, "kept")
 		}
 		if data, err := os.ReadFile(path); !strings.HasPrefix(string(data), "kept\n") {
 			t.Errorf("on the host: %q, %v", data, err)
@@ -169,7 +171,7 @@ func TestAMounterThatDiesWithItsClientsRepairsThemByItself(t *testing.T) {
 			t.Errorf("%s has the flags %s, had %s", s.target, got, s.flags)
 		}
 	}
-	if got := containers[0].append(filepath.Join(reader.target, "f"), "x"); !strings.Contains(got, "Read-only file system") {
+	if got := containers[0].append(filepath.Join(reader.target, "f"), "x"); !strings.Contains(got, "read-only file system") {
 		t.Errorf("through the read-only mount: %s", got)
 	}
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !quick
+
 package driver
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
@@ -20,6 +20,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mounter"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/container"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -162,60 +163,28 @@ func (p *pods) kill(process *exec.Cmd) {
 	_ = process.Wait() // it was killed
 }
 
-// container is a shell in a mount namespace of its own with private propagation, started after what it is to see was mounted.
-type container struct {
-	t   *testing.T
-	in  io.WriteCloser
-	out *bufio.Scanner
-}
+// pod is a container that has what was mounted on the host when it was started.
+type pod struct{ *container.Container }
 
-func newContainer(t *testing.T) *container {
+func newPod(t *testing.T) pod {
 	t.Helper()
-	shell := exec.Command("sh")
-	shell.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
-	in, err := shell.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := shell.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := shell.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(in.Close(), shell.Wait()); err != nil {
-			t.Error(err)
-		}
-	})
-	return &container{t: t, in: in, out: bufio.NewScanner(out)}
+	return pod{(&container.Container{}).Start(t)}
 }
 
-// append adds a line to a file and returns the whole file, or what the shell says instead.
-func (c *container) append(path, line string) string {
-	c.t.Helper()
-	if _, err := fmt.Fprintf(c.in, "{ echo %s >>%s && cat %s; } 2>&1 | tr '\\n' ' '; echo\n", line, path, path); err != nil {
-		c.t.Fatal(err)
+// append adds a line to a file and returns the whole file in one line, or what the kernel says instead.
+func (p pod) append(path, line string) string {
+	data, err := p.Do("append", path, line)
+	if err != nil {
+		return err.Error()
 	}
-	var said string
-	if err := testcluster.Within(patience, func() error {
-		if !c.out.Scan() {
-			return errors.New("the container ended")
-		}
-		said = strings.TrimSpace(c.out.Text())
-		return nil
-	}); err != nil {
-		c.t.Fatal(err)
-	}
-	return said
+	return strings.Join(strings.Fields(string(data)), " ")
 }
 
 // appends waits until a container can append to a file that begins with this line.
-func (c *container) appends(path, first string) {
-	c.t.Helper()
-	testcluster.Eventually(c.t, patience, func() error {
-		if got := c.append(path, "again"); !strings.HasPrefix(got, first+" ") || !strings.HasSuffix(got, " again") {
+func (p pod) appends(t *testing.T, path, first string) {
+	t.Helper()
+	testcluster.Eventually(t, patience, func() error {
+		if got := p.append(path, "again"); !strings.HasPrefix(got, first+" ") || !strings.HasSuffix(got, " again") {
 			return fmt.Errorf("%q, want %q first", got, first)
 		}
 		return nil

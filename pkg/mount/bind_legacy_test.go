@@ -3,7 +3,7 @@
 // A test on an old kernel is a second process of the test binary, which qemu-user
 // cannot start: these are for amd64. On arm64 they are not missed, since there
 // qemu-user has no new mount API, and TestBind itself takes the old way.
-//go:build amd64
+//go:build amd64 && !quick
 
 package mount
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !quick
+
 package mount
 
 import (
@@ -29,13 +31,6 @@ func isolate(t testing.TB) string {
 	// TempDir could not be removed with a mount on it.
 	t.Cleanup(func() { must(t, "unmount the test's tmpfs", unix.Unmount(dir, unix.MNT_DETACH)) })
 	return dir
-}
-
-func must(t testing.TB, what string, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
 }
 
 func mountTmpfs(t testing.TB, target string) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build amd64
+//go:build amd64 && !quick
 
 // The repair needs open_tree, which qemu-user, where the tests run as arm64, does not know.
 
@@ -67,7 +67,7 @@ func TestRepairGoesByWhatWasMounted(t *testing.T) {
 	} {
 		expectReads(t, pod, path, want)
 	}
-	stale := staleIn(t, report, pod.process.Process.Pid)
+	stale := staleIn(t, report, pod.PID())
 	if len(stale) != 2 {
 		t.Errorf("got %+v", stale)
 	}
@@ -118,12 +118,12 @@ func TestRepairOfAKilledGlusterFSClient(t *testing.T) {
 	if report.Repaired() < 9 {
 		t.Errorf("got %+v", report)
 	}
-	for target, stale := range map[string][]Stale{gone: staleIn(t, report, os.Getpid()), "/gone": staleIn(t, report, pod.process.Process.Pid)} {
+	for target, stale := range map[string][]Stale{gone: staleIn(t, report, os.Getpid()), "/gone": staleIn(t, report, pod.PID())} {
 		if len(stale) != 1 || stale[0].Target != target || !errors.Is(stale[0].Err, unix.ENOENT) {
 			t.Errorf("got %+v, want %s, missing", stale, target)
 		}
 	}
-	if stale := staleIn(t, report, nested.process.Process.Pid); len(stale) != 0 {
+	if stale := staleIn(t, report, nested.PID()); len(stale) != 0 {
 		t.Errorf("got %+v", stale)
 	}
 	for _, target := range []string{volume, readOnly, subPath, file} {
@@ -186,7 +186,7 @@ func TestRepairDoesNotWaitForAnotherHungClient(t *testing.T) {
 		if took := time.Since(began); took > within {
 			t.Errorf("took %v: %+v", took, report)
 		}
-		stale := staleIn(t, report, pod.process.Process.Pid)
+		stale := staleIn(t, report, pod.PID())
 		if len(stale) != 1 || stale[0].Target != "/data/sub" || !errors.Is(stale[0].Err, unix.ETIMEDOUT) {
 			t.Errorf("got %+v, want /data/sub, which does not answer", stale)
 		}
@@ -200,7 +200,7 @@ func TestRepairDoesNotWaitForAnotherHungClient(t *testing.T) {
 	must(t, "continue", hung.Continue())
 	testcluster.Eventually(t, 10*time.Second, func() error {
 		report, err := g.repairer.Repair(t.Context(), map[*Held]Open{g.held: g.open})
-		if stale := staleIn(t, report, pod.process.Process.Pid); err == nil && len(stale) != 0 {
+		if stale := staleIn(t, report, pod.PID()); err == nil && len(stale) != 0 {
 			err = stale[0].Err
 		}
 		return err

@@ -2,7 +2,7 @@
 
 // A test on an old kernel is a second process of the test binary, which qemu-user
 // cannot start: these are for amd64.
-//go:build amd64
+//go:build amd64 && !quick
 
 package mount
 

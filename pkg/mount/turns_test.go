@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build amd64
+//go:build amd64 && !quick
 
 // The repair needs open_tree, which qemu-user, where the tests run as arm64, does not know.
 
@@ -94,7 +94,7 @@ func TestRepairServesNamespacesInTurn(t *testing.T) {
 // deadIn is how many mounts of a device a container has.
 func deadIn(t testing.TB, c *Container, device Device) int {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", c.process.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", c.PID()))
 	must(t, "read", err)
 	return bytes.Count(text, fmt.Appendf(nil, " %d:%d ", device.Major, device.Minor))
 }
@@ -110,7 +110,7 @@ func TestNamespacesThatCannotBeReadAreNamed(t *testing.T) {
 	file, err := os.Open("/dev/null")
 	must(t, "open", err)
 	// What is no namespace cannot be entered.
-	if r.turn(t.Context(), &namespace{inode: 1, pid: c.process.Process.Pid, fd: int(file.Fd())}) {
+	if r.turn(t.Context(), &namespace{inode: 1, pid: c.PID(), fd: int(file.Fd())}) {
 		t.Error("it has another turn")
 	}
 	if got := r.report; len(got.Unread) != 1 || got.Unread[0].Err == nil || got.Left[l.dead] != 1 {

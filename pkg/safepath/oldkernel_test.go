@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build amd64
+//go:build amd64 && !quick
 
 // Under qemu-user, where the tests run as arm64, a process cannot run itself again; and
 // openat2 is not there anyway, so that all of them take the way of an old kernel.

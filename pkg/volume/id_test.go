@@ -170,3 +170,18 @@ func FuzzParseRecord(f *testing.F) {
 		}
 	})
 }
+
+// wants fails the test unless err is of the kind, and says every one of the words.
+func wants(t *testing.T, err, kind error, words ...string) {
+	t.Helper()
+	if !errors.Is(err, kind) {
+		t.Fatalf("got error %v, want one that is %q", err, kind)
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("the error does not say %q: %v", word, err)
+		}
+	}
+}
+
+func ptr[T any](v T) *T { return &v }

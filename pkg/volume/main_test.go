@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !quick
+
 package volume
 
 import (
@@ -102,19 +104,6 @@ func create(t *testing.T, s *Store, spec Spec) Record {
 		t.Fatalf("create %s: %v", spec.Name, err)
 	}
 	return r
-}
-
-// wants fails the test unless err is of the kind, and says every one of the words.
-func wants(t *testing.T, err, kind error, words ...string) {
-	t.Helper()
-	if !errors.Is(err, kind) {
-		t.Fatalf("got error %v, want one that is %q", err, kind)
-	}
-	for _, word := range words {
-		if !strings.Contains(err.Error(), word) {
-			t.Errorf("the error does not say %q: %v", word, err)
-		}
-	}
 }
 
 // audit looks at everything on the Gluster volume with fresh eyes. It returns what is
@@ -260,8 +249,6 @@ func put(t *testing.T, s *Store, r Record) {
 		t.Fatal(err)
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
 
 var background = context.Background()
 

@@ -15,12 +15,11 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testdriver"
 )
 
 // endTimeout is how long a process that was told to end may take.
@@ -41,22 +40,7 @@ type service struct {
 type driver struct {
 	dir                       string
 	controller, node, mounter *service
-	connections               []*grpc.ClientConn
-	controllers               csi.ControllerClient
-	nodes                     csi.NodeClient
-}
-
-// build makes the driver's binary, with the race detector where this process has it.
-func build(ctx context.Context, binary string) error {
-	args := []string{"build", "-o", binary}
-	if raced {
-		args = append(args, "-race")
-	}
-	cmd := exec.CommandContext(ctx, "go", append(args, "github.com/glusterfs-csi/glusterfs-csi/cmd/glusterfs-csi")...)
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the driver: %w: %s", err, output)
-	}
-	return nil
+	controllers, nodes        *testdriver.Caller // of the two sockets
 }
 
 // startDriver runs the driver for the cluster with all it writes below dir.
@@ -68,7 +52,7 @@ func startDriver(ctx context.Context, cluster *testcluster.Cluster, dir string) 
 		}
 	}
 	binary, clusters := filepath.Join(dir, "glusterfs-csi"), filepath.Join(dir, "clusters.yaml")
-	if err := errors.Join(build(ctx, binary), cluster.ClustersFile(clusters)); err != nil {
+	if err := errors.Join(testdriver.Build(ctx, binary, testdriver.Source, raced), cluster.ClustersFile(clusters)); err != nil {
 		return nil, err
 	}
 	// The cluster's addresses belong to this process, so their ports are free.
@@ -79,7 +63,7 @@ func startDriver(ctx context.Context, cluster *testcluster.Cluster, dir string) 
 		return &service{name: name, binary: binary, args: args, log: filepath.Join(dir, name+".log"), http: http}
 	}
 	d.mounter = service("mounter", address+":9810", "--endpoint", mounterSocket, "--state-dir", d.state())
-	d.node = service("node", address+":9808", "--mounter", mounterSocket, "--endpoint", d.socket("node"), "--state-dir", d.state(), "--node-id", "pi-worker1")
+	d.node = service("node", address+":9808", "--mounter", mounterSocket, "--endpoint", d.socket("node"), "--state-dir", d.state(), "--node-id", testdriver.NodeID)
 	d.controller = service("controller", address+":9809", "--endpoint", d.socket("controller"), "--state-dir", filepath.Join(dir, "controller"))
 	defer func() {
 		if err != nil {
@@ -107,24 +91,22 @@ func (d *driver) connect() error {
 		Backoff:           backoff.Config{BaseDelay: 10 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond},
 		MinConnectTimeout: time.Second,
 	})
-	for _, name := range []string{"controller", "node"} {
-		c, err := grpc.NewClient(d.socket(name), quick, grpc.WithTransportCredentials(insecure.NewCredentials()))
-		if err != nil {
-			return err
-		}
-		d.connections = append(d.connections, c)
+	var err error
+	if d.controllers, err = testdriver.Dial(d.socket("controller"), quick); err == nil {
+		d.nodes, err = testdriver.Dial(d.socket("node"), quick)
 	}
-	d.controllers, d.nodes = csi.NewControllerClient(d.connections[0]), csi.NewNodeClient(d.connections[1])
-	return nil
+	return err
 }
 
 // stop ends what runs, in the opposite order, and returns an error for what does not end well.
 func (d *driver) stop(ctx context.Context) error {
 	var err error
-	for _, c := range d.connections {
-		err = errors.Join(err, c.Close())
+	for _, c := range []*testdriver.Caller{d.controllers, d.nodes} {
+		if c != nil {
+			err = errors.Join(err, c.Close())
+		}
 	}
-	d.connections = nil
+	d.controllers, d.nodes = nil, nil
 	for _, s := range []*service{d.controller, d.node, d.mounter} {
 		if s.process != nil && s.alive() {
 			err = errors.Join(err, s.stop(ctx))

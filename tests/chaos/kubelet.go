@@ -97,11 +97,11 @@ func (k *kubelet) call(name string, call func(context.Context) error, good ...co
 // hangs.
 func (k *kubelet) ask(v *volume) {
 	_ = k.call("health", func(ctx context.Context) error { // the error is kept
-		_, err := k.world.driver.nodes.NodeGetVolumeHealth(ctx, &csi.NodeGetVolumeHealthRequest{VolumeId: v.GetVolumeId(), VolumePublishPath: v.target})
+		_, err := k.world.driver.nodes.Node.NodeGetVolumeHealth(ctx, &csi.NodeGetVolumeHealthRequest{VolumeId: v.GetVolumeId(), VolumePublishPath: v.target})
 		return err
 	})
 	_ = k.call("stats", func(ctx context.Context) error {
-		_, err := k.world.driver.nodes.NodeGetVolumeStats(ctx, &csi.NodeGetVolumeStatsRequest{VolumeId: v.GetVolumeId(), VolumePath: v.target})
+		_, err := k.world.driver.nodes.Node.NodeGetVolumeStats(ctx, &csi.NodeGetVolumeStatsRequest{VolumeId: v.GetVolumeId(), VolumePath: v.target})
 		return err
 	}, codes.DeadlineExceeded, codes.Unavailable)
 }

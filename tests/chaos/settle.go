@@ -160,7 +160,7 @@ func (w *world) serves(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	v := w.volumes[0]
-	_, err := w.driver.nodes.NodeGetVolumeStats(ctx, &csi.NodeGetVolumeStatsRequest{VolumeId: v.GetVolumeId(), VolumePath: v.target})
+	_, err := w.driver.nodes.Node.NodeGetVolumeStats(ctx, &csi.NodeGetVolumeStatsRequest{VolumeId: v.GetVolumeId(), VolumePath: v.target})
 	return err
 }
 

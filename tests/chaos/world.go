@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testdriver"
 )
 
 const (
@@ -108,17 +109,14 @@ func (w *world) publishAll(ctx context.Context) error {
 		group.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 			defer cancel()
-			capability := &csi.VolumeCapability{
-				AccessType: &csi.VolumeCapability_Mount{Mount: &csi.VolumeCapability_MountVolume{MountFlags: clientOptions[i%len(clientOptions)]}},
-				AccessMode: &csi.VolumeCapability_AccessMode{Mode: csi.VolumeCapability_AccessMode_MULTI_NODE_MULTI_WRITER},
-			}
-			made, err := w.driver.controllers.CreateVolume(ctx, &csi.CreateVolumeRequest{
-				Name: fmt.Sprintf("chaos-%02d", i), CapacityRange: &csi.CapacityRange{RequiredBytes: 1 << 30}, VolumeCapabilities: []*csi.VolumeCapability{capability},
+			capability := testdriver.Capability(clientOptions[i%len(clientOptions)]...)
+			made, err := w.driver.controllers.Create(ctx, fmt.Sprintf("chaos-%02d", i), func(r *csi.CreateVolumeRequest) {
+				r.VolumeCapabilities, r.Parameters = []*csi.VolumeCapability{capability}, nil
 			})
 			if err != nil {
 				return err
 			}
-			v := &volume{made.GetVolume(), capability, filepath.Join(w.driver.pods(), fmt.Sprintf("pvc-%02d", i))}
+			v := &volume{made, capability, filepath.Join(w.driver.pods(), fmt.Sprintf("pvc-%02d", i))}
 			w.volumes[i] = v
 			return w.publish(ctx, v, v.target)
 		})
@@ -127,15 +125,11 @@ func (w *world) publishAll(ctx context.Context) error {
 }
 
 func (w *world) publish(ctx context.Context, v *volume, target string) error {
-	_, err := w.driver.nodes.NodePublishVolume(ctx, &csi.NodePublishVolumeRequest{
-		VolumeId: v.GetVolumeId(), VolumeContext: v.GetVolumeContext(), VolumeCapability: v.capability, TargetPath: target,
-	})
-	return err
+	return w.driver.nodes.Publish(ctx, v.Volume, target, func(r *csi.NodePublishVolumeRequest) { r.VolumeCapability = v.capability })
 }
 
 func (w *world) unpublish(ctx context.Context, v *volume, target string) error {
-	_, err := w.driver.nodes.NodeUnpublishVolume(ctx, &csi.NodeUnpublishVolumeRequest{VolumeId: v.GetVolumeId(), TargetPath: target})
-	return err
+	return w.driver.nodes.Unpublish(ctx, v.Volume, target)
 }
 
 // unpublishAll takes every volume away, as kubelet and the provisioner do after the pods.
@@ -146,7 +140,7 @@ func (w *world) unpublishAll(ctx context.Context) error {
 	for _, v := range w.volumes {
 		err := w.unpublish(ctx, v, v.target)
 		if err == nil {
-			_, err = w.driver.controllers.DeleteVolume(ctx, &csi.DeleteVolumeRequest{VolumeId: v.GetVolumeId()})
+			err = w.driver.controllers.Delete(ctx, v.Volume)
 		}
 		if _, statErr := os.Lstat(v.target); err == nil && !errors.Is(statErr, os.ErrNotExist) {
 			err = fmt.Errorf("the target %s is still there: %w", v.target, statErr)

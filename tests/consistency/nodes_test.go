@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !quick
+
 // Package consistency proves what docs/consistency.md says: two clients of one Gluster volume, as two nodes have them, and programs
 // that lock as POSIX says. What each of them was told to be done is counted against what is there.
 package consistency

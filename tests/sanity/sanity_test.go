@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !quick
+
 // Package sanity runs csi-sanity, the whole of it, against the real driver on a real gv0 of
 // two servers; or against a driver that was started by hand:
 //
@@ -7,9 +9,6 @@
 package sanity
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,8 +20,8 @@ import (
 	"github.com/onsi/ginkgo/v2/types"
 	"github.com/onsi/gomega"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/driver"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testdriver"
 )
 
 func TestMain(m *testing.M) { testcluster.Main(m) }
@@ -43,7 +42,7 @@ func isCapability(reason string) bool {
 func TestSanity(t *testing.T) {
 	endpoint := os.Getenv("SANITY_ENDPOINT")
 	if endpoint == "" {
-		endpoint = start(t)
+		endpoint = testdriver.Serve(t).Endpoint()
 	}
 	config := sanity.NewTestConfig()
 	config.Address = endpoint
@@ -90,32 +89,4 @@ func summarize(t *testing.T, report types.Report) {
 	if ran == 0 || counts[types.SpecStatePending] > 1 {
 		t.Error("that is not the whole suite")
 	}
-}
-
-// start runs the driver on a cluster of the test's own and returns its endpoint.
-func start(t *testing.T) string {
-	t.Helper()
-	cluster := testcluster.New(t, testcluster.Options{})
-	dir := filepath.Join(cluster.Dir(), "driver")
-	if err := errors.Join(os.Mkdir(dir, 0o700), cluster.ClustersFile(filepath.Join(dir, "clusters.yaml"))); err != nil {
-		t.Fatal(err)
-	}
-	endpoint := "unix://" + filepath.Join(dir, "csi.sock")
-	ctx, stop := context.WithCancel(context.Background())
-	d, err := driver.New(ctx, driver.Options{
-		Mode: driver.All, Name: driver.DefaultName, Version: "test", Endpoint: endpoint, NodeID: "pi-worker1",
-		ClustersFile: filepath.Join(dir, "clusters.yaml"), StateDir: filepath.Join(dir, "state"),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- d.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(fmt.Errorf("the driver: %w", err))
-		}
-	})
-	return endpoint
 }

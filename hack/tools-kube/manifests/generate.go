@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -108,8 +109,22 @@ func render(chart string, values ...string) ([]document, error) {
 	return split(output)
 }
 
+// helmProgram builds helm, once, and returns its path: `go tool` itself looks through the whole module each time,
+// which takes seconds.
+var helmProgram = sync.OnceValues(func() (string, error) {
+	path, err := exec.Command("go", "tool", "-n", "helm").Output()
+	if err != nil {
+		return "", fmt.Errorf("build helm: %w", err)
+	}
+	return strings.TrimSpace(string(path)), nil
+})
+
 func template(chart string, args ...string) (string, error) {
-	helm := exec.Command("go", append([]string{"tool", "helm", "template", "glusterfs-csi", chart}, args...)...)
+	program, err := helmProgram()
+	if err != nil {
+		return "", err
+	}
+	helm := exec.Command(program, append([]string{"template", "glusterfs-csi", chart}, args...)...)
 	var stderr strings.Builder
 	helm.Stderr = &stderr
 	output, err := helm.Output()

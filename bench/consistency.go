@@ -53,7 +53,11 @@ func consistency(ctx context.Context, b *bench) (result report.Result, err error
 		if err != nil {
 			return result, fmt.Errorf("%s: %w", row.what, err)
 		}
-		result.Figures = append(result.Figures, all[0].by(all[1], row.what, report.Aim{}, fairRelaxed))
+		compare := all[0].under // how many times less, of a rate
+		if row.unit == chart.Seconds {
+			compare = all[0].by // how many times as long
+		}
+		result.Figures = append(result.Figures, compare(all[1], row.what, report.Aim{}, fairRelaxed))
 	}
 	return result, nil
 }

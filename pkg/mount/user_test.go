@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build !quick
+//go:build amd64 && !quick
+
+// For attack_test.go, which is for amd64.
 
 package mount
 

@@ -31,12 +31,12 @@ var trusted = map[string]string{
 	"namespace.go: single":        "files of /proc",
 	"namespace.go: numbers":       "files of /proc",
 	"namespace.go: userNamespace": "a file of /proc",
-	"meta.go: activeName":         "the client's own .meta, which has no files of tenants",
-	"meta.go: file":               "the client's own .meta, which has no files of tenants",
+	"reader.go: activeName":       "the client's own .meta, which has no files of tenants",
+	"reader.go: parseFile":        "the client's own .meta, which has no files of tenants",
 }
 
 // dotted are the functions that name ".." to refuse it.
-var dotted = map[string]bool{"metaparse.go: isComponent": true}
+var dotted = map[string]bool{"parse.go: isComponent": true}
 
 // TestNoOtherPackageHasTheKernelResolveAPath is for the rule of the package comment. What is below a tenant's tree is opened by
 // this package, one component at a time; elsewhere descriptors are used as they are (an empty path, or "."), or absolute paths,

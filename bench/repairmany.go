@@ -58,8 +58,8 @@ func (b *bench) repairMany(ctx context.Context) (figures []report.Figure, err er
 	}, nil
 }
 
-// repaired is how long it takes until the mounts of the first pod are back after a kill, all but the new client's start. The others
-// are there before it, and have theirs repaired as well.
+// repaired is how long it takes until the mounts of the first pod are back after a kill, all but the new client's
+// start. The others are there before it, and have theirs repaired as well.
 func (b *bench) repaired(name string, first podSpec, others ...podSpec) contender {
 	return contender{name, chart.Seconds, b.sizes.slowCalls, func(ctx context.Context, n int) (took float64, err error) {
 		for i, spec := range append(others, first) {

@@ -19,8 +19,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/tests/oldkernel"
 )
 
-// TestRepairFollowsNoLinkOfATenant: a pod that swaps a directory of its emptyDir with a link, at whatever moment of the repair of
-// another volume of the pod, does not get what the link leads to on the node.
+// TestRepairFollowsNoLinkOfATenant: a pod that swaps a directory of its emptyDir with a link, at whatever moment of
+// the repair of another volume of the pod, does not get what the link leads to on the node.
 func TestRepairFollowsNoLinkOfATenant(t *testing.T) { repairFollowsNoLink(t) }
 
 // As on Linux 5.4, which has no openat2, all mounts below a dead one are had from a mount elsewhere.
@@ -57,8 +57,8 @@ func repairFollowsNoLink(t *testing.T) {
 	}
 }
 
-// hookedContext runs something when it is asked for the at-th time whether it has ended, which a Repair does before each mount
-// and each list of mounts.
+// hookedContext runs something when it is asked for the at-th time whether it has ended, which a Repair does before
+// each mount and each list of mounts.
 type hookedContext struct {
 	context.Context
 

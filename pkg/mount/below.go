@@ -83,12 +83,11 @@ func (r *repair) openPoint(ns *namespace, living, child *replacement) error {
 	})
 }
 
-// cloneChild makes what is to be mounted in the place of m, which lies below a dead mount: if m is dead too, what takes its
-// place, else a clone of m. The kernel has no way to m
-// but through names of the dead file system, which it believes for about a second
-// after their last use. If that is over, a mount of the same directory elsewhere is as
-// good. A dead mount of which it cannot be known any more what it showed is cloned like a living one, and repaired when it can
-// be reached. whole says that the clone has what is mounted below m already.
+// cloneChild makes what is to be mounted in the place of m, which lies below a dead mount: if m is dead too, what
+// takes its place, else a clone of m. The kernel has no way to m but through names of the dead file system, which it
+// believes for about a second after their last use. If that is over, a mount of the same directory elsewhere is as
+// good. A dead mount of which it cannot be known any more what it showed is cloned like a living one, and repaired
+// when it can be reached. whole says that the clone has what is mounted below m already.
 func (r *repair) cloneChild(ns *namespace, mounts *table, m *mounted) (child *replacement, whole bool, err error) {
 	root := -1
 	err = r.visitor.do(ns, func() (err error) {
@@ -122,8 +121,8 @@ func (r *repair) cloneChild(ns *namespace, mounts *table, m *mounted) (child *re
 
 var errNotKnown = errors.New("what it showed is not known")
 
-// replaceChild makes what takes the place of m if that is dead, and if it is known what it showed: by its root, which is -1 if
-// no way led there, or because another mount like it has been looked at.
+// replaceChild makes what takes the place of m if that is dead, and if it is known what it showed: by its root, which
+// is -1 if no way led there, or because another mount like it has been looked at.
 func (r *repair) replaceChild(m *mounted, root int) (int, error) {
 	if !r.isDead(m) {
 		return -1, errNotKnown

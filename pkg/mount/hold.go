@@ -20,8 +20,8 @@ type Held struct {
 	at     location // where it was mounted when it was held
 }
 
-// location is a mount point, whatever the mount namespace: a path from the top of the file system that it is a directory (or
-// file) of. It is the zero value where that file system cannot be seen.
+// location is a mount point, whatever the mount namespace: a path from the top of the file system that it is a
+// directory (or file) of. It is the zero value where that file system cannot be seen.
 type location struct {
 	device Device
 	path   string

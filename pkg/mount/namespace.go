@@ -115,8 +115,8 @@ func (v *visitor) userNamespace() (userNamespace, error) {
 	return userNamespace{stat.Dev, stat.Ino}, nil
 }
 
-// ownerOf returns the user namespace that owns a mount namespace. What its processes may do to the mounts in it is decided
-// there, and by the locks that the kernel has put on mounts that came from a namespace with another owner.
+// ownerOf returns the user namespace that owns a mount namespace. What its processes may do to the mounts in it is
+// decided there, and by the locks that the kernel has put on mounts that came from a namespace with another owner.
 func ownerOf(fd int) (userNamespace, error) {
 	owner, err := unix.IoctlRetInt(fd, unix.NS_GET_USERNS)
 	if errors.Is(err, unix.EPERM) {

@@ -19,8 +19,8 @@ type Open func(root string) (fd int, err error)
 type Report struct {
 	Beneath int // dead mounts replaced in one step: their place was never empty
 	OnTop   int // dead mounts covered, because the kernel has no other way (see Repair)
-	// DetachedFirst counts the dead mounts that the kernel lets neither be covered nor have anything beneath: their place was
-	// empty for a moment (see Repair).
+	// DetachedFirst counts the dead mounts that the kernel lets neither be covered nor have anything beneath: their
+	// place was empty for a moment (see Repair).
 	DetachedFirst int
 	Stale         []Stale // what the last pass could not repair
 	// Left counts the mounts of each dead device that are still anywhere: stale
@@ -28,7 +28,8 @@ type Report struct {
 	Left       map[Device]int
 	Namespaces int // how many there are
 	Forbidden  int // processes and threads whose namespaces this process has no right to see
-	// Unread are the namespaces that could not be entered or read. Left has what /proc/PID/mountinfo shows of them, if anything.
+	// Unread are the namespaces that could not be entered or read. Left has what /proc/PID/mountinfo shows of them,
+	// if anything.
 	Unread []Unread
 }
 
@@ -67,9 +68,9 @@ const maxPasses = 10
 // deletedSuffix is what mountinfo adds to the root of a mount that is not there any more.
 const deletedSuffix = "//deleted"
 
-// Repairer remembers from one Repair to the next what dead mounts have shown: of one that lies in another dead one it may not be
-// possible any more to find that out, and mounts like it may have been repaired before. The zero value knows nothing yet. It is
-// not for concurrent use.
+// Repairer remembers from one Repair to the next what dead mounts have shown: of one that lies in another dead one it
+// may not be possible any more to find that out, and mounts like it may have been repaired before. The zero value
+// knows nothing yet. It is not for concurrent use.
 type Repairer struct {
 	inodes map[origin]uint64
 }
@@ -99,40 +100,37 @@ func (known *Repairer) forget(left map[Device]int) {
 // left alone and not counted: as long as it is there, whoever comes after this
 // process can hold the file system again.
 //
-// What takes the place of a mount is what it showed, not what has the path of that by now: the two have the same inode number,
-// which the kernel remembers of a dead file system and which a file system must give a directory for good. Where they differ
-// (it was renamed or removed, and the path used again) the mount stays dead, and so it does where the number is not known.
+// What takes the place of a mount is what it showed, not what has the path of that by now: the two have the same
+// inode number, which the kernel remembers of a dead file system and which a file system must give a directory for
+// good. Where they differ (it was renamed or removed, and the path used again) the mount stays dead, and so it does
+// where the number is not known.
 //
-// The new mount has the flags of the dead one and its place: what is mounted below
-// comes along, and dead mounts there are repaired together with it. It is private,
-// unless it has a shared parent, through which it reaches peers and slaves. It goes
-// beneath the dead mount, which is then detached. Where the kernel refuses that
-// (before 6.5) it goes on top, and the
-// dead one stays beneath, since detaching it first would for a moment let a container
-// write to the directory below; what is mounted below then follows a moment later. Not more than two mounts come to lie on a place
-// in this way: a dead one on another dead one is detached first. A
-// dead mount that a living one covers is left alone.
+// The new mount has the flags of the dead one and its place: what is mounted below comes along, and dead mounts there
+// are repaired together with it. It is private, unless it has a shared parent, through which it reaches peers and
+// slaves. It goes beneath the dead mount, which is then detached. Where the kernel refuses that (before 6.5) it goes
+// on top, and the dead one stays beneath, since detaching it first would for a moment let a container write to the
+// directory below; what is mounted below then follows a moment later. Not more than two mounts come to lie on a place
+// in this way: a dead one on another dead one is detached first. A dead mount that a living one covers is left alone.
 //
-// Such a kernel refuses to cover a mount whose root it has forgotten, as it does when anybody walks through another mount of the
-// dead file system to a name on the way. That mount, and no other, is detached first and its place taken at once: for some ten
-// microseconds the path leads to the directory below.
+// Such a kernel refuses to cover a mount whose root it has forgotten, as it does when anybody walks through another
+// mount of the dead file system to a name on the way. That mount, and no other, is detached first and its place taken
+// at once: for some ten microseconds the path leads to the directory below.
 //
 // A mount stays dead, and is reported, if its Open says so, if it would lose a mount
 // below it that cannot be had elsewhere, or if the mountpoint of such a one is missing
 // in the new tree. A root that mountinfo calls deleted is opened by the path it
-// had: the kernel also
-// forgets names when somebody walks through a dead mount. Nothing can be done about
-// mounts that it drops in the same way.
+// had: the kernel also forgets names when somebody walks through a dead mount. Nothing
+// can be done about mounts that it drops in the same way.
 //
 // The mounts of a namespace that another user namespace owns stay dead (ErrForeign): the kernel has locked them for its
 // processes, and would not lock what replaces them.
 //
-// Namespaces are repaired in turns, so that one with thousands of dead mounts holds up no other, and the whole costs a time in
-// proportion to the mounts there are. Passes repeat until one finds nothing more to repair; repeating the whole is
-// harmless, and worth it while Left is not 0, since containers may have been starting
-// meanwhile. Repair sees the namespaces of all processes and threads that its own
-// /proc shows (one held by nothing but a descriptor it misses), and needs the rights
-// to enter them: CAP_SYS_PTRACE, CAP_SYS_ADMIN and CAP_SYS_CHROOT. Kernels before 5.2 cannot do any of it: ENOSYS.
+// Namespaces are repaired in turns, so that one with thousands of dead mounts holds up no other, and the whole costs
+// a time in proportion to the mounts there are. Passes repeat until one finds nothing more to repair; repeating the
+// whole is harmless, and worth it while Left is not 0, since containers may have been starting meanwhile. Repair sees
+// the namespaces of all processes and threads that its own /proc shows (one held by nothing but a descriptor it
+// misses), and needs the rights to enter them: CAP_SYS_PTRACE, CAP_SYS_ADMIN and CAP_SYS_CHROOT. Kernels before 5.2
+// cannot do any of it: ENOSYS.
 //
 // It never asks a dead file system anything. Where the path to a mount leads through
 // another file system that does not answer from the kernel's caches, it waits for

@@ -83,8 +83,8 @@ func repairInAChroot(t *testing.T, l *loss) {
 	expectContent(t, filepath.Join(target, "file"), "new")
 }
 
-// TestRepairKeepsWhatHolds: whoever comes after a process that was killed during a repair holds the file system by the same
-// mount, and repairs what was left, though no other mount in its own namespace shows it.
+// TestRepairKeepsWhatHolds: whoever comes after a process that was killed during a repair holds the file system by
+// the same mount, and repairs what was left, though no other mount in its own namespace shows it.
 func TestRepairKeepsWhatHolds(t *testing.T) {
 	l := newLoss(t, isolate(t))
 	c := l.container(t, "root", l.old+"/pvc-1 /data", l.old+" /whole") // a bind of its root is not the client's own

@@ -33,8 +33,8 @@ func staleIn(t *testing.T, report Report, pid int) []Stale {
 	return slices.DeleteFunc(slices.Clone(report.Stale), func(s Stale) bool { return fmt.Sprintf("mnt:[%d]", s.Namespace) != link })
 }
 
-// TestRepairWithGlusterFSOnOldKernels: before Linux 6.5 the subPath that the kernel calls deleted can be neither covered nor have
-// anything put beneath.
+// TestRepairWithGlusterFSOnOldKernels: before Linux 6.5 the subPath that the kernel calls deleted can be neither
+// covered nor have anything put beneath.
 func TestRepairWithGlusterFSOnOldKernels(t *testing.T) {
 	for _, kernel := range []oldkernel.Kernel{oldkernel.Linux5_4, oldkernel.Linux6_4} {
 		t.Run(kernel.String(), func(t *testing.T) {
@@ -47,8 +47,8 @@ func TestRepairWithGlusterFSOnOldKernels(t *testing.T) {
 	}
 }
 
-// TestRepairGoesByWhatWasMounted: while a client is dead, another node renames a tenant's directory and another tenant's takes its
-// path.
+// TestRepairGoesByWhatWasMounted: while a client is dead, another node renames a tenant's directory and another
+// tenant's takes its path.
 func TestRepairGoesByWhatWasMounted(t *testing.T) {
 	g := newGluster(t)
 	g.write(t, "reuse/a/file", "reuse/a/sub/file", "reuse/b/sub/file", "reuse/kept/file")
@@ -113,8 +113,8 @@ func TestRepairOfAKilledGlusterFSClient(t *testing.T) {
 	took := time.Since(began)
 	must(t, "Repair", err)
 	t.Logf("%+v in %v, %v each", report, took, took/time.Duration(max(report.Repaired(), 1)))
-	// The host's and the pods'; what lies below in a pod comes with it. Whoever else on this machine has made a mount namespace
-	// meanwhile has copies of the host's.
+	// The host's and the pods'; what lies below in a pod comes with it. Whoever else on this machine has made a mount
+	// namespace meanwhile has copies of the host's.
 	if report.Repaired() < 9 {
 		t.Errorf("got %+v", report)
 	}

@@ -19,11 +19,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loss is a dead file system and the one that takes its place: two of tmpfs, which
-// differ in nothing but what the files say, "old" and "new". What was made in the same order in both has the same inode number
-// (since Linux 5.9, where each tmpfs has numbers of its own), as a directory has in two clients of a Gluster volume. A dead tmpfs still
-// answers; that nothing is asked of a dead one is for TestRepairNeverAsks… and
-// the tests with GlusterFS.
+// loss is a dead file system and the one that takes its place: two of tmpfs, which differ in nothing but what the
+// files say, "old" and "new". What was made in the same order in both has the same inode number (since Linux 5.9,
+// where each tmpfs has numbers of its own), as a directory has in two clients of a Gluster volume. A dead tmpfs still
+// answers; that nothing is asked of a dead one is for TestRepairNeverAsks… and the tests with GlusterFS.
 type loss struct {
 	dir, old, new string
 	held          *Held // the old one
@@ -391,7 +390,8 @@ func repairDeleted(t *testing.T, l *loss) {
 	expectStale(t, l.repair(t), target, unix.ESTALE)
 }
 
-// repairRenamed has somebody rename the directory, and another take its path, neither of which the dead file system knows of.
+// repairRenamed has somebody rename the directory, and another take its path, neither of which the dead file system
+// knows of.
 func repairRenamed(t *testing.T, l *loss) {
 	target := l.bind(t, "pvc-1", "target")
 	file := l.bind(t, "pvc-2/file", "file")

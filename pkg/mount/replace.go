@@ -55,7 +55,8 @@ func (r *repair) replace(ns *namespace, mounts *table, m *mounted) error {
 
 var errNotOpened = errors.New("it came to be there during the repair")
 
-// cloneReplacement makes the mount that is to take the place of m, a dead one that showed the file with this inode number.
+// cloneReplacement makes the mount that is to take the place of m, a dead one that showed the file with this inode
+// number.
 func (r *repair) cloneReplacement(m *mounted, showed uint64) (int, error) {
 	o, known := r.opened[m.origin()]
 	switch {
@@ -103,9 +104,9 @@ func (r *repair) attach(mounts *table, living *replacement, root int) error {
 	return living.attachBelow()
 }
 
-// detachUpper detaches m as long as there is another dead mount beneath, so that the place never leads to a living directory that
-// is not meant, nor ever has more than two mounts. It returns the dead mount that is left, and its root, to be closed. Before
-// that, root is the one of m.
+// detachUpper detaches m as long as there is another dead mount beneath, so that the place never leads to a living
+// directory that is not meant, nor ever has more than two mounts. It returns the dead mount that is left, and its
+// root, to be closed. Before that, root is the one of m.
 func (r *repair) detachUpper(mounts *table, m *mounted, root int) (bottom *mounted, fd int, err error) {
 	fd, err = unix.FcntlInt(uintptr(root), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -155,8 +156,8 @@ func (r *repair) attachInstead(living *replacement, m *mounted, root int) error 
 	return err
 }
 
-// detachDescriptor detaches the mount whose root fd is. Not by its path: in the meantime that may lead elsewhere. Following
-// the descriptor ends on top of what may have been mounted on it since. On the thread.
+// detachDescriptor detaches the mount whose root fd is. Not by its path: in the meantime that may lead elsewhere.
+// Following the descriptor ends on top of what may have been mounted on it since. On the thread.
 func detachDescriptor(fd int) error {
 	err := unix.Unmount(descriptor(fd), unix.MNT_DETACH)
 	if err != nil && !errors.Is(err, unix.EINVAL) { // somebody else was faster

@@ -147,8 +147,9 @@ func (t *table) isVisible(m *mounted, isDead func(*mounted) bool) bool {
 	return !t.occupied[mountpoint{m.ID, m.Target}] && t.isAccessible(m, isDead)
 }
 
-// isAccessible says that a path leads to the place of m, whatever is mounted on m itself, and that it needs no name of a dead
-// file system. The mounts on the way are remembered, so asking for all of them costs little more than asking for one.
+// isAccessible says that a path leads to the place of m, whatever is mounted on m itself, and that it needs no name
+// of a dead file system. The mounts on the way are remembered, so asking for all of them costs little more than
+// asking for one.
 func (t *table) isAccessible(m *mounted, isDead func(*mounted) bool) bool {
 	if m.access == unknown {
 		m.access = inaccessible // for a list, torn while it was read, in which mounts lie in each other

@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	// A list of mounts is used for as long as it took to read it four times, so that reading takes a fifth of the time at most,
-	// and for no longer, since what a runtime changes of a mount after it was read (a bind becomes read-only, something is
-	// mounted below) is not seen. minAge is for the lists of most containers, which take less than a quarter of it.
+	// A list of mounts is used for as long as it took to read it four times, so that reading takes a fifth of the
+	// time at most, and for no longer, since what a runtime changes of a mount after it was read (a bind becomes
+	// read-only, something is mounted below) is not seen. minAge is for the lists of most containers, which take less
+	// than a quarter of it.
 	readings = 4
 	minAge   = time.Millisecond
 	// openTime is how long one namespace's roots are opened before it is another's turn. One takes about a millisecond.
@@ -107,8 +108,8 @@ func (r *repair) pass(ctx context.Context) error {
 	return errors.Join(err, ctx.Err())
 }
 
-// turn reads the mounts of one namespace, and opens what takes the place of the dead ones, or repairs some if all of that is
-// open. It returns false when there is nothing left to try.
+// turn reads the mounts of one namespace, and opens what takes the place of the dead ones, or repairs some if all of
+// that is open. It returns false when there is nothing left to try.
 func (r *repair) turn(ctx context.Context, ns *namespace) (again bool) {
 	mounts, err := r.visitor.list(ns)
 	if err != nil {
@@ -148,7 +149,8 @@ func (r *repair) addStale(ns *namespace, m *mounted, err error) {
 	r.report.Stale = append(r.report.Stale, Stale{ns.inode, ns.pid, m.Device, m.Root, m.Target, err})
 }
 
-// addUnread notes a namespace that cannot be entered or read. What one of its processes shows of it is good enough to be counted.
+// addUnread notes a namespace that cannot be entered or read. What one of its processes shows of it is good enough to
+// be counted.
 func (r *repair) addUnread(ns *namespace, err error) {
 	r.report.Unread = append(r.report.Unread, Unread{ns.inode, ns.pid, err})
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", ns.pid))
@@ -216,8 +218,8 @@ func (r *repair) count(mounts *table) {
 	}
 }
 
-// openRoots opens what takes the place of mounts and of dead ones below them, each once for all namespaces, until it is another
-// namespace's turn. It returns false if all had been opened before.
+// openRoots opens what takes the place of mounts and of dead ones below them, each once for all namespaces, until it
+// is another namespace's turn. It returns false if all had been opened before.
 func (r *repair) openRoots(ctx context.Context, mounts *table, todo []*mounted) (done bool) {
 	began := time.Now()
 	limit := max(openTime, readings*mounts.took)

@@ -18,8 +18,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/tests/oldkernel"
 )
 
-// manyBinds binds directories of the old file system, each one of its own, in the namespace of the test, and others that live
-// beside them.
+// manyBinds binds directories of the old file system, each one of its own, in the namespace of the test, and others
+// that live beside them.
 func (l *loss) manyBinds(t testing.TB, roots, others int) {
 	t.Helper()
 	l.volumes(t, roots)
@@ -43,8 +43,8 @@ func bytesRead(t testing.TB) (n int) {
 	return n
 }
 
-// TestRepairReadsFewLists: what a repair costs grows with the mounts there are, and not with their square. Each root's opening,
-// and each replacement, would else begin with the list of all of them.
+// TestRepairReadsFewLists: what a repair costs grows with the mounts there are, and not with their square. Each
+// root's opening, and each replacement, would else begin with the list of all of them.
 func TestRepairReadsFewLists(t *testing.T) {
 	const roots, others = 200, 1000
 	l := newLoss(t, isolate(t))

@@ -16,8 +16,8 @@ import (
 	"testing"
 )
 
-// user is a shell of user 1001 in user and mount namespaces of his own, made without any privilege from those of the thread that
-// starts it.
+// user is a shell of user 1001 in user and mount namespaces of his own, made without any privilege from those of the
+// thread that starts it.
 type user struct {
 	pid    int
 	stdin  io.Writer

@@ -22,8 +22,8 @@ var (
 	errAsking  = fmt.Errorf("an earlier walk to a mount point still waits for its file system: %w", unix.ETIMEDOUT)
 )
 
-// walk opens path, as seen from the directory dir (a leading / means nothing more), one component at a time. It follows no
-// link, be it the last component, and enters what is mounted on the way.
+// walk opens path, as seen from the directory dir (a leading / means nothing more), one component at a time. It
+// follows no link, be it the last component, and enters what is mounted on the way.
 //
 // On a path to a mount point the kernel holds all names, so it needs no file system
 // to look them up, unless one of them wants to be asked for every name again after a
@@ -52,8 +52,8 @@ func walk(dir int, path string, ask bool) (int, error) {
 	return walkAsking(dir, names)
 }
 
-// unanswered counts, for each device, the walks of this process that wait for it although their callers have given up. Nobody
-// else asks it meanwhile: threads that wait for a file system can be ended by nothing.
+// unanswered counts, for each device, the walks of this process that wait for it although their callers have given
+// up. Nobody else asks it meanwhile: threads that wait for a file system can be ended by nothing.
 var unanswered = struct {
 	sync.Mutex
 	walks map[Device]int

@@ -17,15 +17,16 @@ import (
 	"testing"
 )
 
-// relativePaths are the calls that take a path from a descriptor, and which of their arguments it is. In a path of more than
-// one component, each of them follows the links of all but the last.
+// relativePaths are the calls that take a path from a descriptor, and which of their arguments it is. In a path of
+// more than one component, each of them follows the links of all but the last.
 var relativePaths = map[string][]int{
 	"Openat": {1}, "Openat2": {1}, "OpenTree": {1}, "NameToHandleAt": {1}, "MoveMount": {1, 3}, "MountSetattr": {1},
 	"Fstatat": {1}, "Statx": {1}, "Faccessat": {1}, "Faccessat2": {1}, "Readlinkat": {1}, "Fchownat": {1}, "Fchmodat": {1}, "UtimesNanoAt": {1},
 	"Mkdirat": {1}, "Mknodat": {1}, "Unlinkat": {1}, "Renameat": {1, 3}, "Renameat2": {1, 3}, "Linkat": {1, 3}, "Symlinkat": {2},
 }
 
-// trusted are the functions that may hand the kernel a relative path, by file and function, and why no tenant has a say in it.
+// trusted are the functions that may hand the kernel a relative path, by file and function, and why no tenant has a
+// say in it.
 var trusted = map[string]string{
 	"namespace.go: add":           "files of /proc",
 	"namespace.go: single":        "files of /proc",
@@ -38,9 +39,9 @@ var trusted = map[string]string{
 // dotted are the functions that name ".." to refuse it.
 var dotted = map[string]bool{"parse.go: isComponent": true}
 
-// TestNoOtherPackageHasTheKernelResolveAPath is for the rule of the package comment. What is below a tenant's tree is opened by
-// this package, one component at a time; elsewhere descriptors are used as they are (an empty path, or "."), or absolute paths,
-// which are the driver's own.
+// TestNoOtherPackageHasTheKernelResolveAPath is for the rule of the package comment. What is below a tenant's tree is
+// opened by this package, one component at a time; elsewhere descriptors are used as they are (an empty path, or
+// "."), or absolute paths, which are the driver's own.
 func TestNoOtherPackageHasTheKernelResolveAPath(t *testing.T) {
 	seen := map[string]bool{}
 	for _, root := range []string{"../../pkg", "../../cmd"} {

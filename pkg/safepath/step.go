@@ -12,10 +12,12 @@ import (
 // resolveCached is RESOLVE_CACHED of linux/openat2.h (Linux 5.12), which x/sys lacks.
 const resolveCached = 0x20
 
-// What follows is for callers that hold a descriptor of a directory, and that may not ask its file system for more than the
-// names themselves: it may be one that does not answer. All descriptors returned are O_PATH, and the caller's to close.
+// What follows is for callers that hold a descriptor of a directory, and that may not ask its file system for more
+// than the names themselves: it may be one that does not answer. All descriptors returned are O_PATH, and the
+// caller's to close.
 
-// Names splits a path into its components; none for "". It refuses what a walk must not take: an absolute path, "." and "..".
+// Names splits a path into its components; none for "". It refuses what a walk must not take: an absolute path, "."
+// and "..".
 func Names(rel string) ([]string, error) {
 	if rel == "" {
 		return nil, nil
@@ -29,8 +31,8 @@ func Names(rel string) ([]string, error) {
 	return names, nil
 }
 
-// Step opens what is at one name in a directory, whatever it is but a link: that is ErrLink. Where something is mounted at the
-// name, it opens what is mounted.
+// Step opens what is at one name in a directory, whatever it is but a link: that is ErrLink. Where something is
+// mounted at the name, it opens what is mounted.
 func Step(dir int, name string) (int, error) {
 	if err := checkName(name); err != nil {
 		return -1, err
@@ -42,8 +44,8 @@ func Step(dir int, name string) (int, error) {
 	return refuseLink(fd)
 }
 
-// OpenCached is a Step for each name of a path, as long as the kernel knows them all and needs to ask no file system; EAGAIN if
-// it does not, ENOSYS or EINVAL from a kernel that has no such call (before 5.12).
+// OpenCached is a Step for each name of a path, as long as the kernel knows them all and needs to ask no file system;
+// EAGAIN if it does not, ENOSYS or EINVAL from a kernel that has no such call (before 5.12).
 func OpenCached(dir int, rel string) (int, error) {
 	if _, err := Names(rel); err != nil {
 		return -1, err

@@ -46,16 +46,16 @@ func TestEachCallCostsNoMoreRequestsThanItMust(t *testing.T) {
 		most int
 		call func(i int) error
 	}{
-		// The claim 20 (create, write, fsync, close), the directory 6, its mark, owner and mode 6
-		// each, the link that makes it ready 6, and the claim's end 6.
-		{"CreateVolume", 56, func(i int) (err error) {
+		// The claim 20 (create, write, fsync, close), that of the path 7, the directory 6, its gfid in the claim 16 (open,
+		// write, fsync, close), owner and mode 6 each, the link that makes it ready 6, and the claim's end 6.
+		{"CreateVolume", 73, func(i int) (err error) {
 			volumes[i], err = d.Create(t.Context(), fmt.Sprintf("pvc-%d", i))
 			return err
 		}},
 		{"NodePublishVolume", 0, func(i int) error { return d.Publish(t.Context(), volumes[i], target(i)) }},
 		{"NodeUnpublishVolume", 0, func(i int) error { return d.Unpublish(t.Context(), volumes[i], target(i)) }},
-		// Two renames.
-		{"DeleteVolume", 20, func(i int) error { return d.Delete(t.Context(), volumes[i]) }},
+		// Record and data 10 each, to be renamed, and the path's claim 18 (read twice, moved aside, removed).
+		{"DeleteVolume", 38, func(i int) error { return d.Delete(t.Context(), volumes[i]) }},
 	} {
 		counts, err := counter.Count(t.Context(), func() error {
 			for i := range calls {

@@ -135,8 +135,11 @@ func audit(t *testing.T, mountpoint string) []string {
 			return err
 		}
 		rel, _ := filepath.Rel(mountpoint, path)
-		if !d.IsDir() || rel == "." || rel == ownDir || filepath.Dir(rel) == ownDir && !strings.Contains(rel, trashDir+"/") {
+		if !d.IsDir() || rel == "." || rel == ownDir || filepath.Dir(rel) == ownDir {
 			return nil
+		}
+		if filepath.Dir(filepath.Dir(filepath.Dir(rel))) == ownDir { // within the data of a trash entry
+			return filepath.SkipDir
 		}
 		gfid := make([]byte, 255)
 		n, err := unix.Lgetxattr(path, gfidXattr, gfid)

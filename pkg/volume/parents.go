@@ -95,61 +95,50 @@ func (s *Store) whoHolds(dir *safepath.Dir, p string) (holder, error) {
 // nothing any more, the innermost first.
 func (s *Store) removeParents(r Record) error {
 	for _, ancestor := range slices.Backward(ancestors(r.Path)) {
-		err := s.removeParent(ancestor)
-		if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, errNotOurs) {
-			return nil
-		}
-		if err != nil {
+		removed, err := s.removeParent(ancestor)
+		if err != nil || !removed {
 			return err
 		}
 	}
 	return nil
 }
 
-var errNotOurs = errors.New("the driver did not make it")
-
-// removeParent removes a parent that is empty and then its claim: one that is made again meanwhile, with the claim that
-// there is, may stay behind then, empty and unclaimed.
-func (s *Store) removeParent(ancestor string) error {
-	parent, name, err := s.split(ancestor)
-	if err == nil {
-		defer parent.Close()
-		err = s.removeOwnParent(parent, name, ancestor)
-	} else if notThere(err) {
-		err = nil
+// removeParent removes a parent that the driver made, if it is empty, and its claim, which is moved aside meanwhile:
+// whoever makes the parent again then has a claim of his own. Nothing with content can go.
+func (s *Store) removeParent(ancestor string) (removed bool, err error) {
+	held, err := s.holderOf(ancestor)
+	if ignoreNotExist(err) != nil {
+		return false, err
 	}
 	if err != nil {
-		return err
+		return s.removeMarkedParent(ancestor)
 	}
-	held, err := s.holderOf(ancestor)
-	if err != nil || !held.parent {
-		return ignoreNotExist(err)
+	if !held.parent {
+		return false, nil
 	}
-	return s.releasePath(ancestor, func(h holder) bool { return h == held })
+	err = s.givePathUp(ancestor, func(h holder) (bool, error) {
+		if h != held {
+			return false, nil
+		}
+		var err error
+		removed, err = s.removeEmptyParent(ancestor)
+		return removed, err
+	})
+	return removed, err
 }
 
-// removeOwnParent removes a directory that the driver made to hold volumes. Nothing with content can go.
-func (s *Store) removeOwnParent(parent *safepath.Dir, name, ancestor string) error {
-	dir, err := parent.Open(name)
-	if errors.Is(err, safepath.ErrLink) || errors.Is(err, unix.ENOTDIR) {
-		return errNotOurs
+// removeEmptyParent says whether the directory is not there any more.
+func (s *Store) removeEmptyParent(ancestor string) (bool, error) {
+	parent, name, err := s.split(ancestor)
+	if err == nil {
+		err = parent.Rmdir(name)
+		parent.Close()
 	}
-	if err != nil {
-		return ignoreNotExist(err)
+	switch {
+	case err == nil, notThere(err), errors.Is(err, unix.ESTALE):
+		return true, nil
+	case errors.Is(err, unix.ENOTEMPTY):
+		return false, nil
 	}
-	defer dir.Close()
-	held, err := s.whoHolds(dir, ancestor)
-	if err != nil {
-		return err
-	}
-	made := held.parent
-	if held.stamp == "" {
-		if made, err = isMarkedParent(dir); err != nil {
-			return err
-		}
-	}
-	if !made {
-		return errNotOurs
-	}
-	return ignoreNotExist(parent.Rmdir(name))
+	return false, err
 }

@@ -155,12 +155,14 @@ func (s *Store) lives(h holder) (bool, error) {
 // is another's.
 func (s *Store) releasePath(path string, isMeant func(holder) bool) error {
 	held, err := s.holderOf(path)
-	if err != nil {
+	if err != nil || !isMeant(held) {
 		return ignoreNotExist(err)
 	}
-	if !isMeant(held) {
-		return nil
-	}
+	return s.givePathUp(path, func(moved holder) (bool, error) { return isMeant(moved), nil })
+}
+
+// givePathUp moves the claim of a path aside, and removes it if mayGo says so then.
+func (s *Store) givePathUp(path string, mayGo func(holder) (bool, error)) error {
 	paths, err := s.dir(pathsDir)
 	if err != nil {
 		return err
@@ -171,7 +173,7 @@ func (s *Store) releasePath(path string, isMeant func(holder) bool) error {
 		return ignoreNotExist(err)
 	}
 	s.step(stepPathAside)
-	return s.settlePath(paths, name, aside, func(moved holder) (bool, error) { return isMeant(moved), nil })
+	return s.settlePath(paths, name, aside, mayGo)
 }
 
 // heldBy is a holder of any life of a volume: as it was made, or restored.
@@ -217,8 +219,8 @@ func (s *Store) settlePaths(deleted map[string]bool) error {
 func (s *Store) settleClaim(paths *safepath.Dir, claim string, deleted map[string]bool) error {
 	if name, _, aside := strings.Cut(claim, asideSuffix); aside {
 		return s.settlePath(paths, name, claim, func(h holder) (bool, error) {
-			lives, err := s.lives(h)
-			return !lives, err
+			needed, err := s.isNeeded(h)
+			return !needed, err
 		})
 	}
 	content, err := readlink(paths, claim)
@@ -229,17 +231,22 @@ func (s *Store) settleClaim(paths *safepath.Dir, claim string, deleted map[strin
 	if err != nil {
 		return err
 	}
-	needed := deleted[h.stamp]
-	if !needed {
-		needed, err = s.lives(h)
+	if deleted[h.stamp] && !h.parent {
+		return nil
 	}
-	if err == nil && !needed && h.parent { // it is of all volumes below it
+	if needed, err := s.isNeeded(h); err != nil || needed {
+		return err
+	}
+	return s.releasePath(h.path, func(held holder) bool { return held == h })
+}
+
+// isNeeded says whether a claim still means something. That of a parent is of all volumes below it.
+func (s *Store) isNeeded(h holder) (bool, error) {
+	needed, err := s.lives(h)
+	if err == nil && !needed && h.parent {
 		var free bool
 		free, err = s.isFree(h.path)
 		needed = !free
 	}
-	if err != nil || needed {
-		return err
-	}
-	return s.releasePath(h.path, func(held holder) bool { return held == h })
+	return needed, err
 }

@@ -35,13 +35,25 @@ func (s *Store) isMarkedFor(dir *safepath.Dir, r Record) (bool, error) {
 	return hasMode(dir, unmarkedMode)
 }
 
-// isMarkedParent says whether the first version of the driver made a directory to hold volumes.
-func isMarkedParent(dir *safepath.Dir) (bool, error) {
-	mark, err := dir.Xattr(parentXattr)
-	if err != nil || mark != "" {
-		return mark != "", err
+// removeMarkedParent removes a directory that the first version of the driver made to hold volumes, if it is empty.
+func (s *Store) removeMarkedParent(ancestor string) (removed bool, err error) {
+	dir, err := s.root.Open(ancestor)
+	switch {
+	case errors.Is(err, safepath.ErrLink), errors.Is(err, unix.ENOTDIR):
+		return false, nil // neither is the driver's
+	case err != nil:
+		return notThere(err), ignoreNotExist(err)
 	}
-	return hasMode(dir, unmarkedParentMode)
+	defer dir.Close()
+	mark, err := dir.Xattr(parentXattr)
+	made := mark != ""
+	if err == nil && !made {
+		made, err = hasMode(dir, unmarkedParentMode)
+	}
+	if err != nil || !made {
+		return false, err
+	}
+	return s.removeEmptyParent(ancestor)
 }
 
 func hasMode(dir *safepath.Dir, mode uint32) (bool, error) {

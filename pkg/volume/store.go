@@ -181,7 +181,7 @@ func (s *Store) Get(id string) (Record, error) {
 	dir, err := s.dir(volumesDir)
 	if err == nil {
 		var r Record
-		if r, err = readRecord(dir, id+recordSuffix); err == nil && r.ID != id {
+		if r, err = s.readComplete(dir, id+recordSuffix); err == nil && r.ID != id {
 			err = fmt.Errorf("the record of %s on %s names %s: %w", id, s.volume, r.ID, ErrCorrupt)
 		}
 		if err == nil {
@@ -196,20 +196,35 @@ func (s *Store) Get(id string) (Record, error) {
 
 // readRecord reads a record as it is now, even if another host has just replaced it.
 func readRecord(dir *safepath.Dir, name string) (Record, error) {
-	return reread(dir, name, func() (Record, error) { return readRecordOnce(dir, name) })
+	return reread(dir, name, func() (Record, error) { return readRecordOnce(dir, name, 0) })
 }
 
-func readRecordOnce(dir *safepath.Dir, name string) (Record, error) {
-	f, err := dir.OpenFile(name, unix.O_RDONLY, 0)
+// readComplete reads the record of a volume that is, or was, ready. Its file was a claim before, and got the gfid by
+// being written to: a host that has read the claim may still have the old bytes in its cache. ErrBusy if they are in
+// GlusterFS's client as well, which keeps them for a second.
+func (s *Store) readComplete(dir *safepath.Dir, name string) (Record, error) {
+	r, err := readRecord(dir, name)
+	if err == nil && r.GFID == noGFID {
+		r, err = readRecordOnce(dir, name, unix.O_DIRECT) // not from the kernel's cache
+	}
+	if err == nil && r.GFID == noGFID {
+		err = fmt.Errorf("volume %s on %s was made by another controller a moment ago, and is not seen whole yet: %w", r.ID, s.volume, ErrBusy)
+	}
+	return r, err
+}
+
+func readRecordOnce(dir *safepath.Dir, name string, flags int) (Record, error) {
+	f, err := dir.OpenFile(name, unix.O_RDONLY|flags, 0)
 	if err != nil {
 		return Record{}, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxRecord))
-	if err != nil {
+	data := make([]byte, maxRecord) // one read: what is in it is of one moment
+	n, err := f.Read(data)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return Record{}, err
 	}
-	r, err := ParseRecord(data)
+	r, err := ParseRecord(data[:n])
 	if err != nil {
 		return Record{}, fmt.Errorf("%s: %w", f.Name(), err)
 	}

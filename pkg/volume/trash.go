@@ -90,7 +90,7 @@ func (s *Store) entries(match func(id string) bool) ([]TrashEntry, error) {
 	var damaged []error
 	for _, e := range found {
 		e.moved = moved[e.Name]
-		r, err := readRecord(trash, e.Name+e.suffix)
+		r, err := s.readComplete(trash, e.Name+e.suffix)
 		if err == nil && r.ID != stampedID(e.Name) {
 			err = fmt.Errorf("trash entry %s has the record of %s: %w", e.Name, r.ID, ErrCorrupt)
 		}
@@ -143,7 +143,7 @@ func (s *Store) readEntry(name, suffix string) (TrashEntry, error) {
 		return TrashEntry{}, err
 	}
 	e, _ := parseEntry(name + suffix)
-	if e.Record, err = readRecord(trash, name+suffix); err != nil {
+	if e.Record, err = s.readComplete(trash, name+suffix); err != nil {
 		return TrashEntry{}, err
 	}
 	if e.Record.ID != stampedID(name) {

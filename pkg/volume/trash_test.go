@@ -265,7 +265,7 @@ func TestAFileThatCannotBeRemovedStopsNothingBesideIt(t *testing.T) {
 	if unmountErr := unix.Unmount(stays, unix.MNT_DETACH); unmountErr != nil || readErr != nil {
 		t.Fatal(unmountErr, readErr)
 	}
-	wants(t, err, unix.EBUSY, stays)
+	wants(t, err, unix.EBUSY, "pi/gv0", "/50")
 	if len(left) != 1 {
 		t.Errorf("%d files are left", len(left))
 	}

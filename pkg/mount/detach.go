@@ -35,7 +35,7 @@ func Detach(target string) error {
 	}
 	var refused error
 	for range detachRounds {
-		stack, err := at(path)
+		stack, err := listAt(path)
 		if err != nil {
 			return fmt.Errorf("detach %s: %w", path, err)
 		}

@@ -107,10 +107,10 @@ func At(target string) ([]Entry, error) {
 	case err != nil:
 		return nil, err
 	}
-	return at(path)
+	return listAt(path)
 }
 
-func at(path string) ([]Entry, error) {
+func listAt(path string) ([]Entry, error) {
 	entries, err := List()
 	if err != nil {
 		return nil, err

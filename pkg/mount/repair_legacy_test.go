@@ -44,6 +44,17 @@ func TestRepairGoesOnTopWhereItCannotGoBeneath(t *testing.T) {
 		if report := l.repair(t); report.OnTop != 0 || left(report) != 1 {
 			t.Errorf("the second time: %+v", report)
 		}
+		// When the living one dies as well, it is detached from the dead one before another goes on top.
+		first := l.held
+		l.next(t, 0)
+		report, err := l.repairer.Repair(t.Context(), map[*Held]Open{first: l.open, l.held: l.open})
+		if err != nil || report.OnTop != 1 || left(report) != 1 {
+			t.Errorf("the second death: %+v, %v", report, err)
+		}
+		if stack := mountsAt(t, target); len(stack) != 2 || stack[1].Device == l.dead {
+			t.Errorf("after the second death: %+v, want two mounts", stack)
+		}
+		expectContent(t, filepath.Join(target, "file"), "newx")
 		must(t, "Detach", Detach(target))
 		if left := mountsAt(t, target); len(left) != 0 {
 			t.Errorf("after Detach: %+v", left)

@@ -3,110 +3,43 @@
 package clients
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"strings"
-	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/container"
 )
 
-// containerVariable makes the test binary a process that reads and writes files as it is told.
-const containerVariable = "CLIENTS_TEST_CONTAINER"
+// Container is a process in a mount namespace of its own: nothing that is mounted on the host later reaches it.
+type Container struct{ *container.Container }
 
-func init() {
-	if os.Getenv(containerVariable) == "" {
-		return
-	}
-	commands := bufio.NewScanner(os.Stdin)
-	var load *writer
-	for commands.Scan() {
-		verb, path, _ := strings.Cut(commands.Text(), " ")
-		var data []byte
-		var err error
-		switch verb {
-		case "read":
-			data, err = os.ReadFile(path)
-		case "write":
-			err = os.WriteFile(path, []byte("x"), 0o600)
-		case "load":
-			load = startWriter(path)
-		case "progress":
-			data = load.progress()
-		case "stop":
-			data = load.stop()
-		}
-		fmt.Printf("%q %v\n", data, err)
-	}
-	os.Exit(0)
-}
-
-// Container is a process in a mount namespace of its own with private propagation: nothing that is mounted on the
-// host later reaches it.
-type Container struct {
-	t   *testing.T
-	in  io.Writer
-	out *bufio.Scanner
-	End func() // ends the process and with it its mounts; the end of the test does too
-}
-
-// NewContainer starts one.
-func NewContainer(t *testing.T) *Container {
+// NewContainer starts one. The package's TestMain calls container.Main, with Verbs if it wants one of those.
+func NewContainer(t *testing.T) Container {
 	t.Helper()
-	process := exec.Command("/proc/self/exe")
-	process.Env = append(os.Environ(), containerVariable+"=1")
-	process.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
-	process.Stderr = os.Stderr
-	in, err := process.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := process.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := process.Start(); err != nil {
-		t.Fatal(err)
-	}
-	end := sync.OnceFunc(func() {
-		_ = in.Close()
-		if err := process.Wait(); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(end)
-	return &Container{t: t, in: in, out: bufio.NewScanner(out), End: end}
+	return Container{new(container.Container).Start(t)}
 }
 
-// Does has the process do one thing and returns what it says of it: "read" or "write" a file; or "load" a file, which
-// it writes until it is to "stop", and tells its "progress" on the way: how many records are acknowledged, and how
-// many errors there were.
-func (c *Container) Does(verb, path string) string {
-	c.t.Helper()
-	if _, err := fmt.Fprintln(c.in, verb, path); err != nil {
-		c.t.Fatal(err)
+// Does has the process do one thing with a path, and returns what it says of it: its answer, quoted, and the error.
+func (c Container) Does(verb, path string) string {
+	data, err := c.Do(verb, path)
+	return fmt.Sprintf("%q %v", data, err)
+}
+
+// Verbs are what such a process can do beside what every container can: "load" writes a file until it is to "stop", and
+// "progress" tells on the way how many records are acknowledged, and how many errors there were.
+func Verbs() map[string]container.Verb {
+	var load *writer
+	return map[string]container.Verb{
+		"load": func(args ...string) ([]byte, error) {
+			load = startWriter(args[0])
+			return nil, nil
+		},
+		"progress": func(...string) ([]byte, error) { return load.progress(), nil },
+		"stop":     func(...string) ([]byte, error) { return load.stop(), nil },
 	}
-	var text string
-	if err := testcluster.Within(Patience, func() error {
-		if !c.out.Scan() {
-			return errors.New("the process ended")
-		}
-		text = c.out.Text()
-		return nil
-	}); err != nil {
-		c.t.Fatal(err)
-	}
-	return text
 }
 
 // writer appends numbered lines to a file, each synced before the next, and opens it again after an error: an

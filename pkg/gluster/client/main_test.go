@@ -19,6 +19,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/process"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/container"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -26,6 +27,7 @@ import (
 const helperVariable = "GLUSTER_TEST_HELPER"
 
 func TestMain(m *testing.M) {
+	container.Main(nil)
 	if arguments := os.Getenv(helperVariable); arguments != "" {
 		helper(arguments)
 	}

@@ -46,7 +46,7 @@ func repairUnderLoad(t *testing.T, mounts int) {
 	c := clients.Ensure(t, h, gv0)
 	const writers, kills = 4, 3
 	var targets []string
-	var all []*clients.Container
+	var all []clients.Container
 	for i := range writers {
 		name := fmt.Sprintf("load%d-%d", mounts, i)
 		if err := os.MkdirAll(filepath.Join(c.Mountpoint(), name), 0o755); err != nil {
@@ -89,7 +89,7 @@ func repairUnderLoad(t *testing.T, mounts int) {
 		acknowledged, failed := numbers(t, strings.TrimSuffix(w.Does("stop", ""), " <nil>"))
 		t.Logf("writer %d: %d records, %d errors", i, acknowledged, failed)
 		checkRecords(t, filepath.Join(targets[i], "log"), acknowledged)
-		w.End()
+		w.Stop()
 		if err := mount.Detach(targets[i]); err != nil {
 			t.Fatal(err)
 		}

@@ -21,12 +21,16 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/clients"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/container"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
 var gv0 = clients.GV0()
 
-func TestMain(m *testing.M) { testcluster.Main(m) }
+func TestMain(m *testing.M) {
+	container.Main(clients.Verbs())
+	testcluster.Main(m)
+}
 
 // run looks after the clients of a Host until the test ends.
 func run(t *testing.T, h *client.Host) {
@@ -146,7 +150,7 @@ func TestARestartedDriverRepairsWhatDiedWithTheOldOne(t *testing.T) {
 		}
 		return nil
 	})
-	pod.End() // before the new host's cleanup, which waits for the client to end
+	pod.Stop() // before the new host's cleanup, which waits for the client to end
 }
 
 func TestARepairWaitsForTheServersWithoutHurry(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	mountutils "k8s.io/mount-utils"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
@@ -75,6 +76,10 @@ func (s *statter) statfs(ctx context.Context, path string) (unix.Statfs_t, error
 	})
 	select {
 	case r := <-result:
+		// By kubelet's own list: what it takes for a dead mount is said to be one.
+		if mountutils.IsCorruptedMnt(r.Err) {
+			return unix.Statfs_t{}, status.Errorf(codes.Unavailable, "statfs %s: %v: its client has ended, or has lost its bricks; the driver repairs the mount as soon as they are back", path, r.Err)
+		}
 		if r.Err != nil {
 			return unix.Statfs_t{}, status.Errorf(codes.Unavailable, "statfs %s: %v; if it stays so, publish the volume again", path, r.Err)
 		}

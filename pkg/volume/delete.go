@@ -34,13 +34,13 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 }
 
 func (s *Store) delete(ctx context.Context, id string) error {
-	r, err := s.Get(id)
+	r, err := s.getComplete(id)
 	if errors.Is(err, ErrNotFound) {
 		// What was half made was never anybody's. It may have come to its end just now.
 		if err := s.undoBegun(id); err != nil {
 			return err
 		}
-		r, err = s.Get(id)
+		r, err = s.getComplete(id)
 	}
 	switch {
 	case errors.Is(err, ErrNotFound):

@@ -85,6 +85,9 @@ func (s *Store) inodes(ctx context.Context) (map[uint64]string, error) {
 	found := map[uint64]string{}
 	err := s.forEach(ctx, func(r Record) error {
 		gfid, err := s.recordedGFID(r)
+		if gfid == noGFID {
+			err = fmt.Errorf("volume %s on %s is being made: %w", r.ID, s.volume, ErrBusy)
+		}
 		if err == nil && gfid != "" {
 			found[inodeOf(gfid)] = r.ID
 		}

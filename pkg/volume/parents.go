@@ -129,13 +129,16 @@ func (s *Store) removeParent(ancestor string) (removed bool, err error) {
 
 // removeEmptyParent says whether the directory is not there any more.
 func (s *Store) removeEmptyParent(ancestor string) (bool, error) {
-	parent, name, err := s.split(ancestor)
-	if err == nil {
-		err = parent.Rmdir(name)
-		parent.Close()
-	}
+	err := s.afresh(ancestor, func() error { // another controller may just have made it again
+		parent, name, err := s.split(ancestor)
+		if err != nil {
+			return err
+		}
+		defer parent.Close()
+		return parent.Rmdir(name)
+	})
 	switch {
-	case err == nil, notThere(err), errors.Is(err, unix.ESTALE):
+	case err == nil, notThere(err):
 		return true, nil
 	case errors.Is(err, unix.ENOTEMPTY):
 		return false, nil

@@ -65,7 +65,7 @@ func (s *Store) Directory(ctx context.Context, a Access) (dir *safepath.Dir, roo
 
 // locate returns the path and the owner asked for, from the record where there is one.
 func (s *Store) locate(ctx context.Context, a Access) (path string, owner Owner, r *Record, err error) {
-	have, err := s.Get(a.ID)
+	have, err := s.getComplete(a.ID)
 	switch {
 	case err == nil && a.Path != "" && a.Path != have.Path:
 		return "", Owner{}, nil, fmt.Errorf("volume %s on %s: %w: its path is %q, the volume context says %q", a.ID, s.volume, ErrInvalid, have.Path, a.Path)

@@ -176,12 +176,18 @@ func (s *Store) makeDir(name string) (*safepath.Dir, error) {
 	return s.dir(name)
 }
 
-// Get returns the record of a volume that is ready, or ErrNotFound.
-func (s *Store) Get(id string) (Record, error) {
+// Get returns the record of a volume that is ready, or ErrNotFound. The gfid may be missing for a moment: see
+// readComplete.
+func (s *Store) Get(id string) (Record, error) { return s.get(id, readRecord) }
+
+// getComplete is Get for those who look at the directory: ErrBusy as long as the gfid is missing.
+func (s *Store) getComplete(id string) (Record, error) { return s.get(id, s.readComplete) }
+
+func (s *Store) get(id string, read func(*safepath.Dir, string) (Record, error)) (Record, error) {
 	dir, err := s.dir(volumesDir)
 	if err == nil {
 		var r Record
-		if r, err = s.readComplete(dir, id+recordSuffix); err == nil && r.ID != id {
+		if r, err = read(dir, id+recordSuffix); err == nil && r.ID != id {
 			err = fmt.Errorf("the record of %s on %s names %s: %w", id, s.volume, r.ID, ErrCorrupt)
 		}
 		if err == nil {

@@ -48,14 +48,16 @@ func (s *Store) makeParent(parent *safepath.Dir, ancestor, stamp string) (*safep
 	name := path.Base(ancestor)
 	dir, err := parent.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		held, claimErr := s.claimPath(holder{stamp: stamp, parent: true, path: ancestor})
-		if err := ignoreExist(claimErr); err != nil {
-			return nil, err
+		// Before, so that it does not become a volume, and after, as a claim that was there may just have been given up
+		// with the parent before.
+		err := s.claimParent(ancestor, stamp)
+		if err == nil {
+			err = ignoreExist(parent.Mkdir(name, parentMode))
 		}
-		if !held.parent {
-			return nil, s.nested(ancestor, held)
+		if err == nil {
+			err = s.claimParent(ancestor, stamp)
 		}
-		if err := parent.Mkdir(name, parentMode); ignoreExist(err) != nil {
+		if err != nil {
 			return nil, err
 		}
 		s.step(stepParent)
@@ -74,6 +76,17 @@ func (s *Store) makeParent(parent *safepath.Dir, ancestor, stamp string) (*safep
 		return nil, err
 	}
 	return dir, nil
+}
+
+func (s *Store) claimParent(ancestor, stamp string) error {
+	held, err := s.claimPath(holder{stamp: stamp, parent: true, path: ancestor})
+	if err := ignoreExist(err); err != nil {
+		return err
+	}
+	if !held.parent {
+		return s.nested(ancestor, held)
+	}
+	return nil
 }
 
 func (s *Store) nested(ancestor string, held holder) error {
@@ -103,8 +116,8 @@ func (s *Store) removeParents(r Record) error {
 	return nil
 }
 
-// removeParent removes a parent that the driver made, if it is empty, and its claim, which is moved aside meanwhile:
-// whoever makes the parent again then has a claim of his own. Nothing with content can go.
+// removeParent removes a parent that the driver made, if it is empty, and then its claim, unless it has been made again
+// meanwhile (makeParent claims before and after). Nothing with content can go.
 func (s *Store) removeParent(ancestor string) (removed bool, err error) {
 	held, err := s.holderOf(ancestor)
 	if ignoreNotExist(err) != nil {
@@ -116,15 +129,16 @@ func (s *Store) removeParent(ancestor string) (removed bool, err error) {
 	if !held.parent {
 		return false, nil
 	}
-	err = s.givePathUp(ancestor, func(h holder) (bool, error) {
+	removed, err = s.removeEmptyParent(ancestor)
+	if err != nil || !removed {
+		return false, err
+	}
+	return true, s.givePathUp(ancestor, func(h holder) (bool, error) {
 		if h != held {
 			return false, nil
 		}
-		var err error
-		removed, err = s.removeEmptyParent(ancestor)
-		return removed, err
+		return s.isFree(ancestor)
 	})
-	return removed, err
 }
 
 // removeEmptyParent says whether the directory is not there any more.

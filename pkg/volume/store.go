@@ -245,16 +245,19 @@ func (s *Store) split(p string) (*safepath.Dir, string, error) {
 
 // afresh repeats what failed because something on the way to path is gone, after having the kernel
 // look at the way again: FUSE trusts a name for a second, and another host may have replaced
-// what it names.
+// what it names. ErrBusy beside the error if it is gone each time.
 func (s *Store) afresh(path string, try func() error) error {
 	const attempts = 3
 	err := try()
 	for range attempts {
 		if err == nil || ignoreNotExist(err) != nil {
-			break
+			return err
 		}
 		s.refresh(path)
 		err = try()
+	}
+	if err != nil && ignoreNotExist(err) == nil {
+		err = fmt.Errorf("%w: %w", err, ErrBusy)
 	}
 	return err
 }

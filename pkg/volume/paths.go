@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -210,34 +211,44 @@ func (s *Store) settlePaths(deleted map[string]bool) error {
 	}
 	names, err := paths.Names(0)
 	errs := []error{err}
+	unneeded := map[string]bool{}
 	for _, claim := range names {
-		errs = append(errs, ignoreNotExist(s.settleClaim(paths, claim, deleted)))
+		needed, err := s.settleClaim(paths, claim, deleted)
+		errs = append(errs, ignoreNotExist(err))
+		unneeded[claim] = err == nil && !needed
 	}
+	maps.DeleteFunc(unneeded, func(_ string, yes bool) bool { return !yes })
+	s.sightings.paths.keep(unneeded)
 	return errors.Join(errs...)
 }
 
-func (s *Store) settleClaim(paths *safepath.Dir, claim string, deleted map[string]bool) error {
+// settleClaim gives up one path, or finishes giving it up, if nobody needs it, and that was seen for long: what the kernel
+// knows of a volume that was just made again may be of the one before.
+func (s *Store) settleClaim(paths *safepath.Dir, claim string, deleted map[string]bool) (needed bool, err error) {
 	if name, _, aside := strings.Cut(claim, asideSuffix); aside {
-		return s.settlePath(paths, name, claim, func(h holder) (bool, error) {
+		if !s.isAbandoned(&s.sightings.paths, claim) {
+			return false, nil
+		}
+		return false, s.settlePath(paths, name, claim, func(h holder) (bool, error) {
 			needed, err := s.isNeeded(h)
 			return !needed, err
 		})
 	}
 	content, err := readlink(paths, claim)
 	if err != nil {
-		return err
+		return false, err
 	}
 	h, err := parseHolder(content)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if deleted[h.stamp] && !h.parent {
-		return nil
+		return true, nil
 	}
-	if needed, err := s.isNeeded(h); err != nil || needed {
-		return err
+	if needed, err := s.isNeeded(h); err != nil || needed || !s.isAbandoned(&s.sightings.paths, claim) {
+		return needed, err
 	}
-	return s.releasePath(h.path, func(held holder) bool { return held == h })
+	return false, s.releasePath(h.path, func(held holder) bool { return held == h })
 }
 
 // isNeeded says whether a claim still means something. That of a parent is of all volumes below it.

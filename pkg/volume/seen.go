@@ -43,7 +43,7 @@ func (s *seen) keep(names map[string]bool) {
 }
 
 // sightings are what is seen of one Gluster volume.
-type sightings struct{ creations, trash seen }
+type sightings struct{ creations, trash, paths seen }
 
 // isClockRight says whether the kernel believes that its clock is (adjtimex(2), STA_UNSYNC).
 func isClockRight() bool {

@@ -45,7 +45,7 @@ func withVolumes(ctx context.Context, shared *sharedFlags, fn func(ctx context.C
 		defer cancel()
 		err = errors.Join(err, host.DetachStarted(ctx))
 	}()
-	return fn(ctx, volume.NewManager(clusters, host), loaded.Volumes())
+	return fn(ctx, volume.NewManager(clusters, host, gluster.FreshNames), loaded.Volumes())
 }
 
 // onlyErrors keeps what a driver logs out of a command's output, unless -v asks for it.

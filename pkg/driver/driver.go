@@ -50,12 +50,21 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 	m.count(host)
 	d := &Driver{
 		options: options, clusters: clusters, host: host, health: health.New(host, clusters, m.registry),
-		volumes: volume.NewManager(clusters, host), metrics: m,
+		volumes: volume.NewManager(clusters, host, ownOptions(options.Mode)...), metrics: m,
 	}
 	if options.Mounter == "" {
 		d.repairer = repair.New(host, m.registry)
 	}
 	return d, nil
+}
+
+// ownOptions are those of the client by which a process makes and deletes volumes: one of its own where it does nothing
+// else, and the pods' where it is the node's, too, which is for a single machine.
+func ownOptions(mode Mode) []string {
+	if mode == Controller {
+		return []string{gluster.FreshNames}
+	}
+	return nil
 }
 
 // newHost returns the clients of this host, which are this process's own or a mounter's.

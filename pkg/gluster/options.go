@@ -69,16 +69,28 @@ const fileCache = "xlator-option=*quick-read.cache-size=32MB"
 // they are not: of volumes' records, too (TestVolumesOutliveTheirBricks). Elsewhere it has no effect.
 const lookEverywhere = "xlator-option=*-dht.lookup-optimize=off"
 
-// Arguments are what a client of a Gluster volume is started with for its options: the driver's own, those of Strict where it is among
-// the options, and the defaults of what is not. Only the options are what a client is known by: how a later version of the driver
+// FreshNames is the option of a client that asks the bricks each time what is at a name. By default kernel and client believe
+// for a second each what they knew; of two controllers one then takes a volume for another that was at its path a moment ago. It is for the
+// driver's own work on the Gluster volume alone, never for pods.
+const FreshNames = "names=fresh"
+
+func freshArguments(volumeName string) []string {
+	return []string{"--attribute-timeout=0", "--entry-timeout=0", "--xlator-option=" + volumeName + "-md-cache.md-cache-timeout=0"}
+}
+
+// Arguments are what a client of a Gluster volume is started with for its options: the driver's own, those of Strict and FreshNames where
+// they are among the options, and the defaults of what is not. Only the options are what a client is known by: how a later version of the driver
 // writes them down does not end a client that runs.
 func Arguments(volumeName string, options []string) []string {
 	all := []string{"--" + fileCache, "--" + lookEverywhere}
 	if slices.Contains(options, Strict) {
 		all = append(all, strictArguments(volumeName, options)...)
 	}
+	if slices.Contains(options, FreshNames) {
+		all = append(all, freshArguments(volumeName)...)
+	}
 	for _, option := range options {
-		if option != Strict {
+		if option != Strict && option != FreshNames {
 			all = append(all, "--"+option)
 		}
 	}
@@ -110,6 +122,9 @@ func CheckOptions(options []string) error {
 	if slices.Contains(options, Strict) {
 		return fmt.Errorf("%w: %q: it is a parameter of the StorageClass, or of a PersistentVolume's volumeAttributes, not one of the mountOptions", ErrOption, Strict)
 	}
+	if slices.Contains(options, FreshNames) {
+		return fmt.Errorf("%w: %q: it is for the driver's own clients", ErrOption, FreshNames)
+	}
 	_, err := NormalizeOptions(options)
 	return err
 }
@@ -138,7 +153,7 @@ func NormalizeOptions(options []string) ([]string, error) {
 }
 
 func checkOption(option string) error {
-	if option == ReadOnly || option == Strict {
+	if option == ReadOnly || option == Strict || option == FreshNames {
 		return nil
 	}
 	name, value, hasValue := strings.Cut(option, "=")

@@ -20,7 +20,7 @@ func TestVolumesOutliveTheirBricks(t *testing.T) {
 	c := testcluster.Shared(t, testcluster.Options{})
 	_, name, _ := fresh(t, testcluster.VolumeOptions{})
 	mount := func() string { // as the driver's clients are started, with nothing remembered
-		m, err := c.Mount(t.Context(), name, gluster.Arguments(name, nil)...)
+		m, err := c.Mount(t.Context(), name, gluster.Arguments(name, []string{gluster.FreshNames})...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,23 +12,27 @@ import (
 	"testing"
 	"time"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
-// two are a Gluster volume seen through two clients, as two controllers do.
+// two are a Gluster volume seen through two clients of the driver's own, as two controllers do.
 func two(t *testing.T, options testcluster.VolumeOptions) (c *testcluster.Cluster, name string, mountpoints []string) {
 	t.Helper()
-	c, name, mountpoint := fresh(t, options)
-	m, err := c.Mount(t.Context(), name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := m.Close(); err != nil {
-			t.Error(err)
+	c, name, _ = fresh(t, options)
+	for range 2 {
+		m, err := c.Mount(t.Context(), name, gluster.Arguments(name, []string{gluster.FreshNames})...)
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
-	return c, name, []string{mountpoint, m.Path}
+		t.Cleanup(func() {
+			if err := m.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		mountpoints = append(mountpoints, m.Path)
+	}
+	return c, name, mountpoints
 }
 
 // freshEyes look at a Gluster volume through a client that remembers nothing: one that has seen it

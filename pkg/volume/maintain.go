@@ -87,11 +87,11 @@ func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, retention ti
 }
 
 func (m *Manager) maintain(ctx context.Context, v gluster.Volume, retention time.Duration, reconcile bool) (*client.Client, error) {
-	client, err := m.host.Ensure(ctx, v, nil)
+	client, err := m.host.Ensure(ctx, v, m.own)
 	if err != nil {
 		return nil, err
 	}
-	err = m.run(ctx, v, nil, "", func(_ context.Context, s *Store, _ *operation) error {
+	err = m.run(ctx, v, m.own, "", func(_ context.Context, s *Store, _ *operation) error {
 		var err error
 		if reconcile {
 			err = s.Reconcile(ctx, func(id string) (func(), bool) { return m.locks.try(lockKey(v, id)) }) //nolint:contextcheck // try does not wait

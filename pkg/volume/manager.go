@@ -22,15 +22,18 @@ import (
 type Manager struct {
 	clusters *gluster.ClustersFile
 	host     *client.Host
+	own      []string // options of the client for all but what is published
 	locks    keyedLocks
 
 	mu        sync.Mutex
 	sightings map[gluster.Volume]*sightings
 }
 
-// NewManager returns a manager that uses the clients of this host.
-func NewManager(clusters *gluster.ClustersFile, host *client.Host) *Manager {
-	return &Manager{clusters: clusters, host: host, sightings: map[gluster.Volume]*sightings{}}
+// NewManager returns a manager that uses the clients of this host: for all but what is published those with the given
+// options. With gluster.FreshNames another controller may do at the same moment whatever it likes; without, within a
+// second or two of the other's work on the same path, one may act on what was there before.
+func NewManager(clusters *gluster.ClustersFile, host *client.Host, own ...string) *Manager {
+	return &Manager{clusters: clusters, host: host, own: own, sightings: map[gluster.Volume]*sightings{}}
 }
 
 func (m *Manager) seen(v gluster.Volume) *sightings {

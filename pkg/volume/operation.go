@@ -11,10 +11,10 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 )
 
-// one runs an operation on a Gluster volume, by the client that has no options.
+// one runs an operation on a Gluster volume, by the manager's own client.
 func one[T any](ctx context.Context, m *Manager, v gluster.Volume, key string, fn func(*Store) (T, error)) (T, error) {
 	var result T
-	err := m.run(ctx, v, nil, key, func(_ context.Context, s *Store, op *operation) error {
+	err := m.run(ctx, v, m.own, key, func(_ context.Context, s *Store, op *operation) error {
 		got, err := fn(s)
 		if op.commit() {
 			result = got

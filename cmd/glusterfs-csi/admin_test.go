@@ -229,7 +229,7 @@ func (p place) story(id string, remove func()) {
 		t.Fatalf("in the trash: %+v", entries)
 	}
 	entry := entries[0].Entry
-	matches(t, p.must("trash", "list"), `^ENTRY +PATH +CAPACITY +DELETED\n`+regexp.QuoteMeta(entry)+` +shop/`+name+` +1\.5Gi +`+isoForm+`\n$`)
+	matches(t, p.must("trash", "list"), `^ENTRY +PATH +CAPACITY +OWNER +DELETED +DUE +RESTORABLE\n`+regexp.QuoteMeta(entry)+` +shop/`+name+` +1\.5Gi +uid=1001 +`+isoForm+` +`+isoForm+` +yes\n$`)
 	if got := strings.TrimSpace(p.must("volume", "list", "-o", "json")); got != "[]" {
 		t.Errorf("the volumes are %s", got)
 	}

@@ -112,9 +112,12 @@ func toCSI(v volume.Volume) *csi.Volume {
 	return &csi.Volume{
 		VolumeId:      v.ID.String(),
 		CapacityBytes: v.Record.Capacity,
-		VolumeContext: map[string]string{pathKey: v.Record.Path},
+		VolumeContext: VolumeContext(v.Record),
 	}
 }
+
+// VolumeContext is what CreateVolume says of a volume for its publication, consistency aside, which no record has.
+func VolumeContext(r volume.Record) map[string]string { return map[string]string{pathKey: r.Path} }
 
 // DeleteVolume gives a volume up as it was asked for when it was made. An ID that this
 // driver cannot have given names nothing, so it is deleted already.

@@ -50,7 +50,7 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 	m.count(host)
 	d := &Driver{
 		options: options, clusters: clusters, host: host, health: health.New(host, clusters, m.registry),
-		volumes: volume.NewManager(clusters, host), metrics: m,
+		volumes: volume.NewManager(clusters, host, m.registry), metrics: m,
 	}
 	if options.Mounter == "" {
 		d.repairer = repair.New(host, m.registry)

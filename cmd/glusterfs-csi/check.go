@@ -56,7 +56,7 @@ Exit codes: 0 nothing is wrong (any more), 1 a Gluster volume could not be check
 				}))
 				left := len(slices.DeleteFunc(rows, func(r problemRow) bool { return r.State == stateRepaired }))
 				if err == nil && left > 0 {
-					err = fmt.Errorf("%w: %d problems are left", errFound, left)
+					err = fmt.Errorf("%w: problems that are left: %d", errFound, left)
 				}
 				return err
 			})

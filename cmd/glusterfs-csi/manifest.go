@@ -58,7 +58,7 @@ func manifest(id volume.ID, r volume.Record) (string, error) {
 		}
 		text.Write(encoded)
 	}
-	return text.String(), nil
+	return strings.TrimSpace(text.String()), nil
 }
 
 // objectName is the CSI name, which external-provisioner gives the PersistentVolume, unless Kubernetes would not have it.

@@ -27,7 +27,7 @@ type purgeFlags struct {
 	yes       bool
 }
 
-func (f purgeFlags) many() bool { return f.all || f.olderThan > 0 }
+func (f *purgeFlags) many() bool { return f.all || f.olderThan > 0 }
 
 func trashPurge(shared *sharedFlags) *cobra.Command {
 	var f purgeFlags
@@ -164,7 +164,7 @@ func showProgress(to io.Writer, what string, p *volume.Purging, done <-chan stru
 	for {
 		select {
 		case <-done:
-			fmt.Fprint(to, "\r\033[K")
+			fmt.Fprintf(to, "\r\033[K")
 			return
 		case <-ticker.C:
 			fmt.Fprintf(to, "\r\033[K%s: %d files and directories removed", what, p.Removed.Load())

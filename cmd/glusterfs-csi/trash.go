@@ -95,7 +95,7 @@ func trashRestore(shared *sharedFlags) *cobra.Command {
 			if err == nil && o.format == formatYAML {
 				return manifest(id, r)
 			}
-			return fmt.Sprintf("Restored %s to directory %s of %s.\n", id, r.Path, entry.Volume), err
+			return fmt.Sprintf("Restored %s to directory %s of %s.", id, r.Path, entry.Volume), err
 		})
 	c.Long = `Put a deleted volume back where it was. With -o yaml it prints the PersistentVolume
 and the claim to apply, for the volume to be used again.`
@@ -108,7 +108,7 @@ func trashHold(shared *sharedFlags) *cobra.Command {
 		func(ctx context.Context, m *volume.Manager, entry volume.EntryID) (string, error) {
 			ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 			defer cancel()
-			return fmt.Sprintf("%s/%s is held.\n", entry.Volume, entry.Name), m.Hold(ctx, entry.Volume, entry.Name)
+			return fmt.Sprintf("%s/%s is held.", entry.Volume, entry.Name), m.Hold(ctx, entry.Volume, entry.Name)
 		})
 }
 
@@ -117,7 +117,7 @@ func trashRelease(shared *sharedFlags) *cobra.Command {
 		func(ctx context.Context, m *volume.Manager, entry volume.EntryID) (string, error) {
 			ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 			defer cancel()
-			return fmt.Sprintf("%s/%s is released.\n", entry.Volume, entry.Name), m.Release(ctx, entry.Volume, entry.Name)
+			return fmt.Sprintf("%s/%s is released.", entry.Volume, entry.Name), m.Release(ctx, entry.Volume, entry.Name)
 		})
 }
 
@@ -135,7 +135,7 @@ func entryCommand(shared *sharedFlags, use, short string, do func(context.Contex
 				if err != nil {
 					return err
 				}
-				fmt.Fprint(c.OutOrStdout(), done)
+				fmt.Fprintln(c.OutOrStdout(), done)
 				return nil
 			})
 		},

@@ -149,7 +149,7 @@ func parseExisting(handle string) (volume.ID, error) {
 	return id, nil
 }
 
-// ValidateVolumeCapabilities confirms what parseCapability accepts.
+// ValidateVolumeCapabilities confirms what parseCapability accepts, and of the parameters those that were compared.
 func (c *controller) ValidateVolumeCapabilities(ctx context.Context, request *csi.ValidateVolumeCapabilitiesRequest) (*csi.ValidateVolumeCapabilitiesResponse, error) {
 	if len(request.GetVolumeCapabilities()) == 0 {
 		return nil, invalid("the volume capabilities are missing")
@@ -169,11 +169,15 @@ func (c *controller) ValidateVolumeCapabilities(ctx context.Context, request *cs
 	if reason == nil {
 		reason = checkCapabilities(request.GetVolumeCapabilities(), attributes.strict)
 	}
+	var parameters map[string]string
+	if reason == nil {
+		parameters, reason = compareParameters(request, id, r)
+	}
 	if reason != nil {
 		return &csi.ValidateVolumeCapabilitiesResponse{Message: status.Convert(toStatus(reason)).Message()}, nil
 	}
 	return &csi.ValidateVolumeCapabilitiesResponse{Confirmed: &csi.ValidateVolumeCapabilitiesResponse_Confirmed{
-		VolumeContext: request.GetVolumeContext(), VolumeCapabilities: request.GetVolumeCapabilities(), Parameters: request.GetParameters(),
+		VolumeContext: request.GetVolumeContext(), VolumeCapabilities: request.GetVolumeCapabilities(), Parameters: parameters,
 	}}, nil
 }
 

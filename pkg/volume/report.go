@@ -54,6 +54,9 @@ func (m *Manager) report(ctx context.Context, v gluster.Volume) error {
 		counts[p.Kind]++
 	}
 	for _, kind := range Kinds {
+		if kind == TwoVolumes {
+			continue // that is seen by looking at more than one
+		}
 		m.problems.WithLabelValues(v.Cluster, v.Name, string(kind)).Set(float64(counts[kind]))
 	}
 	if len(problems) > 0 {

@@ -75,7 +75,7 @@ func (s *Store) unrestorable(e TrashEntry) (string, error) {
 		return "it is being removed", nil
 	}
 	if err := e.Record.writable(); err != nil {
-		return err.Error(), nil
+		return err.Error(), nil //nolint:nilerr // that is the answer
 	}
 	have, err := s.Get(e.Record.ID)
 	switch {

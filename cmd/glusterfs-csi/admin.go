@@ -50,8 +50,8 @@ func withVolumes(ctx context.Context, shared *sharedFlags, fn func(ctx context.C
 	return fn(ctx, volume.NewManager(clusters, host, nil), loaded.Volumes())
 }
 
-// fromEach asks every Gluster volume at once, and returns the answers in their order. One that is silent holds up no other, and is
-// in the error, by name.
+// fromEach asks every Gluster volume at once, and returns the answers in their order. One that is silent holds up
+// no other, and is in the error, by name.
 func fromEach[T any](ctx context.Context, volumes []gluster.Volume, ask func(context.Context, gluster.Volume) ([]T, error)) ([]T, error) {
 	found, errs := make([][]T, len(volumes)), make([]error, len(volumes))
 	var all sync.WaitGroup

@@ -49,9 +49,13 @@ Exit codes: 0 nothing is wrong (any more), 1 a Gluster volume could not be check
 				rows, err := fromEach(ctx, volumes, func(ctx context.Context, v gluster.Volume) ([]problemRow, error) {
 					return checkVolume(ctx, m, v, repair)
 				})
-				twins, twinsErr := twoVolumes(ctx, m, volumes)
-				rows = append(rows, twins...)
-				err = errors.Join(err, twinsErr, write(c.OutOrStdout(), o, rows, []string{"PROBLEM", "VOLUME OR ENTRY", "PATH", "WHY", "REPAIR", "STATE"}, func(r problemRow) []string {
+				if err == nil { // all of them answer
+					var twins []problemRow
+					twins, err = twoVolumes(ctx, m, volumes)
+					rows = append(rows, twins...)
+				}
+				header := []string{"PROBLEM", "VOLUME OR ENTRY", "PATH", "WHY", "REPAIR", "STATE"}
+				err = errors.Join(err, write(c.OutOrStdout(), o, rows, header, func(r problemRow) []string {
 					return []string{string(r.Problem), r.Subject, cmp.Or(r.Path, "-"), line(r.Why), line(r.Repair), line(r.State)}
 				}))
 				left := len(slices.DeleteFunc(rows, func(r problemRow) bool { return r.State == stateRepaired }))
@@ -118,8 +122,11 @@ func twoVolumes(ctx context.Context, m *volume.Manager, volumes []gluster.Volume
 			continue
 		}
 		for _, at := range places {
-			found = append(found, problemRow{volume.TwoVolumes, at.id, at.path, fmt.Sprintf("its name has a volume on %d Gluster volumes", len(places)),
-				"nothing: delete the one whose ID is the volumeHandle of no PersistentVolume, after a look at what is in it", stateFound})
+			found = append(found, problemRow{
+				Problem: volume.TwoVolumes, Subject: at.id, Path: at.path, State: stateFound,
+				Why:    fmt.Sprintf("its name has a volume on %d Gluster volumes", len(places)),
+				Repair: "nothing: delete the one whose ID is the volumeHandle of no PersistentVolume, after a look at what is in it",
+			})
 		}
 	}
 	slices.SortFunc(found, func(a, b problemRow) int { return strings.Compare(a.Subject, b.Subject) })

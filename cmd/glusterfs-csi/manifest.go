@@ -61,7 +61,8 @@ func manifest(id volume.ID, r volume.Record) (string, error) {
 	return strings.TrimSpace(text.String()), nil
 }
 
-// objectName is the CSI name, which external-provisioner gives the PersistentVolume, unless Kubernetes would not have it.
+// objectName is the CSI name, which external-provisioner gives the PersistentVolume, unless Kubernetes would not
+// have it.
 func objectName(name, id string) string {
 	for _, candidate := range []string{name, strings.ToLower(id)} {
 		if len(candidate) <= 253 && dnsName.MatchString(candidate) {

@@ -117,7 +117,8 @@ func purge(ctx context.Context, c *cobra.Command, m *volume.Manager, chosen []vo
 	var errs []error
 	for i, entry := range chosen {
 		if ctx.Err() != nil {
-			return errors.Join(append(errs, fmt.Errorf("interrupted: %d entries were not touched, from %s on", len(chosen)-i, nameOf(entry)))...)
+			err := fmt.Errorf("interrupted: %d entries were not touched, from %s on", len(chosen)-i, nameOf(entry))
+			return errors.Join(append(errs, err)...)
 		}
 		err := purgeOne(ctx, c.ErrOrStderr(), m, entry)
 		if err != nil {
@@ -145,7 +146,8 @@ func purgeOne(ctx context.Context, terminal io.Writer, m *volume.Manager, entry 
 	case err == nil || ctx.Err() == nil:
 		return err
 	case errors.Is(err, volume.ErrDisconnected):
-		return fmt.Errorf("interrupted: %w: whether %s can still be restored `glusterfs-csi trash list` says when it answers again", err, nameOf(entry))
+		return fmt.Errorf("interrupted: %w: whether %s can still be restored is said by `glusterfs-csi trash list` when it answers again",
+			err, nameOf(entry))
 	case progress.Begun.Load():
 		return fmt.Errorf("interrupted: %s is partly removed (%d files and directories) and cannot be restored any more; "+
 			"the rest goes by itself while a controller runs, or by repeating this", nameOf(entry), progress.Removed.Load())

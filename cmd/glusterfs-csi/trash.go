@@ -76,8 +76,9 @@ func listTrash(ctx context.Context, m *volume.Manager, volumes []gluster.Volume,
 		var rows []trashRow
 		for _, e := range entries {
 			rows = append(rows, trashRow{
-				Entry: v.String() + "/" + e.Name, Volume: volume.ID{Volume: v, ID: e.Record.ID}.String(), Path: e.Record.Path, Capacity: e.Record.Capacity,
-				Owner: e.Record.Owner, Deleted: e.Deleted, Due: e.Due(retention), Held: e.Held(), Unrestorable: e.Unrestorable,
+				Entry: v.String() + "/" + e.Name, Volume: volume.ID{Volume: v, ID: e.Record.ID}.String(),
+				Path: e.Record.Path, Capacity: e.Record.Capacity, Owner: e.Record.Owner,
+				Deleted: e.Deleted, Due: e.Due(retention), Held: e.Held(), Unrestorable: e.Unrestorable,
 			})
 		}
 		return rows, err

@@ -177,7 +177,7 @@ func TestAnInterruptedPurgeSaysWhatIsTrue(t *testing.T) {
 	matches(t, p.must("trash", "purge", entry), `^Purged `)
 }
 
-func TestAGlusterVolumeThatDoesNotAnswerHidesNoOther(t *testing.T) {
+func TestAGlusterVolumeThatFailsHidesNoOther(t *testing.T) {
 	p := newPlace(t)
 	controller := p.serve()
 	id := create(t, controller, "pvc-seen")

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -23,7 +24,7 @@ type Kind string
 const (
 	NoDirectory      Kind = "no-directory"     // a volume whose directory is gone
 	OtherDirectory   Kind = "other-directory"  // a volume in whose place is something else
-	LostIdentity     Kind = "lost-identity"    // a volume of the first version whose directory has neither mark nor recorded gfid
+	LostIdentity     Kind = "lost-identity"    // a volume of the first version that has neither mark nor recorded gfid
 	NotClaimed       Kind = "path-not-claimed" // a volume that does not hold its path
 	SharedPath       Kind = "shared-path"      // two volumes that have one path
 	TwoVolumes       Kind = "two-volumes"      // one CSI name that has a volume on two Gluster volumes
@@ -39,8 +40,10 @@ const (
 )
 
 // Kinds are all kinds.
-var Kinds = []Kind{NoDirectory, OtherDirectory, LostIdentity, NotClaimed, SharedPath, TwoVolumes, Unreadable, HalfMade, NoVolume, StaleClaim,
-	Leftover, TrashNoData, TrashNoRecord, TrashOtherData, TrashHalfDeleted}
+var Kinds = []Kind{
+	NoDirectory, OtherDirectory, LostIdentity, NotClaimed, SharedPath, TwoVolumes, Unreadable, HalfMade, NoVolume,
+	StaleClaim, Leftover, TrashNoData, TrashNoRecord, TrashOtherData, TrashHalfDeleted,
+}
 
 // Problem is something that Check has found.
 type Problem struct {
@@ -59,8 +62,8 @@ func (p Problem) Repairable() bool { return p.repair != nil }
 
 func (p Problem) key() string { return string(p.Kind) + " " + p.Subject + " " + p.Path }
 
-// Check holds records against directories, both ways. It changes nothing. As volumes are made and deleted while it reads,
-// what is found is looked for once more after a while, and is a problem if it is found again.
+// Check holds records against directories, both ways. It changes nothing. As volumes are made and deleted while it
+// reads, what is found is looked for once more after a while, and is a problem if it is found again.
 func (s *Store) Check(ctx context.Context) ([]Problem, error) {
 	first, err := s.look(ctx)
 	if len(first) == 0 {
@@ -212,7 +215,7 @@ func (s *Store) readVolumes(ctx context.Context, found *inventory) error {
 		case errors.Is(err, ErrNotFound):
 			return nil
 		case isUnreadable(err):
-			found.add(Problem{Kind: Unreadable, Subject: id, Path: ownDir + "/" + volumesDir + "/" + name, Why: err.Error(), Cure: "nothing: " + unreadableCure(err)})
+			found.add(unreadable(id, volumesDir, name, err))
 			return nil
 		case err != nil:
 			return err
@@ -232,9 +235,10 @@ func (s *Store) readVolumes(ctx context.Context, found *inventory) error {
 	})
 }
 
-func unreadableCure(err error) string {
+func unreadable(subject, dir, name string, err error) Problem {
+	cure := "nothing: see what is in it, and take it from a backup"
 	if errors.Is(err, ErrNewer) {
-		return "update this driver"
+		cure = "nothing: update this driver"
 	}
-	return "see what is in it, and take it from a backup"
+	return Problem{Kind: Unreadable, Subject: subject, Path: path.Join(ownDir, dir, name), Why: err.Error(), Cure: cure}
 }

@@ -49,7 +49,7 @@ func (s *Store) lookAtEntries(ctx context.Context, found *inventory) error {
 		case err != nil && ignoreNotExist(err) == nil:
 			return nil
 		case isUnreadable(err):
-			found.add(Problem{Kind: Unreadable, Subject: e.Name, Path: ownDir + "/" + trashDir + "/" + e.Name + e.suffix, Why: err.Error(), Cure: "nothing: " + unreadableCure(err)})
+			found.add(unreadable(e.Name, trashDir, e.Name+e.suffix, err))
 			return nil
 		case err != nil:
 			return err
@@ -77,8 +77,10 @@ func (s *Store) lookAtData(ctx context.Context, found *inventory) error {
 		if cure == "" {
 			cure = "nothing: look whose it is, and move it out of the trash or remove it by hand"
 		}
-		found.add(Problem{Kind: TrashNoRecord, Subject: name, Path: ownDir + "/" + trashDir + "/" + name, id: stampedID(name),
-			Why: "no record tells of this data", Cure: cure, repair: repair})
+		found.add(Problem{
+			Kind: TrashNoRecord, Subject: name, Path: ownDir + "/" + trashDir + "/" + name, id: stampedID(name),
+			Why: "no record tells of this data", Cure: cure, repair: repair,
+		})
 	}
 	return each(ctx, found.entries, func(e TrashEntry) error {
 		if _, restored := found.volumes[e.Record.stamp()]; restored || e.suffix == doomedSuffix || e.suffix == backSuffix {
@@ -120,9 +122,8 @@ func (s *Store) lookAtMissingData(found *inventory, e TrashEntry) error {
 		own, err = s.isKnownAs(dir, e.Record)
 		dir.Close()
 		if own {
-			p = Problem{Kind: TrashHalfDeleted, Subject: e.Name, Path: e.Record.Path, id: e.Record.ID,
-				Why: "its deletion was interrupted, and its data is still in its place", Cure: "move the data into the trash",
-				repair: func() error { return s.follow(e) }}
+			p.Kind, p.Why = TrashHalfDeleted, "its deletion was interrupted, and its data is still in its place"
+			p.Cure, p.repair = "move the data into the trash", func() error { return s.follow(e) }
 		}
 	}
 	if notThere(err) || err != nil && ignoreNotExist(err) == nil {
@@ -152,8 +153,8 @@ func (s *Store) isKnownAs(dir *safepath.Dir, r Record) (bool, error) {
 	return mark == r.stamp(), err
 }
 
-// cureStray says what becomes of a directory of the driver's own that is not where it belongs: the directory of a volume
-// that is there goes back to its place, if that is free. Every other stays: then there is no cure.
+// cureStray says what becomes of a directory of the driver's own that is not where it belongs: the directory of a
+// volume that is there goes back to its place, if that is free. Every other stays: then there is no cure.
 func (s *Store) cureStray(found *inventory, from *safepath.Dir, name string) (cure string, repair func() error, err error) {
 	dir, err := from.Open(name)
 	if err != nil {
@@ -204,10 +205,16 @@ func (s *Store) lookAtPaths(_ context.Context, found *inventory) error {
 		of, _, aside := strings.Cut(name, asideSuffix)
 		switch {
 		case err != nil || of != pathName(h.path):
-			found.add(Problem{Kind: Unreadable, Subject: at, Path: h.path, Why: "this is not the claim of a path", Cure: "nothing: look who made it, and remove it"})
+			found.add(Problem{
+				Kind: Unreadable, Subject: at, Why: "this is not the claim of a path",
+				Cure: "nothing: look who made it, and remove it",
+			})
 		case aside:
-			found.add(Problem{Kind: Leftover, Subject: stampedID(h.stamp), Path: at, id: stampedID(h.stamp),
-				Why: "the claim of " + h.path + " was moved aside", Cure: "put it back if its volume is there, else remove it", repair: settle})
+			found.add(Problem{
+				Kind: Leftover, Subject: stampedID(h.stamp), Path: at, id: stampedID(h.stamp),
+				Why:  "the claim of " + h.path + " was moved aside",
+				Cure: "put it back if its volume is there, else remove it", repair: settle,
+			})
 		default:
 			if err := s.lookAtHeldPath(found, h, settle); err != nil {
 				return err
@@ -220,7 +227,8 @@ func (s *Store) lookAtPaths(_ context.Context, found *inventory) error {
 func (s *Store) lookAtHeldPath(found *inventory, h holder, settle func() error) error {
 	r, ready := found.volumes[h.stamp]
 	id := stampedID(h.stamp)
-	if ready && (h.parent || r.Path == h.path) || found.begun[h.stamp] || found.deleted[h.stamp] || isUnreadableVolume(found, id) {
+	isReady := ready && (h.parent || r.Path == h.path)
+	if isReady || found.begun[h.stamp] || found.deleted[h.stamp] || isUnreadableVolume(found, id) {
 		return nil
 	}
 	free, err := s.isFree(h.path)
@@ -267,8 +275,10 @@ func (s *Store) lookAtAside(_ context.Context, found *inventory) error {
 			cure = "remove it if it is empty"
 			repair = func() error { return emptyOrKept(creating.Rmdir(name)) }
 		}
-		found.add(Problem{Kind: Leftover, Subject: stampedID(stamp), Path: ownDir + "/" + creatingDir + "/" + name, id: stampedID(stamp),
-			Why: "a directory that was moved aside", Cure: cure, repair: repair})
+		found.add(Problem{
+			Kind: Leftover, Subject: stampedID(stamp), Path: ownDir + "/" + creatingDir + "/" + name, id: stampedID(stamp),
+			Why: "a directory that was moved aside", Cure: cure, repair: repair,
+		})
 	}
 	return nil
 }

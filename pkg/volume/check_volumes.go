@@ -23,8 +23,10 @@ func (s *Store) lookAtVolumes(ctx context.Context, found *inventory) error {
 			continue
 		}
 		for _, r := range records {
-			found.add(Problem{Kind: SharedPath, Subject: r.ID, Path: path, Why: fmt.Sprintf("%d volumes have this path", len(records)),
-				Cure: "nothing: delete the PersistentVolume of which the directory is not, after a look at what is in it"})
+			found.add(Problem{
+				Kind: SharedPath, Subject: r.ID, Path: path, Why: fmt.Sprintf("%d volumes have this path", len(records)),
+				Cure: "nothing: delete the PersistentVolume of which the directory is not, after a look at what is in it",
+			})
 		}
 	}
 	return each(ctx, slices.Collect(maps.Values(found.volumes)), func(r Record) error { return s.lookAtVolume(found, r) })
@@ -79,7 +81,10 @@ func (s *Store) lookAtUnrecorded(found *inventory, r Record, dir *safepath.Dir, 
 		found.add(otherDirectory(r, "the directory there has the mark of volume "+stampedID(mark)))
 		return nil
 	}
-	p := Problem{Kind: LostIdentity, Subject: r.ID, Path: r.Path, id: r.ID, Why: "its directory has lost its mark, and its gfid was never recorded"}
+	p := Problem{
+		Kind: LostIdentity, Subject: r.ID, Path: r.Path, id: r.ID,
+		Why: "its directory has lost its mark, and its gfid was never recorded",
+	}
 	reason, err := s.mayBeAnothers(found, r, gfid)
 	if err != nil {
 		return err

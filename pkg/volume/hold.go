@@ -4,9 +4,10 @@ package volume
 
 import "fmt"
 
-// Hold keeps a trash entry from being reaped and purged, until it is released or restored. Like every step of an entry it is one
-// rename, so it is had by one process alone, and works on a full Gluster volume. Holding what is held already succeeds. Errors:
-// ErrNotFound, and ErrBusy where the entry is just being deleted, restored or removed.
+// Hold keeps a trash entry from being reaped and purged, until it is released or restored. Like every step of an
+// entry it is one rename, so it is had by one process alone, and works on a full Gluster volume. Holding what is
+// held already succeeds. Errors: ErrNotFound, and ErrBusy where the entry is just being deleted, restored or
+// removed.
 func (s *Store) Hold(name string) error { return s.turn(name, "hold", recordSuffix, heldSuffix) }
 
 // Release makes an entry again what it was before Hold: it goes when it is due. Its errors are those of Hold.

@@ -15,7 +15,7 @@ import (
 func newProblems(registry prometheus.Registerer) *prometheus.GaugeVec {
 	return promauto.With(registry).NewGaugeVec(prometheus.GaugeOpts{
 		Name: "glusterfs_csi_volume_problems",
-		Help: "What the last hourly check found where records and directories do not belong together, by kind: see `glusterfs-csi volume check`.",
+		Help: "What the last hourly check of records and directories found, by kind: see `glusterfs-csi volume check`.",
 	}, []string{"cluster", "volume", "kind"})
 }
 
@@ -27,15 +27,17 @@ type Checked struct {
 	Failed   error // why not
 }
 
-// Check is Store.Check, and with repair Store.Repair of each problem. It takes as long as GlusterFS takes to look at each volume.
+// Check is Store.Check, and with repair Store.Repair of each problem. It takes as long as GlusterFS takes to look
+// at each volume.
 func (m *Manager) Check(ctx context.Context, v gluster.Volume, repair bool) ([]Checked, error) {
+	lock := func(id string) (func(), bool) { return m.locks.try(lockKey(v, id)) } //nolint:contextcheck // try does not wait
 	return one(ctx, m, v, "", func(s *Store) ([]Checked, error) {
 		problems, err := s.Check(ctx)
 		var all []Checked
 		for _, p := range problems {
 			c := Checked{Problem: p}
 			if repair && ctx.Err() == nil {
-				c.Repaired, c.Failed = s.Repair(p, func(id string) (func(), bool) { return m.locks.try(lockKey(v, id)) }) //nolint:contextcheck // try does not wait
+				c.Repaired, c.Failed = s.Repair(p, lock) //nolint:contextcheck // lock does not wait
 			}
 			all = append(all, c)
 		}

@@ -58,8 +58,8 @@ func (e TrashEntry) Due(retention time.Duration) time.Time {
 	return e.Deleted.Add(retention)
 }
 
-// TrashEntries returns what is in the trash, the oldest first, and says what of it cannot be restored. What is wrong with an
-// entry whose record cannot be read is in the error, beside the others.
+// TrashEntries returns what is in the trash, the oldest first, and says what of it cannot be restored. What is
+// wrong with an entry whose record cannot be read is in the error, beside the others.
 func (s *Store) TrashEntries() ([]TrashEntry, error) {
 	entries, err := s.entries(func(string) bool { return true })
 	errs := []error{err}
@@ -127,7 +127,8 @@ func (s *Store) entryFiles(match func(id string) bool) ([]TrashEntry, error) {
 	return found, nil
 }
 
-// entries is entryFiles with the records. What is wrong with one that cannot be read is in the error, beside the others.
+// entries is entryFiles with the records. What is wrong with one that cannot be read is in the error, beside the
+// others.
 func (s *Store) entries(match func(id string) bool) ([]TrashEntry, error) {
 	found, err := s.entryFiles(match)
 	if err != nil || len(found) == 0 {

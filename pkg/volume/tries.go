@@ -15,9 +15,9 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 )
 
-// tries are the creations that have failed for their caller, and may have come to an end all the same: when the volume of
-// that name is made on another Gluster volume then, because its class has changed meanwhile, nobody knows of the
-// first, and nobody would delete it.
+// tries are the creations that have failed for their caller, and may have come to an end all the same: when the
+// volume of that name is made on another Gluster volume then, because its class has changed meanwhile, nobody knows
+// of the first, and nobody would delete it.
 type tries struct {
 	mu     sync.Mutex
 	failed map[string][]gluster.Volume // by CSI name
@@ -83,7 +83,8 @@ func (m *Manager) giveUpUnused(ctx context.Context, v gluster.Volume) error {
 	return errors.Join(errs...)
 }
 
-// deleteUnused deletes the volume of a CSI name, half made or ready, unless there is something in it: that is an ErrForeign.
+// deleteUnused deletes the volume of a CSI name, half made or ready, unless there is something in it: that is an
+// ErrForeign.
 func (s *Store) deleteUnused(ctx context.Context, name string) error {
 	r, err := s.Get(IDFor(name))
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -99,9 +100,10 @@ func (s *Store) deleteUnused(ctx context.Context, name string) error {
 			dir.Close()
 		}
 		if err != nil && !notThere(err) {
-			return s.explain(fmt.Errorf("volume %s on %s was made for a claim that has its volume on another Gluster volume now: %w", r.ID, s.volume, err))
+			return s.explain(fmt.Errorf("volume %s on %s, whose claim has its volume on another Gluster volume now: %w", r.ID, s.volume, err))
 		}
-		klog.FromContext(ctx).Info("A volume was made for a claim that has its volume on another Gluster volume now; it goes", "glusterVolume", s.volume.String(), "volume", r.ID)
+		klog.FromContext(ctx).Info("A volume goes whose claim has its volume on another Gluster volume now",
+			"glusterVolume", s.volume.String(), "volume", r.ID)
 	}
 	return s.Delete(ctx, IDFor(name))
 }
@@ -120,7 +122,8 @@ type size struct {
 // sizeHolds is for how long what is known counts.
 const sizeHolds = time.Minute
 
-// fits returns an ErrTooLarge if what is wanted is more than the Gluster volume has, however full it is, and is not there yet.
+// fits returns an ErrTooLarge if what is wanted is more than the Gluster volume has, however full it is, and is not
+// there yet.
 func (z *sizes) fits(s *Store, spec Spec) error {
 	if spec.Required == 0 {
 		return nil
@@ -147,5 +150,6 @@ func (z *sizes) fits(s *Store, spec Spec) error {
 	if _, err := s.Get(IDFor(spec.Name)); !errors.Is(err, ErrNotFound) {
 		return err // it was made when the Gluster volume was larger
 	}
-	return fmt.Errorf("volume %s would have %d bytes, and %s has %d in all: %w: ask for less, or add bricks", IDFor(spec.Name), spec.Required, s.volume, total, ErrTooLarge)
+	return fmt.Errorf("volume %s would have %d bytes, and %s has %d in all: %w: ask for less, or add bricks",
+		IDFor(spec.Name), spec.Required, s.volume, total, ErrTooLarge)
 }

@@ -242,3 +242,31 @@ func TestTheCheckSaysWhatIsWrongAndRepairsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestTheCheckFindsANameThatHasTwoVolumes(t *testing.T) {
+	c := testcluster.Shared(t, testcluster.Options{})
+	if err := c.CreateVolume("twin", testcluster.VolumeOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(c.StopVolume("twin"), c.DeleteVolume("twin")); err != nil {
+			t.Error(err)
+		}
+	})
+	p := newPlace(t)
+	controller := p.serve()
+	ids := []string{create(t, controller, "pvc-twice", "volume", "gv0"), create(t, controller, "pvc-twice", "volume", "twin")}
+	create(t, controller, "pvc-once", "volume", "twin")
+	stdout, _, code := p.run("volume", "check", "--repair")
+	if code != 3 {
+		t.Errorf("exit code %d", code)
+	}
+	for _, id := range ids {
+		matches(t, stdout, `(?m)^two-volumes +`+id+` +shop/pvc-twice +.* +nothing: .* +found$`)
+	}
+	remove(t, controller, ids[0])
+	if got := p.must("volume", "check", "-o", "json"); got != "[]\n" {
+		t.Errorf("found %s", got)
+	}
+	p.must("trash", "purge", "--all", "--yes")
+}

@@ -37,7 +37,7 @@ func (m *Manager) Check(ctx context.Context, v gluster.Volume, repair bool) ([]C
 		for _, p := range problems {
 			c := Checked{Problem: p}
 			if repair && ctx.Err() == nil {
-				c.Repaired, c.Failed = s.Repair(p, lock) //nolint:contextcheck // lock does not wait
+				c.Repaired, c.Failed = s.Repair(p, lock)
 			}
 			all = append(all, c)
 		}

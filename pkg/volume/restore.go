@@ -69,7 +69,7 @@ func (s *Store) restore(e *TrashEntry) error {
 	}
 	if err := s.bringBack(trash, e.Record, e.Name); err != nil {
 		err = errors.Join(err, s.giveUpRestore(trash, *e))
-		if held {
+		if held { // a kill before this makes it an entry like any other
 			err = errors.Join(err, s.Hold(e.Name))
 		}
 		return err

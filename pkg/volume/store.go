@@ -43,6 +43,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -85,7 +86,9 @@ const (
 type Store struct {
 	volume gluster.Volume
 	root   *safepath.Dir
-	own    map[string]*safepath.Dir // by name below ownDir, opened when needed
+
+	opening sync.Mutex               // guards own: some operations read side by side
+	own     map[string]*safepath.Dir // by name below ownDir, opened when needed
 
 	// step is called as a named point of an operation is passed; tests kill the
 	// process there.
@@ -130,6 +133,8 @@ func (s *Store) Close() {
 // dir returns one of the driver's own directories; fs.ErrNotExist where nothing was
 // ever stored.
 func (s *Store) dir(name string) (*safepath.Dir, error) {
+	s.opening.Lock()
+	defer s.opening.Unlock()
 	if dir := s.own[name]; dir != nil {
 		return dir, nil
 	}

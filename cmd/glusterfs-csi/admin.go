@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -45,7 +47,24 @@ func withVolumes(ctx context.Context, shared *sharedFlags, fn func(ctx context.C
 		defer cancel()
 		err = errors.Join(err, host.DetachStarted(ctx))
 	}()
-	return fn(ctx, volume.NewManager(clusters, host, gluster.FreshNames), loaded.Volumes())
+	return fn(ctx, volume.NewManager(clusters, host, nil, gluster.FreshNames), loaded.Volumes())
+}
+
+// fromEach asks every Gluster volume at once, and returns the answers in their order. One that is silent holds up
+// no other, and is in the error, by name.
+func fromEach[T any](ctx context.Context, volumes []gluster.Volume, ask func(context.Context, gluster.Volume) ([]T, error)) ([]T, error) {
+	found, errs := make([][]T, len(volumes)), make([]error, len(volumes))
+	var all sync.WaitGroup
+	for i, v := range volumes {
+		all.Go(func() {
+			var err error
+			if found[i], err = ask(ctx, v); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", v, err)
+			}
+		})
+	}
+	all.Wait()
+	return slices.Concat(found...), errors.Join(errs...)
 }
 
 // onlyErrors keeps what a driver logs out of a command's output, unless -v asks for it.
@@ -59,19 +78,24 @@ func onlyErrors() {
 }
 
 // output is the -o flag, a pflag.Value: another format is refused before anything is done for it.
-type output struct{ format string }
+type output struct {
+	format string
+	either [2]string // the first is the default
+}
 
-func (o *output) add(c *cobra.Command) {
-	o.format = "table"
-	c.Flags().VarP(o, "output", "o", "table or json")
+func (o *output) add(c *cobra.Command) { o.addOf(c, "table", "json") }
+
+func (o *output) addOf(c *cobra.Command, format, other string) {
+	o.format, o.either = format, [2]string{format, other}
+	c.Flags().VarP(o, "output", "o", format+" or "+other)
 }
 
 func (o *output) String() string { return o.format }
 func (o *output) Type() string   { return "string" }
 
 func (o *output) Set(format string) error {
-	if format != "table" && format != "json" {
-		return fmt.Errorf("%q is neither table nor json", format)
+	if !slices.Contains(o.either[:], format) {
+		return fmt.Errorf("%q is neither %s nor %s", format, o.either[0], o.either[1])
 	}
 	o.format = format
 	return nil

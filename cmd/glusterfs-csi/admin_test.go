@@ -134,12 +134,16 @@ func (p place) serve() csi.ControllerClient {
 	return csi.NewControllerClient(connection)
 }
 
-func create(t *testing.T, controller csi.ControllerClient, name string) string {
+func create(t *testing.T, controller csi.ControllerClient, name string, parameters ...string) string {
 	t.Helper()
+	all := map[string]string{"uid": "1001", "path": "shop/${pv.name}"}
+	for i := 0; i < len(parameters); i += 2 {
+		all[parameters[i]] = parameters[i+1]
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	response, err := controller.CreateVolume(ctx, &csi.CreateVolumeRequest{
-		Name: name, CapacityRange: &csi.CapacityRange{RequiredBytes: 3 << 29}, Parameters: map[string]string{"uid": "1001", "path": "shop/${pv.name}"},
+		Name: name, CapacityRange: &csi.CapacityRange{RequiredBytes: 3 << 29}, Parameters: all,
 		VolumeCapabilities: []*csi.VolumeCapability{{
 			AccessType: &csi.VolumeCapability_Mount{Mount: &csi.VolumeCapability_MountVolume{}},
 			AccessMode: &csi.VolumeCapability_AccessMode{Mode: csi.VolumeCapability_AccessMode_MULTI_NODE_MULTI_WRITER},
@@ -229,7 +233,7 @@ func (p place) story(id string, remove func()) {
 		t.Fatalf("in the trash: %+v", entries)
 	}
 	entry := entries[0].Entry
-	matches(t, p.must("trash", "list"), `^ENTRY +PATH +CAPACITY +DELETED\n`+regexp.QuoteMeta(entry)+` +shop/`+name+` +1\.5Gi +`+isoForm+`\n$`)
+	matches(t, p.must("trash", "list"), `^ENTRY +PATH +CAPACITY +OWNER +DELETED +DUE +RESTORABLE\n`+regexp.QuoteMeta(entry)+` +shop/`+name+` +1\.5Gi +uid=1001 +`+isoForm+` +`+isoForm+` +yes\n$`)
 	if got := strings.TrimSpace(p.must("volume", "list", "-o", "json")); got != "[]" {
 		t.Errorf("the volumes are %s", got)
 	}

@@ -3,7 +3,8 @@
 // Command glusterfs-csi is the GlusterFS CSI driver, and what its administrator runs
 // beside it.
 //
-// Exit codes: 0 done, 1 it failed (the reason is on standard error), 2 wrong usage.
+// Exit codes: 0 done, 1 it failed (the reason is on standard error), 2 wrong usage, 3 `volume check` has found
+// something that is not mended.
 package main
 
 import (
@@ -25,6 +26,9 @@ var version = "devel"
 // errUsage marks what is wrong with the command line itself.
 var errUsage = errors.New("usage")
 
+// errFound is that a check, which did not fail, has found something.
+var errFound = errors.New("records and directories do not belong together everywhere")
+
 func main() {
 	os.Exit(run())
 }
@@ -40,6 +44,9 @@ func run() int {
 	case errors.Is(err, errUsage):
 		fmt.Fprintln(os.Stderr, "glusterfs-csi:", err)
 		return 2
+	case errors.Is(err, errFound):
+		fmt.Fprintln(os.Stderr, "glusterfs-csi:", err)
+		return 3
 	}
 	fmt.Fprintln(os.Stderr, "glusterfs-csi:", err)
 	return 1

@@ -38,6 +38,10 @@ func TestWrongUsage(t *testing.T) {
 		"an argument too many":     {[]string{"volume", "list", "gv0"}, []string{"no argument", "gv0"}},
 		"no entry":                 {[]string{"trash", "restore"}, []string{"one ENTRY", "trash list"}},
 		"two entries":              {[]string{"trash", "purge", "a", "b"}, []string{"one ENTRY"}},
+		"all and an entry":         {[]string{"trash", "purge", "--all", "a"}, []string{"different things"}},
+		"all and some":             {[]string{"trash", "purge", "--all", "--older-than", "1h"}, []string{"different things"}},
+		"no age":                   {[]string{"trash", "purge", "--older-than", "0s"}, []string{"not an age"}},
+		"nobody to ask":            {[]string{"trash", "purge", "--all"}, []string{"--yes"}},
 		"an entry that climbs":     {[]string{"trash", "purge", "pi/gv0/.."}, []string{"not the name of a trash entry"}},
 		"a volume for an entry":    {[]string{"trash", "restore", "pi/gv0/pvc-1"}, []string{"not the name of a trash entry"}},
 		"a node without a name":    {[]string{"node"}, []string{"--node-id"}},
@@ -61,7 +65,7 @@ func TestWrongUsage(t *testing.T) {
 }
 
 func TestHelpFitsAScreen(t *testing.T) {
-	for _, args := range [][]string{{}, {"all"}, {"controller"}, {"node"}, {"volume", "list"}, {"trash", "restore"}} {
+	for _, args := range [][]string{{}, {"all"}, {"controller"}, {"node"}, {"volume", "list"}, {"volume", "check"}, {"trash", "restore"}, {"trash", "purge"}} {
 		text, err := execute(t, append(args, "--help")...)
 		if err != nil {
 			t.Fatal(err)

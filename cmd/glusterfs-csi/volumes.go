@@ -4,7 +4,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,51 +26,50 @@ type volumeRow struct {
 
 func volumeCommand(shared *sharedFlags) *cobra.Command {
 	c := group("volume", "Look at the volumes that exist")
+	c.AddCommand(volumeList(shared), volumeCheck(shared))
+	return c
+}
+
+func volumeList(shared *sharedFlags) *cobra.Command {
 	var o output
-	list := &cobra.Command{
+	c := &cobra.Command{
 		Use:   "list",
 		Short: "List all volumes",
 		Args:  noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return withVolumes(c.Context(), shared, func(ctx context.Context, m *volume.Manager, _ []gluster.Volume) error {
-				rows, err := listVolumes(ctx, m)
-				if err != nil {
-					return err
-				}
+			return withVolumes(c.Context(), shared, func(ctx context.Context, m *volume.Manager, volumes []gluster.Volume) error {
+				rows, err := fromEach(ctx, volumes, func(ctx context.Context, v gluster.Volume) ([]volumeRow, error) { return listVolumes(ctx, m, v) })
 				header := []string{"VOLUME", "PATH", "CAPACITY", "OWNER", "ON DELETE", "ORIGIN", "CREATED"}
-				return write(c.OutOrStdout(), o, rows, header, func(r volumeRow) []string {
+				return errors.Join(err, write(c.OutOrStdout(), o, rows, header, func(r volumeRow) []string {
 					return []string{r.ID, r.Path, bytesIEC(r.Capacity), r.Owner.String(), string(r.OnDelete), string(r.Origin), isoTime(r.Created)}
-				})
+				}))
 			})
 		},
 	}
-	o.add(list)
-	c.AddCommand(list)
+	o.add(c)
 	return c
 }
 
 const listPage = 500
 
-func listVolumes(ctx context.Context, m *volume.Manager) ([]volumeRow, error) {
+// listVolumes returns all volumes of a Gluster volume, or those that were read until it failed.
+func listVolumes(ctx context.Context, m *volume.Manager, v gluster.Volume) ([]volumeRow, error) {
 	var rows []volumeRow
 	for after := ""; ; {
-		page, next, err := listOnePage(ctx, m, after)
-		if err != nil {
-			return nil, fmt.Errorf("list volumes: %w", err)
-		}
+		page, err := listOnePage(ctx, m, v, after)
 		for _, v := range page {
 			r := v.Record
 			rows = append(rows, volumeRow{v.ID.String(), r.Path, r.Capacity, r.Owner, r.OnDelete, r.Origin, r.Created})
 		}
-		if next == "" {
-			return rows, nil
+		if err != nil || len(page) < listPage {
+			return rows, err
 		}
-		after = next
+		after = page[len(page)-1].ID.ID
 	}
 }
 
-func listOnePage(ctx context.Context, m *volume.Manager, after string) ([]volume.Volume, string, error) {
+func listOnePage(ctx context.Context, m *volume.Manager, v gluster.Volume, after string) ([]volume.Volume, error) {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	return m.List(ctx, after, listPage)
+	return m.ListOn(ctx, v, after, listPage)
 }

@@ -112,9 +112,12 @@ func toCSI(v volume.Volume) *csi.Volume {
 	return &csi.Volume{
 		VolumeId:      v.ID.String(),
 		CapacityBytes: v.Record.Capacity,
-		VolumeContext: map[string]string{pathKey: v.Record.Path},
+		VolumeContext: VolumeContext(v.Record),
 	}
 }
+
+// VolumeContext is what CreateVolume says of a volume for its publication, consistency aside, which no record has.
+func VolumeContext(r volume.Record) map[string]string { return map[string]string{pathKey: r.Path} }
 
 // DeleteVolume gives a volume up as it was asked for when it was made. An ID that this
 // driver cannot have given names nothing, so it is deleted already.
@@ -146,7 +149,7 @@ func parseExisting(handle string) (volume.ID, error) {
 	return id, nil
 }
 
-// ValidateVolumeCapabilities confirms what parseCapability accepts.
+// ValidateVolumeCapabilities confirms what parseCapability accepts, and of the parameters those that were compared.
 func (c *controller) ValidateVolumeCapabilities(ctx context.Context, request *csi.ValidateVolumeCapabilitiesRequest) (*csi.ValidateVolumeCapabilitiesResponse, error) {
 	if len(request.GetVolumeCapabilities()) == 0 {
 		return nil, invalid("the volume capabilities are missing")
@@ -166,11 +169,15 @@ func (c *controller) ValidateVolumeCapabilities(ctx context.Context, request *cs
 	if reason == nil {
 		reason = checkCapabilities(request.GetVolumeCapabilities(), attributes.strict)
 	}
+	var parameters map[string]string
+	if reason == nil {
+		parameters, reason = compareParameters(request, id, r)
+	}
 	if reason != nil {
 		return &csi.ValidateVolumeCapabilitiesResponse{Message: status.Convert(toStatus(reason)).Message()}, nil
 	}
 	return &csi.ValidateVolumeCapabilitiesResponse{Confirmed: &csi.ValidateVolumeCapabilitiesResponse_Confirmed{
-		VolumeContext: request.GetVolumeContext(), VolumeCapabilities: request.GetVolumeCapabilities(), Parameters: request.GetParameters(),
+		VolumeContext: request.GetVolumeContext(), VolumeCapabilities: request.GetVolumeCapabilities(), Parameters: parameters,
 	}}, nil
 }
 

@@ -5,6 +5,7 @@
 package driver
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -123,6 +124,48 @@ func TestAVolumeIsFoundAndValidated(t *testing.T) {
 	code(t, err, codes.NotFound, nameOf(v))
 	_, err = r.controller.ValidateVolumeCapabilities(ctx, &csi.ValidateVolumeCapabilitiesRequest{VolumeId: v.GetVolumeId(), VolumeCapabilities: []*csi.VolumeCapability{good}})
 	code(t, err, codes.NotFound, nameOf(v))
+}
+
+func TestOnlyWhatWasComparedIsConfirmed(t *testing.T) {
+	r := onGV0(t)
+	v := r.create("path", "compared/${pv.name}", "uid", "1001", "mode", "0750", "onDelete", "delete")
+	ctx, cancel := r.context()
+	defer cancel()
+	validate := func(parameters map[string]string) *csi.ValidateVolumeCapabilitiesResponse {
+		response, err := r.controller.ValidateVolumeCapabilities(ctx, &csi.ValidateVolumeCapabilitiesRequest{
+			VolumeId: v.GetVolumeId(), VolumeCapabilities: []*csi.VolumeCapability{capability(manyWriters)}, VolumeContext: v.GetVolumeContext(), Parameters: parameters,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response
+	}
+	fits := map[string]string{"path": "compared/${pv.name}", "uid": "1001", "mode": "750", "onDelete": "delete", "cluster": testcluster.Name, "volume": "gv0"}
+	if got := validate(fits).GetConfirmed().GetParameters(); !maps.Equal(got, fits) {
+		t.Errorf("confirmed are %v, want %v", got, fits)
+	}
+	if got := validate(map[string]string{"uid": "1001", pvcNameKey: "any"}).GetConfirmed().GetParameters(); !maps.Equal(got, map[string]string{"uid": "1001"}) {
+		t.Errorf("confirmed are %v: the claim's name was not compared", got)
+	}
+	for key, other := range map[string]string{"path": "else/${pv.name}", "uid": "1002", "gid": "5", "mode": "0700", "onDelete": "trash", "volume": "gv1", "consistency": "strict", "nonsense": "1"} {
+		if response := validate(map[string]string{key: other}); response.GetConfirmed() != nil || !strings.Contains(response.GetMessage(), key) {
+			t.Errorf("%s %s: %v", key, other, response)
+		}
+	}
+}
+
+func TestAVolumeLargerThanTheGlusterVolumeIsOutOfRange(t *testing.T) {
+	c, small := ownVolume(t, testcluster.VolumeOptions{})
+	r := serve(t, clustersYAML(c.Servers(), small))
+	huge := request(newName())
+	huge.CapacityRange = &csi.CapacityRange{RequiredBytes: 1 << 60}
+	_, err := r.tryCreate(huge)
+	code(t, err, codes.OutOfRange, "in all", "add bricks")
+	stored(t, c, small, huge.GetName())
+	huge.CapacityRange.RequiredBytes = 1 << 20
+	if _, err := r.tryCreate(huge); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestCapacityIsWhatIsFree(t *testing.T) {

@@ -50,7 +50,7 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 	m.count(host)
 	d := &Driver{
 		options: options, clusters: clusters, host: host, health: health.New(host, clusters, m.registry),
-		volumes: volume.NewManager(clusters, host, ownOptions(options.Mode)...), metrics: m,
+		volumes: volume.NewManager(clusters, host, m.registry, ownOptions(options.Mode)...), metrics: m,
 	}
 	if options.Mounter == "" {
 		d.repairer = repair.New(host, m.registry)

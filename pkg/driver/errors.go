@@ -29,6 +29,8 @@ var errorCodes = []struct {
 	{volume.ErrForeign, codes.FailedPrecondition},
 	{volume.ErrNested, codes.FailedPrecondition},
 	{volume.ErrNotFound, codes.NotFound},
+	{volume.ErrTooLarge, codes.OutOfRange},
+	{volume.ErrHeld, codes.FailedPrecondition},
 	{volume.ErrReadOnly, codes.FailedPrecondition},
 	{volume.ErrRefused, codes.PermissionDenied},
 	{volume.ErrNoSpace, codes.ResourceExhausted},

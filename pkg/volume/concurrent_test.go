@@ -103,7 +103,7 @@ func TestWhateverTwoControllersDoAtOnceEndsAsOneOfThemWould(t *testing.T) {
 		"delete other": func(s *Store, _ int) error { return s.Delete(background, "other") },
 		"reap":         func(s *Store, _ int) error { _, err := s.Reap(background, 0); return err },
 		"purge": func(s *Store, _ int) error {
-			return entry(s, func(name string) error { return s.Purge(background, name) })
+			return entry(s, func(name string) error { return s.Purge(background, name, &Purging{}) })
 		},
 		"restore": func(s *Store, _ int) error {
 			return entry(s, func(name string) error { _, err := s.Restore(name); return err })

@@ -42,6 +42,10 @@ var (
 	ErrSplitBrain = errors.New("GlusterFS has no answer that it trusts (EIO)")
 	// ErrCorrupt: a record cannot be read as one.
 	ErrCorrupt = errors.New("the record is damaged")
+	// ErrHeld: a trash entry is to be kept.
+	ErrHeld = errors.New("it is held")
+	// ErrTooLarge: the volume would be larger than the Gluster volume.
+	ErrTooLarge = errors.New("larger than the Gluster volume")
 	// ErrNewer: a newer driver has written the record, and says that this one must leave it alone.
 	ErrNewer = errors.New("a newer driver made it: update this one")
 )

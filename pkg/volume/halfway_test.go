@@ -44,7 +44,7 @@ func TestWhatAnotherHostMayStillBeDoingIsLeftToIt(t *testing.T) {
 	}
 	_, err = s.Restore(entries[0].Name)
 	wants(t, err, ErrBusy)
-	wants(t, s.Purge(background, entries[0].Name), ErrBusy)
+	wants(t, s.Purge(background, entries[0].Name, &Purging{}), ErrBusy)
 	if n, err := s.Reap(background, -time.Hour); n != 0 || err != nil {
 		t.Errorf("reaped %d, %v", n, err)
 	}

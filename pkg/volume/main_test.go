@@ -163,7 +163,7 @@ func audit(t *testing.T, mountpoint string) []string {
 		delete(gfids, r.Path)
 	}
 	for _, e := range entries {
-		what := map[string]string{recordSuffix: "trash ", doomedSuffix: "doomed ", backSuffix: "restoring "}[e.suffix]
+		what := map[string]string{recordSuffix: "trash ", doomedSuffix: "doomed ", backSuffix: "restoring ", heldSuffix: "held "}[e.suffix]
 		found = append(found, what+e.Record.ID)
 		path := filepath.Join(ownDir, trashDir, e.Name)
 		if want, err := s.recordedGFID(e.Record); err != nil || gfids[path] != want {

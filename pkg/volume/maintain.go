@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
@@ -33,6 +34,7 @@ func (m *Manager) Maintain(ctx context.Context, retention time.Duration) {
 				if !slices.Contains(clusters.Volumes(), v) {
 					close(c) // it was taken out of the clusters file: let its client go
 					delete(wake, v)
+					m.problems.DeletePartialMatch(prometheus.Labels{"cluster": v.Cluster, "volume": v.Name})
 				}
 			}
 			for _, v := range clusters.Volumes() {
@@ -60,7 +62,7 @@ func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, retention ti
 	var kept *client.Client
 	release := func() {}
 	defer func() { release() }()
-	var reconciled time.Time
+	var reconciled, reported time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -75,6 +77,13 @@ func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, retention ti
 		client, err := m.maintain(ctx, v, retention, reconcile)
 		if err == nil && reconcile {
 			reconciled = time.Now()
+		}
+		if client != nil && time.Since(reported) > abandoned { // also where there is something that nobody can mend
+			reportErr := m.report(ctx, v)
+			if reportErr == nil {
+				reported = time.Now()
+			}
+			err = errors.Join(err, reportErr)
 		}
 		if client != nil && client != kept {
 			release()
@@ -91,6 +100,7 @@ func (m *Manager) maintain(ctx context.Context, v gluster.Volume, retention time
 	if err != nil {
 		return nil, err
 	}
+	unused := m.giveUpUnused(ctx, v)
 	err = m.run(ctx, v, m.own, "", func(_ context.Context, s *Store, _ *operation) error {
 		var err error
 		if reconcile {
@@ -99,5 +109,5 @@ func (m *Manager) maintain(ctx context.Context, v gluster.Volume, retention time
 		_, reapErr := s.Reap(ctx, retention)
 		return errors.Join(err, reapErr)
 	})
-	return client, err
+	return client, errors.Join(err, unused)
 }

@@ -4,11 +4,14 @@ package volume
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
@@ -25,15 +28,22 @@ type Manager struct {
 	own      []string // options of the client for all but what is published
 	locks    keyedLocks
 
+	tries    tries
+	sizes    sizes
+	problems *prometheus.GaugeVec
+
 	mu        sync.Mutex
 	sightings map[gluster.Volume]*sightings
 }
 
 // NewManager returns a manager that uses the clients of this host: for all but what is published those with the given
 // options. With gluster.FreshNames another controller may do at the same moment whatever it likes; without, within a
-// second or two of the other's work on the same path, one may act on what was there before.
-func NewManager(clusters *gluster.ClustersFile, host *client.Host, own ...string) *Manager {
-	return &Manager{clusters: clusters, host: host, own: own, sightings: map[gluster.Volume]*sightings{}}
+// second or two of the other's work on the same path, one may act on what was there before. The metrics go into the
+// registry, unless that is nil.
+func NewManager(clusters *gluster.ClustersFile, host *client.Host, registry prometheus.Registerer, own ...string) *Manager {
+	return &Manager{
+		clusters: clusters, host: host, own: own, sightings: map[gluster.Volume]*sightings{}, problems: newProblems(registry),
+	}
 }
 
 func (m *Manager) seen(v gluster.Volume) *sightings {
@@ -54,9 +64,18 @@ func (m *Manager) Choose(cluster, volume string) (gluster.Volume, error) {
 	return clusters.Choose(cluster, volume)
 }
 
-// Create is Store.Create.
+// Create is Store.Create, and ErrTooLarge for a new volume that is larger than the Gluster volume. What an earlier try on
+// another Gluster volume has left, of which this process knows, is given up by Maintain.
 func (m *Manager) Create(ctx context.Context, v gluster.Volume, spec Spec) (Record, error) {
-	return one(ctx, m, v, IDFor(spec.Name), func(s *Store) (Record, error) { return s.Create(spec) })
+	m.tries.begin(spec.Name, v)
+	r, err := one(ctx, m, v, IDFor(spec.Name), func(s *Store) (Record, error) {
+		if err := m.sizes.fits(s, spec); err != nil {
+			return Record{}, err
+		}
+		return s.Create(spec)
+	})
+	m.tries.end(spec.Name, v, err == nil)
+	return r, err
 }
 
 // Delete is Store.Delete. A volume on a cluster or Gluster volume that is not in the
@@ -92,9 +111,31 @@ func (m *Manager) Restore(ctx context.Context, v gluster.Volume, entry string) (
 	return one(ctx, m, v, stampedID(entry), func(s *Store) (Record, error) { return s.Restore(entry) })
 }
 
-// Purge is Store.Purge.
-func (m *Manager) Purge(ctx context.Context, v gluster.Volume, entry string) error {
-	_, err := one(ctx, m, v, "", func(s *Store) (struct{}, error) { return struct{}{}, s.Purge(ctx, entry) })
+// Hold is Store.Hold.
+func (m *Manager) Hold(ctx context.Context, v gluster.Volume, entry string) error {
+	_, err := one(ctx, m, v, stampedID(entry), func(s *Store) (struct{}, error) { return struct{}{}, s.Hold(entry) })
+	return err
+}
+
+// Release is Store.Release.
+func (m *Manager) Release(ctx context.Context, v gluster.Volume, entry string) error {
+	_, err := one(ctx, m, v, stampedID(entry), func(s *Store) (struct{}, error) { return struct{}{}, s.Release(entry) })
+	return err
+}
+
+// purgeEnds is how long Purge waits, when its context is done, for the last file to go, so that what p says is true.
+const purgeEnds = 5 * time.Second
+
+// Purge is Store.Purge, and ErrDisconnected where it does not end soon after its context: then what p says may not be so.
+func (m *Manager) Purge(ctx context.Context, v gluster.Volume, entry string, p *Purging) error {
+	outer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(purgeEnds, cancel) })
+	defer stop()
+	_, err := one(outer, m, v, "", func(s *Store) (struct{}, error) { return struct{}{}, s.Purge(ctx, entry, p) })
+	if outer.Err() != nil {
+		return fmt.Errorf("%w: %w", ErrDisconnected, err)
+	}
 	return err
 }
 
@@ -125,7 +166,7 @@ func (m *Manager) List(ctx context.Context, after string, limit int) (volumes []
 			start = ""
 		}
 		// One more than asked for tells whether there is a next page.
-		found, err := m.listOne(ctx, v, start, limit+1-len(volumes))
+		found, err := m.ListOn(ctx, v, start, limit+1-len(volumes))
 		if err != nil {
 			return nil, "", err
 		}
@@ -137,7 +178,9 @@ func (m *Manager) List(ctx context.Context, after string, limit int) (volumes []
 	return volumes, "", nil
 }
 
-func (m *Manager) listOne(ctx context.Context, v gluster.Volume, after string, limit int) ([]Volume, error) {
+// ListOn returns at most limit volumes of one Gluster volume whose IDs on it sort after the given one, in order; fewer at
+// the end.
+func (m *Manager) ListOn(ctx context.Context, v gluster.Volume, after string, limit int) ([]Volume, error) {
 	return one(ctx, m, v, "", func(s *Store) ([]Volume, error) {
 		var volumes []Volume
 		for {

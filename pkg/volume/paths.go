@@ -213,7 +213,7 @@ func (s *Store) settlePaths(deleted map[string]bool) error {
 	errs := []error{err}
 	unneeded := map[string]bool{}
 	for _, claim := range names {
-		needed, err := s.settleClaim(paths, claim, deleted)
+		needed, err := s.settleClaim(paths, claim, deleted, s.isAbandoned(&s.sightings.paths, claim))
 		errs = append(errs, ignoreNotExist(err))
 		unneeded[claim] = err == nil && !needed
 	}
@@ -222,11 +222,11 @@ func (s *Store) settlePaths(deleted map[string]bool) error {
 	return errors.Join(errs...)
 }
 
-// settleClaim gives up one path, or finishes giving it up, if nobody needs it, and that was seen for long: what the kernel
-// knows of a volume that was just made again may be of the one before.
-func (s *Store) settleClaim(paths *safepath.Dir, claim string, deleted map[string]bool) (needed bool, err error) {
+// settleClaim gives up one path, or finishes giving it up, if nobody needs it, and that is sure: what the kernel of a
+// client without fresh names knows of a volume that was just made again may be of the one before.
+func (s *Store) settleClaim(paths *safepath.Dir, claim string, deleted map[string]bool, sure bool) (needed bool, err error) {
 	if name, _, aside := strings.Cut(claim, asideSuffix); aside {
-		if !s.isAbandoned(&s.sightings.paths, claim) {
+		if !sure {
 			return false, nil
 		}
 		return false, s.settlePath(paths, name, claim, func(h holder) (bool, error) {
@@ -245,7 +245,7 @@ func (s *Store) settleClaim(paths *safepath.Dir, claim string, deleted map[strin
 	if deleted[h.stamp] && !h.parent {
 		return true, nil
 	}
-	if needed, err := s.isNeeded(h); err != nil || needed || !s.isAbandoned(&s.sightings.paths, claim) {
+	if needed, err := s.isNeeded(h); err != nil || needed || !sure {
 		return needed, err
 	}
 	return false, s.releasePath(h.path, func(held holder) bool { return held == h })

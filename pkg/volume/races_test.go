@@ -218,7 +218,7 @@ func TestTheReaperLeavesTheDirectoryOfAVolumeThatIsThere(t *testing.T) {
 	}
 	n, err := s.Reap(background, 0)
 	wants(t, err, ErrForeign, "vol", "which is there")
-	wants(t, s.Purge(background, entry), ErrForeign)
+	wants(t, s.Purge(background, entry, &Purging{}), ErrForeign)
 	if _, statErr := os.Stat(filepath.Join(mountpoint, ownDir, trashDir, entry)); n != 0 || statErr != nil {
 		t.Errorf("reaped %d, %v", n, statErr)
 	}

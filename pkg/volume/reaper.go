@@ -33,12 +33,13 @@ const slice = 50_000
 
 var errSlice = errors.New("the rest goes in the next round")
 
-// Reap removes the trash entries whose time has come (see isDue), and the oldest ones before
-// their time as long as the Gluster volume is nearly full. It returns how many it
-// removed. It stops when ctx is done, and leaves the rest of an entry that has more than a slice; both, and a
-// kill, are made good by the next call, here or on another host.
+// Reap removes the trash entries whose time has come (see isDue), and the oldest ones before their time as long as
+// the Gluster volume is nearly full, but none that was deleted in the last hour. What is held stays. It returns how
+// many it removed. It stops when ctx is done, and leaves the rest of an entry that has more than a slice; both, and
+// a kill, are made good by the next call, here or on another host. A record is read when its entry is first seen,
+// and when it goes: not in each round.
 func (s *Store) Reap(ctx context.Context, retention time.Duration) (int, error) {
-	entries, err := s.entries(func(string) bool { return true })
+	entries, err := s.entriesForReaper()
 	reaped := 0
 	errs := []error{err}
 	remove := func(e TrashEntry, early bool) (whole bool) {
@@ -53,19 +54,17 @@ func (s *Store) Reap(ctx context.Context, retention time.Duration) (int, error) 
 		return true
 	}
 	var kept []TrashEntry
-	there := map[string]bool{}
 	for _, e := range entries {
-		there[e.Name], there[e.Name+e.suffix] = true, true
 		if ctx.Err() != nil {
 			return reaped, ctx.Err()
 		}
-		if e.suffix != doomedSuffix && !s.isDue(e, retention) {
+		switch {
+		case e.suffix == doomedSuffix || s.isDue(e, retention):
+			remove(e, false)
+		case !s.isFresh(e):
 			kept = append(kept, e)
-			continue
 		}
-		remove(e, false)
 	}
-	s.sightings.trash.keep(there)
 	for _, e := range kept {
 		low, err := s.low()
 		if err != nil || !low || ctx.Err() != nil {
@@ -79,6 +78,39 @@ func (s *Store) Reap(ctx context.Context, retention time.Duration) (int, error) 
 	return reaped, errors.Join(errs...)
 }
 
+// entriesForReaper returns the entries that are not held, the oldest first. Of their records it fills in what says
+// whether they are due.
+func (s *Store) entriesForReaper() ([]TrashEntry, error) {
+	found, err := s.entryFiles(func(string) bool { return true })
+	if err != nil {
+		return nil, err
+	}
+	there := map[string]bool{}
+	var entries []TrashEntry
+	var errs []error
+	for _, e := range found {
+		there[e.Name], there[e.Name+e.suffix] = true, true
+		if e.Held() {
+			continue
+		}
+		onDelete, known := s.sightings.onDelete.get(e.Name)
+		if !known {
+			read, err := s.readEntry(e.Name, e.suffix)
+			if err != nil {
+				errs = append(errs, s.explain(ignoreNotExist(err)))
+				continue
+			}
+			onDelete = read.Record.OnDelete
+			s.sightings.onDelete.put(e.Name, onDelete)
+		}
+		e.Record.OnDelete = onDelete
+		entries = append(entries, e)
+	}
+	s.sightings.trash.keep(there)
+	s.sightings.onDelete.keep(there)
+	return entries, errors.Join(errs...)
+}
+
 func (s *Store) low() (bool, error) {
 	available, total, err := s.Capacity()
 	return err == nil && float64(available) < lowSpace*float64(total), err
@@ -88,18 +120,27 @@ func (s *Store) low() (bool, error) {
 func (s *Store) reapSlice(ctx context.Context, e TrashEntry) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	e, err := s.readEntry(e.Name, e.suffix)
+	if err != nil {
+		return ignoreNotExist(err) // restored or reaped meanwhile
+	}
 	var removed atomic.Int64
-	return s.reap(ctx, e, func() {
+	return s.reap(ctx, e, reaping{begun: func() {}, removed: func() {
 		if removed.Add(1) == s.slice {
 			cancel(errSlice)
 		}
-	})
+	}})
+}
+
+// reaping is told of how far it has come.
+type reaping struct {
+	begun   func() // once the entry cannot be restored any more
+	removed func() // after each file and directory, by several goroutines
 }
 
 // reap removes one entry: its directory must be the one of the record once more, and the entry is out of
-// Restore's reach before the first file goes. ErrBusy if another process has it. removed is
-// called after each file and directory, by several goroutines.
-func (s *Store) reap(ctx context.Context, e TrashEntry, removed func()) error {
+// Restore's reach before the first file goes. ErrBusy if another process has it.
+func (s *Store) reap(ctx context.Context, e TrashEntry, told reaping) error {
 	trash, err := s.dir(trashDir)
 	if err != nil {
 		return err
@@ -108,7 +149,7 @@ func (s *Store) reap(ctx context.Context, e TrashEntry, removed func()) error {
 		return err
 	}
 	switch {
-	case e.suffix == backSuffix || s.underWay(e):
+	case e.suffix == backSuffix || e.Held() || s.underWay(e):
 		return fmt.Errorf("trash entry %s is just being deleted or restored: %w", e.Name, ErrBusy)
 	case e.suffix == recordSuffix:
 		if err := s.follow(e); err != nil {
@@ -121,6 +162,7 @@ func (s *Store) reap(ctx context.Context, e TrashEntry, removed func()) error {
 			return err
 		}
 	}
+	told.begun()
 	s.step(stepDoomed)
 	if err := s.mayRemove(trash, e); err != nil {
 		return err
@@ -129,7 +171,7 @@ func (s *Store) reap(ctx context.Context, e TrashEntry, removed func()) error {
 	if err != nil {
 		return err
 	}
-	if err := tree.Remove(ctx, trash, e.Name, own, func() { s.step(stepRemoving); removed() }); err != nil {
+	if err := tree.Remove(ctx, trash, e.Name, own, func() { s.step(stepRemoving); told.removed() }); err != nil {
 		return err
 	}
 	s.step(stepRemoved)

@@ -36,6 +36,10 @@ func (s *Store) Restore(name string) (Record, error) {
 	if errors.Is(err, ErrNotFound) {
 		err = fmt.Errorf("%w: see `glusterfs-csi trash list`", err)
 	}
+	if errors.Is(err, unix.ENOSPC) { // not the cure of every other: the entry is what must not be purged
+		return Record{}, fmt.Errorf("restore %s on %s: %w: %w; free space on its bricks, or purge other trash entries: this one is as it was, and `glusterfs-csi trash hold` keeps it",
+			name, s.volume, err, ErrNoSpace)
+	}
 	if err != nil {
 		return Record{}, s.explain(fmt.Errorf("restore %s on %s: %w", name, s.volume, err))
 	}
@@ -46,10 +50,11 @@ func (s *Store) restore(e *TrashEntry) error {
 	if err := e.Record.writable(); err != nil {
 		return err
 	}
+	held := e.Held()
 	switch {
 	case e.suffix == doomedSuffix || s.underWay(*e):
 		return fmt.Errorf("it is just being moved or removed: %w", ErrBusy)
-	case e.suffix == recordSuffix:
+	case e.suffix == recordSuffix || held:
 		if err := s.follow(*e); err != nil {
 			return err
 		}
@@ -63,7 +68,11 @@ func (s *Store) restore(e *TrashEntry) error {
 		return err
 	}
 	if err := s.bringBack(trash, e.Record, e.Name); err != nil {
-		return errors.Join(err, s.giveUpRestore(trash, *e))
+		err = errors.Join(err, s.giveUpRestore(trash, *e))
+		if held { // a kill before this makes it an entry like any other
+			err = errors.Join(err, s.Hold(e.Name))
+		}
+		return err
 	}
 	if err := ignoreNotExist(trash.Unlink(e.Name + backSuffix)); err != nil {
 		return err

@@ -3,6 +3,7 @@
 package volume
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -43,7 +44,40 @@ func (s *seen) keep(names map[string]bool) {
 }
 
 // sightings are what is seen of one Gluster volume.
-type sightings struct{ creations, trash, paths seen }
+type sightings struct {
+	creations, trash, paths seen
+	onDelete                noted
+}
+
+// noted remembers what the records of trash entries say to the reaper: a record never changes, and the trash may have
+// 100,000 entries.
+type noted struct {
+	mu sync.Mutex
+	of map[string]OnDelete // by the entry's name
+}
+
+func (n *noted) get(name string) (OnDelete, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	onDelete, known := n.of[name]
+	return onDelete, known
+}
+
+func (n *noted) put(name string, onDelete OnDelete) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.of == nil {
+		n.of = map[string]OnDelete{}
+	}
+	n.of[name] = onDelete
+}
+
+// keep forgets all but these names.
+func (n *noted) keep(names map[string]bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	maps.DeleteFunc(n.of, func(name string, _ OnDelete) bool { return !names[name] })
+}
 
 // isClockRight says whether the kernel believes that its clock is (adjtimex(2), STA_UNSYNC).
 func isClockRight() bool {
@@ -68,4 +102,13 @@ func (s *Store) isDue(e TrashEntry, retention time.Duration) bool {
 	age := s.sightings.trash.age(e.Name)
 	keep := e.Due(retention).Sub(e.Deleted)
 	return age >= keep || age >= min(keep, s.abandoned) && !now().Before(e.Deleted.Add(keep)) && s.isClockRight()
+}
+
+// isFresh says of an entry whether it was deleted so lately that it must not go for space. Where the stamp cannot be
+// trusted, what this process has seen counts.
+func (s *Store) isFresh(e TrashEntry) bool {
+	if s.sightings.trash.age(e.Name) >= s.earliest {
+		return false
+	}
+	return !s.isClockRight() || now().Sub(e.Deleted) < s.earliest
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,7 +41,13 @@ func TestOnAFullGlusterVolumeDeletingWorksAndFreesSpace(t *testing.T) {
 		}
 	}
 	same(t, audit(t, mountpoint), "directory retained", "trash empty", "trash vol")
+	// What was deleted in the last hour stays, whatever the Gluster volume has left.
+	if n, err := s.Reap(background, time.Hour); n != 0 || err != nil {
+		t.Errorf("reaped %d, %v", n, err)
+	}
+	same(t, audit(t, mountpoint), "directory retained", "trash empty", "trash vol")
 	// Not when they are due, but because there is no space, which the older does not give.
+	s.earliest = 0
 	if n, err := s.Reap(background, time.Hour); n != 2 || err != nil {
 		t.Errorf("reaped %d, %v", n, err)
 	}
@@ -119,8 +126,72 @@ func TestTheOldestTrashGoesEarlyWhenSpaceIsLow(t *testing.T) {
 	}
 	create(t, s, spec("vol"))
 	fill(t, filepath.Join(mountpoint, "vol", "ballast"))
+	s.earliest = 0
 	if n, err := s.Reap(background, time.Hour); n != 1 || err != nil {
 		t.Errorf("reaped %d, %v", n, err)
 	}
 	same(t, audit(t, mountpoint), "ready vol", "trash newer")
+}
+
+// A creation that was killed before its gfid was recorded can be undone where nothing can be written any more.
+func TestOnAFullGlusterVolumeACreationIsTakenBack(t *testing.T) {
+	_, _, mountpoint := fresh(t, testcluster.VolumeOptions{BrickSize: 32 << 20})
+	s := open(t, mountpoint)
+	create(t, s, spec("full"))
+	nested := spec("made")
+	nested.Path = "team/made"
+	cut(open(t, mountpoint), stepMade, func(s *Store) { _, _ = s.Create(nested) })
+	cut(open(t, mountpoint), stepMade, func(s *Store) { _, _ = s.Create(spec("reconciled")) })
+	for _, made := range []string{"team/made", "reconciled"} {
+		if _, err := os.Stat(filepath.Join(mountpoint, made)); err != nil {
+			t.Error(err)
+		}
+	}
+	fill(t, filepath.Join(mountpoint, "full", "ballast"))
+	s.recent = 0
+	if err := s.Delete(background, "made"); err != nil {
+		t.Error(err)
+	}
+	s.abandoned = 0
+	if err := s.Reconcile(background, unlocked); err != nil {
+		t.Error(err)
+	}
+	same(t, audit(t, mountpoint), "ready full")
+}
+
+func TestOnAFullGlusterVolumeWhatIsToBeRestoredIsKept(t *testing.T) {
+	_, _, mountpoint := fresh(t, testcluster.VolumeOptions{BrickSize: 32 << 20})
+	s := open(t, mountpoint)
+	s.earliest = 0
+	for _, name := range []string{"full", "dear", "other"} {
+		create(t, s, spec(name))
+	}
+	for _, name := range []string{"dear", "other"} {
+		if err := s.Delete(background, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fill(t, filepath.Join(mountpoint, "full", "ballast"))
+	entries, err := s.TrashEntries()
+	if err != nil || len(entries) != 2 {
+		t.Fatalf("%+v, %v", entries, err)
+	}
+	dear := entries[0].Name
+	_, err = s.Restore(dear)
+	wants(t, err, ErrNoSpace, "trash hold", "purge other")
+	if strings.Contains(err.Error(), "or purge the trash") {
+		t.Errorf("it tells to purge what is to be restored: %v", err)
+	}
+	for range 2 {
+		if err := s.Hold(dear); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = s.Restore(dear)
+	wants(t, err, ErrNoSpace)
+	same(t, audit(t, mountpoint), "held dear", "ready full", "trash other")
+	if n, err := s.Reap(background, day); n != 1 || err != nil {
+		t.Errorf("reaped %d, %v", n, err)
+	}
+	same(t, audit(t, mountpoint), "held dear", "ready full")
 }

@@ -22,6 +22,7 @@
 //	volumes/….json  → trash/….json      deleted: the data follows
 //	trash/….json    → trash/….doomed    being removed for good
 //	trash/….json    → trash/….back      being restored; → volumes/….json when the data is back
+//	trash/….json    → trash/….held      kept until it is released (→ trash/….json) or restored
 //
 // A path is claimed before anything is made at it, and given up when nothing is left there. What is to go from a path
 // is moved to a name of the driver's own first, looked at then, and put back if it is another's: a path may change
@@ -42,6 +43,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -64,6 +66,7 @@ const (
 	asideSuffix  = ".aside."
 	doomedSuffix = ".doomed"
 	backSuffix   = ".back"
+	heldSuffix   = ".held"
 
 	maxRecord = 64 << 10 // bytes
 
@@ -73,6 +76,8 @@ const (
 	recent = 10 * time.Second
 	// abandoned is longer than any operation lasts that still runs.
 	abandoned = time.Hour
+	// earliest is for how long a deleted volume is restorable however little space there is.
+	earliest = time.Hour
 )
 
 // Store is the volumes of one Gluster volume, seen through one client. Its methods
@@ -81,7 +86,9 @@ const (
 type Store struct {
 	volume gluster.Volume
 	root   *safepath.Dir
-	own    map[string]*safepath.Dir // by name below ownDir, opened when needed
+
+	opening sync.Mutex               // guards own: some operations read side by side
+	own     map[string]*safepath.Dir // by name below ownDir, opened when needed
 
 	// step is called as a named point of an operation is passed; tests kill the
 	// process there.
@@ -89,8 +96,10 @@ type Store struct {
 	// recent and abandoned are for how long this process must have seen what is half done before a repetition takes it
 	// up, and everybody does.
 	recent, abandoned time.Duration
-	sightings         *sightings
-	isClockRight      func() bool
+	// earliest is how long after its deletion something may go for space.
+	earliest     time.Duration
+	sightings    *sightings
+	isClockRight func() bool
 	// slice is how many files of a trash entry are removed in a round.
 	slice int64
 }
@@ -109,7 +118,7 @@ func openSeen(v gluster.Volume, mountpoint string, before *sightings) (*Store, e
 	}
 	return &Store{
 		volume: v, root: root.Called(v.String()), own: map[string]*safepath.Dir{}, step: func(string) {},
-		recent: recent, abandoned: abandoned, sightings: before, isClockRight: isClockRight, slice: slice,
+		recent: recent, abandoned: abandoned, earliest: earliest, sightings: before, isClockRight: isClockRight, slice: slice,
 	}, nil
 }
 
@@ -124,6 +133,8 @@ func (s *Store) Close() {
 // dir returns one of the driver's own directories; fs.ErrNotExist where nothing was
 // ever stored.
 func (s *Store) dir(name string) (*safepath.Dir, error) {
+	s.opening.Lock()
+	defer s.opening.Unlock()
 	if dir := s.own[name]; dir != nil {
 		return dir, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
@@ -42,6 +43,9 @@ type TrashEntry struct {
 	Deleted time.Time
 	Record  Record
 
+	// Unrestorable says why Restore would refuse the entry, as far as that can be seen: "" where it would not.
+	Unrestorable string
+
 	suffix string // of the record's file: how far the entry has come
 	moved  bool   // the data is in the trash, too
 }
@@ -54,24 +58,52 @@ func (e TrashEntry) Due(retention time.Duration) time.Time {
 	return e.Deleted.Add(retention)
 }
 
-// TrashEntries returns what can be restored, the oldest first. What is wrong with an entry that
-// cannot be read is in the error, beside the others.
+// TrashEntries returns what is in the trash, the oldest first, and says what of it cannot be restored. What is
+// wrong with an entry whose record cannot be read is in the error, beside the others.
 func (s *Store) TrashEntries() ([]TrashEntry, error) {
 	entries, err := s.entries(func(string) bool { return true })
-	entries = slices.DeleteFunc(entries, func(e TrashEntry) bool { return e.suffix == doomedSuffix })
-	return entries, err
+	errs := []error{err}
+	for i := range entries {
+		entries[i].Unrestorable, err = s.unrestorable(entries[i])
+		errs = append(errs, s.explain(err))
+	}
+	return entries, errors.Join(errs...)
 }
 
-// entries returns the entries of the volumes that match, the oldest first.
-func (s *Store) entries(match func(id string) bool) ([]TrashEntry, error) {
-	trash, err := s.dir(trashDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+func (s *Store) unrestorable(e TrashEntry) (string, error) {
+	if e.suffix == doomedSuffix {
+		return "it is being removed", nil
 	}
-	if err != nil {
-		return nil, s.explain(err)
+	if err := e.Record.writable(); err != nil {
+		return err.Error(), nil //nolint:nilerr // that is the answer
 	}
-	names, err := trash.Names(0)
+	have, err := s.Get(e.Record.ID)
+	switch {
+	case err == nil && have.stamp() == e.Record.stamp():
+		return "it has been restored", nil
+	case err == nil:
+		return "a volume of its name is there again", nil
+	case !errors.Is(err, ErrNotFound):
+		return "", err
+	case !e.moved:
+		err := s.isThere(e.Record)
+		if (errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrForeign)) && !s.underWay(e) {
+			return "its data is gone", nil
+		}
+		return "", nil
+	case e.suffix == backSuffix:
+		return "", nil // its place is made already, perhaps
+	}
+	free, err := s.isFree(e.Record.Path)
+	if err == nil && !free {
+		return "something is in its place, " + e.Record.Path, nil
+	}
+	return "", err
+}
+
+// entryFiles returns the entries of the volumes that match, the oldest first, without reading their records.
+func (s *Store) entryFiles(match func(id string) bool) ([]TrashEntry, error) {
+	names, err := s.namesIn(trashDir)
 	if err != nil {
 		return nil, s.explain(err)
 	}
@@ -86,10 +118,29 @@ func (s *Store) entries(match func(id string) bool) ([]TrashEntry, error) {
 			found = append(found, e)
 		}
 	}
+	for i := range found {
+		found[i].moved = moved[found[i].Name]
+	}
+	slices.SortFunc(found, func(a, b TrashEntry) int {
+		return cmp.Or(a.Deleted.Compare(b.Deleted), cmp.Compare(a.Name, b.Name))
+	})
+	return found, nil
+}
+
+// entries is entryFiles with the records. What is wrong with one that cannot be read is in the error, beside the
+// others.
+func (s *Store) entries(match func(id string) bool) ([]TrashEntry, error) {
+	found, err := s.entryFiles(match)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	trash, err := s.dir(trashDir)
+	if err != nil {
+		return nil, s.explain(err)
+	}
 	var entries []TrashEntry
 	var damaged []error
 	for _, e := range found {
-		e.moved = moved[e.Name]
 		r, err := s.readComplete(trash, e.Name+e.suffix)
 		if err == nil && r.ID != stampedID(e.Name) {
 			err = fmt.Errorf("trash entry %s has the record of %s: %w", e.Name, r.ID, ErrCorrupt)
@@ -103,16 +154,13 @@ func (s *Store) entries(match func(id string) bool) ([]TrashEntry, error) {
 			entries = append(entries, e)
 		}
 	}
-	slices.SortFunc(entries, func(a, b TrashEntry) int {
-		return cmp.Or(a.Deleted.Compare(b.Deleted), cmp.Compare(a.Name, b.Name))
-	})
 	return entries, errors.Join(damaged...)
 }
 
 // parseEntry takes the name of a file in the trash apart. Data has no suffix.
 func parseEntry(file string) (e TrashEntry, ok bool) {
 	e.Name = file
-	for _, suffix := range []string{recordSuffix, doomedSuffix, backSuffix} {
+	for _, suffix := range []string{recordSuffix, heldSuffix, doomedSuffix, backSuffix} {
 		if name, found := strings.CutSuffix(file, suffix); found {
 			e.Name, e.suffix = name, suffix
 			break
@@ -127,7 +175,7 @@ func (s *Store) entry(name string) (TrashEntry, error) {
 	if !validEntry(name) {
 		return TrashEntry{}, fmt.Errorf("%q is not the name of a trash entry: %w", name, ErrInvalid)
 	}
-	for _, suffix := range []string{recordSuffix, backSuffix, doomedSuffix} {
+	for _, suffix := range []string{recordSuffix, heldSuffix, backSuffix, doomedSuffix} {
 		e, err := s.readEntry(name, suffix)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return e, err
@@ -174,13 +222,25 @@ func (s *Store) advance(e *TrashEntry, suffix string) error {
 	return err
 }
 
+// Purging is how far Purge has come, for others to look at while it runs.
+type Purging struct {
+	Begun   atomic.Bool  // the entry cannot be restored any more
+	Removed atomic.Int64 // files and directories
+}
+
 // Purge removes a trash entry now, data first. It blocks until all is gone or ctx is done;
 // what is left then is not restorable any more, and goes with the next reaping. Errors:
-// ErrNotFound, and ErrBusy where it is just being deleted or restored.
-func (s *Store) Purge(ctx context.Context, name string) error {
+// ErrNotFound, ErrHeld, and ErrBusy where it is just being deleted or restored.
+func (s *Store) Purge(ctx context.Context, name string, p *Purging) error {
 	e, err := s.entry(name)
-	if err == nil {
-		err = s.reap(ctx, e, func() {})
+	switch {
+	case err != nil:
+	case e.Held():
+		err = fmt.Errorf("purge %s on %s: %w: release it first (`glusterfs-csi trash release`)", name, s.volume, ErrHeld)
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	default:
+		err = s.reap(ctx, e, reaping{begun: func() { p.Begun.Store(true) }, removed: func() { p.Removed.Add(1) }})
 	}
 	return s.explain(err)
 }

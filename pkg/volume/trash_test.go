@@ -146,12 +146,12 @@ func TestRestoreReplacesNothing(t *testing.T) {
 	for _, bad := range []string{"", "..", "vol", "../volumes/vol.json", "vol.20260101T000000.000000000Z/x"} {
 		_, err = s.Restore(bad)
 		wants(t, err, ErrInvalid)
-		wants(t, s.Purge(background, bad), ErrInvalid)
+		wants(t, s.Purge(background, bad, &Purging{}), ErrInvalid)
 	}
-	if err := s.Purge(background, name); err != nil {
+	if err := s.Purge(background, name, &Purging{}); err != nil {
 		t.Error(err)
 	}
-	wants(t, s.Purge(background, name), ErrNotFound)
+	wants(t, s.Purge(background, name, &Purging{}), ErrNotFound)
 	same(t, audit(t, mountpoint), "ready vol")
 }
 

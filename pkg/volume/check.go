@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Kind is what is wrong, in a word: of the command's output and of the metric's label.
+type Kind string
+
+// The kinds. Records and directories are held against each other both ways.
+const (
+	NoDirectory      Kind = "no-directory"     // a volume whose directory is gone
+	OtherDirectory   Kind = "other-directory"  // a volume in whose place is something else
+	LostIdentity     Kind = "lost-identity"    // a volume of the first version that has neither mark nor recorded gfid
+	NotClaimed       Kind = "path-not-claimed" // a volume that does not hold its path
+	SharedPath       Kind = "shared-path"      // two volumes that have one path
+	TwoVolumes       Kind = "two-volumes"      // one CSI name that has a volume on two Gluster volumes
+	Unreadable       Kind = "unreadable"       // a record or a path claim that cannot be read as one
+	HalfMade         Kind = "half-made"        // a creation that was interrupted
+	NoVolume         Kind = "no-volume"        // a directory whose path is claimed for a volume that is not there
+	StaleClaim       Kind = "stale-claim"      // a path claim of which nothing is left
+	Leftover         Kind = "leftover"         // a path claim or a directory that was moved aside, and neither removed nor put back
+	TrashNoData      Kind = "trash-no-data"    // a trash entry whose data is gone
+	TrashNoRecord    Kind = "trash-no-record"  // data in the trash that no record tells of
+	TrashOtherData   Kind = "trash-other-data" // a trash entry that has another volume's directory
+	TrashHalfDeleted Kind = "trash-half-moved" // a deleted volume whose data is still in its place
+)
+
+// Kinds are all kinds.
+var Kinds = []Kind{
+	NoDirectory, OtherDirectory, LostIdentity, NotClaimed, SharedPath, TwoVolumes, Unreadable, HalfMade, NoVolume,
+	StaleClaim, Leftover, TrashNoData, TrashNoRecord, TrashOtherData, TrashHalfDeleted,
+}
+
+// Problem is something that Check has found.
+type Problem struct {
+	Kind Kind
+	// Subject is a volume's ID, a trash entry's name, or a file below the driver's own directory.
+	Subject string
+	Path    string // on the Gluster volume
+	Why     string // in a sentence
+	Cure    string // what Repair does, or what is left to a person
+	id      string // of the volume that is locked for the repair
+	repair  func() error
+}
+
+// Repairable says whether Repair does anything.
+func (p Problem) Repairable() bool { return p.repair != nil }
+
+func (p Problem) key() string { return string(p.Kind) + " " + p.Subject + " " + p.Path }
+
+// Check holds records against directories, both ways. It changes nothing. As volumes are made and deleted while it
+// reads, what is found is looked for once more after a while, and is a problem if it is found again.
+func (s *Store) Check(ctx context.Context) ([]Problem, error) {
+	first, err := s.look(ctx)
+	if len(first) == 0 {
+		return nil, err
+	}
+	select {
+	case <-time.After(s.recent):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	again, err := s.look(ctx)
+	found := map[string]bool{}
+	for _, p := range first {
+		found[p.key()] = true
+	}
+	again = slices.DeleteFunc(again, func(p Problem) bool { return !found[p.key()] })
+	slices.SortFunc(again, func(a, b Problem) int { return cmp.Compare(a.key(), b.key()) })
+	return again, err
+}
+
+// Repair does what p.Cure says, while nobody else of this process works on the volume: false where somebody does.
+// Nothing that holds data is removed.
+func (s *Store) Repair(p Problem, lock func(id string) (unlock func(), free bool)) (bool, error) {
+	unlock, free := lock(p.id)
+	if !free || p.repair == nil {
+		if free {
+			unlock()
+		}
+		return false, nil
+	}
+	defer unlock()
+	if err := p.repair(); err != nil {
+		return false, s.explain(fmt.Errorf("repair %s of %s on %s: %w", p.Kind, p.Subject, s.volume, err))
+	}
+	return true, nil
+}
+
+// inventory is what one pass of Check has read.
+type inventory struct {
+	mu       sync.Mutex
+	volumes  map[string]Record   // by stamp
+	begun    map[string]bool     // stamps of creations that have not come to their end
+	entries  []TrashEntry        // whose record can be read
+	strays   []string            // data in the trash without a record
+	deleted  map[string]bool     // stamps of the volumes of entries
+	byPath   map[string][]Record // volumes
+	byInode  map[uint64]Record   // volumes, by the inode number of the gfid that is recorded
+	problems []Problem
+}
+
+func (i *inventory) add(p Problem) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.problems = append(i.problems, p)
+}
+
+// look is one pass. What begins is read before what it becomes.
+func (s *Store) look(ctx context.Context) ([]Problem, error) {
+	found := &inventory{
+		volumes: map[string]Record{}, begun: map[string]bool{}, deleted: map[string]bool{},
+		byPath: map[string][]Record{}, byInode: map[uint64]Record{},
+	}
+	for _, read := range []func(context.Context, *inventory) error{
+		s.lookAtClaims, s.lookAtEntries, s.readVolumes, // in this order
+		s.lookAtVolumes, s.lookAtData, s.lookAtPaths, s.lookAtAside,
+	} {
+		if err := read(ctx, found); err != nil {
+			return found.problems, s.explain(fmt.Errorf("check %s: %w", s.volume, err))
+		}
+		if ctx.Err() != nil {
+			return found.problems, ctx.Err()
+		}
+	}
+	return found.problems, nil
+}
+
+// each calls do with names, several at once, and joins their errors.
+func each[T any](ctx context.Context, items []T, do func(T) error) error {
+	var group errgroup.Group
+	group.SetLimit(readers)
+	var mu sync.Mutex
+	var errs []error
+	for _, item := range items {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			if err := do(item); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in errs
+	return errors.Join(append(errs, ctx.Err())...)
+}
+
+// namesIn lists one of the driver's own directories, which may not be there yet.
+func (s *Store) namesIn(directory string) ([]string, error) {
+	dir, err := s.dir(directory)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return dir.Names(0)
+}
+
+// isUnreadable says of an error in reading a record that reading it again is no cure.
+func isUnreadable(err error) bool { return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewer) }
+
+// lookAtClaims finds creations that nobody goes on with.
+func (s *Store) lookAtClaims(_ context.Context, found *inventory) error {
+	all, err := s.claims()
+	if err != nil {
+		return err
+	}
+	for _, b := range all {
+		found.begun[b.stamp] = true
+		_, begun, _ := parseStamp(b.stamp)
+		if !s.isAbandoned(&s.sightings.creations, b.stamp) && (!s.isClockRight() || now().Sub(begun) <= s.abandoned) {
+			continue // its maker may go on
+		}
+		found.add(Problem{
+			Kind: HalfMade, Subject: b.id, Path: ownDir + "/" + creatingDir + "/" + b.file, id: b.id,
+			Why: "its creation was interrupted", Cure: "take it back: an empty directory and its claims go",
+			repair: func() error { return s.undoClaim(b) },
+		})
+	}
+	return nil
+}
+
+// readVolumes reads the records of what is ready.
+func (s *Store) readVolumes(ctx context.Context, found *inventory) error {
+	names, err := s.namesIn(volumesDir)
+	if err != nil {
+		return err
+	}
+	return each(ctx, names, func(name string) error {
+		id, ok := strings.CutSuffix(name, recordSuffix)
+		if !ok {
+			return nil
+		}
+		r, err := s.Get(id)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return nil
+		case isUnreadable(err):
+			found.add(unreadable(id, volumesDir, name, err))
+			return nil
+		case err != nil:
+			return err
+		}
+		gfid, err := s.recordedGFID(r)
+		if err != nil {
+			return err
+		}
+		found.mu.Lock()
+		defer found.mu.Unlock()
+		found.volumes[r.stamp()] = r
+		found.byPath[r.Path] = append(found.byPath[r.Path], r)
+		if gfid != "" {
+			found.byInode[inodeOf(gfid)] = r
+		}
+		return nil
+	})
+}
+
+func unreadable(subject, dir, name string, err error) Problem {
+	cure := "nothing: see what is in it, and take it from a backup"
+	if errors.Is(err, ErrNewer) {
+		cure = "nothing: update this driver"
+	}
+	return Problem{Kind: Unreadable, Subject: subject, Path: path.Join(ownDir, dir, name), Why: err.Error(), Cure: cure}
+}

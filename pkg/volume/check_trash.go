@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+)
+
+// lookAtEntries reads the records in the trash, and finds the data that has none.
+func (s *Store) lookAtEntries(ctx context.Context, found *inventory) error {
+	names, err := s.namesIn(trashDir)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	trash, err := s.dir(trashDir)
+	if err != nil {
+		return err
+	}
+	var files []TrashEntry
+	moved, recorded := map[string]bool{}, map[string]bool{}
+	for _, name := range names {
+		e, ok := parseEntry(name)
+		switch {
+		case !ok: // nothing of the driver's
+		case e.suffix == "":
+			moved[e.Name] = true
+		default:
+			files = append(files, e)
+			recorded[e.Name] = true
+		}
+	}
+	for name := range moved {
+		if !recorded[name] {
+			found.strays = append(found.strays, name)
+		}
+	}
+	return each(ctx, files, func(e TrashEntry) error {
+		e.moved = moved[e.Name]
+		r, err := readRecord(trash, e.Name+e.suffix)
+		switch {
+		case err != nil && ignoreNotExist(err) == nil:
+			return nil
+		case isUnreadable(err):
+			found.add(unreadable(e.Name, trashDir, e.Name+e.suffix, err))
+			return nil
+		case err != nil:
+			return err
+		}
+		e.Record = r
+		found.mu.Lock()
+		defer found.mu.Unlock()
+		found.entries = append(found.entries, e)
+		found.deleted[r.stamp()] = true
+		return nil
+	})
+}
+
+// lookAtData holds the data in the trash against its records.
+func (s *Store) lookAtData(ctx context.Context, found *inventory) error {
+	trash, err := s.dir(trashDir)
+	if err != nil {
+		return ignoreNotExist(err)
+	}
+	for _, name := range found.strays {
+		cure, repair, err := s.cureStray(found, trash, name)
+		if err != nil {
+			return err
+		}
+		if cure == "" {
+			cure = "nothing: look whose it is, and move it out of the trash or remove it by hand"
+		}
+		found.add(Problem{
+			Kind: TrashNoRecord, Subject: name, Path: ownDir + "/" + trashDir + "/" + name, id: stampedID(name),
+			Why: "no record tells of this data", Cure: cure, repair: repair,
+		})
+	}
+	return each(ctx, found.entries, func(e TrashEntry) error {
+		if _, restored := found.volumes[e.Record.stamp()]; restored || e.suffix == doomedSuffix || e.suffix == backSuffix {
+			return nil // on its way, or nothing but a record
+		}
+		if e.moved {
+			return s.lookAtEntryData(found, trash, e)
+		}
+		return s.lookAtMissingData(found, e)
+	})
+}
+
+func (s *Store) lookAtEntryData(found *inventory, trash *safepath.Dir, e TrashEntry) error {
+	data, err := trash.Open(e.Name)
+	if err != nil {
+		return ignoreNotExist(err)
+	}
+	own, err := s.isKnownAs(data, e.Record)
+	data.Close()
+	if err != nil || own {
+		return ignoreNotExist(err)
+	}
+	cure, repair, err := s.cureStray(found, trash, e.Name)
+	if cure == "" {
+		cure = "nothing: look whose it is, and move it out of the trash; the entry's own data is not there"
+	}
+	found.add(Problem{Kind: TrashOtherData, Subject: e.Name, Path: e.Record.Path, id: e.Record.ID,
+		Why: "the directory in the trash is not the one of the record", Cure: cure, repair: repair})
+	return err
+}
+
+// lookAtMissingData looks for the data of an entry where the volume was.
+func (s *Store) lookAtMissingData(found *inventory, e TrashEntry) error {
+	p := Problem{Kind: TrashNoData, Subject: e.Name, Path: e.Record.Path, id: e.Record.ID,
+		Why: "its data is gone", Cure: "nothing: the entry is forgotten when it is due, or by `trash purge`"}
+	dir, err := s.root.Open(e.Record.Path)
+	if err == nil {
+		var own bool
+		own, err = s.isKnownAs(dir, e.Record)
+		dir.Close()
+		if own {
+			p.Kind, p.Why = TrashHalfDeleted, "its deletion was interrupted, and its data is still in its place"
+			p.Cure, p.repair = "move the data into the trash", func() error { return s.follow(e) }
+		}
+	}
+	if notThere(err) || err != nil && ignoreNotExist(err) == nil {
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	if !s.isAbandoned(&s.sightings.trash, e.Name) && (!s.isClockRight() || now().Sub(e.Deleted) <= s.abandoned) {
+		return nil // its deletion may go on
+	}
+	found.add(p)
+	return nil
+}
+
+// isKnownAs is isOwn, and takes nothing over.
+func (s *Store) isKnownAs(dir *safepath.Dir, r Record) (bool, error) {
+	have, err := gfidOf(dir)
+	if err != nil {
+		return false, err
+	}
+	want, err := s.recordedGFID(r)
+	if err != nil || want != "" {
+		return have == want, err
+	}
+	mark, err := dir.Xattr(markXattr)
+	return mark == r.stamp(), err
+}
+
+// cureStray says what becomes of a directory of the driver's own that is not where it belongs: the directory of a
+// volume that is there goes back to its place, if that is free. Every other stays: then there is no cure.
+func (s *Store) cureStray(found *inventory, from *safepath.Dir, name string) (cure string, repair func() error, err error) {
+	dir, err := from.Open(name)
+	if err != nil {
+		return "", nil, ignoreNotExist(err)
+	}
+	defer dir.Close()
+	gfid, err := gfidOf(dir)
+	if err != nil {
+		return "", nil, ignoreNotExist(err)
+	}
+	r, isVolume := found.byInode[inodeOf(gfid)]
+	if !isVolume {
+		return "", nil, nil
+	}
+	free, err := s.isFree(r.Path)
+	if err != nil || !free {
+		return "", nil, err
+	}
+	return fmt.Sprintf("move it back to %s: it is the directory of volume %s", r.Path, r.ID), func() error {
+		if free, err := s.isFree(r.Path); !free || err != nil {
+			return errors.Join(err, fmt.Errorf("something is at %s now: %w", r.Path, ErrForeign))
+		}
+		return s.putBack(from, name, r.Path)
+	}, nil
+}
+
+// lookAtPaths holds the claims of paths against volumes and directories.
+func (s *Store) lookAtPaths(_ context.Context, found *inventory) error {
+	names, err := s.namesIn(pathsDir)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	paths, err := s.dir(pathsDir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		settle := func() error {
+			_, err := s.settleClaim(paths, name, found.deleted, true)
+			return ignoreNotExist(err)
+		}
+		at := ownDir + "/" + pathsDir + "/" + name
+		content, err := readlink(paths, name)
+		if err != nil {
+			if ignoreNotExist(err) == nil || errors.Is(err, unix.EINVAL) {
+				continue
+			}
+			return err
+		}
+		h, err := parseHolder(content)
+		of, _, aside := strings.Cut(name, asideSuffix)
+		switch {
+		case err != nil || of != pathName(h.path):
+			found.add(Problem{
+				Kind: Unreadable, Subject: at, Why: "this is not the claim of a path",
+				Cure: "nothing: look who made it, and remove it",
+			})
+		case aside:
+			found.add(Problem{
+				Kind: Leftover, Subject: stampedID(h.stamp), Path: at, id: stampedID(h.stamp),
+				Why:  "the claim of " + h.path + " was moved aside",
+				Cure: "put it back if its volume is there, else remove it", repair: settle,
+			})
+		default:
+			if err := s.lookAtHeldPath(found, h, settle); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Store) lookAtHeldPath(found *inventory, h holder, settle func() error) error {
+	r, ready := found.volumes[h.stamp]
+	id := stampedID(h.stamp)
+	isReady := ready && (h.parent || r.Path == h.path)
+	if isReady || found.begun[h.stamp] || found.deleted[h.stamp] || isUnreadableVolume(found, id) {
+		return nil
+	}
+	free, err := s.isFree(h.path)
+	if err != nil {
+		return err
+	}
+	p := Problem{Subject: id, Path: h.path, id: id, repair: settle}
+	switch {
+	case h.parent && !free:
+		return nil // it is of all volumes below it
+	case free:
+		p.Kind, p.Why, p.Cure = StaleClaim, "nothing is left of what the path is claimed for", "give up the claim"
+	default:
+		p.Kind, p.Why = NoVolume, "the path is claimed for a volume that is not there"
+		p.Cure = "give up the claim; the directory stays, and is nobody's"
+	}
+	if ready { // settleClaim goes by the volume alone
+		p.repair = func() error { return s.releasePath(h.path, func(held holder) bool { return held == h }) }
+	}
+	found.add(p)
+	return nil
+}
+
+// lookAtAside finds directories that an undoing has moved aside and nobody goes on with.
+func (s *Store) lookAtAside(_ context.Context, found *inventory) error {
+	names, err := s.namesIn(creatingDir)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	creating, err := s.dir(creatingDir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		stamp, isDir := strings.CutSuffix(name, dirSuffix)
+		if !isDir || found.begun[stamp] {
+			continue
+		}
+		cure, repair, err := s.cureStray(found, creating, name)
+		if err != nil {
+			return err
+		}
+		if cure == "" {
+			cure = "remove it if it is empty"
+			repair = func() error { return emptyOrKept(creating.Rmdir(name)) }
+		}
+		found.add(Problem{
+			Kind: Leftover, Subject: stampedID(stamp), Path: ownDir + "/" + creatingDir + "/" + name, id: stampedID(stamp),
+			Why: "a directory that was moved aside", Cure: cure, repair: repair,
+		})
+	}
+	return nil
+}
+
+func emptyOrKept(err error) error {
+	if errors.Is(err, unix.ENOTEMPTY) {
+		return fmt.Errorf("it is not empty, and stays: %w: look whose it is", ErrForeign)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+)
+
+// tries are the creations that have failed for their caller, and may have come to an end all the same: when the
+// volume of that name is made on another Gluster volume then, because its class has changed meanwhile, nobody knows
+// of the first, and nobody would delete it.
+type tries struct {
+	mu     sync.Mutex
+	failed map[string][]gluster.Volume // by CSI name
+	unused map[gluster.Volume][]string // CSI names whose volume is elsewhere
+}
+
+// begin says that a volume is wanted there.
+func (t *tries) begin(name string, v gluster.Volume) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if left := slices.DeleteFunc(t.unused[v], func(n string) bool { return n == name }); len(left) == 0 {
+		delete(t.unused, v)
+	} else {
+		t.unused[v] = left
+	}
+}
+
+func (t *tries) end(name string, v gluster.Volume, made bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.failed == nil {
+		t.failed, t.unused = map[string][]gluster.Volume{}, map[gluster.Volume][]string{}
+	}
+	if !made {
+		if !slices.Contains(t.failed[name], v) {
+			t.failed[name] = append(t.failed[name], v)
+		}
+		return
+	}
+	for _, other := range t.failed[name] {
+		if other != v {
+			t.unused[other] = append(t.unused[other], name)
+		}
+	}
+	delete(t.failed, name)
+}
+
+func (t *tries) unusedOn(v gluster.Volume) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.unused[v])
+}
+
+func (t *tries) isUnused(name string, v gluster.Volume) bool {
+	return slices.Contains(t.unusedOn(v), name)
+}
+
+// giveUpUnused deletes on a Gluster volume what was made for a caller that has its volume elsewhere now.
+func (m *Manager) giveUpUnused(ctx context.Context, v gluster.Volume) error {
+	var errs []error
+	for _, name := range m.tries.unusedOn(v) {
+		_, err := one(ctx, m, v, IDFor(name), func(s *Store) (struct{}, error) {
+			if !m.tries.isUnused(name, v) { // wanted again meanwhile
+				return struct{}{}, nil
+			}
+			return struct{}{}, s.deleteUnused(context.WithoutCancel(ctx), name)
+		})
+		if err == nil || errors.Is(err, ErrForeign) {
+			m.tries.begin(name, v) // nothing is left to do
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// deleteUnused deletes the volume of a CSI name, half made or ready, unless there is something in it: that is an
+// ErrForeign.
+func (s *Store) deleteUnused(ctx context.Context, name string) error {
+	r, err := s.Get(IDFor(name))
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if err == nil {
+		dir, err := s.root.Open(r.Path)
+		if err != nil && !notThere(err) {
+			return s.explain(err)
+		}
+		if err == nil {
+			err = s.isEmpty(dir)
+			dir.Close()
+		}
+		if err != nil && !notThere(err) {
+			return s.explain(fmt.Errorf("volume %s on %s, whose claim has its volume on another Gluster volume now: %w", r.ID, s.volume, err))
+		}
+		klog.FromContext(ctx).Info("A volume goes whose claim has its volume on another Gluster volume now",
+			"glusterVolume", s.volume.String(), "volume", r.ID)
+	}
+	return s.Delete(ctx, IDFor(name))
+}
+
+// sizes remembers how large Gluster volumes are, so that not every creation asks.
+type sizes struct {
+	mu    sync.Mutex
+	known map[gluster.Volume]size
+}
+
+type size struct {
+	bytes int64
+	since time.Time
+}
+
+// sizeHolds is for how long what is known counts.
+const sizeHolds = time.Minute
+
+// fits returns an ErrTooLarge if what is wanted is more than the Gluster volume has, however full it is, and is not
+// there yet.
+func (z *sizes) fits(s *Store, spec Spec) error {
+	if spec.Required == 0 {
+		return nil
+	}
+	z.mu.Lock()
+	known := z.known[s.volume]
+	z.mu.Unlock()
+	if spec.Required <= known.bytes && time.Since(known.since) < sizeHolds {
+		return nil
+	}
+	_, total, err := s.Capacity()
+	if err != nil {
+		return err
+	}
+	z.mu.Lock()
+	if z.known == nil {
+		z.known = map[gluster.Volume]size{}
+	}
+	z.known[s.volume] = size{total, time.Now()}
+	z.mu.Unlock()
+	if spec.Required <= total {
+		return nil
+	}
+	if _, err := s.Get(IDFor(spec.Name)); !errors.Is(err, ErrNotFound) {
+		return err // it was made when the Gluster volume was larger
+	}
+	return fmt.Errorf("volume %s would have %d bytes, and %s has %d in all: %w: ask for less, or add bricks",
+		IDFor(spec.Name), spec.Required, s.volume, total, ErrTooLarge)
+}

@@ -4,9 +4,12 @@ package client
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
 const (
@@ -23,40 +26,39 @@ const (
 //
 // One with a mounter leaves all that to it: it finds the clients that are bound here, and stops being a user of those
 // that are idle here.
+//
+// Each round of each of these tasks is on its own: one that waits or panics keeps no other from its work, nor itself
+// from the next round (TestARoundThatPanicsIsFollowedByTheNext).
 func (h *Host) Run(ctx context.Context) {
 	if h.mounter != nil {
-		h.runBesideMounter(ctx)
+		every(ctx, h.look, "look for clients beside the mounter", h.lookBesideMounter)
 		return
 	}
-	look, rotate := time.NewTicker(lookInterval), time.NewTicker(rotateInterval)
-	defer look.Stop()
-	defer rotate.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-rotate.C:
-			h.rotateLogs(ctx)
-		case <-look.C:
-			h.endHung(ctx)
-			h.detachIdleClients(ctx)
-		}
-	}
+	var tasks sync.WaitGroup
+	tasks.Go(func() { every(ctx, h.look, "look for clients that hang", h.endHung) })
+	tasks.Go(func() { every(ctx, h.look, "look for idle clients", h.detachIdleClients) })
+	tasks.Go(func() { every(ctx, rotateInterval, "rotation of logs", h.rotateLogs) })
+	tasks.Wait()
 }
 
-// runBesideMounter is Run for a Host whose clients are the mounter's.
-func (h *Host) runBesideMounter(ctx context.Context) {
-	ticker := time.NewTicker(lookInterval)
+// every does a round of a task after each interval, until ctx is done.
+func every(ctx context.Context, interval time.Duration, task string, round func(context.Context)) {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			h.Adopt(ctx)
-			if err := h.releaseIdle(); err != nil {
-				klog.FromContext(ctx).Error(err, "Cannot tell which clients are idle; trying again")
-			}
+			panics.Catch(ctx, task, func() { round(ctx) })
 		}
+	}
+}
+
+// lookBesideMounter is a round of a Host whose clients are the mounter's.
+func (h *Host) lookBesideMounter(ctx context.Context) {
+	h.Adopt(ctx)
+	if err := h.releaseIdle(); err != nil {
+		klog.FromContext(ctx).Error(err, "Cannot tell which clients are idle; trying again")
 	}
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
@@ -41,8 +42,13 @@ type Repairer struct {
 	repairs *prometheus.CounterVec
 
 	// Of Run's goroutine only.
-	mounts mount.Repairer
+	mounts mountRepairer
 	retry  map[string]*backoff // by slot
+}
+
+// mountRepairer is mount.Repairer.
+type mountRepairer interface {
+	Repair(ctx context.Context, dead map[*mount.Held]mount.Open) (mount.Report, error)
 }
 
 // New returns a Repairer for the clients of this host. The metric is registered with registry, unless that is nil.
@@ -52,7 +58,7 @@ func New(host *client.Host, registry prometheus.Registerer) *Repairer {
 		Help: "Mounts of dead clients that were replaced in place, in all mount namespaces of the host: " +
 			"beneath in one step; or, where the kernel is older, on top, or detached first.",
 	}, []string{"way"})
-	return &Repairer{host: host, repairs: repairs, retry: map[string]*backoff{}}
+	return &Repairer{host: host, repairs: repairs, mounts: &mount.Repairer{}, retry: map[string]*backoff{}}
 }
 
 // Run brings back the clients that died, and repairs what they had mounted: at once, at the start after what died
@@ -68,12 +74,16 @@ func (r *Repairer) Run(ctx context.Context) {
 		case <-r.host.Changes():
 		case <-timer.C:
 		}
-		r.host.Adopt(ctx) // which keeps the mounts of the dead
-		report, err := r.repair(ctx)
-		if ctx.Err() == nil {
-			said.update(ctx, report, err)
-		}
+		panics.Catch(ctx, "repair of what dead clients had mounted", func() { r.round(ctx, &said) })
 		timer.Reset(r.untilRetry())
+	}
+}
+
+func (r *Repairer) round(ctx context.Context, said *leftLog) {
+	r.host.Adopt(ctx) // which keeps the mounts of the dead
+	report, err := r.repair(ctx)
+	if ctx.Err() == nil {
+		said.update(ctx, report, err)
 	}
 }
 
@@ -215,7 +225,7 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 func (r *Repairer) openReplacements(ctx context.Context, dead []deadMount) (map[string]*replacement, error) {
 	ctx, cancel := context.WithTimeout(ctx, replaceWait)
 	defer cancel()
-	var all sync.WaitGroup
+	var all panics.Group
 	var mu sync.Mutex
 	replacements := map[string]*replacement{}
 	var errs []error

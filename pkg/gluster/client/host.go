@@ -70,6 +70,16 @@ func makeHost(stateDir string, clusters *gluster.ClustersFile, mounter Mounter) 
 	return h, nil
 }
 
+// Keep makes this Host the one of its state directory that may Run, with its Repairer, until release is called. Its
+// error is statedir.ErrKept, and says which process it is, while there is another one.
+func (h *Host) Keep() (release func(), err error) {
+	keeper, err := h.root.Keep()
+	if err != nil {
+		return nil, err
+	}
+	return keeper.Close, nil
+}
+
 // Close ends the Host's goroutines, and starts under way with what they started. Running clients go on.
 func (h *Host) Close() {
 	h.end()

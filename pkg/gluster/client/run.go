@@ -22,7 +22,7 @@ const (
 // Run kills clients that hang, detaches idle ones and rotates logs until ctx is done. An idle client is one that only
 // its own mount shows, that nobody holds, and that was last used a minute ago. It is never signalled: it ends by
 // itself as its last user does, which may be a descriptor or another mount namespace. At most one Host of a state
-// directory should Run.
+// directory may Run: see Keep.
 //
 // One with a mounter leaves all that to it: it finds the clients that are bound here, and stops being a user of those
 // that are idle here.

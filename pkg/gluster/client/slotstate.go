@@ -141,12 +141,14 @@ func (s *slotState) isIdle(entries []mount.Entry, grace time.Duration) bool {
 	return true
 }
 
-// removeIdle empties the slot and returns the client that was in it, or nil if it is in use, by another process too.
-// Nobody else becomes a user of it until users are closed. The caller has the slot's Lock.
+// removeIdle empties the slot and returns the client that was in it, or nil if it is in use, by another process too, or
+// dead: what containers alone still show of a dead one can be repaired only as long as its own mount is kept
+// (TestADeadClientIsNotDetachedAsAnIdleOne). Nobody else becomes a user of it until users are closed. The caller has
+// the slot's Lock.
 func (s *slotState) removeIdle(
 	entries []mount.Entry, grace time.Duration,
 ) (c *Client, users *statedir.Users, err error) {
-	if !s.isIdle(entries, grace) {
+	if !s.client.isRunning() || !s.isIdle(entries, grace) {
 		return nil, nil, nil
 	}
 	if alone, err := s.client.users.TryAlone(); err != nil || !alone {

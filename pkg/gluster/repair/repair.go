@@ -29,6 +29,8 @@ import (
 const (
 	// repairInterval is how often dead mounts are looked for again: a container that was starting may have kept one.
 	repairInterval = 10 * time.Second
+	// lateWait is how long a dead client's own mount is kept after nothing else has shown its device: see isSettled.
+	lateWait = repairInterval
 	// replaceWait is how long a repair waits for the client that is to take a dead one's place, before it goes on
 	// with the others'. The start goes on by itself, and begins the next repair when it has succeeded.
 	replaceWait = 5 * time.Second
@@ -36,14 +38,16 @@ const (
 	openWait = 2 * time.Second
 )
 
-// Repairer repairs what the dead clients of a host had mounted. At most one Repairer of a state directory should Run.
+// Repairer repairs what the dead clients of a host had mounted. At most one Repairer of a state directory may Run: see
+// client.Host.Keep.
 type Repairer struct {
 	host    *client.Host
 	repairs *prometheus.CounterVec
 
 	// Of Run's goroutine only.
 	mounts mountRepairer
-	retry  map[string]*backoff // by slot
+	retry  map[string]*backoff  // by slot
+	unseen map[string]time.Time // since when nothing else shows a kept mount's device; by mount point
 }
 
 // mountRepairer is mount.Repairer.
@@ -58,7 +62,7 @@ func New(host *client.Host, registry prometheus.Registerer) *Repairer {
 		Help: "Mounts of dead clients that were replaced in place, in all mount namespaces of the host: " +
 			"beneath in one step; or, where the kernel is older, on top, or detached first.",
 	}, []string{"way"})
-	return &Repairer{host: host, repairs: repairs, mounts: &mount.Repairer{}, retry: map[string]*backoff{}}
+	return &Repairer{host: host, repairs: repairs, mounts: &mount.Repairer{}, retry: map[string]*backoff{}, unseen: map[string]time.Time{}}
 }
 
 // Run brings back the clients that died, and repairs what they had mounted: at once, at the start after what died
@@ -155,7 +159,7 @@ func (r *Repairer) holdDead() ([]deadMount, error) {
 	for _, k := range kept {
 		at, err := mount.At(k.Mountpoint)
 		if err == nil && len(at) == 0 || errors.Is(err, os.ErrNotExist) { // since a reboot, or somebody detached it
-			errs = append(errs, r.host.Discard(k))
+			errs = append(errs, r.discard(k))
 			continue
 		}
 		var held *mount.Held
@@ -172,7 +176,8 @@ func (r *Repairer) holdDead() ([]deadMount, error) {
 }
 
 // repair is one round: every mount of a dead device, in every mount namespace of this host, becomes one of the client
-// that has taken its place. A device that nothing shows any more is forgotten.
+// that has taken its place. A device that nothing has shown for lateWait is
+// forgotten.
 func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 	dead, err := r.holdDead()
 	defer func() {
@@ -204,8 +209,8 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 		err = errors.Join(err, fmt.Errorf("mount namespace %d of process %d: %w", ns.Namespace, ns.PID, ns.Err))
 	}
 	for _, d := range dead {
-		if repairErr == nil && report.Left[d.held.Device()] == 0 {
-			err = errors.Join(err, r.host.Discard(d.KeptMount))
+		if repairErr == nil && r.isSettled(d, report) {
+			err = errors.Join(err, r.discard(d.KeptMount))
 		}
 	}
 	r.repairs.WithLabelValues("beneath").Add(float64(report.Beneath))
@@ -218,6 +223,27 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 			"took", time.Since(began).Round(time.Millisecond))
 	}
 	return report, err
+}
+
+// isSettled says whether a kept mount is needed no more: for lateWait no round has found anything else with its device,
+// nor repaired anything. A runtime may have cloned a dead mount before it was repaired, and attach the clone, which no
+// mountinfo shows until then, a moment later.
+func (r *Repairer) isSettled(d deadMount, report mount.Report) bool {
+	if report.Left[d.held.Device()] > 0 {
+		delete(r.unseen, d.Mountpoint)
+		return false
+	}
+	since, known := r.unseen[d.Mountpoint]
+	if !known || report.Repaired() > 0 {
+		r.unseen[d.Mountpoint] = time.Now()
+		return false
+	}
+	return time.Since(since) >= lateWait
+}
+
+func (r *Repairer) discard(k client.KeptMount) error {
+	delete(r.unseen, k.Mountpoint)
+	return r.host.Discard(k)
 }
 
 // openReplacements returns what is mounted by each slot's running client, started where there is none. A slot whose

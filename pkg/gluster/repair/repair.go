@@ -11,13 +11,11 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
@@ -27,8 +25,6 @@ import (
 )
 
 const (
-	// repairInterval is how often dead mounts are looked for again: a container that was starting may have kept one.
-	repairInterval = 10 * time.Second
 	// lateWait is how long a dead client's own mount is kept after nothing else has shown its device: see isSettled.
 	lateWait = repairInterval
 	// replaceWait is how long a repair waits for the client that is to take a dead one's place, before it goes on
@@ -46,7 +42,8 @@ type Repairer struct {
 
 	// Of Run's goroutine only.
 	mounts mountRepairer
-	retry  map[string]*backoff  // by slot
+	retry  map[string]*backoff // by slot
+	pace   pace
 	unseen map[string]time.Time // since when nothing else shows a kept mount's device; by mount point
 }
 
@@ -62,12 +59,16 @@ func New(host *client.Host, registry prometheus.Registerer) *Repairer {
 		Help: "Mounts of dead clients that were replaced in place, in all mount namespaces of the host: " +
 			"beneath in one step; or, where the kernel is older, on top, or detached first.",
 	}, []string{"way"})
-	return &Repairer{host: host, repairs: repairs, mounts: &mount.Repairer{}, retry: map[string]*backoff{}, unseen: map[string]time.Time{}}
+	return &Repairer{host: host, repairs: repairs, mounts: &mount.Repairer{}, retry: map[string]*backoff{}, unseen: map[string]time.Time{}, pace: newPace()}
 }
 
 // Run brings back the clients that died, and repairs what they had mounted: at once, at the start after what died
-// before, and again as long as anything shows a dead device. It returns when ctx is done.
+// before, and again, at the distances of pace, as long as anything shows a dead device. It returns when ctx is done.
 func (r *Repairer) Run(ctx context.Context) {
+	mountsChanged, err := mount.Changes(ctx)
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Dead mounts that containers have kept are found late", "within", maxInterval)
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var said leftLog
@@ -75,73 +76,40 @@ func (r *Repairer) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-mountsChanged:
+			r.pace.changed()
+			timer.Reset(time.Until(r.pace.due))
+			continue
 		case <-r.host.Changes():
+			r.pace.died()
 		case <-timer.C:
 		}
-		panics.Catch(ctx, "repair of what dead clients had mounted", func() { r.round(ctx, &said) })
-		timer.Reset(r.untilRetry())
+		caught := panics.Catch(ctx, "repair of what dead clients had mounted", func() { r.round(ctx, &said) })
+		if caught != nil {
+			r.pace.ended(false, true)
+		}
+		timer.Reset(time.Until(r.pace.due))
 	}
 }
 
 func (r *Repairer) round(ctx context.Context, said *leftLog) {
 	r.host.Adopt(ctx) // which keeps the mounts of the dead
 	report, err := r.repair(ctx)
-	if ctx.Err() == nil {
-		said.update(ctx, report, err)
+	if ctx.Err() != nil {
+		return
 	}
-}
-
-// leftLog is what was said last of what is left to repair.
-type leftLog struct {
-	err, lasting string
-	unseen       bool
-}
-
-// update says what is new.
-func (l *leftLog) update(ctx context.Context, report mount.Report, err error) {
-	logger := klog.FromContext(ctx)
-	before := *l
-	*l = leftLog{lasting: strings.Join(lasting(report), "; "), unseen: report.Forbidden > 0}
-	switch {
-	case err != nil:
-		if l.err = err.Error(); l.err != before.err {
-			logger.Error(err, "Mounts of a dead client are left; they are repaired when it is back")
-		}
-	case len(report.Left) > 0: // a start is not due yet
-		l.err = before.err
-	}
-	if l.lasting != "" && l.lasting != before.lasting {
-		logger.Error(nil, "Mounts of dead clients stay dead; pods that need them have to be restarted", "mounts",
-			l.lasting)
-	}
-	if l.unseen && !before.unseen {
-		logger.Error(nil,
-			"Some processes' mounts cannot be repaired, since they cannot be seen: "+
-				"is the mounter privileged, with hostPID?", "processes", report.Forbidden)
-	}
-}
-
-// lasting lists the mounts that will not be repaired, sorted: not those that wait for a client, or for its answer.
-func lasting(report mount.Report) []string {
-	var mounts []string
-	for _, s := range report.Stale {
-		if !errors.Is(s.Err, mount.ErrNothingYet) && !errors.Is(s.Err, unix.ETIMEDOUT) {
-			mounts = append(mounts, fmt.Sprintf("%s at %s of process %d: %v", s.Root, s.Target, s.PID, s.Err))
-		}
-	}
-	slices.Sort(mounts)
-	return mounts
-}
-
-// untilRetry is how long nothing is to be done, unless a client dies or comes.
-func (r *Repairer) untilRetry() time.Duration {
-	wait := repairInterval
+	said.update(ctx, report, err)
+	r.pace.ended(report.Repaired() > 0, err != nil || len(report.Stale) > len(lasting(report)))
 	for _, b := range r.retry {
-		if due := time.Until(b.next); due > 0 {
-			wait = min(wait, due)
+		if !b.isDue() {
+			r.pace.notAfter(b.next)
 		}
 	}
-	return wait
+	for _, since := range r.unseen {
+		if settled := since.Add(lateWait); settled.After(time.Now()) { // else an error is in its way
+			r.pace.notAfter(settled)
+		}
+	}
 }
 
 // deadMount is the kept mount of one dead client, held.

@@ -87,10 +87,13 @@ func (h *Host) Dead(entries []mount.Entry) []Dead {
 // busy is one delivery.
 func (h *Host) Changes() <-chan struct{} { return h.changed }
 
-func (h *Host) tellChange() {
+func (h *Host) tellChange() { tell(h.changed) }
+
+// tell delivers something to the receiver, who has it coming already or gets it soon.
+func tell(to chan<- struct{}) {
 	select {
-	case h.changed <- struct{}{}:
-	default: // it will be looked at soon
+	case to <- struct{}{}:
+	default:
 	}
 }
 

@@ -45,6 +45,7 @@ type Host struct {
 	end      context.CancelFunc
 	starts   sync.WaitGroup
 	changed  chan struct{} // a client ended, or came
+	logs     chan struct{} // a client came, so there is a log more
 
 	slots guarded[map[statedir.Slot]*slot]
 }
@@ -62,7 +63,7 @@ func makeHost(stateDir string, clusters *gluster.ClustersFile, mounter Mounter) 
 	}
 	h := &Host{
 		root: root, clusters: clusters, mounter: mounter, grace: idleGrace, hung: hungLimit, look: lookInterval,
-		changed: make(chan struct{}, 1),
+		changed: make(chan struct{}, 1), logs: make(chan struct{}, 1),
 	}
 	h.slots.value = map[statedir.Slot]*slot{}
 	h.lifetime, h.end = context.WithCancel(context.Background())

@@ -12,12 +12,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
-const (
-	// lookInterval is how often it is looked for clients that are idle or hang.
-	lookInterval = 10 * time.Second
-	// rotateInterval keeps the overshoot of a client that floods its log small; looking costs a stat for each client.
-	rotateInterval = 250 * time.Millisecond
-)
+// lookInterval is how often it is looked for clients that are idle or hang.
+const lookInterval = 10 * time.Second
 
 // Run kills clients that hang, detaches idle ones and rotates logs until ctx is done. An idle client is one that only
 // its own mount shows, that nobody holds, and that was last used a minute ago. It is never signalled: it ends by
@@ -37,7 +33,7 @@ func (h *Host) Run(ctx context.Context) {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { every(ctx, h.look, "look for clients that hang", h.endHung) })
 	tasks.Go(func() { every(ctx, h.look, "look for idle clients", h.detachIdleClients) })
-	tasks.Go(func() { every(ctx, rotateInterval, "rotation of logs", h.rotateLogs) })
+	tasks.Go(func() { h.keepLogsSmall(ctx) })
 	tasks.Wait()
 }
 

@@ -97,6 +97,7 @@ func (s *slot) clientCame(ctx context.Context, c *Client) {
 	if s.host.mounter == nil {
 		go panics.Catch(s.host.lifetime, "watch for a client's death", func() { s.host.watchDeath(c) })
 		s.host.tellChange()
+		tell(s.host.logs)
 	}
 }
 

@@ -118,10 +118,7 @@ func (w *logWatch) written() <-chan struct{} {
 // reopenLogs signals all clients of the slot. Detached ones that serve their last users write to its log too.
 func (s *slot) reopenLogs() error {
 	clients, err := process.Find()
-	if err != nil {
-		return err
-	}
-	var errs []error
+	errs := []error{err}
 	for mountpoint, pid := range clients {
 		if !s.dir.Contains(mountpoint) {
 			continue

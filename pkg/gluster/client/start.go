@@ -107,7 +107,6 @@ func (a *attempt) start(ctx context.Context, lock *statedir.Lock) (*Client, erro
 		p.Forget()
 		return nil, errors.Join(err, cleanup)
 	}
-	c.ready = time.Now()
 	klog.FromContext(ctx).Info("Started a client", "pid", p.PID, "mountpoint", c.mountpoint,
 		"servers", answers.String(), "took", time.Since(began).Round(time.Millisecond))
 	return c, nil

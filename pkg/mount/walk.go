@@ -87,7 +87,7 @@ func walkAsking(dir int, names []string) (int, error) {
 	go func() {
 		a := walked{fd: -1}
 		if caught := panics.Try(func() { a.fd, a.err = w.walk() }); caught != nil {
-			a = walked{-1, caught}
+			a = walked{-1, caught.Logged("walk to a mount")}
 		}
 		answer <- a
 	}()

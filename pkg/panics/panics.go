@@ -3,8 +3,8 @@
 // Package panics keeps a bug in one piece of a process's own work from ending the process: the end of a mounter ends
 // every client of its node, and its next start would meet the same bug.
 //
-// Every goroutine that the mounter starts for itself either Catches what its work panics with, or hands it to the one
-// who waits for the goroutine (Group, Try with Again), who is caught in turn.
+// A goroutine that the mounter starts for its own work, and that does more than wait, either Catches what the work
+// panics with, or hands it to the one who waits for the goroutine (Group, Try with Again), who is caught in turn.
 package panics
 
 import (
@@ -22,9 +22,15 @@ type Panic struct {
 	Stack string // of the goroutine that panicked
 }
 
-// Error is one line, without the stack, which Catch has logged.
-func (p *Panic) Error() string {
-	return fmt.Sprintf("this is a bug, and the log has its stack: panic: %v", p.Value)
+// Err is an error of one line, without the stack, for who has waited for the work.
+func (p *Panic) Err() error {
+	return fmt.Errorf("this is a bug, and the log has its stack: panic: %v", p.Value)
+}
+
+// Logged is Err for what Try has caught, which it logs. what names the work.
+func (p *Panic) Logged(what string) error {
+	p.log(klog.Background(), what)
+	return p.Err()
 }
 
 // Again panics with the same on the goroutine that waited for the work. It does nothing for nil.
@@ -53,10 +59,13 @@ func Try(work func()) (caught *Panic) {
 func Catch(ctx context.Context, what string, work func()) *Panic {
 	caught := Try(work)
 	if caught != nil {
-		klog.FromContext(ctx).Error(nil, "Panic, which is a bug; the process goes on", "in", what, "panic", caught.Value,
-			"stack", caught.Stack)
+		caught.log(klog.FromContext(ctx), what)
 	}
 	return caught
+}
+
+func (p *Panic) log(logger klog.Logger, what string) {
+	logger.Error(nil, "Panic, which is a bug; the process goes on", "in", what, "panic", p.Value, "stack", p.Stack)
 }
 
 // Group is goroutines that somebody waits for. Its zero value has none.

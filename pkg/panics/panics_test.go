@@ -29,7 +29,7 @@ func TestAPanicIsLoggedWithTheStackOfWhereItHappened(t *testing.T) {
 			var log bytes.Buffer
 			logger := textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log)))
 			caught := Catch(klog.NewContext(context.Background(), logger), "a test", work)
-			if caught == nil || caught.Value != "broken" || !strings.Contains(caught.Error(), "broken") {
+			if caught == nil || caught.Value != "broken" || !strings.Contains(caught.Err().Error(), "broken") {
 				t.Fatalf("caught %v", caught)
 			}
 			for _, text := range []string{`in="a test"`, "broken", "panics.brokenWork"} {

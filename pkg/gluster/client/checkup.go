@@ -81,7 +81,7 @@ func (c *Client) readMeta() (reading *meta.Reading, err error) {
 		reading, err = c.meta.Read()
 	})
 	if caught != nil {
-		return nil, caught
+		return nil, caught.Err()
 	}
 	return reading, err
 }

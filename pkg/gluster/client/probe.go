@@ -79,7 +79,7 @@ func (c *Client) ask() *rootProbe {
 			defer close(p.done)
 			caught := panics.Catch(c.slot.host.lifetime, "probe of a client", func() { p.err = c.answer(p) })
 			if caught != nil {
-				p.err = caught
+				p.err = caught.Err()
 			}
 			c.probes.with(func(known *probes) { known.answer(p.err) })
 		}()

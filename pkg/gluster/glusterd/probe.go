@@ -88,7 +88,7 @@ func ask(ctx context.Context, servers []string, heard func(server string, err er
 		go func() {
 			a := answer{server: server}
 			if caught := panics.Try(func() { a.err = askOne(ctx, server) }); caught != nil {
-				a.err = caught
+				a.err = caught.Logged("question to a server")
 			}
 			answers <- a
 		}()

@@ -63,7 +63,7 @@ func begin(path string) (r *reading, own bool) {
 func (r *reading) read(path string) {
 	defer close(r.done)
 	if caught := panics.Try(func() { r.text, r.err = os.ReadFile(path) }); caught != nil {
-		r.err = caught
+		r.err = caught.Logged("reading of a process's arguments")
 	}
 	underWay.Lock()
 	defer underWay.Unlock()

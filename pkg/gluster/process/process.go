@@ -5,7 +5,6 @@
 package process
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -14,8 +13,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
 const (
@@ -83,7 +80,7 @@ func watch(pid int, child bool) (*Process, error) {
 		_ = p.pidfd.Close()
 		return nil, fmt.Errorf("watch process %d: %w", pid, err)
 	}
-	go panics.Catch(context.Background(), "watch of a client's process", func() {
+	go func() {
 		defer func() { _ = p.pidfd.Close() }()
 		if err := conn.Read(ended); err != nil {
 			return // forgotten
@@ -92,7 +89,7 @@ func watch(pid int, child bool) (*Process, error) {
 		// ECHILD.
 		_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
 		close(p.exited)
-	})
+	}()
 	return p, nil
 }
 

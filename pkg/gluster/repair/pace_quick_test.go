@@ -15,12 +15,12 @@ func TestTheDistanceOfRounds(t *testing.T) {
 			t.Errorf("the next round is due %v later, want %v", p.distance, want)
 		}
 	}
-	for _, want := range []time.Duration{10, 20, 40, 80, 160, 320, 600, 600} {
-		ends(false, false, want*time.Second)
+	for _, want := range []int{10, 20, 40, 80, 160, 320, 600, 600} {
+		ends(false, false, time.Duration(want)*time.Second)
 	}
 	ends(true, false, 10*time.Second)
-	for _, want := range []time.Duration{20, 40, 60, 60} {
-		ends(false, true, want*time.Second)
+	for _, want := range []int{20, 40, 60, 60} {
+		ends(false, true, time.Duration(want)*time.Second)
 	}
 	p.changed()
 	if time.Until(p.due) > repairInterval {

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -122,18 +121,25 @@ type deadMount struct {
 // holdDead holds the kept mounts of all dead clients. The caller closes them.
 func (r *Repairer) holdDead() ([]deadMount, error) {
 	kept, err := r.host.KeptMounts()
+	if len(kept) == 0 {
+		return nil, err
+	}
+	mounted := map[string]bool{}
+	entries, listErr := mount.List()
+	if listErr != nil {
+		return nil, errors.Join(err, listErr)
+	}
+	for _, e := range entries {
+		mounted[e.Target] = true
+	}
 	errs := []error{err}
 	var dead []deadMount
 	for _, k := range kept {
-		at, err := mount.At(k.Mountpoint)
-		if err == nil && len(at) == 0 || errors.Is(err, os.ErrNotExist) { // since a reboot, or somebody detached it
+		if !mounted[k.Mountpoint] { // since a reboot, or somebody detached it
 			errs = append(errs, r.discard(k))
 			continue
 		}
-		var held *mount.Held
-		if err == nil {
-			held, err = mount.Hold(k.Mountpoint)
-		}
+		held, err := mount.Hold(k.Mountpoint)
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -49,7 +49,7 @@ func (t *replacement) open(path string) (int, error) {
 	t.calls.Go(func() {
 		r := result{fd: -1}
 		if caught := panics.Try(func() { r.fd, r.err = t.root.OpenAny(path) }); caught != nil {
-			r = result{-1, caught}
+			r = result{-1, caught.Logged("open in a repair")}
 		}
 		<-t.opening // before the answer, as the next call may follow it at once
 		select {

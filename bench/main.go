@@ -38,6 +38,7 @@ var scenarios = []scenario{
 	{"repair", "Repair of a dead client's binds", repair},
 	{"memory", "Memory of a node", memory},
 	{"footprint", "The driver's own memory and size", footprint},
+	{"idle", "An idle node", idle},
 	{"data", "The data path", data},
 	{"consistency", "consistency: strict against relaxed", consistency},
 	{"fsgroup", "fsGroup", fsGroup},

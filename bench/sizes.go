@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/bench/chart"
 )
@@ -32,23 +33,24 @@ type sizes struct {
 	fioMiB      int
 	fioSeconds  int
 	countsCalls int // calls for one count of requests
+	idle        time.Duration
 }
 
 func newSizes(files, rounds int, full bool) sizes {
 	s := sizes{
 		rounds: rounds, files: files, volumes: []int{10, max(files, 11)}, published: []int{1, 10, 100}, pods: []int{1, 5, 20}, made: files,
 		roots: 100, others: 1000, crowd: 10_000,
-		calls: 20, slowCalls: 3, metadata: min(files, 150), fioMiB: 64, fioSeconds: 1, countsCalls: 10,
+		calls: 20, slowCalls: 3, metadata: min(files, 150), fioMiB: 64, fioSeconds: 1, countsCalls: 10, idle: 2 * time.Minute,
 	}
 	s.name = chart.Number(float64(files)) + " files"
 	if full {
 		s.files, s.volumes, s.made, s.calls = fullFiles, []int{10, 1000, fullFiles}, 1000, 100
-		s.metadata, s.fioMiB, s.fioSeconds = 2000, 256, 10
+		s.metadata, s.fioMiB, s.fioSeconds, s.idle = 2000, 256, 10, 10*time.Minute
 		s.name = fmt.Sprintf("full: %s files", chart.Number(fullFiles))
 	}
 	if files < defaultFiles { // a trial of the benchmarks themselves
 		s.published, s.calls, s.slowCalls, s.fioMiB, s.fioSeconds = []int{1, 3, 5}, 5, 1, 4, 1
-		s.roots, s.others, s.crowd = 10, 100, 1000
+		s.roots, s.others, s.crowd, s.idle = 10, 100, 1000, time.Second
 	}
 	return s
 }

@@ -22,7 +22,7 @@ var floors = [][]string{
 	{"pkg/gluster/client"},
 	{"pkg/gluster/clientlog", "pkg/gluster/process", "pkg/gluster/statedir", "pkg/gluster/glusterd", "pkg/gluster/meta", "pkg/tree"},
 	{"pkg/gluster", "pkg/mount"},
-	{"pkg/safepath"},
+	{"pkg/safepath", "pkg/panics"},
 }
 
 func TestEveryPackageKnowsOnlyThoseBelowIt(t *testing.T) {

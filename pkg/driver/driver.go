@@ -80,9 +80,17 @@ func newHost(options Options, clusters *gluster.ClustersFile) (*client.Host, err
 }
 
 // Run serves until ctx is done, and then until the RPCs under way have ended (each has
-// a deadline). Clients and mounts outlive it.
+// a deadline). Clients and mounts outlive it. It fails while another process looks after the
+// clients of the state directory; an administrator's command is none.
 func (d *Driver) Run(ctx context.Context) error {
 	defer d.host.Close()
+	if d.options.Mounter == "" {
+		release, err := d.host.Keep()
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
 	if d.options.Mode == Mounter {
 		return d.runMounter(ctx)
 	}

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -197,3 +198,22 @@ func mountAt(t *testing.T, target string) mount.Entry {
 
 // ignore is for the error of a process that was killed.
 func ignore(error) error { return nil }
+
+func TestASecondDriverOnAStateDirectoryEndsAndSaysWhoHasIt(t *testing.T) {
+	dir := newDir(t)
+	write(t, filepath.Join(dir, "clusters.yaml"), clustersYAML(healthy(t).Servers(), "gv0"))
+	first := serveIn(t, dir)
+	o := options(dir)
+	o.Endpoint = "unix://" + filepath.Join(dir, "second.sock")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	second, err := New(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Run(ctx); !errors.Is(err, statedir.ErrKept) || !strings.Contains(err.Error(), fmt.Sprintf("process %d", os.Getpid())) {
+		t.Errorf("got %v", err)
+	}
+	v := first.create()
+	code(t, first.delete(v), codes.OK)
+}

@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
 // rereadInterval is how long a change may go unseen where inotify does not serve: the directory came later, the node
@@ -58,7 +60,7 @@ func WatchClusters(ctx context.Context, path string, registry prometheus.Registe
 			case <-changes:
 			case <-ticker.C:
 			}
-			f.reload(ctx)
+			panics.Catch(ctx, "reload of the clusters file", func() { f.reload(ctx) })
 		}
 	}()
 	return f

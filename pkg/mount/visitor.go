@@ -8,6 +8,8 @@ import (
 	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
 // visitor is a thread that goes from mount namespace to mount namespace. It belongs
@@ -73,15 +75,17 @@ func (v *visitor) close() {
 
 // do runs f on the thread in ns, and waits.
 func (v *visitor) do(ns *namespace, f func() error) error {
-	done := make(chan error, 1)
+	var err error
+	done := make(chan *panics.Panic, 1)
 	v.jobs <- func() {
-		err := v.enter(ns)
-		if err == nil {
-			err = f()
-		}
-		done <- err
+		done <- panics.Try(func() {
+			if err = v.enter(ns); err == nil {
+				err = f()
+			}
+		})
 	}
-	return <-done
+	(<-done).Again()
+	return err
 }
 
 func (v *visitor) enter(ns *namespace) error {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
@@ -84,8 +85,11 @@ func walkAsking(dir int, names []string) (int, error) {
 	w := &asking{dir: dir, names: names}
 	answer := make(chan walked, 1)
 	go func() {
-		fd, err := w.walk()
-		answer <- walked{fd, err}
+		a := walked{fd: -1}
+		if caught := panics.Try(func() { a.fd, a.err = w.walk() }); caught != nil {
+			a = walked{-1, caught.Logged("walk to a mount")}
+		}
+		answer <- a
 	}()
 	timer := time.NewTimer(askTimeout)
 	defer timer.Stop()

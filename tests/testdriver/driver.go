@@ -31,6 +31,7 @@ type Driver struct {
 	Clusters string // path of its clusters file
 
 	binary  string // "" if it runs in this process
+	args    []string
 	process *exec.Cmd
 }
 
@@ -68,6 +69,7 @@ func StartOther(ctx context.Context, binary, dir string) (*Driver, error) {
 const socket = "csi.sock"
 
 func (d *Driver) start(ctx context.Context, args ...string) error {
+	d.args = args
 	if err := os.MkdirAll(d.Dir, 0o755); err != nil {
 		return err
 	}
@@ -113,6 +115,14 @@ func (d *Driver) Stop() error {
 		_ = d.Close()
 	}
 	return errors.Join(d.process.Process.Signal(syscall.SIGTERM), d.process.Wait())
+}
+
+// Restart ends the driver and runs it again. What it has not left on disk it knows no more.
+func (d *Driver) Restart(ctx context.Context) error {
+	if err := d.Stop(); err != nil {
+		return err
+	}
+	return d.start(ctx, d.args...)
 }
 
 // Command is one of the binary's own commands, as an administrator runs it beside the driver.

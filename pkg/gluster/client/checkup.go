@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
 // AnswerLimit is how long Checkup waits for fresh answers of bricks. They take milliseconds; those who want to know
@@ -67,12 +68,22 @@ func (c *Client) askState() <-chan struct{} {
 	c.readings.with(func(r *readings) { pending, isNew = r.ask() })
 	if isNew {
 		go func() {
-			reading, err := c.meta.Read()
+			defer close(pending)
+			reading, err := c.readMeta()
 			c.readings.with(func(r *readings) { r.answer(reading, err) })
-			close(pending)
 		}()
 	}
 	return pending
+}
+
+func (c *Client) readMeta() (reading *meta.Reading, err error) {
+	caught := panics.Catch(c.slot.host.lifetime, "reading of a client's own state", func() {
+		reading, err = c.meta.Read()
+	})
+	if caught != nil {
+		return nil, caught.Err()
+	}
+	return reading, err
 }
 
 // Observed is what is known of a running client at one moment.

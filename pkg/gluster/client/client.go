@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
@@ -25,7 +24,6 @@ type Client struct {
 	mountpoint string
 	device     mount.Device
 	adopted    bool
-	ready      time.Time // when it answered first; zero if it was adopted
 
 	meta     meta.Reader
 	probes   guarded[probes]

@@ -13,8 +13,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
-// youngAge is the age below which a client that ends counts as one that died young.
-const youngAge = 250 * time.Millisecond
+// recently is how long ago a death still counts as one of several that have a cause in common.
+const recently = 10 * time.Minute
 
 // KeptMount is the own mount of a client that has died, which is kept for as long as anything else may show its device.
 type KeptMount struct {
@@ -27,8 +27,8 @@ type KeptMount struct {
 
 // Deaths counts the clients of one slot that this Host saw end.
 type Deaths struct {
-	All   int
-	Young int // in a row, up to the last one, that were no older than a quarter of a second
+	All    int
+	Recent int // in the ten minutes up to the last one
 }
 
 // KeptMounts lists the mounts of dead clients that are kept, sorted by slot. Some may have been detached since, by a
@@ -87,10 +87,13 @@ func (h *Host) Dead(entries []mount.Entry) []Dead {
 // busy is one delivery.
 func (h *Host) Changes() <-chan struct{} { return h.changed }
 
-func (h *Host) tellChange() {
+func (h *Host) tellChange() { tell(h.changed) }
+
+// tell delivers something to the receiver, who has it coming already or gets it soon.
+func tell(to chan<- struct{}) {
 	select {
-	case h.changed <- struct{}{}:
-	default: // it will be looked at soon
+	case to <- struct{}{}:
+	default:
 	}
 }
 
@@ -107,8 +110,7 @@ func (s *slot) keepDeadMount(start statedir.Start, lock *statedir.Lock) error {
 func (h *Host) watchDeath(c *Client) {
 	select {
 	case <-c.process.Exited():
-		isYoung := time.Since(c.ready) < youngAge
-		c.slot.state.with(func(s *slotState) { s.countDeath(isYoung) })
+		c.slot.state.with(func(s *slotState) { s.countDeath(time.Now()) })
 		h.tellChange()
 	case <-h.lifetime.Done():
 	}

@@ -40,10 +40,12 @@ type Host struct {
 
 	grace    time.Duration   // idleGrace, but in tests
 	hung     time.Duration   // hungLimit, but in tests
+	look     time.Duration   // lookInterval, but in tests
 	lifetime context.Context //nolint:containedctx // of starts, which outlive the calls that begin them
 	end      context.CancelFunc
 	starts   sync.WaitGroup
 	changed  chan struct{} // a client ended, or came
+	logs     chan struct{} // a client came, so there is a log more
 
 	slots guarded[map[statedir.Slot]*slot]
 }
@@ -60,13 +62,23 @@ func makeHost(stateDir string, clusters *gluster.ClustersFile, mounter Mounter) 
 		return nil, err
 	}
 	h := &Host{
-		root: root, clusters: clusters, mounter: mounter, grace: idleGrace, hung: hungLimit,
-		changed: make(chan struct{}, 1),
+		root: root, clusters: clusters, mounter: mounter, grace: idleGrace, hung: hungLimit, look: lookInterval,
+		changed: make(chan struct{}, 1), logs: make(chan struct{}, 1),
 	}
 	h.slots.value = map[statedir.Slot]*slot{}
 	h.lifetime, h.end = context.WithCancel(context.Background())
 	h.Adopt(h.lifetime)
 	return h, nil
+}
+
+// Keep makes this Host the one of its state directory that may Run, with its Repairer, until release is called. Its
+// error is statedir.ErrKept, and says which process it is, while there is another one.
+func (h *Host) Keep() (release func(), err error) {
+	keeper, err := h.root.Keep()
+	if err != nil {
+		return nil, err
+	}
+	return keeper.Close, nil
 }
 
 // Close ends the Host's goroutines, and starts under way with what they started. Running clients go on.

@@ -392,3 +392,17 @@ func TestTheDescriptorOfADetachedClientIsClosed(t *testing.T) {
 		t.Errorf("it can be read still: %v", err)
 	}
 }
+
+// On the host nothing may show it any more, and a container still does.
+func TestADeadClientIsNotDetachedAsAnIdleOne(t *testing.T) {
+	h := sharedHost(t)
+	c := ensure(t, h, gv0)
+	kill(t, c.process.PID)
+	<-c.process.Exited()
+	h.grace = 0
+	h.detachIdleClients(t.Context())
+	h.Adopt(t.Context())
+	if kept, err := h.KeptMounts(); len(kept) != 1 || err != nil {
+		t.Errorf("its mount is not kept for the repair: %+v, %v", kept, err)
+	}
+}

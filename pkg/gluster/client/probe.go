@@ -13,6 +13,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
 const (
@@ -75,23 +76,31 @@ func (c *Client) ask() *rootProbe {
 	c.probes.with(func(known *probes) { p, isNew = known.ask() })
 	if isNew {
 		go func() {
-			if before, err := c.meta.Read(); err == nil {
-				c.probes.with(func(*probes) { p.before = before })
+			defer close(p.done)
+			caught := panics.Catch(c.slot.host.lifetime, "probe of a client", func() { p.err = c.answer(p) })
+			if caught != nil {
+				p.err = caught.Err()
 			}
-			err := probeRoot(c.mountpoint, c.device)
-			if err != nil && c.endsNow() {
-				err = c.ended()
-			}
-			if err == nil {
-				// If it fails, health rests on the answers alone; the next probe tries again.
-				_ = c.meta.Open(c.mountpoint, c.device)
-			}
-			p.err = err
-			c.probes.with(func(known *probes) { known.answer(err) })
-			close(p.done)
+			c.probes.with(func(known *probes) { known.answer(p.err) })
 		}()
 	}
 	return p
+}
+
+// answer asks the client, and waits.
+func (c *Client) answer(p *rootProbe) error {
+	if before, err := c.meta.Read(); err == nil {
+		c.probes.with(func(*probes) { p.before = before })
+	}
+	err := probeRoot(c.mountpoint, c.device)
+	if err != nil && c.endsNow() {
+		err = c.ended()
+	}
+	if err == nil {
+		// If it fails, health rests on the answers alone; the next probe tries again.
+		_ = c.meta.Open(c.mountpoint, c.device)
+	}
+	return err
 }
 
 // probes is what is known of the questions that a client was asked. Its zero value knows nothing.

@@ -4,59 +4,57 @@ package client
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
-const (
-	// lookInterval is how often it is looked for clients that are idle or hang.
-	lookInterval = 10 * time.Second
-	// rotateInterval keeps the overshoot of a client that floods its log small; looking costs a stat for each client.
-	rotateInterval = 250 * time.Millisecond
-)
+// lookInterval is how often it is looked for clients that are idle or hang.
+const lookInterval = 10 * time.Second
 
 // Run kills clients that hang, detaches idle ones and rotates logs until ctx is done. An idle client is one that only
 // its own mount shows, that nobody holds, and that was last used a minute ago. It is never signalled: it ends by
 // itself as its last user does, which may be a descriptor or another mount namespace. At most one Host of a state
-// directory should Run.
+// directory may Run: see Keep.
 //
 // One with a mounter leaves all that to it: it finds the clients that are bound here, and stops being a user of those
 // that are idle here.
+//
+// Each round of each of these tasks is on its own: one that waits or panics keeps no other from its work, nor itself
+// from the next round (TestARoundThatPanicsIsFollowedByTheNext).
 func (h *Host) Run(ctx context.Context) {
 	if h.mounter != nil {
-		h.runBesideMounter(ctx)
+		every(ctx, h.look, "look for clients beside the mounter", h.lookBesideMounter)
 		return
 	}
-	look, rotate := time.NewTicker(lookInterval), time.NewTicker(rotateInterval)
-	defer look.Stop()
-	defer rotate.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-rotate.C:
-			h.rotateLogs(ctx)
-		case <-look.C:
-			h.endHung(ctx)
-			h.detachIdleClients(ctx)
-		}
-	}
+	var tasks sync.WaitGroup
+	tasks.Go(func() { every(ctx, h.look, "look for clients that hang", h.endHung) })
+	tasks.Go(func() { every(ctx, h.look, "look for idle clients", h.detachIdleClients) })
+	tasks.Go(func() { h.keepLogsSmall(ctx) })
+	tasks.Wait()
 }
 
-// runBesideMounter is Run for a Host whose clients are the mounter's.
-func (h *Host) runBesideMounter(ctx context.Context) {
-	ticker := time.NewTicker(lookInterval)
+// every does a round of a task after each interval, until ctx is done.
+func every(ctx context.Context, interval time.Duration, task string, round func(context.Context)) {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			h.Adopt(ctx)
-			if err := h.releaseIdle(); err != nil {
-				klog.FromContext(ctx).Error(err, "Cannot tell which clients are idle; trying again")
-			}
+			panics.Catch(ctx, task, func() { round(ctx) })
 		}
+	}
+}
+
+// lookBesideMounter is a round of a Host whose clients are the mounter's.
+func (h *Host) lookBesideMounter(ctx context.Context) {
+	h.Adopt(ctx)
+	if err := h.releaseIdle(); err != nil {
+		klog.FromContext(ctx).Error(err, "Cannot tell which clients are idle; trying again")
 	}
 }

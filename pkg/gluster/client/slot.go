@@ -11,6 +11,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
 var (
@@ -74,7 +75,13 @@ func (s *slot) findOrStart(ctx context.Context, a *attempt) {
 	if s.host.mounter != nil {
 		find = a.findOrAsk
 	}
-	c, users, err := find(ctx)
+	var c *Client
+	var users *statedir.Users
+	var err error
+	if caught := panics.Catch(ctx, "start of a client", func() { c, users, err = find(ctx) }); caught != nil {
+		c, users, err = nil, nil, fmt.Errorf("%w: %s: start its client: %w", gluster.ErrUnreachable, s.volume,
+			caught.Err())
+	}
 	a.client, a.err = c, err
 	s.state.with(func(s *slotState) { s.endAttempt(c, users) })
 	close(a.done)
@@ -89,8 +96,9 @@ func (s *slot) clientCame(ctx context.Context, c *Client) {
 		s.logger(ctx).Info("Found a running client", "pid", c.process.PID, "mountpoint", c.mountpoint)
 	}
 	if s.host.mounter == nil {
-		go s.host.watchDeath(c)
+		go panics.Catch(context.WithoutCancel(ctx), "watch for a client's death", func() { s.host.watchDeath(c) })
 		s.host.tellChange()
+		tell(s.host.logs)
 	}
 }
 

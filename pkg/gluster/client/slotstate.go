@@ -3,6 +3,7 @@
 package client
 
 import (
+	"slices"
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
@@ -25,9 +26,10 @@ import (
 // client's mount does not depend on the slot, which may have the next client already: see Lock.Keep of package
 // statedir.
 type slotState struct {
-	attempt *attempt   // starting; then there is no client
-	client  slotClient // running or dead
-	deaths  Deaths
+	attempt *attempt    // starting; then there is no client
+	client  slotClient  // running or dead
+	deaths  int         // all of them
+	recent  []time.Time // when those of the last ten minutes were
 }
 
 // slotClient is a slot's client and its use. Its zero value is none.
@@ -141,12 +143,14 @@ func (s *slotState) isIdle(entries []mount.Entry, grace time.Duration) bool {
 	return true
 }
 
-// removeIdle empties the slot and returns the client that was in it, or nil if it is in use, by another process too.
-// Nobody else becomes a user of it until users are closed. The caller has the slot's Lock.
+// removeIdle empties the slot and returns the client that was in it, or nil if it is in use, by another process too, or
+// dead: what containers alone still show of a dead one can be repaired only as long as its own mount is kept
+// (TestADeadClientIsNotDetachedAsAnIdleOne). Nobody else becomes a user of it until users are closed. The caller has
+// the slot's Lock.
 func (s *slotState) removeIdle(
 	entries []mount.Entry, grace time.Duration,
 ) (c *Client, users *statedir.Users, err error) {
-	if !s.isIdle(entries, grace) {
+	if !s.client.isRunning() || !s.isIdle(entries, grace) {
 		return nil, nil, nil
 	}
 	if alone, err := s.client.users.TryAlone(); err != nil || !alone {
@@ -166,12 +170,10 @@ func (s *slotState) releaseIdle(entries []mount.Entry, grace time.Duration) {
 	}
 }
 
-// countDeath counts a client that has ended, and whether it died young.
-func (s *slotState) countDeath(young bool) {
-	s.deaths.All++
-	if s.deaths.Young++; !young {
-		s.deaths.Young = 0
-	}
+// countDeath counts a client that has ended.
+func (s *slotState) countDeath(at time.Time) {
+	s.deaths++
+	s.recent = slices.DeleteFunc(append(s.recent, at), func(t time.Time) bool { return at.Sub(t) >= recently })
 }
 
-func (s *slotState) countedDeaths() Deaths { return s.deaths }
+func (s *slotState) countedDeaths() Deaths { return Deaths{All: s.deaths, Recent: len(s.recent)} }

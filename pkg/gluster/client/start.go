@@ -56,7 +56,7 @@ func (a *attempt) hasBegun() begun { return from(&a.begun, func(b *begun) begun 
 
 // findOrStart returns the slot's running client, after starting it if there is none, and by what this process is its
 // user.
-func (a *attempt) findOrStart(ctx context.Context) (_ *Client, _ *statedir.Users, err error) {
+func (a *attempt) findOrStart(ctx context.Context) (c *Client, _ *statedir.Users, err error) {
 	s := a.slot
 	if err := s.dir.Make(); err != nil {
 		return nil, nil, err
@@ -71,11 +71,11 @@ func (a *attempt) findOrStart(ctx context.Context) (_ *Client, _ *statedir.Users
 		return nil, nil, err
 	}
 	defer func() {
-		if err != nil {
+		if c == nil { // also after a panic
 			users.Close()
 		}
 	}()
-	c, err := s.find(lock)
+	c, err = s.find(lock)
 	if err == nil && c == nil {
 		c, err = a.start(ctx, lock)
 	}
@@ -107,7 +107,6 @@ func (a *attempt) start(ctx context.Context, lock *statedir.Lock) (*Client, erro
 		p.Forget()
 		return nil, errors.Join(err, cleanup)
 	}
-	c.ready = time.Now()
 	klog.FromContext(ctx).Info("Started a client", "pid", p.PID, "mountpoint", c.mountpoint,
 		"servers", answers.String(), "took", time.Since(began).Round(time.Millisecond))
 	return c, nil

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
 const (
@@ -83,7 +85,13 @@ func ask(ctx context.Context, servers []string, heard func(server string, err er
 	}
 	answers := make(chan answer, len(servers))
 	for _, server := range servers {
-		go func() { answers <- answer{server, askOne(ctx, server)} }()
+		go func() {
+			a := answer{server: server}
+			if caught := panics.Try(func() { a.err = askOne(ctx, server) }); caught != nil {
+				a.err = caught.Logged("question to a server")
+			}
+			answers <- a
+		}()
 	}
 	enough := false
 	for range servers {

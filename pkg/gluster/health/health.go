@@ -21,16 +21,25 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
 // Observer says how well the Gluster volumes can be used through the clients of a host.
 type Observer struct {
-	host     *client.Host
+	host     host
 	clusters *gluster.ClustersFile
 	gauges   gauges
 
 	mu     sync.Mutex
 	checks map[string]*serverCheck // by cluster
+}
+
+// host is what is asked of a client.Host.
+type host interface {
+	Running() []*client.Client
+	Dead(entries []mount.Entry) []client.Dead
+	Serves(device mount.Device) bool
+	Owns(target string) bool
 }
 
 // New returns an Observer of this host's clients. The clusters file says whose servers are asked where no client
@@ -136,7 +145,7 @@ func (o *Observer) All(ctx context.Context) []Report {
 func (o *Observer) healthOf(ctx context.Context, volumes map[gluster.Volume]bool) []Report {
 	sorted := slices.SortedFunc(maps.Keys(volumes), gluster.CompareVolumes)
 	all := make([]Report, len(sorted))
-	var group sync.WaitGroup
+	var group panics.Group
 	for i, v := range sorted {
 		group.Go(func() { all[i] = o.health(ctx, v, everyDevice) })
 	}
@@ -165,7 +174,7 @@ func (o *Observer) health(ctx context.Context, v gluster.Volume, concerns func(m
 		}
 	}
 	views := make([]view, len(clients))
-	var group sync.WaitGroup
+	var group panics.Group
 	for i, c := range clients {
 		group.Go(func() {
 			c.Checkup(ctx)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/glusterd"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
 // checkValid is how long an answer of a cluster's servers counts.
@@ -80,7 +81,8 @@ func (s *serverCheck) ask(ctx context.Context, servers []string) <-chan struct{}
 
 func (s *serverCheck) find(ctx context.Context, servers []string, done chan<- struct{}) {
 	defer close(done)
-	silent := glusterd.AllSilent(ctx, servers)
+	var silent string
+	panics.Catch(ctx, "question to the servers", func() { silent = glusterd.AllSilent(ctx, servers) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.at, s.servers, s.silent, s.pending = time.Now(), servers, silent, nil

@@ -17,6 +17,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
 // healthInterval is that of the log and the metrics, and the pace at which bricks are asked for a sign of life. A
@@ -49,8 +50,10 @@ func (o *Observer) Watch(ctx context.Context) {
 	w := healthWatch{gauges: o.gauges, known: map[gluster.Volume]Report{}, unreadable: map[string]string{}}
 	defer func() { w.update(ctx, nil) }()
 	for {
-		w.update(ctx, o.look(ctx))
-		w.logUnreadable(ctx, o.host.Running())
+		panics.Catch(ctx, "look at the health", func() {
+			w.update(ctx, o.look(ctx))
+			w.logUnreadable(ctx, o.host.Running())
+		})
 		select {
 		case <-ctx.Done():
 			return

@@ -3,82 +3,102 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/prometheus/procfs"
+	"golang.org/x/sys/unix"
 )
 
 // Find finds the running clients of this mount namespace, as mount point → pid. A client is recognised by its program
-// and its last argument. A process in another mount namespace is none of ours, whatever a pod calls it.
-func Find() (map[string]int, error) {
-	namespace, err := os.Readlink("/proc/self/ns/mnt")
+// and its last argument. A process in another mount namespace is none of ours, whatever a pod calls it, and is asked
+// nothing. The error names those that did not show their arguments in time; what was found is found all the same.
+func Find() (map[string]int, error) { return proc.find() }
+
+func (p procDir) find() (map[string]int, error) {
+	namespace, err := os.Readlink(filepath.Join(string(p), "self/ns/mnt"))
 	if err != nil {
 		return nil, err
 	}
-	all, err := procfs.AllProcs()
+	fs, err := procfs.NewFS(string(p))
+	if err != nil {
+		return nil, err
+	}
+	all, err := fs.AllProcs()
 	if err != nil {
 		return nil, err
 	}
 	found := map[string]int{}
-	for _, p := range all {
-		mountpoint, ok := Mountpoint(p.PID)
-		if !ok {
+	var silent []error
+	for _, process := range all {
+		if other, err := os.Readlink(p.path(process.PID, "ns/mnt")); err != nil || other != namespace {
 			continue
 		}
-		if other, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", p.PID)); err != nil || other != namespace {
+		mountpoint, err := p.mountpoint(process.PID)
+		if errors.Is(err, unix.ETIMEDOUT) {
+			silent = append(silent, err)
+		}
+		if mountpoint == "" {
 			continue
 		}
 		// A client forks now and then, and until its child runs another program, the two look alike.
-		if parent, err := mountpointOfParent(p); err != nil || parent != mountpoint {
-			found[mountpoint] = p.PID
+		if parent, err := p.mountpointOfParent(process); err != nil || parent != mountpoint {
+			found[mountpoint] = process.PID
 		}
 	}
-	return found, nil
+	return found, errors.Join(silent...)
 }
 
 // Mountpoint is the last argument of a process that is a client. One that ended has no arguments any more.
 func Mountpoint(pid int) (string, bool) {
-	p, err := procfs.NewProc(pid)
-	if err != nil {
-		return "", false
+	mountpoint, err := proc.mountpoint(pid)
+	return mountpoint, err == nil && mountpoint != ""
+}
+
+// mountpoint is "" for a process that is no client, or has ended. Its error says that nobody can tell.
+func (p procDir) mountpoint(pid int) (string, error) {
+	args, err := p.arguments(pid)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		return "", nil
 	}
-	args, err := p.CmdLine()
 	if err != nil {
-		return "", false
+		return "", err
 	}
 	// Under user-mode emulation the emulator comes first.
 	for _, arg := range args {
 		if strings.HasPrefix(arg, "-") {
 			break
 		}
-		if filepath.Base(arg) == program {
-			return args[len(args)-1], len(args) > 1
+		if filepath.Base(arg) == program && len(args) > 1 {
+			return args[len(args)-1], nil
 		}
 	}
-	return "", false
+	return "", nil
 }
 
-func mountpointOfParent(p procfs.Proc) (string, error) {
-	stat, err := p.Stat()
+func (p procDir) mountpointOfParent(process procfs.Proc) (string, error) {
+	stat, err := process.Stat()
 	if err != nil {
 		return "", err
 	}
-	mountpoint, _ := Mountpoint(stat.PPID)
-	return mountpoint, nil
+	return p.mountpoint(stat.PPID)
 }
 
 // WatchClient watches the client with this mount point, or returns nil if that process ended.
 func WatchClient(pid int, mountpoint string) (*Process, error) {
 	p, err := watch(pid, false)
-	if still, _ := Mountpoint(pid); still != mountpoint {
-		// The number is another's now: a process's, or a thread's, which cannot be watched.
-		if err == nil {
-			p.Forget()
-		}
-		return nil, nil
+	still, showErr := proc.mountpoint(pid)
+	if err == nil && (showErr != nil || still != mountpoint) {
+		p.Forget()
+	}
+	if showErr != nil {
+		return nil, fmt.Errorf("tell whether a client still runs: %w", showErr)
+	}
+	if still != mountpoint {
+		return nil, nil // the number is another's now: a process's, or a thread's, which cannot be watched
 	}
 	return p, err
 }
@@ -86,12 +106,9 @@ func WatchClient(pid int, mountpoint string) (*Process, error) {
 // EndClient ends the client with this mount point, if it runs, and says whether it did.
 func EndClient(mountpoint string) (ended bool, err error) {
 	clients, err := Find()
-	if err != nil {
-		return false, err
-	}
 	pid, isRunning := clients[mountpoint]
 	if !isRunning {
-		return false, nil
+		return false, err
 	}
 	p, err := WatchClient(pid, mountpoint)
 	if err != nil || p == nil {

@@ -13,30 +13,28 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
-func TestClientsThatDieAsSoonAsTheyRunAreStartedWithoutHurry(t *testing.T) {
+func TestClientsThatDieAgainAndAgainAreStartedWithoutHurry(t *testing.T) {
 	var b backoff
 	var deaths client.Deaths
-	die := func(young bool) {
+	die := func(recent int) {
 		deaths.All++
-		if deaths.Young++; !young {
-			deaths.Young = 0
-		}
+		deaths.Recent = recent
 		b.note(deaths)
 	}
-	for range manyDeaths - 1 {
-		if die(true); !b.isDue() {
+	for i := range manyDeaths - 1 {
+		if die(i + 1); !b.isDue() {
 			t.Fatal("it waits after a few deaths")
 		}
 	}
-	for range 2 {
+	for i := range 2 {
 		before := b.delay
-		if die(true); b.isDue() || b.delay <= before {
+		if die(manyDeaths + i); b.isDue() || b.delay <= before {
 			t.Errorf("after many deaths it waits for %v, before for %v", b.delay, before)
 		}
 		b.note(deaths) // nothing new
 	}
-	if die(false); !b.isDue() || b.delay != 0 {
-		t.Error("it waits after the death of a client that had lived")
+	if die(1); !b.isDue() || b.delay != 0 {
+		t.Error("it waits after the first death in a long time")
 	}
 }
 

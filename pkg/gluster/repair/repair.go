@@ -9,25 +9,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
 const (
-	// repairInterval is how often dead mounts are looked for again: a container that was starting may have kept one.
-	repairInterval = 10 * time.Second
+	// lateWait is how long a dead client's own mount is kept after nothing else has shown its device: see isSettled.
+	lateWait = repairInterval
 	// replaceWait is how long a repair waits for the client that is to take a dead one's place, before it goes on
 	// with the others'. The start goes on by itself, and begins the next repair when it has succeeded.
 	replaceWait = 5 * time.Second
@@ -35,14 +33,22 @@ const (
 	openWait = 2 * time.Second
 )
 
-// Repairer repairs what the dead clients of a host had mounted. At most one Repairer of a state directory should Run.
+// Repairer repairs what the dead clients of a host had mounted. At most one Repairer of a state directory may Run: see
+// client.Host.Keep.
 type Repairer struct {
 	host    *client.Host
 	repairs *prometheus.CounterVec
 
 	// Of Run's goroutine only.
-	mounts mount.Repairer
+	mounts mountRepairer
 	retry  map[string]*backoff // by slot
+	pace   pace
+	unseen map[string]time.Time // since when nothing else shows a kept mount's device; by mount point
+}
+
+// mountRepairer is mount.Repairer.
+type mountRepairer interface {
+	Repair(ctx context.Context, dead map[*mount.Held]mount.Open) (mount.Report, error)
 }
 
 // New returns a Repairer for the clients of this host. The metric is registered with registry, unless that is nil.
@@ -52,12 +58,16 @@ func New(host *client.Host, registry prometheus.Registerer) *Repairer {
 		Help: "Mounts of dead clients that were replaced in place, in all mount namespaces of the host: " +
 			"beneath in one step; or, where the kernel is older, on top, or detached first.",
 	}, []string{"way"})
-	return &Repairer{host: host, repairs: repairs, retry: map[string]*backoff{}}
+	return &Repairer{host: host, repairs: repairs, mounts: &mount.Repairer{}, retry: map[string]*backoff{}, unseen: map[string]time.Time{}, pace: newPace()}
 }
 
 // Run brings back the clients that died, and repairs what they had mounted: at once, at the start after what died
-// before, and again as long as anything shows a dead device. It returns when ctx is done.
+// before, and again, at the distances of pace, as long as anything shows a dead device. It returns when ctx is done.
 func (r *Repairer) Run(ctx context.Context) {
+	mountsChanged, err := mount.Changes(ctx)
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Dead mounts that containers have kept are found late", "within", maxInterval)
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var said leftLog
@@ -65,69 +75,40 @@ func (r *Repairer) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-mountsChanged:
+			r.pace.changed()
+			timer.Reset(time.Until(r.pace.due))
+			continue
 		case <-r.host.Changes():
+			r.pace.died()
 		case <-timer.C:
 		}
-		r.host.Adopt(ctx) // which keeps the mounts of the dead
-		report, err := r.repair(ctx)
-		if ctx.Err() == nil {
-			said.update(ctx, report, err)
+		caught := panics.Catch(ctx, "repair of what dead clients had mounted", func() { r.round(ctx, &said) })
+		if caught != nil {
+			r.pace.ended(false, true)
 		}
-		timer.Reset(r.untilRetry())
+		timer.Reset(time.Until(r.pace.due))
 	}
 }
 
-// leftLog is what was said last of what is left to repair.
-type leftLog struct {
-	err, lasting string
-	unseen       bool
-}
-
-// update says what is new.
-func (l *leftLog) update(ctx context.Context, report mount.Report, err error) {
-	logger := klog.FromContext(ctx)
-	before := *l
-	*l = leftLog{lasting: strings.Join(lasting(report), "; "), unseen: report.Forbidden > 0}
-	switch {
-	case err != nil:
-		if l.err = err.Error(); l.err != before.err {
-			logger.Error(err, "Mounts of a dead client are left; they are repaired when it is back")
-		}
-	case len(report.Left) > 0: // a start is not due yet
-		l.err = before.err
+func (r *Repairer) round(ctx context.Context, said *leftLog) {
+	r.host.Adopt(ctx) // which keeps the mounts of the dead
+	report, err := r.repair(ctx)
+	if ctx.Err() != nil {
+		return
 	}
-	if l.lasting != "" && l.lasting != before.lasting {
-		logger.Error(nil, "Mounts of dead clients stay dead; pods that need them have to be restarted", "mounts",
-			l.lasting)
-	}
-	if l.unseen && !before.unseen {
-		logger.Error(nil,
-			"Some processes' mounts cannot be repaired, since they cannot be seen: "+
-				"is the mounter privileged, with hostPID?", "processes", report.Forbidden)
-	}
-}
-
-// lasting lists the mounts that will not be repaired, sorted: not those that wait for a client, or for its answer.
-func lasting(report mount.Report) []string {
-	var mounts []string
-	for _, s := range report.Stale {
-		if !errors.Is(s.Err, mount.ErrNothingYet) && !errors.Is(s.Err, unix.ETIMEDOUT) {
-			mounts = append(mounts, fmt.Sprintf("%s at %s of process %d: %v", s.Root, s.Target, s.PID, s.Err))
-		}
-	}
-	slices.Sort(mounts)
-	return mounts
-}
-
-// untilRetry is how long nothing is to be done, unless a client dies or comes.
-func (r *Repairer) untilRetry() time.Duration {
-	wait := repairInterval
+	said.update(ctx, report, err)
+	r.pace.ended(report.Repaired() > 0, err != nil || len(report.Stale) > len(lasting(report)))
 	for _, b := range r.retry {
-		if due := time.Until(b.next); due > 0 {
-			wait = min(wait, due)
+		if !b.isDue() {
+			r.pace.notAfter(b.next)
 		}
 	}
-	return wait
+	for _, since := range r.unseen {
+		if settled := since.Add(lateWait); settled.After(time.Now()) { // else an error is in its way
+			r.pace.notAfter(settled)
+		}
+	}
 }
 
 // deadMount is the kept mount of one dead client, held.
@@ -140,18 +121,25 @@ type deadMount struct {
 // holdDead holds the kept mounts of all dead clients. The caller closes them.
 func (r *Repairer) holdDead() ([]deadMount, error) {
 	kept, err := r.host.KeptMounts()
+	if len(kept) == 0 {
+		return nil, err
+	}
+	mounted := map[string]bool{}
+	entries, listErr := mount.List()
+	if listErr != nil {
+		return nil, errors.Join(err, listErr)
+	}
+	for _, e := range entries {
+		mounted[e.Target] = true
+	}
 	errs := []error{err}
 	var dead []deadMount
 	for _, k := range kept {
-		at, err := mount.At(k.Mountpoint)
-		if err == nil && len(at) == 0 || errors.Is(err, os.ErrNotExist) { // since a reboot, or somebody detached it
-			errs = append(errs, r.host.Discard(k))
+		if !mounted[k.Mountpoint] { // since a reboot, or somebody detached it
+			errs = append(errs, r.discard(k))
 			continue
 		}
-		var held *mount.Held
-		if err == nil {
-			held, err = mount.Hold(k.Mountpoint)
-		}
+		held, err := mount.Hold(k.Mountpoint)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -162,7 +150,8 @@ func (r *Repairer) holdDead() ([]deadMount, error) {
 }
 
 // repair is one round: every mount of a dead device, in every mount namespace of this host, becomes one of the client
-// that has taken its place. A device that nothing shows any more is forgotten.
+// that has taken its place. A device that nothing has shown for lateWait is
+// forgotten.
 func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 	dead, err := r.holdDead()
 	defer func() {
@@ -194,8 +183,8 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 		err = errors.Join(err, fmt.Errorf("mount namespace %d of process %d: %w", ns.Namespace, ns.PID, ns.Err))
 	}
 	for _, d := range dead {
-		if repairErr == nil && report.Left[d.held.Device()] == 0 {
-			err = errors.Join(err, r.host.Discard(d.KeptMount))
+		if repairErr == nil && r.isSettled(d, report) {
+			err = errors.Join(err, r.discard(d.KeptMount))
 		}
 	}
 	r.repairs.WithLabelValues("beneath").Add(float64(report.Beneath))
@@ -210,12 +199,33 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 	return report, err
 }
 
+// isSettled says whether a kept mount is needed no more: for lateWait no round has found anything else with its device,
+// nor repaired anything. A runtime may have cloned a dead mount before it was repaired, and attach the clone, which no
+// mountinfo shows until then, a moment later.
+func (r *Repairer) isSettled(d deadMount, report mount.Report) bool {
+	if report.Left[d.held.Device()] > 0 {
+		delete(r.unseen, d.Mountpoint)
+		return false
+	}
+	since, known := r.unseen[d.Mountpoint]
+	if !known || report.Repaired() > 0 {
+		r.unseen[d.Mountpoint] = time.Now()
+		return false
+	}
+	return time.Since(since) >= lateWait
+}
+
+func (r *Repairer) discard(k client.KeptMount) error {
+	delete(r.unseen, k.Mountpoint)
+	return r.host.Discard(k)
+}
+
 // openReplacements returns what is mounted by each slot's running client, started where there is none. A slot whose
 // client does not come in time is left out and named in the error.
 func (r *Repairer) openReplacements(ctx context.Context, dead []deadMount) (map[string]*replacement, error) {
 	ctx, cancel := context.WithTimeout(ctx, replaceWait)
 	defer cancel()
-	var all sync.WaitGroup
+	var all panics.Group
 	var mu sync.Mutex
 	replacements := map[string]*replacement{}
 	var errs []error

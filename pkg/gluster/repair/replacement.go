@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
@@ -46,13 +47,16 @@ func (t *replacement) open(path string) (int, error) {
 	}
 	answer, givenUp := make(chan result), make(chan struct{})
 	t.calls.Go(func() {
-		fd, err := t.root.OpenAny(path)
+		r := result{fd: -1}
+		if caught := panics.Try(func() { r.fd, r.err = t.root.OpenAny(path) }); caught != nil {
+			r = result{-1, caught.Logged("open in a repair")}
+		}
 		<-t.opening // before the answer, as the next call may follow it at once
 		select {
-		case answer <- result{fd, err}:
+		case answer <- r:
 		case <-givenUp:
-			if err == nil {
-				_ = unix.Close(fd)
+			if r.err == nil {
+				_ = unix.Close(r.fd)
 			}
 		}
 	})

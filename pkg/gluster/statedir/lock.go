@@ -106,9 +106,13 @@ func (u *Users) Close() {
 	}
 }
 
-// flock returns a locked file, or ErrBusy. Closing the file unlocks it.
 func (s Slot) flock(name string, how int) (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join(string(s), name), os.O_CREATE|os.O_RDWR, 0o600)
+	return lockFileAt(filepath.Join(string(s), name), how)
+}
+
+// lockFileAt returns a locked file, or ErrBusy. Closing the file unlocks it.
+func lockFileAt(path string, how int) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}

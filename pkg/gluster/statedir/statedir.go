@@ -3,6 +3,7 @@
 // Package statedir is what the clients of a host have on disk. It is all that one process leaves to the next, so
 // every name and file here is a format: a process of another version may have written it, or read it at this moment.
 //
+//	<state directory>/clients/keeper                              see Root.Keep
 //	<state directory>/clients/<cluster>/<volume>/<option hash>/   a slot: the place of one client
 //	    client.json    what it takes to start the client again
 //	    lock           locked while a client is started, found or stopped

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package repair
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+)
+
+// leftLog is what was said last of what is left to repair.
+type leftLog struct {
+	err, lasting string
+	unseen       bool
+}
+
+// update says what is new.
+func (l *leftLog) update(ctx context.Context, report mount.Report, err error) {
+	logger := klog.FromContext(ctx)
+	before := *l
+	*l = leftLog{lasting: strings.Join(lasting(report), "; "), unseen: report.Forbidden > 0}
+	switch {
+	case err != nil:
+		if l.err = err.Error(); l.err != before.err {
+			logger.Error(err, "Mounts of a dead client are left; they are repaired when it is back")
+		}
+	case len(report.Left) > 0: // a start is not due yet
+		l.err = before.err
+	}
+	if l.lasting != "" && l.lasting != before.lasting {
+		logger.Error(nil, "Mounts of dead clients stay dead; pods that need them have to be restarted", "mounts",
+			l.lasting)
+	}
+	if l.unseen && !before.unseen {
+		logger.Error(nil,
+			"Some processes' mounts cannot be repaired, since they cannot be seen: "+
+				"is the mounter privileged, with hostPID?", "processes", report.Forbidden)
+	}
+}
+
+// lasting lists the mounts that will not be repaired, sorted: not those that wait for a client, or for its answer.
+func lasting(report mount.Report) []string {
+	var mounts []string
+	for _, s := range report.Stale {
+		if !errors.Is(s.Err, mount.ErrNothingYet) && !errors.Is(s.Err, unix.ETIMEDOUT) {
+			mounts = append(mounts, fmt.Sprintf("%s at %s of process %d: %v", s.Root, s.Target, s.PID, s.Err))
+		}
+	}
+	slices.Sort(mounts)
+	return mounts
+}

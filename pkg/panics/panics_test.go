@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package panics
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+
+	"k8s.io/klog/v2"
+	"k8s.io/klog/v2/textlogger"
+)
+
+func brokenWork() { panic("broken") }
+
+func TestAPanicIsLoggedWithTheStackOfWhereItHappened(t *testing.T) {
+	for name, work := range map[string]func(){
+		"in the work itself": brokenWork,
+		"on a goroutine that the work waits for": func() {
+			var group Group
+			group.Go(func() {})
+			group.Go(brokenWork)
+			group.Wait()
+		},
+		"handed on": func() { Try(brokenWork).Again() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			logger := textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log)))
+			caught := Catch(klog.NewContext(context.Background(), logger), "a test", work)
+			if caught == nil || caught.Value != "broken" || !strings.Contains(caught.Err().Error(), "broken") {
+				t.Fatalf("caught %v", caught)
+			}
+			for _, text := range []string{`in="a test"`, "broken", "panics.brokenWork"} {
+				if !strings.Contains(log.String(), text) {
+					t.Errorf("the log does not mention %q:\n%s", text, log.String())
+				}
+			}
+		})
+	}
+}
+
+func TestWorkThatDoesNotPanicIsLeftAlone(t *testing.T) {
+	done := 0
+	var group Group
+	group.Go(func() { done++ })
+	group.Wait()
+	if caught := Catch(context.Background(), "a test", func() { done++ }); caught != nil || done != 2 {
+		t.Errorf("caught %v, %d of 2 are done", caught, done)
+	}
+}

@@ -85,11 +85,7 @@ func (d *Driver) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	m, err := d.newMonitor(ctx, questions)
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	return d.serve(ctx, listener, m)
+	return d.serve(ctx, listener, d.newMonitor(questions))
 }
 
 // lookAfterClients runs what ends and repairs this host's clients, until ctx is done.

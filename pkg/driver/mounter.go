@@ -28,10 +28,7 @@ func (d *Driver) runMounter(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := d.newMonitor(ctx, d.askMounter(socket))
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
+	m := d.newMonitor(d.askMounter(socket))
 	var background sync.WaitGroup
 	ctx, stop := context.WithCancel(ctx)
 	defer func() {

@@ -67,7 +67,7 @@ func newHost(options Options, clusters *gluster.ClustersFile) (*client.Host, err
 	if err != nil {
 		return nil, err
 	}
-	return client.NewRemoteHost(options.StateDir, clusters, mounter.NewClient(socket))
+	return client.NewRemoteHost(options.StateDir, clusters, mounter.NewClient(socket, options.Version, options.NodeID))
 }
 
 // Run serves until ctx is done, and then until the RPCs under way have ended (each has

@@ -196,10 +196,11 @@ func TestAPortThatIsTakenKeepsNothingFromStarting(t *testing.T) {
 }
 
 // asked is what the process says of itself through its own socket.
-func (r *rig) asked(o Options, ended <-chan error) error {
+func (r *rig) asked(o Options, ended chan error) error {
 	r.t.Helper()
 	select {
 	case err := <-ended:
+		ended <- nil // for the one who waits at the end
 		r.t.Fatalf("it has ended: %v", err)
 	default:
 	}
@@ -208,7 +209,7 @@ func (r *rig) asked(o Options, ended <-chan error) error {
 	if o.Mode == Mounter {
 		_, path, err := parseEndpoint(o.Endpoint)
 		if err == nil {
-			_, err = mounter.NewClient(path).List(ctx)
+			_, err = mounter.NewClient(path, "test", "").List(ctx)
 		}
 		return err
 	}

@@ -27,6 +27,10 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 )
 
+// Layout is the version of all that is described above. It changes with what makes a process of one version miss, or break, what
+// one of another version has made.
+const Layout = 1
+
 const (
 	descriptionFile = "client.json"
 	lockFile        = "lock"

@@ -20,7 +20,9 @@ import (
 	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
@@ -39,20 +41,22 @@ const (
 type Repairer struct {
 	host    *client.Host
 	repairs *prometheus.CounterVec
+	dead    *prometheus.GaugeVec
 
 	// Of Run's goroutine only.
 	mounts mount.Repairer
 	retry  map[string]*backoff // by slot
+	told   *[]statedir.Stale   // what was said last of mounts that stay dead; nil if nothing was yet
 }
 
-// New returns a Repairer for the clients of this host. The metric is registered with registry, unless that is nil.
+// New returns a Repairer for the clients of this host. The metrics are registered with registry, unless that is nil.
 func New(host *client.Host, registry prometheus.Registerer) *Repairer {
 	repairs := promauto.With(registry).NewCounterVec(prometheus.CounterOpts{
 		Name: "glusterfs_csi_mounts_repaired_total",
 		Help: "Mounts of dead clients that were replaced in place, in all mount namespaces of the host: " +
 			"beneath in one step; or, where the kernel is older, on top, or detached first.",
 	}, []string{"way"})
-	return &Repairer{host: host, repairs: repairs, retry: map[string]*backoff{}}
+	return &Repairer{host: host, repairs: repairs, dead: newDeadGauge(registry), retry: map[string]*backoff{}}
 }
 
 // Run brings back the clients that died, and repairs what they had mounted: at once, at the start after what died
@@ -87,7 +91,7 @@ type leftLog struct {
 func (l *leftLog) update(ctx context.Context, report mount.Report, err error) {
 	logger := klog.FromContext(ctx)
 	before := *l
-	*l = leftLog{lasting: strings.Join(lasting(report), "; "), unseen: report.Forbidden > 0}
+	*l = leftLog{lasting: describe(lasting(report)), unseen: report.Forbidden > 0}
 	switch {
 	case err != nil:
 		if l.err = err.Error(); l.err != before.err {
@@ -107,16 +111,25 @@ func (l *leftLog) update(ctx context.Context, report mount.Report, err error) {
 	}
 }
 
-// lasting lists the mounts that will not be repaired, sorted: not those that wait for a client, or for its answer.
-func lasting(report mount.Report) []string {
+// lasting are the mounts that will not be repaired: not those that wait for a client, or for its answer.
+func lasting(report mount.Report) []mount.Stale {
+	return slices.DeleteFunc(slices.Clone(report.Stale), func(s mount.Stale) bool {
+		return errors.Is(s.Err, mount.ErrNothingYet) || errors.Is(s.Err, unix.ETIMEDOUT)
+	})
+}
+
+// describe is the same for the same mounts in another order.
+func describe(stale []mount.Stale) string {
 	var mounts []string
-	for _, s := range report.Stale {
-		if !errors.Is(s.Err, mount.ErrNothingYet) && !errors.Is(s.Err, unix.ETIMEDOUT) {
-			mounts = append(mounts, fmt.Sprintf("%s at %s of process %d: %v", s.Root, s.Target, s.PID, s.Err))
+	for _, s := range stale {
+		of := fmt.Sprintf("process %d", s.PID)
+		if pod := podOfProcess(s.PID); pod != "" {
+			of = "pod " + pod + ", " + of
 		}
+		mounts = append(mounts, fmt.Sprintf("%s at %s of %s: %v", s.Root, s.Target, of, s.Err))
 	}
 	slices.Sort(mounts)
-	return mounts
+	return strings.Join(mounts, "; ")
 }
 
 // untilRetry is how long nothing is to be done, unless a client dies or comes.
@@ -171,6 +184,9 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 		}
 	}()
 	if len(dead) == 0 {
+		if err == nil {
+			err = r.tellStale(mount.Report{}, nil)
+		}
 		return mount.Report{}, err
 	}
 	began := time.Now()
@@ -181,8 +197,9 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 		}
 	}()
 	ready := time.Since(began)
-	opens := map[*mount.Held]mount.Open{}
+	opens, volumes := map[*mount.Held]mount.Open{}, map[mount.Device]gluster.Volume{}
 	for _, d := range dead {
+		volumes[d.held.Device()] = d.Volume
 		opens[d.held] = nil
 		if t := replacements[d.Slot]; t != nil {
 			opens[d.held] = t.open
@@ -197,6 +214,9 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 		if repairErr == nil && report.Left[d.held.Device()] == 0 {
 			err = errors.Join(err, r.host.Discard(d.KeptMount))
 		}
+	}
+	if repairErr == nil { // else some may not have been looked at
+		err = errors.Join(err, r.tellStale(report, volumes))
 	}
 	r.repairs.WithLabelValues("beneath").Add(float64(report.Beneath))
 	r.repairs.WithLabelValues("on top").Add(float64(report.OnTop))

@@ -13,6 +13,7 @@
 //	        ready      its pid, once it has answered
 //	    dead-*/        what was start-*/ of a client that died, see Lock.Keep
 //	    *.gone/        what is being removed
+//	<state directory>/stale.json   what stays dead in containers, see Stale
 package statedir
 
 import (

@@ -28,8 +28,8 @@ func (ns *namespace) close() { unix.Close(ns.fd) }
 // namespaces opens every mount namespace that a process has, each once, in the order
 // of process IDs. A process may have threads with namespaces of their own; looking
 // at all of them costs a few microseconds each and is done because such a namespace
-// keeps a dead device as any other does. This process's own are left out: the visitor's is wherever it has been last, and would be
-// taken for a process of a container. Whoever ends meanwhile is no error.
+// keeps a dead device as any other does. The visitor's own thread is left out: it is wherever it has been last, and would be taken
+// for a process of that container. Whoever ends meanwhile is no error.
 func (v *visitor) namespaces() (*namespaceSet, error) {
 	found := &namespaceSet{proc: int(v.proc.Fd()), known: map[string]bool{}}
 	var err error
@@ -37,13 +37,9 @@ func (v *visitor) namespaces() (*namespaceSet, error) {
 		return found, err
 	}
 	pids, err := found.numbers(".")
-	self := found.self()
 	for _, pid := range pids {
 		dir := strconv.Itoa(pid)
 		err = errors.Join(err, found.add(dir, pid))
-		if dir == self {
-			continue
-		}
 		tasks := path.Join(dir, "task")
 		if found.single(tasks) {
 			continue
@@ -51,8 +47,8 @@ func (v *visitor) namespaces() (*namespaceSet, error) {
 		threads, errThreads := found.numbers(tasks)
 		err = errors.Join(err, errThreads)
 		for _, thread := range threads {
-			if thread != pid {
-				err = errors.Join(err, found.add(path.Join(tasks, strconv.Itoa(thread)), thread))
+			if task := path.Join(tasks, strconv.Itoa(thread)); thread != pid && task != v.thread {
+				err = errors.Join(err, found.add(task, thread))
 			}
 		}
 	}
@@ -134,16 +130,6 @@ func ownerOf(fd int) (userNamespace, error) {
 	var stat unix.Stat_t
 	err = unix.Fstat(owner, &stat)
 	return userNamespace{stat.Dev, stat.Ino}, err
-}
-
-// self is this process, as this /proc numbers it.
-func (s *namespaceSet) self() string {
-	var buffer [16]byte
-	n, err := unix.Readlinkat(s.proc, "self", buffer[:])
-	if err != nil {
-		return ""
-	}
-	return string(buffer[:n])
 }
 
 // single says that a task directory has one thread: each is a link to it.

@@ -180,7 +180,7 @@ func TestTheVisitorIsNotTakenForAProcessOfAContainer(t *testing.T) {
 	c.Stop()
 	left, more := find()
 	if left != nil {
-		t.Errorf("process %d is said to be in the namespace of a container that has ended; the visitor is in process %d", left.pid, os.Getpid())
+		t.Errorf("process %d is said to be in the namespace of a container that has ended; the visitor is thread %s", left.pid, v.thread)
 	}
 	for _, ns := range append(all, more...) {
 		ns.close()

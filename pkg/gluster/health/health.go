@@ -46,8 +46,8 @@ type State int
 const (
 	Unknown      State = iota - 1 // neither a client nor a server has told anything yet
 	Healthy                       // nothing is known to be wrong
-	Degraded           // it can be used, or can be again within ping-timeout, and something is broken
-	Inaccessible       // files cannot be read or written
+	Degraded                      // it can be used, or can be again within ping-timeout, and something is broken
+	Inaccessible                  // files cannot be read or written
 )
 
 // String is the state's name.

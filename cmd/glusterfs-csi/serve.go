@@ -39,7 +39,7 @@ func serveCommand(shared *sharedFlags, mode driver.Mode, short string) *cobra.Co
 		},
 	}
 	flags := c.Flags()
-	flags.StringVar(&options.HTTPEndpoint, "http-endpoint", "", "where to serve /healthz, /readyz and /metrics, as :9808 (default nowhere)")
+	flags.StringVar(&options.HTTPEndpoint, "http-endpoint", "", "where to serve /healthz, /readyz and /metrics, as 127.0.0.1:29708 (default nowhere)")
 	if mode == driver.Mounter {
 		flags.StringVar(&options.Endpoint, "endpoint", "unix:///var/lib/glusterfs-csi/mounter.sock", "where to serve the node plugin, root only: unix:///path")
 		return c

@@ -76,7 +76,7 @@ func newHost(options Options, clusters *gluster.ClustersFile) (*client.Host, err
 	if err != nil {
 		return nil, err
 	}
-	return client.NewRemoteHost(options.StateDir, clusters, mounter.NewClient(socket))
+	return client.NewRemoteHost(options.StateDir, clusters, mounter.NewClient(socket, options.Version, options.NodeID))
 }
 
 // Run serves until ctx is done, and then until the RPCs under way have ended (each has
@@ -102,11 +102,7 @@ func (d *Driver) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	m, err := d.newMonitor(ctx, questions)
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	return d.serve(ctx, listener, m)
+	return d.serve(ctx, listener, d.newMonitor(questions))
 }
 
 // lookAfterClients runs what ends and repairs this host's clients, until ctx is done.

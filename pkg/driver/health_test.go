@@ -17,6 +17,7 @@ import (
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -30,6 +31,10 @@ func (r *rig) volumeHealth(volumeID, path string) []condition {
 	var conditions []condition
 	r.withinASecond(func(ctx context.Context) error {
 		response, err := r.node.NodeGetVolumeHealth(ctx, &csi.NodeGetVolumeHealthRequest{VolumeId: volumeID, VolumePublishPath: path})
+		if isUnknown(err) {
+			conditions = []condition{{"unknown", err.Error()}}
+			return nil
+		}
 		if got := response.GetVolumeHealth().GetVolumeId(); err == nil && got != volumeID {
 			r.t.Errorf("the health of %q is that of %q", volumeID, got)
 		}
@@ -48,6 +53,10 @@ func (r *rig) storageHealth() []condition {
 	var conditions []condition
 	r.withinASecond(func(ctx context.Context) error {
 		response, err := r.node.NodeGetStorageHealth(ctx, &csi.NodeGetStorageHealthRequest{})
+		if isUnknown(err) {
+			conditions = []condition{{"unknown", err.Error()}}
+			return nil
+		}
 		for _, entry := range response.GetBackendHealth() {
 			conditions = append(conditions, condition{fmt.Sprint(entry.GetStatus(), " ", entry.GetReason()), entry.GetMessage()})
 		}
@@ -55,6 +64,11 @@ func (r *rig) storageHealth() []condition {
 	})
 	r.onceEach(conditions)
 	return conditions
+}
+
+// isUnknown says whether health is not known yet, as for a moment after the start of the node plugin.
+func isUnknown(err error) bool {
+	return status.Code(err) == codes.Unavailable && strings.Contains(status.Convert(err).Message(), "is not known yet")
 }
 
 func (r *rig) withinASecond(call func(context.Context) error) {
@@ -154,6 +168,21 @@ func TestHealthNeedsAVolumeID(t *testing.T) {
 	if got := r.volumeHealth("pi/gv0/never-published", "/nothing/here"); len(got) > 0 {
 		t.Errorf("a volume that nobody uses: %q", got)
 	}
+}
+
+func TestHealthIsNotKnownBeforeAnythingIsRead(t *testing.T) {
+	r := serve(t, "")
+	ctx, cancel := r.context()
+	defer cancel()
+	if _, err := r.identity.Probe(ctx, &csi.ProbeRequest{}); err != nil { // it serves: the next call is measured
+		t.Fatal(err)
+	}
+	err := shows(r.volumeHealth("pi/gv0/pvc-1", ""), "unknown: pi/gv0 not known yet")
+	if err != nil {
+		t.Error(err)
+	}
+	r.setClusters(clustersYAML(healthy(t).Servers(), "gv0"))
+	testcluster.Eventually(t, patience, func() error { return errors.Join(shows(r.volumeHealth("pi/gv0/pvc-1", "")), shows(r.storageHealth())) })
 }
 
 func TestHealthUnderSilentServers(t *testing.T) {

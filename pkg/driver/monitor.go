@@ -24,6 +24,8 @@ const (
 	headerTimeout = 5 * time.Second
 	// shutdownTimeout bounds the requests under way at the end.
 	shutdownTimeout = 2 * time.Second
+	// minListenDelay and maxListenDelay bound the time between two attempts to listen, which doubles.
+	minListenDelay, maxListenDelay = time.Second, time.Minute
 )
 
 // monitor is what kubelet's probes and Prometheus ask, over HTTP.
@@ -32,44 +34,64 @@ const (
 //	           since a storage outage must not restart pods.
 //	/readyz    and the clusters file has been loaded, as CSI's Probe says.
 //	/metrics   for Prometheus.
+//
+// Volumes do not need it: where its port is another program's, everything else goes on, and it is tried again.
 type monitor struct {
-	listener net.Listener
-	server   *http.Server
+	address string
+	server  *http.Server
 }
 
 // questions are what /healthz and /readyz ask the process itself.
 type questions struct{ alive, ready func(context.Context) error }
 
-// newMonitor listens, or returns nil if nobody wants it to. What it asks need not be served yet.
-func (d *Driver) newMonitor(ctx context.Context, q questions) (*monitor, error) {
-	address := d.options.HTTPEndpoint
-	if address == "" {
-		return nil, nil
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("listen on --http-endpoint %s: %w", address, err)
+// newMonitor returns nil if nobody wants it. What it asks need not be served yet.
+func (d *Driver) newMonitor(q questions) *monitor {
+	if d.options.HTTPEndpoint == "" {
+		return nil
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(d.metrics.registry, promhttp.HandlerOpts{}))
 	mux.Handle("GET /healthz", asking(q.alive))
 	mux.Handle("GET /readyz", asking(q.ready))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
-	return &monitor{listener: listener, server: server}, nil
+	return &monitor{address: d.options.HTTPEndpoint, server: &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}}
 }
 
 // serve returns when ctx is done.
 func (m *monitor) serve(ctx context.Context) {
 	logger := klog.FromContext(ctx)
-	logger.Info("Serving /healthz, /readyz and /metrics", "address", m.listener.Addr().String())
+	listener := m.listen(ctx)
+	if listener == nil {
+		return
+	}
+	logger.Info("Serving /healthz, /readyz and /metrics", "address", listener.Addr().String())
 	stop := context.AfterFunc(ctx, func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
 		_ = m.server.Shutdown(ctx) // what is still under way then ends with the process
 	})
 	defer stop()
-	if err := m.server.Serve(m.listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := m.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		logger.Error(err, "Cannot serve HTTP any more")
+	}
+}
+
+// listen tries until it can, and says each time why not. It returns nil if ctx is done before.
+func (m *monitor) listen(ctx context.Context) net.Listener {
+	for delay := minListenDelay; ; delay = min(2*delay, maxListenDelay) {
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", m.address)
+		if err == nil {
+			return listener
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		klog.FromContext(ctx).Error(err, "Cannot serve /healthz, /readyz and /metrics; all else goes on. Find who has the port (ss -ltnp), "+
+			"or give --http-endpoint another", "address", m.address, "tryAgainAfter", delay)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(delay):
+		}
 	}
 }
 

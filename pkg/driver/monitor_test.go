@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,6 +23,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	registerapi "k8s.io/kubelet/pkg/apis/pluginregistration/v1"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mounter"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -157,22 +159,78 @@ func TestMetricsCountCallsByMethodAndCode(t *testing.T) {
 	}
 }
 
-func TestAPortThatIsTakenIsNamed(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// The mounter above all: as long as it has not started, no client of the node is started or repaired.
+func TestAPortThatIsTakenKeepsNothingFromStarting(t *testing.T) {
+	for _, mode := range []Mode{Mounter, All} {
+		t.Run(string(mode), func(t *testing.T) {
+			taken, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer taken.Close()
+			dir := newDir(t)
+			o := modeOptions(dir, mode)
+			o.HTTPEndpoint = taken.Addr().String()
+			r := &rig{t: t, dir: dir, log: &lockedBuffer{}}
+			ctx, cancel := context.WithCancel(logTo(r.log))
+			d, err := New(ctx, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- d.Run(ctx) }()
+			defer func() {
+				cancel()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			}()
+			testcluster.Eventually(t, patience, func() error { return r.asked(o, ended) })
+			r.logs("Cannot serve /healthz", "address already in use", "--http-endpoint", o.HTTPEndpoint)
+			if err := taken.Close(); err != nil {
+				t.Fatal(err)
+			}
+			r.wantStatus("/healthz", http.StatusOK, "ok")
+		})
 	}
-	defer taken.Close()
-	o := options(newDir(t))
-	o.HTTPEndpoint = taken.Addr().String()
-	d, err := New(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
+}
+
+// asked is what the process says of itself through its own socket.
+func (r *rig) asked(o Options, ended chan error) error {
+	r.t.Helper()
+	select {
+	case err := <-ended:
+		ended <- nil // for the one who waits at the end
+		r.t.Fatalf("it has ended: %v", err)
+	default:
 	}
-	err = d.Run(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "--http-endpoint "+o.HTTPEndpoint) {
-		t.Errorf("got %v", err)
+	ctx, cancel := r.context()
+	defer cancel()
+	if o.Mode == Mounter {
+		_, path, err := parseEndpoint(o.Endpoint)
+		if err == nil {
+			_, err = mounter.NewClient(path, "test", "").List(ctx)
+		}
+		return err
 	}
+	questions, err := askCSI(o.Endpoint)
+	if err == nil {
+		err = questions.alive(ctx)
+	}
+	return err
+}
+
+// logs waits until one line of the log says all of the words.
+func (r *rig) logs(words ...string) {
+	r.t.Helper()
+	testcluster.Eventually(r.t, patience, func() error {
+		for line := range strings.Lines(r.log.String()) {
+			if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) }) {
+				return nil
+			}
+		}
+		return fmt.Errorf("no line of the log says %q:\n%s", words, r.log)
+	})
 }
 
 func TestKubeletFindsTheNodeService(t *testing.T) {
@@ -203,7 +261,8 @@ func TestKubeletFindsTheNodeService(t *testing.T) {
 
 func TestEndpointsThatCannotWork(t *testing.T) {
 	for want, spoil := range map[string]func(o *Options){
-		"--http-endpoint":   func(o *Options) { o.HTTPEndpoint = "9808" },
+		"--http-endpoint":   func(o *Options) { o.HTTPEndpoint = "29708" },
+		"value out of ran":  func(o *Options) { o.HTTPEndpoint = "127.0.0.1:297080" },
 		"--kubelet-dir \"":  func(o *Options) { o.KubeletDir = "var/lib/kubelet" },
 		"needs a unix sock": func(o *Options) { o.KubeletDir, o.Endpoint = "/var/lib/kubelet", "tcp://127.0.0.1:1" },
 	} {

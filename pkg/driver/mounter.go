@@ -28,10 +28,7 @@ func (d *Driver) runMounter(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := d.newMonitor(ctx, d.askMounter(socket))
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
+	m := d.newMonitor(d.askMounter(socket))
 	var background sync.WaitGroup
 	ctx, stop := context.WithCancel(ctx)
 	defer func() {
@@ -46,12 +43,12 @@ func (d *Driver) runMounter(ctx context.Context) (err error) {
 		background.Go(func() { m.serve(ctx) })
 	}
 	klog.FromContext(ctx).Info("Serving the node plugin", "version", d.options.Version, "endpoint", d.options.Endpoint)
-	return mounter.Serve(ctx, listener, d.host)
+	return mounter.Serve(ctx, listener, d.host, d.options.Version)
 }
 
 // askMounter asks a mounter through its own socket.
 func (d *Driver) askMounter(socket string) questions {
-	client := mounter.NewClient(socket)
+	client := mounter.NewClient(socket, d.options.Version, "")
 	alive := func(ctx context.Context) error {
 		_, err := client.List(ctx)
 		return err

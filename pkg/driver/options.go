@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/kubelet"
@@ -86,7 +87,11 @@ func (o Options) Validate() error {
 // validateEndpoints is Validate for what others reach the driver by.
 func (o Options) validateEndpoints() error {
 	if o.HTTPEndpoint != "" {
-		if _, _, err := net.SplitHostPort(o.HTTPEndpoint); err != nil {
+		_, port, err := net.SplitHostPort(o.HTTPEndpoint)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil {
 			return fmt.Errorf("--http-endpoint %q is not address:port: %w", o.HTTPEndpoint, err)
 		}
 	}

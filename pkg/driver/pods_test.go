@@ -138,7 +138,7 @@ func (p *pods) caller() *mounter.Client {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return mounter.NewClient(socket)
+	return mounter.NewClient(socket, "test", "")
 }
 
 // clients are those of the mounter.

@@ -28,7 +28,8 @@ func (ns *namespace) close() { unix.Close(ns.fd) }
 // namespaces opens every mount namespace that a process has, each once, in the order
 // of process IDs. A process may have threads with namespaces of their own; looking
 // at all of them costs a few microseconds each and is done because such a namespace
-// keeps a dead device as any other does. Whoever ends meanwhile is no error.
+// keeps a dead device as any other does. The visitor's own thread is left out: it is wherever it has been last, and would be taken
+// for a process of that container. Whoever ends meanwhile is no error.
 func (v *visitor) namespaces() (*namespaceSet, error) {
 	found := &namespaceSet{proc: int(v.proc.Fd()), known: map[string]bool{}}
 	var err error
@@ -46,8 +47,8 @@ func (v *visitor) namespaces() (*namespaceSet, error) {
 		threads, errThreads := found.numbers(tasks)
 		err = errors.Join(err, errThreads)
 		for _, thread := range threads {
-			if thread != pid {
-				err = errors.Join(err, found.add(path.Join(tasks, strconv.Itoa(thread)), thread))
+			if task := path.Join(tasks, strconv.Itoa(thread)); thread != pid && task != v.thread {
+				err = errors.Join(err, found.add(task, thread))
 			}
 		}
 	}

@@ -154,3 +154,35 @@ func mountFuse(t *testing.T, target string) (connection int) {
 	must(t, "mount a FUSE", unix.Mount("test", target, "fuse", 0, options))
 	return fd
 }
+
+func TestTheVisitorIsNotTakenForAProcessOfAContainer(t *testing.T) {
+	c := (&Container{}).Start(t)
+	v, err := newVisitor()
+	must(t, "start a visitor", err)
+	defer v.close()
+	name, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", c.PID()))
+	must(t, "read the name of the container's namespace", err)
+	// find returns the container's namespace among all, which the caller closes.
+	find := func() (found *namespace, all []*namespace) {
+		set, err := v.namespaces()
+		must(t, "list the namespaces", err)
+		i := slices.IndexFunc(set.all, func(ns *namespace) bool { return fmt.Sprintf("mnt:[%d]", ns.inode) == name })
+		if i < 0 {
+			return nil, set.all
+		}
+		return set.all[i], set.all
+	}
+	ns, all := find()
+	if ns == nil || ns.pid != c.PID() {
+		t.Fatalf("the container's namespace is %+v", ns)
+	}
+	must(t, "visit it", v.do(ns, func() error { return nil }))
+	c.Stop()
+	left, more := find()
+	if left != nil {
+		t.Errorf("process %d is said to be in the namespace of a container that has ended; the visitor is thread %s", left.pid, v.thread)
+	}
+	for _, ns := range append(all, more...) {
+		ns.close()
+	}
+}

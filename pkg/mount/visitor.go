@@ -24,6 +24,8 @@ type visitor struct {
 	done chan struct{} // closed when the thread holds nothing any more
 	at   *namespace
 	root int // descriptor of the root of the namespace that it is in; -1 before the first
+
+	thread string // its directory of /proc
 }
 
 // newVisitor starts the thread. It must be closed.
@@ -56,6 +58,9 @@ func (v *visitor) run(started chan<- error) {
 	defer v.proc.Close()
 	// setns(2) refuses a thread that shares its root and working directory.
 	err := unix.Unshare(unix.CLONE_FS)
+	if err == nil {
+		v.thread, err = os.Readlink(fmt.Sprintf("/proc/self/fd/%d/thread-self", v.proc.Fd()))
+	}
 	started <- err
 	if err != nil {
 		return

@@ -11,6 +11,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
+
+	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
@@ -19,27 +22,36 @@ import (
 // Client calls a mounter. It implements client.Mounter. Calls may come at the same time.
 type Client struct {
 	path string
+	self side
+	node string
 	http *http.Client
+
+	met atomic.Pointer[side] // the mounter that answered last
 }
 
-// NewClient returns a client of the mounter that serves, or will serve, this socket. It does not connect.
-func NewClient(path string) *Client {
+// NewClient returns a client of the mounter that serves, or will serve, this socket. It does not connect. version is this
+// process's, and node its node in Kubernetes, which errors name; "" where there is none.
+func NewClient(path, version, node string) *Client {
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)
 		},
 		DisableKeepAlives: true, // a call is rare, and the mounter may be another one by the next
 	}
-	return &Client{path: path, http: &http.Client{Transport: transport}}
+	return &Client{path: path, self: ourSide(version), node: node, http: &http.Client{Transport: transport}}
 }
 
-// Ensure implements client.Mounter.
+// Ensure implements client.Mounter. An option that the mounter refuses is ErrUnreachable if it is of another version: this one
+// knows it, see Host.Ensure, so the mounter will once it is updated.
 func (c *Client) Ensure(ctx context.Context, v gluster.Volume, options []string) (client.Info, error) {
 	body, err := json.Marshal(request{Volume: v, Options: options})
 	if err != nil {
 		return client.Info{}, err
 	}
 	infos, err := c.call(ctx, http.MethodPost, body)
+	if mounter := c.met.Load(); errors.Is(err, gluster.ErrOption) && mounter != nil && mounter.version != c.self.version {
+		err = refusal(err, *mounter, c.self, c.node)
+	}
 	if err == nil && len(infos) != 1 {
 		err = c.absent(fmt.Errorf("it answers with %d clients", len(infos)))
 	}
@@ -61,11 +73,15 @@ func (c *Client) call(ctx context.Context, method string, body []byte) ([]client
 	if err != nil {
 		return nil, err
 	}
+	c.self.tell(r.Header)
 	response, err := c.http.Do(r)
 	if err != nil {
 		return nil, c.absent(errors.Unwrap(err)) // without the URL, which means nothing
 	}
 	defer func() { _ = response.Body.Close() }()
+	if err := c.meet(ctx, sideOf(response.Header)); err != nil {
+		return nil, err
+	}
 	decoder := json.NewDecoder(io.LimitReader(response.Body, maxAnswer))
 	if response.StatusCode != http.StatusOK {
 		var f failure
@@ -79,6 +95,16 @@ func (c *Client) call(ctx context.Context, method string, body []byte) ([]client
 		return nil, c.absent(fmt.Errorf("it answers what cannot be read: %w", err))
 	}
 	return infos, nil
+}
+
+// meet notes who has answered, says in the log when it is another than this one or the last one, and fails if the two cannot
+// work together.
+func (c *Client) meet(ctx context.Context, mounter side) error {
+	before := c.met.Swap(&mounter)
+	if mounter != c.self && (before == nil || *before != mounter) {
+		klog.FromContext(ctx).Info("The mounter is of another version", "mounter", mounter.String(), "own", c.self.String())
+	}
+	return checkLayout(mounter, c.self, c.node)
 }
 
 // absent is the error of a mounter that gives no answer, or none that this version understands.

@@ -30,7 +30,7 @@ const callerVariable = "MOUNTER_TEST_CALLER"
 
 func TestMain(m *testing.M) {
 	if socket := os.Getenv(callerVariable); socket != "" {
-		_, err := NewClient(socket).List(context.Background())
+		_, err := NewClient(socket, "test", "").List(context.Background())
 		fmt.Println(err)
 		os.Exit(0)
 	}
@@ -69,7 +69,7 @@ func serve(t *testing.T, host *client.Host) (socket string) {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- Serve(ctx, listener, host) }()
+	go func() { ended <- Serve(ctx, listener, host, "test") }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -104,7 +104,7 @@ func newHost(t *testing.T) *client.Host {
 
 func TestAClientOverTheSocket(t *testing.T) {
 	host := newHost(t)
-	client := NewClient(serve(t, host))
+	client := NewClient(serve(t, host), "test", "")
 	if infos, err := client.List(t.Context()); len(infos) > 0 || err != nil {
 		t.Errorf("before: %+v, %v", infos, err)
 	}
@@ -122,7 +122,7 @@ func TestAClientOverTheSocket(t *testing.T) {
 }
 
 func TestErrorsOverTheSocket(t *testing.T) {
-	client := NewClient(serve(t, newHost(t)))
+	client := NewClient(serve(t, newHost(t)), "test", "")
 	for name, test := range map[string]struct {
 		volume  gluster.Volume
 		options []string
@@ -176,7 +176,7 @@ func TestEveryKindOfErrorIsKept(t *testing.T) {
 
 func TestAMounterThatIsAway(t *testing.T) {
 	socket := socketPath(t)
-	_, err := NewClient(socket).Ensure(t.Context(), gv0, nil)
+	_, err := NewClient(socket, "test", "").Ensure(t.Context(), gv0, nil)
 	checkAway(t, err, socket)
 
 	// One that was killed leaves its socket.
@@ -188,7 +188,7 @@ func TestAMounterThatIsAway(t *testing.T) {
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, err = NewClient(socket).Ensure(t.Context(), gv0, nil)
+	_, err = NewClient(socket, "test", "").Ensure(t.Context(), gv0, nil)
 	checkAway(t, err, socket)
 }
 
@@ -218,7 +218,7 @@ func TestAMounterThatSaysNothing(t *testing.T) {
 	defer listener.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err = NewClient(socket).Ensure(ctx, gv0, nil)
+	_, err = NewClient(socket, "test", "").Ensure(ctx, gv0, nil)
 	checkAway(t, err, socket)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("it does not say that the time is up: %v", err)
@@ -239,7 +239,7 @@ func TestAMounterThatAnswersNonsense(t *testing.T) {
 	defer server.Close()
 	for _, nonsense := range []string{"", "[]", "[{},{}]", "<html>", `{"error":"x"}`} {
 		answers <- nonsense
-		_, err := NewClient(socket).Ensure(t.Context(), gv0, nil)
+		_, err := NewClient(socket, "test", "").Ensure(t.Context(), gv0, nil)
 		checkAway(t, err, socket)
 	}
 }
@@ -304,7 +304,7 @@ func TestASocketThatIsThere(t *testing.T) {
 		if _, err := Listen(t.Context(), socket); err == nil || !strings.Contains(err.Error(), "another process serves") {
 			t.Errorf("got %v", err)
 		}
-		if _, err := NewClient(socket).List(t.Context()); err != nil {
+		if _, err := NewClient(socket, "test", "").List(t.Context()); err != nil {
 			t.Errorf("the first mounter: %v", err)
 		}
 	})

@@ -7,7 +7,8 @@
 //
 // It speaks JSON over HTTP/1.1. GET /v1/clients lists the running clients; POST /v1/clients ensures one, with a
 // request as its body. The answer to both is a list of client.Info, or a failure with a status other than 200.
-// Unknown members are ignored, as either side may be the newer one.
+// Unknown members are ignored, as either side may be the newer one; so what an older mounter must not overlook is a client
+// option, which it refuses. In their headers both say which version they are, and which layout of the state directory they know.
 package mounter
 
 import (

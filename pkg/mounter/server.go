@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -26,18 +27,30 @@ const (
 )
 
 // Serve lets the callers of a listener, see Listen, have the clients of a host, until ctx is done. It closes the
-// listener.
-func Serve(ctx context.Context, listener net.Listener, host *client.Host) error {
+// listener. version is this process's.
+func Serve(ctx context.Context, listener net.Listener, host *client.Host, version string) error {
+	self := ourSide(version)
+	var callers callers
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+clientsPath, func(w http.ResponseWriter, r *http.Request) {
 		answer(r.Context(), w, host.Clients(), nil)
 	})
 	mux.HandleFunc("POST "+clientsPath, func(w http.ResponseWriter, r *http.Request) {
-		infos, err := ensure(w, r, host)
+		plugin := sideOf(r.Header)
+		callers.note(r.Context(), plugin, self)
+		var infos []client.Info
+		err := checkLayout(self, plugin, "")
+		if err == nil {
+			infos, err = ensure(w, r, host)
+		}
 		answer(r.Context(), w, infos, err)
 	})
+	telling := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		self.tell(w.Header())
+		mux.ServeHTTP(w, r)
+	})
 	server := &http.Server{
-		Handler: mux, ReadTimeout: readTimeout, WriteTimeout: callTimeout + answerMargin, IdleTimeout: idleTimeout,
+		Handler: telling, ReadTimeout: readTimeout, WriteTimeout: callTimeout + answerMargin, IdleTimeout: idleTimeout,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	stop := context.AfterFunc(ctx, func() {
@@ -52,6 +65,17 @@ func Serve(ctx context.Context, listener net.Listener, host *client.Host) error 
 		return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
 	}
 	return nil
+}
+
+// callers is the node plugin that asked last.
+type callers struct{ last atomic.Pointer[side] }
+
+// note says in the log when it is another than this process or the last one.
+func (c *callers) note(ctx context.Context, plugin, self side) {
+	before := c.last.Swap(&plugin)
+	if plugin != self && (before == nil || *before != plugin) {
+		klog.FromContext(ctx).Info("The node plugin is of another version", "nodePlugin", plugin.String(), "own", self.String())
+	}
 }
 
 func ensure(w http.ResponseWriter, r *http.Request, host *client.Host) ([]client.Info, error) {

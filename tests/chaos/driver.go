@@ -62,9 +62,9 @@ func startDriver(ctx context.Context, cluster *testcluster.Cluster, dir string) 
 		args = append([]string{name, "--clusters", clusters, "--http-endpoint", http}, args...)
 		return &service{name: name, binary: binary, args: args, log: filepath.Join(dir, name+".log"), http: http}
 	}
-	d.mounter = service("mounter", address+":9810", "--endpoint", mounterSocket, "--state-dir", d.state())
-	d.node = service("node", address+":9808", "--mounter", mounterSocket, "--endpoint", d.socket("node"), "--state-dir", d.state(), "--node-id", testdriver.NodeID)
-	d.controller = service("controller", address+":9809", "--endpoint", d.socket("controller"), "--state-dir", filepath.Join(dir, "controller"))
+	d.mounter = service("mounter", address+":29710", "--endpoint", mounterSocket, "--state-dir", d.state())
+	d.node = service("node", address+":29708", "--mounter", mounterSocket, "--endpoint", d.socket("node"), "--state-dir", d.state(), "--node-id", testdriver.NodeID)
+	d.controller = service("controller", address+":29709", "--endpoint", d.socket("controller"), "--state-dir", filepath.Join(dir, "controller"))
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.stop(ctx))

@@ -52,6 +52,12 @@ func (h *Host) KeptMounts() ([]KeptMount, error) {
 // Discard detaches a kept mount: nothing shows its device any more.
 func (h *Host) Discard(k KeptMount) error { return statedir.StartOf(k.Mountpoint).Discard() }
 
+// TellStale has every Host of the state directory know, by Stale, what stays dead in containers. It is for who repairs.
+func (h *Host) TellStale(all []statedir.Stale) error { return h.root.WriteStale(all) }
+
+// Stale is what stays dead in containers of this host, as the last process has told that repairs.
+func (h *Host) Stale() ([]statedir.Stale, error) { return h.root.Stale() }
+
 // Dead is a client whose process has ended and whose own mount is still there.
 type Dead struct {
 	Volume   gluster.Volume

@@ -42,6 +42,9 @@ func (v *view) isSilent(asked time.Time) bool {
 	return !asked.IsZero() && v.now.Sub(asked) >= silentAfter
 }
 
+// hasTold says whether the client has told its own state or answered once, be it with an error.
+func (v *view) hasTold() bool { return v.Reading != nil || !v.Answered.IsZero() || v.ProbeErr != nil }
+
 // diagnose adds to the report what is wrong with the Gluster volume by this client.
 func (v *view) diagnose(r *findings) {
 	if v.isSilent(v.ReadAsked) {

@@ -20,6 +20,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
@@ -40,6 +41,7 @@ type host interface {
 	Dead(entries []mount.Entry) []client.Dead
 	Serves(device mount.Device) bool
 	Owns(target string) bool
+	Stale() ([]statedir.Stale, error)
 }
 
 // New returns an Observer of this host's clients. The clusters file says whose servers are asked where no client
@@ -53,13 +55,16 @@ type State int
 
 // The states.
 const (
-	Healthy      State = iota
-	Degraded           // it can be used, or can be again within ping-timeout, and something is broken
-	Inaccessible       // files cannot be read or written
+	Unknown      State = iota - 1 // neither a client nor a server has told anything yet
+	Healthy                       // nothing is known to be wrong
+	Degraded                      // it can be used, or can be again within ping-timeout, and something is broken
+	Inaccessible                  // files cannot be read or written
 )
 
 // String is the state's name.
-func (s State) String() string { return [...]string{"Healthy", "Degraded", "Inaccessible"}[s] }
+func (s State) String() string {
+	return [...]string{"Unknown", "Healthy", "Degraded", "Inaccessible"}[s-Unknown]
+}
 
 // The codes of reasons. They are stable: people's alerts hang on them.
 const (
@@ -74,6 +79,9 @@ const (
 	ClusterUnreachable = "ClusterUnreachable"
 	// ClientDead: a client's process has ended, and mounts of it are still there. Inaccessible.
 	ClientDead = "ClientDead"
+	// ContainerMountDead: in a container mounts of a client that died stay dead, where the host's were repaired; the pod has to be
+	// restarted. Inaccessible for the pod that is asked for, else Degraded.
+	ContainerMountDead = "ContainerMountDead"
 	// ClientUnresponsive: a client's process runs and does not even tell its own state. Inaccessible.
 	ClientUnresponsive = "ClientUnresponsive"
 	// ProbeTimeout: a client waits for an answer, and there is no brick to blame. Degraded.
@@ -98,7 +106,7 @@ type Brick struct {
 // Report is what this host knows about a Gluster volume.
 type Report struct {
 	Volume  gluster.Volume
-	State   State         // the worst of the reasons; Healthy without
+	State   State         // the worst of the reasons; Healthy, or Unknown, without
 	Reasons []Reason      // worst first; no two with the same state and code
 	Bricks  []Brick       // sorted; none where no client runs
 	Age     time.Duration // of the oldest information in it
@@ -111,12 +119,19 @@ type Report struct {
 func (o *Observer) Volume(ctx context.Context, v gluster.Volume) Report {
 	ctx, cancel := context.WithTimeout(ctx, client.AnswerLimit)
 	defer cancel()
-	return o.health(ctx, v, everyDevice)
+	return o.health(ctx, v, nil)
 }
 
-// Mount is Volume for one mount, which has this device: other clients of the same Gluster volume do not matter to it.
-func (o *Observer) Mount(ctx context.Context, v gluster.Volume, device mount.Device) Report {
-	if !o.host.Serves(device) {
+// Place is where a volume is mounted for a pod.
+type Place struct {
+	Device mount.Device
+	Root   string // of the mount
+	Pod    string // its UID in Kubernetes; "" if that is not known
+}
+
+// Mount is Volume for one mount: other clients of the same Gluster volume do not matter to it, nor what other pods have of it.
+func (o *Observer) Mount(ctx context.Context, v gluster.Volume, at Place) Report {
+	if !o.host.Serves(at.Device) {
 		var r findings
 		r.add(Inaccessible, ClientDead,
 			fmt.Sprintf("the client process of %s has ended; the mount waits for a new one", v))
@@ -124,10 +139,8 @@ func (o *Observer) Mount(ctx context.Context, v gluster.Volume, device mount.Dev
 	}
 	ctx, cancel := context.WithTimeout(ctx, client.AnswerLimit)
 	defer cancel()
-	return o.health(ctx, v, func(d mount.Device) bool { return d == device })
+	return o.health(ctx, v, &at)
 }
-
-func everyDevice(mount.Device) bool { return true }
 
 // All is Volume for every Gluster volume of the clusters file and those others that have clients, sorted.
 func (o *Observer) All(ctx context.Context) []Report {
@@ -147,7 +160,7 @@ func (o *Observer) healthOf(ctx context.Context, volumes map[gluster.Volume]bool
 	all := make([]Report, len(sorted))
 	var group panics.Group
 	for i, v := range sorted {
-		group.Go(func() { all[i] = o.health(ctx, v, everyDevice) })
+		group.Go(func() { all[i] = o.health(ctx, v, nil) })
 	}
 	group.Wait()
 	return all
@@ -165,8 +178,9 @@ func (o *Observer) usedVolumes() map[gluster.Volume]bool {
 	return volumes
 }
 
-// health waits until ctx is done at most.
-func (o *Observer) health(ctx context.Context, v gluster.Volume, concerns func(mount.Device) bool) Report {
+// health waits until ctx is done at most. at is the one place that counts, nil if all do.
+func (o *Observer) health(ctx context.Context, v gluster.Volume, at *Place) Report {
+	concerns := func(d mount.Device) bool { return at == nil || d == at.Device }
 	var clients []*client.Client
 	for _, c := range o.host.Running() {
 		if c.Volume() == v && concerns(c.Device()) {
@@ -183,12 +197,14 @@ func (o *Observer) health(ctx context.Context, v gluster.Volume, concerns func(m
 	}
 	group.Wait()
 	var r findings
+	isKnown := false
 	for i, view := range views {
 		if view.needsServers() {
-			view.silent = o.silentServers(ctx, v)
+			view.silent, _ = o.silentServers(ctx, v)
 		}
 		if !clients[i].HasEnded() { // it may have meanwhile; then it is among the dead if anything shows it
 			view.diagnose(&r)
+			isKnown = isKnown || view.hasTold()
 		}
 	}
 	dead := slices.DeleteFunc(o.deadMounts(), func(d deadClient) bool { return d.Volume != v || !concerns(d.Device) })
@@ -202,11 +218,17 @@ func (o *Observer) health(ctx context.Context, v gluster.Volume, concerns func(m
 			fmt.Sprintf("the client process of %s has ended; its mounts on this host (%d) %s", v, d.mounts, fate))
 	}
 	if len(clients)+len(dead) == 0 {
-		if silent := o.silentServers(ctx, v); silent != "" {
+		var silent string
+		if silent, isKnown = o.silentServers(ctx, v); silent != "" {
 			r.add(Inaccessible, ClusterUnreachable, fmt.Sprintf("no server of %s gives a sign of life: %s", v, silent))
 		}
 	}
-	return r.report(v)
+	o.addStale(ctx, &r, v, at)
+	report := r.report(v)
+	if len(report.Reasons) == 0 && !isKnown {
+		report.State = Unknown
+	}
+	return report
 }
 
 // findings collects what several clients tell.

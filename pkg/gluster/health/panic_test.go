@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
@@ -39,6 +40,7 @@ func closeOnce(c chan struct{}) {
 func (*panicsOnce) Dead([]mount.Entry) []client.Dead { return nil }
 func (*panicsOnce) Serves(mount.Device) bool         { return false }
 func (*panicsOnce) Owns(string) bool                 { return false }
+func (*panicsOnce) Stale() ([]statedir.Stale, error) { return nil, nil }
 
 func TestALookThatPanicsIsFollowedByTheNext(t *testing.T) {
 	p := &panicsOnce{next: make(chan struct{})}

@@ -25,17 +25,18 @@ type serverCheck struct {
 	pending chan struct{} // closed when the question under way ends; nil if none is
 }
 
-// silentServers returns the servers of a cluster and what is wrong with them if none gives a sign of life, else "".
+// silentServers returns the servers of a cluster and what is wrong with them if none gives a sign of life, else "". It is not
+// known where they have not been asked, or not been waited for long enough.
 // It waits for the answer until ctx is done at most, and then returns the last known one. At most one question to a
 // cluster is under way. A cluster that the clusters file does not name is not asked.
-func (o *Observer) silentServers(ctx context.Context, v gluster.Volume) string {
+func (o *Observer) silentServers(ctx context.Context, v gluster.Volume) (silent string, isKnown bool) {
 	clusters, err := o.clusters.Current()
 	if err != nil {
-		return ""
+		return "", false
 	}
 	cluster, err := clusters.Find(v)
 	if err != nil {
-		return ""
+		return "", false
 	}
 	s := o.checkOf(cluster.Name)
 	if done := s.ask(ctx, cluster.Servers); done != nil {
@@ -47,9 +48,9 @@ func (o *Observer) silentServers(ctx context.Context, v gluster.Volume) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !slices.Equal(s.servers, cluster.Servers) {
-		return "" // they were replaced
+		return "", false // they were replaced
 	}
-	return s.silent
+	return s.silent, !s.at.IsZero()
 }
 
 func (o *Observer) checkOf(cluster string) *serverCheck {

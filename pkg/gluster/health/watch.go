@@ -81,8 +81,14 @@ func (w *healthWatch) update(ctx context.Context, now []Report) {
 	unused := maps.Clone(w.known)
 	for _, health := range now {
 		v := health.Volume
-		before := w.known[v]
+		before, isKnown := w.known[v]
+		if !isKnown {
+			before.State = Unknown
+		}
 		delete(unused, v)
+		if health.State == Unknown {
+			continue // what was said last is said on
+		}
 		w.known[v] = health
 		w.volumeHealth.WithLabelValues(v.Cluster, v.Name).Set(float64(health.State))
 		for _, b := range before.Bricks {

@@ -25,7 +25,7 @@ type leftLog struct {
 func (l *leftLog) update(ctx context.Context, report mount.Report, err error) {
 	logger := klog.FromContext(ctx)
 	before := *l
-	*l = leftLog{lasting: strings.Join(lasting(report), "; "), unseen: report.Forbidden > 0}
+	*l = leftLog{lasting: describe(lasting(report)), unseen: report.Forbidden > 0}
 	switch {
 	case err != nil:
 		if l.err = err.Error(); l.err != before.err {
@@ -45,14 +45,23 @@ func (l *leftLog) update(ctx context.Context, report mount.Report, err error) {
 	}
 }
 
-// lasting lists the mounts that will not be repaired, sorted: not those that wait for a client, or for its answer.
-func lasting(report mount.Report) []string {
+// lasting are the mounts that will not be repaired: not those that wait for a client, or for its answer.
+func lasting(report mount.Report) []mount.Stale {
+	return slices.DeleteFunc(slices.Clone(report.Stale), func(s mount.Stale) bool {
+		return errors.Is(s.Err, mount.ErrNothingYet) || errors.Is(s.Err, unix.ETIMEDOUT)
+	})
+}
+
+// describe is the same for the same mounts in another order.
+func describe(stale []mount.Stale) string {
 	var mounts []string
-	for _, s := range report.Stale {
-		if !errors.Is(s.Err, mount.ErrNothingYet) && !errors.Is(s.Err, unix.ETIMEDOUT) {
-			mounts = append(mounts, fmt.Sprintf("%s at %s of process %d: %v", s.Root, s.Target, s.PID, s.Err))
+	for _, s := range stale {
+		of := fmt.Sprintf("process %d", s.PID)
+		if pod := podOfProcess(s.PID); pod != "" {
+			of = "pod " + pod + ", " + of
 		}
+		mounts = append(mounts, fmt.Sprintf("%s at %s of %s: %v", s.Root, s.Target, of, s.Err))
 	}
 	slices.Sort(mounts)
-	return mounts
+	return strings.Join(mounts, "; ")
 }

@@ -54,7 +54,7 @@ func TestARoundThatPanicsIsFollowedByOneThatRepairs(t *testing.T) {
 }
 
 // waitUntilReadable waits for a repair in a container.
-func waitUntilReadable(t *testing.T, pod *clients.Container, path string) {
+func waitUntilReadable(t *testing.T, pod clients.Container, path string) {
 	t.Helper()
 	testcluster.Eventually(t, clients.Patience, func() error {
 		if got := pod.Does("read", path); got != `"data" <nil>` {

@@ -17,7 +17,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"k8s.io/klog/v2"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
@@ -38,12 +40,14 @@ const (
 type Repairer struct {
 	host    *client.Host
 	repairs *prometheus.CounterVec
+	dead    *prometheus.GaugeVec
 
 	// Of Run's goroutine only.
 	mounts mountRepairer
 	retry  map[string]*backoff // by slot
 	pace   pace
 	unseen map[string]time.Time // since when nothing else shows a kept mount's device; by mount point
+	told   *[]statedir.Stale    // what was said last of mounts that stay dead; nil if nothing was yet
 }
 
 // mountRepairer is mount.Repairer.
@@ -51,14 +55,17 @@ type mountRepairer interface {
 	Repair(ctx context.Context, dead map[*mount.Held]mount.Open) (mount.Report, error)
 }
 
-// New returns a Repairer for the clients of this host. The metric is registered with registry, unless that is nil.
+// New returns a Repairer for the clients of this host. The metrics are registered with registry, unless that is nil.
 func New(host *client.Host, registry prometheus.Registerer) *Repairer {
 	repairs := promauto.With(registry).NewCounterVec(prometheus.CounterOpts{
 		Name: "glusterfs_csi_mounts_repaired_total",
 		Help: "Mounts of dead clients that were replaced in place, in all mount namespaces of the host: " +
 			"beneath in one step; or, where the kernel is older, on top, or detached first.",
 	}, []string{"way"})
-	return &Repairer{host: host, repairs: repairs, mounts: &mount.Repairer{}, retry: map[string]*backoff{}, unseen: map[string]time.Time{}, pace: newPace()}
+	return &Repairer{
+		host: host, repairs: repairs, dead: newDeadGauge(registry), mounts: &mount.Repairer{}, retry: map[string]*backoff{},
+		unseen: map[string]time.Time{}, pace: newPace(),
+	}
 }
 
 // Run brings back the clients that died, and repairs what they had mounted: at once, at the start after what died
@@ -160,6 +167,9 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 		}
 	}()
 	if len(dead) == 0 {
+		if err == nil {
+			err = r.tellStale(mount.Report{}, nil)
+		}
 		return mount.Report{}, err
 	}
 	began := time.Now()
@@ -170,8 +180,9 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 		}
 	}()
 	ready := time.Since(began)
-	opens := map[*mount.Held]mount.Open{}
+	opens, volumes := map[*mount.Held]mount.Open{}, map[mount.Device]gluster.Volume{}
 	for _, d := range dead {
+		volumes[d.held.Device()] = d.Volume
 		opens[d.held] = nil
 		if t := replacements[d.Slot]; t != nil {
 			opens[d.held] = t.open
@@ -186,6 +197,9 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 		if repairErr == nil && r.isSettled(d, report) {
 			err = errors.Join(err, r.discard(d.KeptMount))
 		}
+	}
+	if repairErr == nil { // else some may not have been looked at
+		err = errors.Join(err, r.tellStale(report, volumes))
 	}
 	r.repairs.WithLabelValues("beneath").Add(float64(report.Beneath))
 	r.repairs.WithLabelValues("on top").Add(float64(report.OnTop))

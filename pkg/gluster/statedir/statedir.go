@@ -14,6 +14,7 @@
 //	        ready      its pid, once it has answered
 //	    dead-*/        what was start-*/ of a client that died, see Lock.Keep
 //	    *.gone/        what is being removed
+//	<state directory>/stale.json   what stays dead in containers, see Stale
 package statedir
 
 import (
@@ -27,6 +28,10 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 )
+
+// Layout is the version of all that is described above. It changes with what makes a process of one version miss, or break, what
+// one of another version has made.
+const Layout = 1
 
 const (
 	descriptionFile = "client.json"

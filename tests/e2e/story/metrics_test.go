@@ -3,11 +3,14 @@
 package story
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cluster"
 )
 
 // calls is what the controller's metrics say of one method.
@@ -22,7 +25,7 @@ func (c calls) since(before calls) calls {
 
 func (c calls) mean() time.Duration { return c.total / time.Duration(max(c.count, 1)) }
 
-// calls reads the metrics of the controller's driver, as Prometheus would.
+// calls reads the metrics of the controller's driver on its node, as they are not for others.
 func (s *step) calls(method string) calls {
 	s.Helper()
 	ctx, cancel := s.context(callTimeout)
@@ -31,14 +34,15 @@ func (s *step) calls(method string) calls {
 	if err != nil || len(pods.Items) != 1 {
 		s.Fatalf("%d controller pods: %v", len(pods.Items), err)
 	}
-	text, err := s.api.CoreV1().Pods(driverNamespace).ProxyGet("http", pods.Items[0].Name, "9809", "/metrics", nil).DoRaw(ctx)
-	if err != nil {
-		s.Fatal(err)
+	i := slices.IndexFunc(s.Nodes(), func(n *cluster.Node) bool { return n.Name == pods.Items[0].Spec.NodeName })
+	if i < 0 {
+		s.Fatalf("the controller is on no node: %q", pods.Items[0].Spec.NodeName)
 	}
+	text := s.must(s.Nodes()[i], "busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:29709/metrics")
 	const name = "grpc_server_handling_seconds"
 	return calls{
-		count: int(sample(string(text), name+"_count{", `grpc_method="`+method+`"`)),
-		total: time.Duration(sample(string(text), name+"_sum{", `grpc_method="`+method+`"`) * float64(time.Second)),
+		count: int(sample(text, name+"_count{", `grpc_method="`+method+`"`)),
+		total: time.Duration(sample(text, name+"_sum{", `grpc_method="`+method+`"`) * float64(time.Second)),
 	}
 }
 

@@ -31,10 +31,10 @@ nodeAffinity:
 {{- define "glusterfs-csi.mounter" -}}unix:///var/lib/glusterfs-csi/mounter.sock{{- end }}
 
 {{/* The driver's probes: liveness is that the process serves CSI. It never depends on GlusterFS, and is slow to judge, as a Pi may be
-     busy. Ready is when the clusters file has been loaded. */}}
+     busy. Ready is when the clusters file has been loaded. Kubelet asks by 127.0.0.1, as all pods of the driver have the node's own network. */}}
 {{- define "glusterfs-csi.probes" -}}
 livenessProbe:
-  httpGet: {path: /healthz, port: http}
+  httpGet: {path: /healthz, host: 127.0.0.1, port: http}
   periodSeconds: 20
   timeoutSeconds: 5
   failureThreshold: 6
@@ -43,7 +43,7 @@ readinessProbe:
 {{- end }}
 
 {{- define "glusterfs-csi.readiness" -}}
-httpGet: {path: /readyz, port: http}
+httpGet: {path: /readyz, host: 127.0.0.1, port: http}
 periodSeconds: 10
 timeoutSeconds: 5
 {{- end }}

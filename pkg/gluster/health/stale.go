@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
+)
+
+// addStale adds what stays dead in containers, which is not to be seen from here.
+func (o *Observer) addStale(ctx context.Context, r *findings, v gluster.Volume, at *Place) {
+	all, err := o.host.Stale()
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Cannot tell what stays dead in containers")
+		return
+	}
+	for _, s := range all {
+		if s.Volume != v || at != nil && !at.has(s) {
+			continue
+		}
+		state, whose := Degraded, fmt.Sprintf("process %d, which is in no pod", s.PID)
+		if s.Pod != "" {
+			whose = fmt.Sprintf("pod %s (process %d)", s.Pod, s.PID)
+			if at != nil && at.Pod == s.Pod {
+				state = Inaccessible
+			}
+		}
+		r.add(state, ContainerMountDead, fmt.Sprintf("restart %s: what it has of %s at %s, directory %s, has been dead since its client ended: %s",
+			whose, v, s.Target, s.Root, s.Reason))
+	}
+}
+
+// has says whether mounts that stay dead are of what is mounted here, and of the same pod as far as that is known.
+func (p *Place) has(s statedir.Stale) bool {
+	isBelow := p.Root == "/" || s.Root == p.Root || strings.HasPrefix(s.Root, p.Root+"/")
+	return isBelow && (p.Pod == "" || s.Pod == "" || p.Pod == s.Pod)
+}

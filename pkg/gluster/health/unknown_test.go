@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !quick
+
+package health
+
+import (
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/clients"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+)
+
+func TestBeforeAnythingIsReadTheHealthIsUnknown(t *testing.T) {
+	clusters := clients.ClustersFile(t, testcluster.Shared(t, testcluster.Options{}).Servers())
+	state := t.TempDir()
+	c := clients.Ensure(t, clients.HostIn(t, state, clusters), gv0)
+	clients.Signal(t, c, unix.SIGSTOP)
+	defer clients.Signal(t, c, unix.SIGCONT)
+	o := New(clients.HostIn(t, state, clusters), clusters, prometheus.NewRegistry()) // a driver that was restarted just then
+	got := look(t, o, gv0)
+	if got.State != Unknown || len(got.Reasons) > 0 {
+		t.Errorf("it is %+v", got)
+	}
+	w := healthWatch{gauges: o.gauges, known: map[gluster.Volume]Report{}}
+	if w.update(t.Context(), []Report{got}); series(o.gauges.volumeHealth) != 0 {
+		t.Error("the metric says how it is")
+	}
+	clients.Signal(t, c, unix.SIGCONT)
+	got = becomes(t, o, gv0)
+	if got.State != Healthy {
+		t.Errorf("it is %+v", got)
+	}
+	if w.update(t.Context(), []Report{got}); series(o.gauges.volumeHealth) != 1 {
+		t.Error("the metric does not say how it is")
+	}
+	got.State = Unknown
+	if w.update(t.Context(), []Report{got}); series(o.gauges.volumeHealth) != 1 {
+		t.Error("the metric does not say how it was")
+	}
+}

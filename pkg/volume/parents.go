@@ -50,7 +50,7 @@ func (s *Store) makeParent(parent *safepath.Dir, ancestor, stamp string) (*safep
 	if errors.Is(err, fs.ErrNotExist) {
 		// Before, so that it does not become a volume, and after, as a claim that was there may just have been given up
 		// with the parent before.
-		err := s.claimParent(ancestor, stamp)
+		err = s.claimParent(ancestor, stamp)
 		if err == nil {
 			err = ignoreExist(parent.Mkdir(name, parentMode))
 		}

@@ -209,13 +209,7 @@ func (o *Observer) health(ctx context.Context, v gluster.Volume, at *Place) Repo
 	}
 	dead := slices.DeleteFunc(o.deadMounts(), func(d deadClient) bool { return d.Volume != v || !concerns(d.Device) })
 	for _, d := range dead {
-		fate := "wait for a new one"
-		if d.Replaced {
-			fate = "are about to be replaced by those of the new one, or cannot be: then the mounter's log says why, and " +
-				"the pods have to be restarted"
-		}
-		r.add(Inaccessible, ClientDead,
-			fmt.Sprintf("the client process of %s has ended; its mounts on this host (%d) %s", v, d.mounts, fate))
+		d.diagnose(&r)
 	}
 	if len(clients)+len(dead) == 0 {
 		var silent string
@@ -229,6 +223,17 @@ func (o *Observer) health(ctx context.Context, v gluster.Volume, at *Place) Repo
 		report.State = Unknown
 	}
 	return report
+}
+
+// diagnose says what becomes of the mounts of a client that has ended.
+func (d deadClient) diagnose(r *findings) {
+	fate := "wait for a new one"
+	if d.Replaced {
+		fate = "are about to be replaced by those of the new one, or cannot be: then the mounter's log says why, and " +
+			"the pods have to be restarted"
+	}
+	r.add(Inaccessible, ClientDead,
+		fmt.Sprintf("the client process of %s has ended; its mounts on this host (%d) %s", d.Volume, d.mounts, fate))
 }
 
 // findings collects what several clients tell.

@@ -80,7 +80,7 @@ func inControlGroup(t *testing.T, c pod, group string) {
 	}
 	tried := errors.New("no hierarchy of control groups is mounted")
 	for _, e := range entries {
-		if e.FSType != "cgroup2" && !(e.FSType == "cgroup" && filepath.Base(e.Target) == "pids") {
+		if e.FSType != "cgroup2" && (e.FSType != "cgroup" || filepath.Base(e.Target) != "pids") {
 			continue
 		}
 		dir := filepath.Join(e.Target, group)

@@ -67,8 +67,8 @@ func checkLayout(mounter, plugin side, node string) error {
 
 // refusal is the error of a client option that this version knows and the mounter does not.
 func refusal(refused error, mounter, plugin side, node string) error {
-	return fmt.Errorf("%w: the mounter of this host is %s and the node plugin %s, and it does not know what is asked for; %s; it says: %v", //nolint:errorlint // not its kind
-		gluster.ErrUnreachable, mounter, plugin, deletePod(node), refused)
+	return fmt.Errorf("%w: the mounter of this host is %s and the node plugin %s, and it does not know what is asked for; %s; it says: %v",
+		gluster.ErrUnreachable, mounter, plugin, deletePod(node), refused) //nolint:errorlint // not its kind
 }
 
 // deletePod says how the mounter of a node is updated. -A, as the namespace is the operator's choice.

@@ -196,17 +196,7 @@ func (o *Observer) health(ctx context.Context, v gluster.Volume, at *Place) Repo
 			isKnown = isKnown || view.hasTold()
 		}
 	}
-	dead := slices.DeleteFunc(o.deadMounts(), func(d deadClient) bool { return d.Volume != v || !concerns(d.Device) })
-	for _, d := range dead {
-		fate := "wait for a new one"
-		if d.Replaced {
-			fate = "are about to be replaced by those of the new one, or cannot be: then the mounter's log says why, and " +
-				"the pods have to be restarted"
-		}
-		r.add(Inaccessible, ClientDead,
-			fmt.Sprintf("the client process of %s has ended; its mounts on this host (%d) %s", v, d.mounts, fate))
-	}
-	if len(clients)+len(dead) == 0 {
+	if dead := o.addDead(&r, v, concerns); len(clients)+dead == 0 {
 		var silent string
 		if silent, isKnown = o.silentServers(ctx, v); silent != "" {
 			r.add(Inaccessible, ClusterUnreachable, fmt.Sprintf("no server of %s gives a sign of life: %s", v, silent))
@@ -218,6 +208,21 @@ func (o *Observer) health(ctx context.Context, v gluster.Volume, at *Place) Repo
 		report.State = Unknown
 	}
 	return report
+}
+
+// addDead adds the dead clients whose mounts are seen on this host, and returns how many there are.
+func (o *Observer) addDead(r *findings, v gluster.Volume, concerns func(mount.Device) bool) int {
+	dead := slices.DeleteFunc(o.deadMounts(), func(d deadClient) bool { return d.Volume != v || !concerns(d.Device) })
+	for _, d := range dead {
+		fate := "wait for a new one"
+		if d.Replaced {
+			fate = "are about to be replaced by those of the new one, or cannot be: then the mounter's log says why, and " +
+				"the pods have to be restarted"
+		}
+		r.add(Inaccessible, ClientDead,
+			fmt.Sprintf("the client process of %s has ended; its mounts on this host (%d) %s", v, d.mounts, fate))
+	}
+	return len(dead)
 }
 
 // findings collects what several clients tell.

@@ -38,8 +38,9 @@ quick: ## In half a minute, as any user, without GlusterFS: parsers, options, pa
 unit: packages ## Unit and integration tests on real GlusterFS, with -race
 	@$(TOOL) gotestsum --format pkgname-and-test-fails --hide-summary=skipped -- -race -count=1 -timeout 20m $$(go list ./... | grep -v /tests/sanity)
 
-sanity: packages ## csi-sanity, nothing skipped (SANITY_ENDPOINT=unix:///… for a driver started by hand)
+sanity: packages ## csi-sanity, nothing skipped, on a replicated and on a distributed gv0 (SANITY_ENDPOINT=unix:///… for a driver started by hand)
 	@$(TOOL) gotestsum --format standard-verbose -- -race -timeout 20m -count=1 ./tests/sanity
+	@$(if $(SANITY_ENDPOINT),,$(TOOL) gotestsum --format standard-verbose -- -race -timeout 20m -count=1 ./tests/sanity -args -subvolumes 2)
 
 bench: packages $(IMAGE) ## Measure against every other way to do it; BENCH=create,publish for some, BENCH_FULL=1 for full sizes
 	@go run ./bench $(if $(BENCH),-bench $(BENCH)) $(if $(BENCH_FULL),-full)

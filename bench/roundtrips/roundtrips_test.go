@@ -29,7 +29,7 @@ var slow = []string{"LOOKUP", "STAT", "STATFS", "GETXATTR", "OPENDIR", "READDIRP
 // TestEachCallCostsNoMoreRequestsThanItMust bounds what a call sends to the two bricks of a
 // replicated volume, all bricks together. A bound may go down, and up only with a reason.
 func TestEachCallCostsNoMoreRequestsThanItMust(t *testing.T) {
-	d := testdriver.Serve(t)
+	d := testdriver.Serve(t, testcluster.Options{})
 	warm, err := d.Create(t.Context(), "warm") // the client's start, and the driver's own directories
 	if err == nil {
 		err = d.Delete(t.Context(), warm)

@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"path"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
@@ -320,12 +318,4 @@ func (s *Store) setOwner(dir *safepath.Dir, owner Owner) error {
 	}
 	s.step(stepMode)
 	return nil
-}
-
-// notADirectory makes an ErrForeign of what is in a volume's place but cannot be it.
-func notADirectory(err error) error {
-	if errors.Is(err, safepath.ErrLink) || errors.Is(err, unix.ENOTDIR) {
-		return fmt.Errorf("%w: %w: it is not followed; look who put it there, and move it away", err, ErrForeign)
-	}
-	return err
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
 // The kinds of failure that a caller acts on differently. Every error of this
@@ -94,6 +95,14 @@ func explain(v gluster.Volume, err error) error {
 			}
 			return fmt.Errorf("%w: %w; %s", err, c.kind, cure)
 		}
+	}
+	return err
+}
+
+// notADirectory makes an ErrForeign of what is in a volume's place but cannot be it.
+func notADirectory(err error) error {
+	if errors.Is(err, safepath.ErrLink) || errors.Is(err, unix.ENOTDIR) {
+		return fmt.Errorf("%w: %w: it is not followed; look who put it there, and move it away", err, ErrForeign)
 	}
 	return err
 }

@@ -3,12 +3,14 @@
 //go:build !quick
 
 // Package sanity runs csi-sanity, the whole of it, against the real driver on a real gv0 of
-// two servers; or against a driver that was started by hand:
+// two servers, distributed over so many replica sets; or against a driver that was started by hand:
 //
+//	go test ./tests/sanity -args -subvolumes 2
 //	SANITY_ENDPOINT=unix:///run/glusterfs-csi/csi.sock go test ./tests/sanity
 package sanity
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +28,8 @@ import (
 
 func TestMain(m *testing.M) { testcluster.Main(m) }
 
+var subvolumes = flag.Int("subvolumes", 1, "replica sets of gv0; the suite runs once in a process, so not both")
+
 // notAdvertised are the capabilities that the driver does not say it has, as the suite names
 // them when it skips a spec for one. Any other reason to skip fails the test.
 var notAdvertised = []string{
@@ -42,7 +46,7 @@ func isCapability(reason string) bool {
 func TestSanity(t *testing.T) {
 	endpoint := os.Getenv("SANITY_ENDPOINT")
 	if endpoint == "" {
-		endpoint = testdriver.Serve(t).Endpoint()
+		endpoint = testdriver.Serve(t, testcluster.Options{Subvolumes: *subvolumes}).Endpoint()
 	}
 	config := sanity.NewTestConfig()
 	config.Address = endpoint

@@ -17,9 +17,9 @@ import (
 
 // Serve runs the driver in this process on a cluster of the test's own, both until the test ends. Calls wait until it
 // serves.
-func Serve(t *testing.T) *Driver {
+func Serve(t *testing.T, options testcluster.Options) *Driver {
 	t.Helper()
-	cluster := testcluster.New(t, testcluster.Options{})
+	cluster := testcluster.New(t, options)
 	d := &Driver{Dir: filepath.Join(cluster.Dir(), "driver")}
 	d.Clusters = filepath.Join(d.Dir, "clusters.yaml")
 	if err := errors.Join(os.Mkdir(d.Dir, 0o700), cluster.ClustersFile(d.Clusters)); err != nil {

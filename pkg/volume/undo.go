@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+)
+
+// The named points of a claim's end.
+const (
+	stepUndoing   = "undo: claim renamed"
+	stepDirFound  = "undo: directory found"
+	stepDirAside  = "undo: directory moved aside"
+	stepEmptied   = "undo: directory removed"
+	stepPruned    = "undo: parents removed"
+	stepPathAside = "path: claim moved aside"
+	stepReleased  = "undo: path given up"
+)
+
+// undo takes back a creation, unless it has come to its end. Nothing that holds data can go:
+// only an empty directory is removed.
+func (s *Store) undo(r Record) error {
+	err := s.tryUndo(r)
+	if err != nil {
+		return fmt.Errorf("and it could not be undone yet: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) tryUndo(r Record) error {
+	creating, err := s.dir(creatingDir)
+	if err != nil {
+		return err
+	}
+	// First, so that nobody makes the volume ready while its directory goes.
+	undoing := r.stamp() + undoSuffix
+	if err := creating.Rename(r.stamp()+recordSuffix, creating, undoing); err != nil && ignoreNotExist(err) != nil {
+		return err
+	}
+	s.step(stepUndoing)
+	// The gfid may be recorded only there.
+	have, err := readRecord(creating, undoing)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // another process has brought it to an end
+	case err == nil:
+		r = have
+	case !isTorn(err):
+		return err
+	}
+	ready, err := s.isReady(r)
+	if err != nil {
+		return err
+	}
+	if !ready {
+		if err := s.takeBack(r); err != nil {
+			return err
+		}
+	}
+	return ignoreNotExist(creating.Unlink(undoing))
+}
+
+// takeBack removes what a creation has made.
+func (s *Store) takeBack(r Record) error {
+	if err := s.afresh(r.Path, func() error { return s.removeEmpty(r, "") }); err != nil {
+		return err
+	}
+	s.step(stepEmptied)
+	if err := s.afresh(r.Path, func() error { return s.removeParents(r) }); err != nil {
+		return err
+	}
+	s.step(stepPruned)
+	if err := s.releasePath(r.Path, heldBy(r.stamp())); err != nil {
+		return err
+	}
+	s.step(stepReleased)
+	return s.forgetGFID(r)
+}
+
+func (s *Store) isReady(r Record) (bool, error) {
+	have, err := s.Get(r.ID)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && have.Created.Equal(r.Created), err
+}
+
+// removeEmpty removes the directory that a creation has made, or the place that the restoration of a trash entry has, if
+// nothing is in it. As between a look and an act the path may have become another volume's, it is moved aside first,
+// looked at then, and put back if it is not the one.
+func (s *Store) removeEmpty(r Record, entry string) error {
+	creating, err := s.dir(creatingDir)
+	if err != nil {
+		return err
+	}
+	aside := r.stamp() + dirSuffix
+	if err := s.removeAside(creating, aside, r, entry); err != nil { // what a kill has left
+		return err
+	}
+	parent, name, err := s.split(r.Path)
+	if notThere(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	dir, err := parent.Open(name)
+	if notThere(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	st, err := dir.Stat()
+	goes := false
+	if err == nil {
+		goes, err = s.isMadeFor(dir, r, entry, st.Ino)
+	}
+	if err == nil && goes {
+		err = s.isEmpty(dir)
+	}
+	dir.Close()
+	if err != nil || !goes {
+		return err
+	}
+	s.step(stepDirFound)
+	if err := parent.Rename(name, creating, aside); err != nil {
+		return ignoreNotExist(err)
+	}
+	s.step(stepDirAside)
+	return s.removeAside(creating, aside, r, entry)
+}
+
+// removeAside removes an empty directory that was moved aside from r's path, or puts it back. What the kernel knows of
+// the directory may be a second old, so it is looked for in the listing.
+func (s *Store) removeAside(creating *safepath.Dir, aside string, r Record, entry string) error {
+	dir, err := creating.Open(aside)
+	if err != nil {
+		return ignoreNotExist(err)
+	}
+	defer dir.Close()
+	inode, err := creating.ListedInode(aside)
+	if err != nil {
+		return ignoreNotExist(err)
+	}
+	goes, err := s.isMadeFor(dir, r, entry, inode)
+	if err != nil {
+		return err
+	}
+	if !goes {
+		return s.putBack(creating, aside, r.Path)
+	}
+	err = ignoreNotExist(creating.Rmdir(aside))
+	if errors.Is(err, unix.ENOTEMPTY) {
+		err = errors.Join(fmt.Errorf("%w: %w: look who put something there", err, ErrForeign), s.putBack(creating, aside, r.Path))
+	}
+	return err
+}
+
+func (s *Store) isEmpty(dir *safepath.Dir) error {
+	names, err := dir.Names(1)
+	if err == nil && len(names) > 0 {
+		err = fmt.Errorf("directory %s is not empty: %w: look who put something there", dir.Name(), ErrForeign)
+	}
+	return err
+}
+
+// isMadeFor says whether a directory with this inode number that is, or was a moment ago, at r's path was made there
+// by r's creation, or as the place for the restoration of an entry. As long as r holds the path nobody else makes one
+// there, and what was moved onto the place is the volume itself.
+func (s *Store) isMadeFor(dir *safepath.Dir, r Record, entry string, inode uint64) (bool, error) {
+	gfid, err := s.recordedGFID(r)
+	if err != nil {
+		return false, err
+	}
+	if entry == "" && r.Schema == 1 {
+		return s.isMarkedFor(dir, r)
+	}
+	if entry == "" && gfid != noGFID {
+		return inode == inodeOf(gfid), nil
+	}
+	held, err := s.holderOf(r.Path)
+	if err != nil {
+		return false, ignoreNotExist(err)
+	}
+	return held.stamp == r.stamp() && held.entry == entry && (gfid == "" || inode != inodeOf(gfid)), nil
+}
+
+// putBack returns what was moved aside from a path and is not what was looked for. What is there by now is not replaced,
+// unless it is an empty directory.
+func (s *Store) putBack(from *safepath.Dir, aside, p string) error {
+	parent, name, err := s.split(p)
+	if err == nil {
+		err = from.Rename(aside, parent, name)
+		parent.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("directory %s of another volume was moved to %s/%s and could not be moved back: %w: move it back by hand",
+			p, from.Name(), aside, errors.Join(err, ErrForeign))
+	}
+	return nil
+}
+
+// notThere says of an error in opening a directory that none can be there: nothing is made
+// behind a link or a file.
+func notThere(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, safepath.ErrLink) || errors.Is(err, unix.ENOTDIR)
+}

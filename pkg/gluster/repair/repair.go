@@ -58,7 +58,10 @@ func New(host *client.Host, registry prometheus.Registerer) *Repairer {
 		Help: "Mounts of dead clients that were replaced in place, in all mount namespaces of the host: " +
 			"beneath in one step; or, where the kernel is older, on top, or detached first.",
 	}, []string{"way"})
-	return &Repairer{host: host, repairs: repairs, mounts: &mount.Repairer{}, retry: map[string]*backoff{}, unseen: map[string]time.Time{}, pace: newPace()}
+	return &Repairer{
+		host: host, repairs: repairs, mounts: &mount.Repairer{}, pace: newPace(),
+		retry: map[string]*backoff{}, unseen: map[string]time.Time{},
+	}
 }
 
 // Run brings back the clients that died, and repairs what they had mounted: at once, at the start after what died

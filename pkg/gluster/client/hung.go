@@ -19,7 +19,9 @@ const hungLimit = 2 * time.Minute
 // left alone: it cannot be known from one that waits.
 func (h *Host) endHung(ctx context.Context) {
 	for _, c := range h.Running() {
-		c.ask() // by which one that was adopted becomes able to tell its state
+		if o := c.Observed(); o.Reading == nil || o.ReadErr != nil {
+			c.ask() // by which one that was adopted, or has another graph, becomes able to tell its state
+		}
 		c.askState()
 		silent := c.silentFor()
 		if silent < h.hung {

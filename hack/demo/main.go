@@ -129,7 +129,27 @@ func (d player) loseBrick(ctx context.Context, cluster *testcluster.Cluster, one
 	if err := d.as1001(ctx, two, "cat", "after"); err != nil {
 		return err
 	}
-	return cluster.StartBrick("gv0", 0)
+	return d.findBrick(ctx, cluster)
+}
+
+// findBrick brings the brick back, and waits until the two have the same: before, a client that is connected to both may
+// see what was deleted meanwhile.
+func (d player) findBrick(ctx context.Context, cluster *testcluster.Cluster) error {
+	start := time.Now()
+	if err := cluster.StartBrick("gv0", 0); err != nil {
+		return err
+	}
+	mountpoint, err := d.ClientMount("gv0")
+	if err == nil {
+		err = testcluster.Poll(ctx, func() error { return testcluster.Connected(mountpoint, "gv0", 0) })
+	}
+	if err == nil {
+		err = cluster.AwaitHeal(ctx, "gv0")
+	}
+	if err == nil {
+		show("the brick is back, and has all that it missed, after " + took(start))
+	}
+	return err
 }
 
 func (d player) readOnly(ctx context.Context, volume *csi.Volume) error {

@@ -197,7 +197,9 @@ func (s *Store) mayRemove(trash *safepath.Dir, e TrashEntry) error {
 	}
 	ready, err := s.isReady(e.Record)
 	if ready {
-		err = fmt.Errorf("trash entry %s on %s is the directory of volume %s, which is there: %w", e.Name, s.volume, e.Record.ID, ErrForeign)
+		// A brick that was away when it was deleted, or restored, tells of the time before until it has healed.
+		err = fmt.Errorf("trash entry %s on %s is the directory of volume %s, which is there: %w; if a brick has just come back, wait until nothing is left to heal: see `gluster volume heal %s info`",
+			e.Name, s.volume, e.Record.ID, ErrForeign, s.volume.Name)
 	}
 	return err
 }

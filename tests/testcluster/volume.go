@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -156,6 +157,33 @@ func (c *Cluster) KillBrick(volume string, i int) error {
 		return fmt.Errorf("kill brick %d of %s: %w", i, volume, err)
 	}
 	return nil
+}
+
+// AwaitHeal returns when no brick of a replicated volume knows of anything that another lacks. That is so about as soon as the
+// brick has come back, for what was changed by clients that are connected to all bricks by now (see Connected).
+func (c *Cluster) AwaitHeal(ctx context.Context, volume string) error {
+	return Poll(ctx, func() error {
+		for _, b := range c.bricks(volume) {
+			pending, err := b.pending()
+			if err != nil {
+				return err
+			}
+			if pending > 0 {
+				// Which tells the daemon that heals; it looks by itself every ten minutes.
+				_, healErr := c.gluster(ctx, "volume", "heal", volume)
+				return errors.Join(fmt.Errorf("brick %d knows of %d files that others lack something of", b.number, pending), healErr)
+			}
+		}
+		return nil
+	})
+}
+
+// pending is how many files and directories the brick knows of that others lack something of: it keeps a name for each,
+// beside one that the others are links to.
+func (b brick) pending() (int, error) {
+	entries, err := os.ReadDir(filepath.Join(b.path, ".glusterfs/indices/xattrop"))
+	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return strings.HasPrefix(e.Name(), "xattrop-") })
+	return len(entries), err
 }
 
 // StartBrick starts brick i of a started volume again if it is not running, and returns when it accepts connections.

@@ -5,6 +5,7 @@
 package health
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,10 +32,12 @@ func TestBeforeAnythingIsReadTheHealthIsUnknown(t *testing.T) {
 		t.Error("the metric says how it is")
 	}
 	clients.Signal(t, c, unix.SIGCONT)
-	got = becomes(t, o, gv0)
-	if got.State != Healthy {
-		t.Errorf("it is %+v", got)
-	}
+	testcluster.Eventually(t, clients.Patience, func() error {
+		if got = look(t, o, gv0); got.State != Healthy {
+			return fmt.Errorf("it is %+v", got)
+		}
+		return nil
+	})
 	if w.update(t.Context(), []Report{got}); series(o.gauges.volumeHealth) != 1 {
 		t.Error("the metric does not say how it is")
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/clients"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -22,7 +23,10 @@ func TestBeforeAnythingIsReadTheHealthIsUnknown(t *testing.T) {
 	c := clients.Ensure(t, clients.HostIn(t, state, clusters), gv0)
 	clients.Signal(t, c, unix.SIGSTOP)
 	defer clients.Signal(t, c, unix.SIGCONT)
-	o := New(clients.HostIn(t, state, clusters), clusters, prometheus.NewRegistry()) // a driver that was restarted just then
+	restarted, err := client.NewHost(state, clusters)
+	do(t, err)
+	defer restarted.Close()
+	o := New(restarted, clusters, prometheus.NewRegistry())
 	got := look(t, o, gv0)
 	if got.State != Unknown || len(got.Reasons) > 0 {
 		t.Errorf("it is %+v", got)

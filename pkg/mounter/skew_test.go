@@ -22,7 +22,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 )
 
-// refusesStrict is what a mounter from before consistency: strict answers, byte for byte.
+// refusesStrict is what a mounter from before consistency: strict answers; its list of options is longer.
 const refusesStrict = `{"error":"client option refused: \"consistency=strict\": the options for clients are acl, log-level","kinds":["Option"]}`
 
 // aMounter answers every call in this way, until the test ends.

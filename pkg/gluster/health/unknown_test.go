@@ -5,12 +5,14 @@
 package health
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/clients"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -21,7 +23,10 @@ func TestBeforeAnythingIsReadTheHealthIsUnknown(t *testing.T) {
 	c := clients.Ensure(t, clients.HostIn(t, state, clusters), gv0)
 	clients.Signal(t, c, unix.SIGSTOP)
 	defer clients.Signal(t, c, unix.SIGCONT)
-	o := New(clients.HostIn(t, state, clusters), clusters, prometheus.NewRegistry()) // a driver that was restarted just then
+	restarted, err := client.NewHost(state, clusters)
+	do(t, err)
+	defer restarted.Close()
+	o := New(restarted, clusters, prometheus.NewRegistry())
 	got := look(t, o, gv0)
 	if got.State != Unknown || len(got.Reasons) > 0 {
 		t.Errorf("it is %+v", got)
@@ -31,10 +36,12 @@ func TestBeforeAnythingIsReadTheHealthIsUnknown(t *testing.T) {
 		t.Error("the metric says how it is")
 	}
 	clients.Signal(t, c, unix.SIGCONT)
-	got = becomes(t, o, gv0)
-	if got.State != Healthy {
-		t.Errorf("it is %+v", got)
-	}
+	testcluster.Eventually(t, clients.Patience, func() error {
+		if got = look(t, o, gv0); got.State != Healthy {
+			return fmt.Errorf("it is %+v", got)
+		}
+		return nil
+	})
 	if w.update(t.Context(), []Report{got}); series(o.gauges.volumeHealth) != 1 {
 		t.Error("the metric does not say how it is")
 	}

@@ -50,14 +50,6 @@ type TrashEntry struct {
 	moved  bool   // the data is in the trash, too
 }
 
-// Due is when the reaper may remove the entry, given how long the trash is kept.
-func (e TrashEntry) Due(retention time.Duration) time.Time {
-	if e.Record.OnDelete == Delete {
-		return e.Deleted
-	}
-	return e.Deleted.Add(retention)
-}
-
 // TrashEntries returns what is in the trash, the oldest first, and says what of it cannot be restored. What is
 // wrong with an entry whose record cannot be read is in the error, beside the others.
 func (s *Store) TrashEntries() ([]TrashEntry, error) {

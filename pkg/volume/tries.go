@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"k8s.io/klog/v2"
 
@@ -106,50 +105,4 @@ func (s *Store) deleteUnused(ctx context.Context, name string) error {
 			"glusterVolume", s.volume.String(), "volume", r.ID)
 	}
 	return s.Delete(ctx, IDFor(name))
-}
-
-// sizes remembers how large Gluster volumes are, so that not every creation asks.
-type sizes struct {
-	mu    sync.Mutex
-	known map[gluster.Volume]size
-}
-
-type size struct {
-	bytes int64
-	since time.Time
-}
-
-// sizeHolds is for how long what is known counts.
-const sizeHolds = time.Minute
-
-// fits returns an ErrTooLarge if what is wanted is more than the Gluster volume has, however full it is, and is not
-// there yet.
-func (z *sizes) fits(s *Store, spec Spec) error {
-	if spec.Required == 0 {
-		return nil
-	}
-	z.mu.Lock()
-	known := z.known[s.volume]
-	z.mu.Unlock()
-	if spec.Required <= known.bytes && time.Since(known.since) < sizeHolds {
-		return nil
-	}
-	_, total, err := s.Capacity()
-	if err != nil {
-		return err
-	}
-	z.mu.Lock()
-	if z.known == nil {
-		z.known = map[gluster.Volume]size{}
-	}
-	z.known[s.volume] = size{total, time.Now()}
-	z.mu.Unlock()
-	if spec.Required <= total {
-		return nil
-	}
-	if _, err := s.Get(IDFor(spec.Name)); !errors.Is(err, ErrNotFound) {
-		return err // it was made when the Gluster volume was larger
-	}
-	return fmt.Errorf("volume %s would have %d bytes, and %s has %d in all: %w: ask for less, or add bricks",
-		IDFor(spec.Name), spec.Required, s.volume, total, ErrTooLarge)
 }

@@ -78,7 +78,7 @@ func (s *statter) statfs(ctx context.Context, path string) (unix.Statfs_t, error
 	case r := <-result:
 		// By kubelet's own list: what it takes for a dead mount is said to be one.
 		if mountutils.IsCorruptedMnt(r.Err) {
-			return unix.Statfs_t{}, status.Errorf(codes.Unavailable, "statfs %s: %v: its client has ended, or has lost its bricks; the driver repairs the mount as soon as they are back", path, r.Err)
+			return unix.Statfs_t{}, status.Errorf(codes.Unavailable, "statfs %s: %v: its client has ended, or has lost its bricks; the driver repairs the mount as soon as they are back; if it stays so, publish the volume again", path, r.Err)
 		}
 		if r.Err != nil {
 			return unix.Statfs_t{}, status.Errorf(codes.Unavailable, "statfs %s: %v; if it stays so, publish the volume again", path, r.Err)

@@ -18,8 +18,8 @@ import (
 	"strings"
 )
 
-// programs are what the driver runs: the client, and mount and umount where the kernel is too old for the newer system
-// calls (k8s.io/mount-utils).
+// programs are what the driver runs, the client, and what the client may run: mount and umount (FUSE's own library does
+// where /etc/mtab is a file). The driver itself mounts by system calls alone.
 var programs = []string{"usr/sbin/glusterfs", "usr/bin/mount", "usr/bin/umount"}
 
 // xlators are the translators that glusterd puts into a client's graph, or that the client adds itself, by the directory

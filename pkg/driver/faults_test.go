@@ -27,12 +27,13 @@ func comesTo(t *testing.T, call func() error, want codes.Code, words ...string) 
 func TestAFullGlusterVolume(t *testing.T) {
 	c, volume := ownVolume(t, testcluster.VolumeOptions{BrickSize: 32 << 20})
 	r := serve(t, clustersYAML(c.Servers(), volume))
-	v := r.create()
+	v, err := r.tryCreate(sized(newName(), 16<<20))
+	code(t, err, codes.OK)
 	pod := r.publish(v, "pod")
 	ballast := filepath.Join(pod, "ballast")
 	fill(t, ballast)
-	late := request(newName())
-	_, err := r.tryCreate(late)
+	late := sized(newName(), 16<<20)
+	_, err = r.tryCreate(late)
 	code(t, err, codes.ResourceExhausted, volume, "trash purge")
 	r.unpublish(v, r.publish(v, "reader")) // who only looks is not in need of space
 	code(t, r.delete(v), codes.OK)         // nor who gives it up

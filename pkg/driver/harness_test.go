@@ -272,6 +272,13 @@ func request(name string, parameters ...string) *csi.CreateVolumeRequest {
 	}
 }
 
+// sized is a request for so many bytes: no Gluster volume gives more than it has.
+func sized(name string, size int64) *csi.CreateVolumeRequest {
+	wanted := request(name)
+	wanted.CapacityRange.RequiredBytes = size
+	return wanted
+}
+
 func (r *rig) tryCreate(request *csi.CreateVolumeRequest) (*csi.Volume, error) {
 	ctx, cancel := r.context()
 	defer cancel()

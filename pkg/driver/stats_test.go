@@ -27,7 +27,8 @@ func statsRequest(v *csi.Volume, path string) *csi.NodeGetVolumeStatsRequest {
 func TestStatsAreThoseOfTheFilesystem(t *testing.T) {
 	c, name := ownVolume(t, testcluster.VolumeOptions{BrickSize: 64 << 20})
 	r := serve(t, clustersYAML(c.Servers(), name))
-	v := r.create()
+	v, err := r.tryCreate(sized(newName(), 32<<20))
+	code(t, err, codes.OK)
 	pod := r.publish(v, "pod")
 	ctx, cancel := r.context()
 	defer cancel()

@@ -305,6 +305,7 @@ func clean(t *testing.T, mountpoint string) {
 	if err := os.RemoveAll(filepath.Join(mountpoint, "team")); err != nil {
 		t.Error(err)
 	}
+	s.abandoned = 0
 	if err := s.Reconcile(background, unlocked); err != nil {
 		t.Error(err)
 	}

@@ -65,23 +65,45 @@ func (c *Cluster) StartRemoval(volume string, subvolume int) error {
 // that are there: they lie on another subvolume than their name says, and a lookup asks no other. Listing their
 // directory shows them. With "off", set before, every name is found.
 func (c *Cluster) FinishRemoval(volume string, subvolume int) error {
-	ctx, cancel := context.WithTimeout(context.Background(), glusterTimeout)
-	defer cancel()
 	v, err := c.volume(volume)
 	if err != nil {
 		return err
 	}
 	removed := v.subvolume(subvolume)
-	if err := c.awaitMigration(ctx, v.removeBrick(subvolume, "status")...); err != nil {
+	if err := c.finishMigration(v, subvolume); err != nil {
 		return err
 	}
-	if _, err := c.gluster(ctx, v.removeBrick(subvolume, "commit")...); err != nil {
+	if _, err := c.Gluster(v.removeBrick(subvolume, "commit")...); err != nil {
 		return err
 	}
 	isRemoved := func(b brick) bool { return slices.Contains(removed, b) }
 	c.setBricks(volume, slices.DeleteFunc(slices.Clone(v.bricks), isRemoved))
 	for _, b := range removed {
 		err = errors.Join(err, b.remove())
+	}
+	return err
+}
+
+// finishMigration waits until everything has moved. On a busy machine GlusterFS 10.3 has left a server "in progress" for
+// good once, after it had moved all; then it is stopped and started again, as an operator would do it.
+func (c *Cluster) finishMigration(v volume, subvolume int) error {
+	const attempts = 3
+	var err error
+	for attempt := range attempts {
+		ctx, cancel := context.WithTimeout(context.Background(), glusterTimeout)
+		if attempt > 0 {
+			_, err = c.gluster(ctx, v.removeBrick(subvolume, "stop")...)
+			if err == nil {
+				_, err = c.gluster(ctx, v.removeBrick(subvolume, "start")...)
+			}
+		}
+		if err == nil {
+			err = c.awaitMigration(ctx, v.removeBrick(subvolume, "status")...)
+		}
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
 	}
 	return err
 }

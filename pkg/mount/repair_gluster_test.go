@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -28,7 +29,11 @@ const nameTimeout = 1500 * time.Millisecond
 // staleIn is what was left dead in the mount namespace of a process.
 func staleIn(t *testing.T, report Report, pid int) []Stale {
 	t.Helper()
-	link, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", pid))
+	process := strconv.Itoa(pid)
+	if pid == os.Getpid() {
+		process = "thread-self" // the first thread may be in a namespace of another test's
+	}
+	link, err := os.Readlink("/proc/" + process + "/ns/mnt")
 	must(t, "readlink", err)
 	return slices.DeleteFunc(slices.Clone(report.Stale), func(s Stale) bool { return fmt.Sprintf("mnt:[%d]", s.Namespace) != link })
 }

@@ -155,7 +155,7 @@ func audit(t *testing.T, mountpoint string) []string {
 	for _, r := range records {
 		found = append(found, "ready "+r.ID)
 		if want, err := s.recordedGFID(r); err != nil || gfids[r.Path] != want {
-			t.Errorf("a record without data: %s at %s, %v", r.ID, r.Path, err)
+			t.Errorf("a record without data: %s at %s, %v: the directory there has the gfid %q, not %s", r.ID, r.Path, err, gfids[r.Path], want)
 		}
 		if held, err := s.holderOf(r.Path); err != nil || held.stamp != r.stamp() {
 			t.Errorf("volume %s does not hold %s, but %q does, %v", r.ID, r.Path, held, err)

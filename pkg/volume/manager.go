@@ -37,9 +37,9 @@ type Manager struct {
 }
 
 // NewManager returns a manager that uses the clients of this host: for all but what is published those with the given
-// options. With gluster.FreshNames another controller may do at the same moment whatever it likes; without, within a
-// second or two of the other's work on the same path, one may act on what was there before. The metrics go into the
-// registry, unless that is nil.
+// options. With gluster.FreshNames what another controller does is seen as soon as the bricks have it
+// (TestWhateverTwoControllersDoAtOnceEndsAsOneOfThemWould); without, within a second or two of the other's work on the
+// same path, one may act on what was there before. The metrics go into the registry, unless that is nil.
 func NewManager(clusters *gluster.ClustersFile, host *client.Host, registry prometheus.Registerer, own ...string) *Manager {
 	return &Manager{
 		clusters: clusters, host: host, own: own, sightings: map[gluster.Volume]*sightings{}, problems: newProblems(registry),

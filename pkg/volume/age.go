@@ -47,6 +47,28 @@ func (s *seen) keep(names map[string]bool) {
 type sightings struct {
 	creations, trash, paths seen
 	onDelete                noted
+	flat                    emptied
+}
+
+// emptied are the kinds of files of which none is left where all were before they were spread.
+type emptied struct {
+	mu    sync.Mutex
+	kinds map[string]bool
+}
+
+func (e *emptied) isEmpty(kind string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.kinds[kind]
+}
+
+func (e *emptied) set(kind string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.kinds == nil {
+		e.kinds = map[string]bool{}
+	}
+	e.kinds[kind] = true
 }
 
 // noted remembers what the records of trash entries say to the reaper: a record never changes, and the trash may have
@@ -89,8 +111,8 @@ func isClockRight() bool {
 // mayGoOn says of what was begun at the time in a stamp, and has not changed since, whether who began it may still be
 // at it: not once this process has seen it for a while, or it is old by a clock that cannot be that wrong.
 func (s *Store) mayGoOn(of *seen, stamp string) bool {
-	_, begun, _ := parseStamp(stamp)
-	return of.age(stamp) < s.recent && time.Since(begun) <= s.abandoned
+	_, begun, isStamped := parseStamp(stamp)
+	return of.age(stamp) < s.recent && (!isStamped || time.Since(begun) <= s.abandoned)
 }
 
 // isAbandoned says of the same whether nobody has taken it up for so long that the reconciler does.

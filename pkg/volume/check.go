@@ -7,14 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Kind is what is wrong, in a word: of the command's output and of the metric's label.
@@ -65,7 +61,7 @@ func (p Problem) key() string { return string(p.Kind) + " " + p.Subject + " " + 
 // Check holds records against directories, both ways. It changes nothing. As volumes are made and deleted while it
 // reads, what is found is looked for once more after a while, and is a problem if it is found again.
 func (s *Store) Check(ctx context.Context) ([]Problem, error) {
-	first, err := s.look(ctx)
+	first, err := s.pass(ctx)
 	if len(first) == 0 {
 		return nil, err
 	}
@@ -74,7 +70,7 @@ func (s *Store) Check(ctx context.Context) ([]Problem, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	again, err := s.look(ctx)
+	again, err := s.pass(ctx)
 	found := map[string]bool{}
 	for _, p := range first {
 		found[p.key()] = true
@@ -105,9 +101,9 @@ func (s *Store) Repair(p Problem, lock func(id string) (unlock func(), free bool
 type inventory struct {
 	mu       sync.Mutex
 	volumes  map[string]Record   // by stamp
-	begun    map[string]bool     // stamps of creations that have not come to their end
+	begun    map[string]bool     // stamps (or IDs: see begunFile.key) of creations that have not come to their end
 	entries  []TrashEntry        // whose record can be read
-	strays   []string            // data in the trash without a record
+	strays   []file              // data in the trash without a record
 	deleted  map[string]bool     // stamps of the volumes of entries
 	byPath   map[string][]Record // volumes
 	byInode  map[uint64]Record   // volumes, by the inode number of the gfid that is recorded
@@ -120,8 +116,8 @@ func (i *inventory) add(p Problem) {
 	i.problems = append(i.problems, p)
 }
 
-// look is one pass. What begins is read before what it becomes.
-func (s *Store) look(ctx context.Context) ([]Problem, error) {
+// pass looks at everything once. What begins is read before what it becomes.
+func (s *Store) pass(ctx context.Context) ([]Problem, error) {
 	found := &inventory{
 		volumes: map[string]Record{}, begun: map[string]bool{}, deleted: map[string]bool{},
 		byPath: map[string][]Record{}, byInode: map[uint64]Record{},
@@ -140,86 +136,66 @@ func (s *Store) look(ctx context.Context) ([]Problem, error) {
 	return found.problems, nil
 }
 
-// each calls do with names, several at once, and joins their errors.
-func each[T any](ctx context.Context, items []T, do func(T) error) error {
-	var group errgroup.Group
-	group.SetLimit(readers)
-	var mu sync.Mutex
-	var errs []error
-	for _, item := range items {
-		if ctx.Err() != nil {
-			break
-		}
-		group.Go(func() error {
-			if err := do(item); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				errs = append(errs, err)
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // the errors are in errs
-	return errors.Join(append(errs, ctx.Err())...)
-}
-
-// namesIn lists one of the driver's own directories, which may not be there yet.
-func (s *Store) namesIn(directory string) ([]string, error) {
-	dir, err := s.dir(directory)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return dir.Names(0)
-}
-
 // isUnreadable says of an error in reading a record that reading it again is no cure.
 func isUnreadable(err error) bool { return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewer) }
 
 // lookAtClaims finds creations that nobody goes on with.
 func (s *Store) lookAtClaims(_ context.Context, found *inventory) error {
-	all, err := s.claims()
+	all, err := s.begunBefore("")
 	if err != nil {
 		return err
 	}
 	for _, b := range all {
-		found.begun[b.stamp] = true
-		_, begun, _ := parseStamp(b.stamp)
-		if !s.isAbandoned(&s.sightings.creations, b.stamp) && (!s.isClockRight() || now().Sub(begun) <= s.abandoned) {
-			continue // its maker may go on
-		}
-		found.add(Problem{
-			Kind: HalfMade, Subject: b.id, Path: ownDir + "/" + creatingDir + "/" + b.file, id: b.id,
-			Why: "its creation was interrupted", Cure: "take it back: an empty directory and its claims go",
-			repair: func() error { return s.undoClaim(b) },
-		})
+		s.lookAtBegun(found, b)
 	}
 	return nil
 }
 
+func (s *Store) lookAtBegun(found *inventory, b begunFile) {
+	_, begun, isStamped := parseStamp(b.stamp)
+	isOld := isStamped && s.isClockRight() && now().Sub(begun) > s.abandoned
+	isAbandoned := s.isAbandoned(&s.sightings.creations, b.key())
+	found.mu.Lock()
+	found.begun[b.key()] = true
+	found.mu.Unlock()
+	if !isAbandoned && !isOld {
+		return // its maker may go on
+	}
+	found.add(Problem{
+		Kind: HalfMade, Subject: b.id, Path: s.pathOf(b.file), id: b.id,
+		Why: "its creation was interrupted", Cure: "take it back: an empty directory and its claims go",
+		repair: func() error { return s.undoFile(b) },
+	})
+}
+
+// pathOf is where a file of the driver's own is on the Gluster volume.
+func (s *Store) pathOf(f file) string {
+	return strings.TrimPrefix(f.dir.Name(), s.volume.String()+"/") + "/" + f.name
+}
+
 // readVolumes reads the records of what is ready.
 func (s *Store) readVolumes(ctx context.Context, found *inventory) error {
-	names, err := s.namesIn(volumesDir)
+	files, err := s.files(volumesDir)
 	if err != nil {
 		return err
 	}
-	return each(ctx, names, func(name string) error {
-		id, ok := strings.CutSuffix(name, recordSuffix)
+	return each(ctx, files, func(at file) error {
+		id, ok := strings.CutSuffix(at.name, recordSuffix)
 		if !ok {
 			return nil
 		}
-		r, err := s.Get(id)
+		f, err := s.look(id)
 		switch {
-		case errors.Is(err, ErrNotFound):
-			return nil
 		case isUnreadable(err):
-			found.add(unreadable(id, volumesDir, name, err))
+			found.add(unreadable(id, s.pathOf(at), err))
 			return nil
-		case err != nil:
+		case err != nil || f.state == absent:
 			return err
+		case f.state == begun:
+			s.lookAtBegun(found, begunVolume(f))
+			return nil
 		}
+		r := f.record
 		gfid, err := s.recordedGFID(r)
 		if err != nil {
 			return err
@@ -235,10 +211,10 @@ func (s *Store) readVolumes(ctx context.Context, found *inventory) error {
 	})
 }
 
-func unreadable(subject, dir, name string, err error) Problem {
+func unreadable(subject, at string, err error) Problem {
 	cure := "nothing: see what is in it, and take it from a backup"
 	if errors.Is(err, ErrNewer) {
 		cure = "nothing: update this driver"
 	}
-	return Problem{Kind: Unreadable, Subject: subject, Path: path.Join(ownDir, dir, name), Why: err.Error(), Cure: cure}
+	return Problem{Kind: Unreadable, Subject: subject, Path: at, Why: err.Error(), Cure: cure}
 }

@@ -87,7 +87,7 @@ func TestCheckFindsNothingWhereAllIsWell(t *testing.T) {
 }
 
 func TestCheckFindsVolumesWithoutTheirDirectory(t *testing.T) {
-	s, mountpoint, own := checkStore(t)
+	s, mountpoint, _ := checkStore(t)
 	for _, name := range []string{"gone", "replaced", "link", "unclaimed", "torn"} {
 		create(t, s, spec(name))
 	}
@@ -96,8 +96,8 @@ func TestCheckFindsVolumesWithoutTheirDirectory(t *testing.T) {
 		os.Remove(at("gone")),
 		os.Remove(at("replaced")), os.Mkdir(at("replaced"), 0o755),
 		os.Remove(at("link")), os.Symlink("unclaimed", at("link")),
-		os.Remove(filepath.Join(own, pathsDir, pathName("unclaimed"))),
-		os.WriteFile(filepath.Join(own, volumesDir, "torn.json"), []byte(`{"schema": 2`), 0o600),
+		os.Remove(filepath.Join(mountpoint, claimFile("unclaimed"))),
+		os.WriteFile(filepath.Join(mountpoint, recordFile("torn")), []byte(`{"schema": 2`), 0o600),
 	)
 	found := []string{"no-directory gone", "other-directory replaced", "other-directory link", "path-not-claimed unclaimed", "unreadable torn"}
 	finds(t, s, false, found...)
@@ -109,19 +109,19 @@ func TestCheckFindsVolumesWithoutTheirDirectory(t *testing.T) {
 }
 
 func TestCheckFindsTwoVolumesOnOnePath(t *testing.T) {
-	s, _, own := checkStore(t)
+	s, mountpoint, _ := checkStore(t)
 	first := create(t, s, spec("first"))
 	twin := first
 	twin.ID, twin.Name = "twin", "twin"
-	must(t, os.WriteFile(filepath.Join(own, volumesDir, "twin.json"), twin.encode(), 0o600))
+	must(t, os.WriteFile(filepath.Join(mountpoint, ownDir, volumesDir, "twin.json"), twin.encode(), 0o600))
 	finds(t, s, true, "shared-path first", "shared-path twin")
 	finds(t, s, false, "shared-path first", "shared-path twin")
 }
 
 func TestCheckTakesBackWhatIsHalfMade(t *testing.T) {
-	s, mountpoint, own := checkStore(t)
+	s, mountpoint, _ := checkStore(t)
 	create(t, s, spec("whole"))
-	for _, point := range []string{stepPathHeld, stepMade, stepIdentified} {
+	for _, point := range []string{stepClaimed, stepPathHeld, stepMade, stepMode} {
 		s.abandoned = time.Hour
 		cut(open(t, mountpoint), point, func(s *Store) { _, _ = s.Create(spec("half")) })
 		finds(t, s, false) // its maker may go on
@@ -132,7 +132,7 @@ func TestCheckTakesBackWhatIsHalfMade(t *testing.T) {
 	// A directory whose record is gone, with data and without, and what is left of one.
 	for _, name := range []string{"empty", "full", "nothing"} {
 		create(t, s, spec(name))
-		must(t, os.Remove(filepath.Join(own, volumesDir, name+recordSuffix)))
+		must(t, os.Remove(filepath.Join(mountpoint, recordFile(name))))
 	}
 	dear := filepath.Join(mountpoint, "full", "dear")
 	must(t, os.WriteFile(dear, nil, 0o600), os.Remove(filepath.Join(mountpoint, "nothing")))
@@ -150,7 +150,7 @@ func TestCheckFindsWhatIsLeftOver(t *testing.T) {
 	}
 	dead := stamped("dead", now())
 	must(t,
-		os.Rename(filepath.Join(own, pathsDir, pathName("vol")), filepath.Join(own, pathsDir, pathName("vol")+asideSuffix+"1")),
+		os.Rename(filepath.Join(mountpoint, claimFile("vol")), filepath.Join(mountpoint, claimFile("vol")+asideSuffix+"1")),
 		os.Symlink(holder{stamp: dead, path: "dead"}.String(), filepath.Join(own, pathsDir, pathName("dead")+asideSuffix+"2")),
 		os.Rename(filepath.Join(mountpoint, "moved"), filepath.Join(own, creatingDir, dead+dirSuffix)),
 		os.Mkdir(filepath.Join(own, creatingDir, stamped("empty", now())+dirSuffix), 0o700),
@@ -177,7 +177,7 @@ func TestCheckFindsWhatIsLeftOver(t *testing.T) {
 
 func TestCheckHoldsTheTrashAgainstItsRecords(t *testing.T) {
 	s, mountpoint, own := checkStore(t)
-	trash := filepath.Join(own, trashDir)
+	trash := filepath.Join(own, trashDir, "*")
 	for _, name := range []string{"vol", "nodata", "norecord", "other", "half"} {
 		create(t, s, spec(name))
 	}

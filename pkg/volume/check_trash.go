@@ -16,40 +16,36 @@ import (
 
 // lookAtEntries reads the records in the trash, and finds the data that has none.
 func (s *Store) lookAtEntries(ctx context.Context, found *inventory) error {
-	names, err := s.namesIn(trashDir)
-	if err != nil || len(names) == 0 {
-		return err
-	}
-	trash, err := s.dir(trashDir)
+	all, err := s.files(trashDir)
 	if err != nil {
 		return err
 	}
-	var files []TrashEntry
-	moved, recorded := map[string]bool{}, map[string]bool{}
-	for _, name := range names {
-		e, ok := parseEntry(name)
+	var entries []TrashEntry
+	moved, recorded := map[string]file{}, map[string]bool{}
+	for _, f := range all {
+		e, ok := parseEntry(f)
 		switch {
 		case !ok: // nothing of the driver's
 		case e.suffix == "":
-			moved[e.Name] = true
+			moved[e.Name] = f
 		default:
-			files = append(files, e)
+			entries = append(entries, e)
 			recorded[e.Name] = true
 		}
 	}
-	for name := range moved {
+	for name, f := range moved {
 		if !recorded[name] {
-			found.strays = append(found.strays, name)
+			found.strays = append(found.strays, f)
 		}
 	}
-	return each(ctx, files, func(e TrashEntry) error {
-		e.moved = moved[e.Name]
-		r, err := readRecord(trash, e.Name+e.suffix)
+	return each(ctx, entries, func(e TrashEntry) error {
+		_, e.moved = moved[e.Name]
+		r, err := readRecord(e.dir, e.Name+e.suffix)
 		switch {
 		case err != nil && ignoreNotExist(err) == nil:
 			return nil
 		case isUnreadable(err):
-			found.add(unreadable(e.Name, trashDir, e.Name+e.suffix, err))
+			found.add(unreadable(e.Name, s.pathOf(file{e.dir, e.Name + e.suffix}), err))
 			return nil
 		case err != nil:
 			return err
@@ -65,12 +61,8 @@ func (s *Store) lookAtEntries(ctx context.Context, found *inventory) error {
 
 // lookAtData holds the data in the trash against its records.
 func (s *Store) lookAtData(ctx context.Context, found *inventory) error {
-	trash, err := s.dir(trashDir)
-	if err != nil {
-		return ignoreNotExist(err)
-	}
-	for _, name := range found.strays {
-		cure, repair, err := s.cureStray(found, trash, name)
+	for _, f := range found.strays {
+		cure, repair, err := s.cureStray(found, f)
 		if err != nil {
 			return err
 		}
@@ -78,7 +70,7 @@ func (s *Store) lookAtData(ctx context.Context, found *inventory) error {
 			cure = "nothing: look whose it is, and move it out of the trash or remove it by hand"
 		}
 		found.add(Problem{
-			Kind: TrashNoRecord, Subject: name, Path: ownDir + "/" + trashDir + "/" + name, id: stampedID(name),
+			Kind: TrashNoRecord, Subject: f.name, Path: s.pathOf(f), id: stampedID(f.name),
 			Why: "no record tells of this data", Cure: cure, repair: repair,
 		})
 	}
@@ -87,14 +79,14 @@ func (s *Store) lookAtData(ctx context.Context, found *inventory) error {
 			return nil // on its way, or nothing but a record
 		}
 		if e.moved {
-			return s.lookAtEntryData(found, trash, e)
+			return s.lookAtEntryData(found, e)
 		}
 		return s.lookAtMissingData(found, e)
 	})
 }
 
-func (s *Store) lookAtEntryData(found *inventory, trash *safepath.Dir, e TrashEntry) error {
-	data, err := trash.Open(e.Name)
+func (s *Store) lookAtEntryData(found *inventory, e TrashEntry) error {
+	data, err := e.dir.Open(e.Name)
 	if err != nil {
 		return ignoreNotExist(err)
 	}
@@ -103,7 +95,7 @@ func (s *Store) lookAtEntryData(found *inventory, trash *safepath.Dir, e TrashEn
 	if err != nil || own {
 		return ignoreNotExist(err)
 	}
-	cure, repair, err := s.cureStray(found, trash, e.Name)
+	cure, repair, err := s.cureStray(found, file{e.dir, e.Name})
 	if cure == "" {
 		cure = "nothing: look whose it is, and move it out of the trash; the entry's own data is not there"
 	}
@@ -155,8 +147,8 @@ func (s *Store) isKnownAs(dir *safepath.Dir, r Record) (bool, error) {
 
 // cureStray says what becomes of a directory of the driver's own that is not where it belongs: the directory of a
 // volume that is there goes back to its place, if that is free. Every other stays: then there is no cure.
-func (s *Store) cureStray(found *inventory, from *safepath.Dir, name string) (cure string, repair func() error, err error) {
-	dir, err := from.Open(name)
+func (s *Store) cureStray(found *inventory, f file) (cure string, repair func() error, err error) {
+	dir, err := f.dir.Open(f.name)
 	if err != nil {
 		return "", nil, ignoreNotExist(err)
 	}
@@ -177,27 +169,23 @@ func (s *Store) cureStray(found *inventory, from *safepath.Dir, name string) (cu
 		if free, err := s.isFree(r.Path); !free || err != nil {
 			return errors.Join(err, fmt.Errorf("something is at %s now: %w", r.Path, ErrForeign))
 		}
-		return s.putBack(from, name, r.Path)
+		return s.putBack(f.dir, f.name, r.Path)
 	}, nil
 }
 
 // lookAtPaths holds the claims of paths against volumes and directories.
 func (s *Store) lookAtPaths(_ context.Context, found *inventory) error {
-	names, err := s.namesIn(pathsDir)
-	if err != nil || len(names) == 0 {
-		return err
-	}
-	paths, err := s.dir(pathsDir)
+	claims, err := s.files(pathsDir)
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
+	for _, claim := range claims {
 		settle := func() error {
-			_, err := s.settleClaim(paths, name, found.deleted, true)
+			_, err := s.settleClaim(claim, found.deleted, true)
 			return ignoreNotExist(err)
 		}
-		at := ownDir + "/" + pathsDir + "/" + name
-		content, err := readlink(paths, name)
+		at := s.pathOf(claim)
+		content, err := readlink(claim.dir, claim.name)
 		if err != nil {
 			if ignoreNotExist(err) == nil || errors.Is(err, unix.EINVAL) {
 				continue
@@ -205,7 +193,7 @@ func (s *Store) lookAtPaths(_ context.Context, found *inventory) error {
 			return err
 		}
 		h, err := parseHolder(content)
-		of, _, aside := strings.Cut(name, asideSuffix)
+		of, _, aside := strings.Cut(claim.name, asideSuffix)
 		switch {
 		case err != nil || of != pathName(h.path):
 			found.add(Problem{
@@ -248,7 +236,7 @@ func (s *Store) lookAtHeldPath(found *inventory, h holder, settle func() error) 
 		p.Kind, p.Why = NoVolume, "the path is claimed for a volume that is not there"
 		p.Cure = "give up the claim; the directory stays, and is nobody's"
 	}
-	if ready { // settleClaim goes by the volume alone
+	if ready || !free { // settleClaim goes by the volume alone, and keeps the claim of what holds data
 		p.repair = func() error { return s.releasePath(h.path, func(held holder) bool { return held == h }) }
 	}
 	found.add(p)
@@ -257,29 +245,25 @@ func (s *Store) lookAtHeldPath(found *inventory, h holder, settle func() error) 
 
 // lookAtAside finds directories that an undoing has moved aside and nobody goes on with.
 func (s *Store) lookAtAside(_ context.Context, found *inventory) error {
-	names, err := s.namesIn(creatingDir)
-	if err != nil || len(names) == 0 {
-		return err
-	}
-	creating, err := s.dir(creatingDir)
+	files, err := s.files(creatingDir)
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		stamp, isDir := strings.CutSuffix(name, dirSuffix)
+	for _, f := range files {
+		stamp, isDir := strings.CutSuffix(f.name, dirSuffix)
 		if !isDir || found.begun[stamp] {
 			continue
 		}
-		cure, repair, err := s.cureStray(found, creating, name)
+		cure, repair, err := s.cureStray(found, f)
 		if err != nil {
 			return err
 		}
 		if cure == "" {
 			cure = "remove it if it is empty"
-			repair = func() error { return emptyOrKept(creating.Rmdir(name)) }
+			repair = func() error { return emptyOrKept(f.dir.Rmdir(f.name)) }
 		}
 		found.add(Problem{
-			Kind: Leftover, Subject: stampedID(stamp), Path: ownDir + "/" + creatingDir + "/" + name, id: stampedID(stamp),
+			Kind: Leftover, Subject: stampedID(stamp), Path: s.pathOf(f), id: stampedID(stamp),
 			Why: "a directory that was moved aside", Cure: cure, repair: repair,
 		})
 	}

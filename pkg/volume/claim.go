@@ -3,11 +3,11 @@
 package volume
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"os"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -15,156 +15,245 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
-// claim writes the record into creating/, on disk when it returns: whatever is made after it
-// has a record, wherever the maker is killed. Two that make the same volume at once have a
-// claim each, and the one that gets the path goes on.
-func (s *Store) claim(r Record) error {
-	creating, err := s.makeDir(creatingDir)
+// claim is the record of a volume that is being made, held open: whoever takes the volume back moves it away, and
+// what is written into it then is in nobody's way.
+type claim struct {
+	file *os.File
+	dir  *safepath.Dir
+	name string
+}
+
+// claim makes the record of a volume, which says that the volume is being made as long as it has no gfid;
+// fs.ErrExist where there is a record. What it says first need not be on disk: see takeBack.
+func (s *Store) claim(r Record) (*claim, error) {
+	dir, err := s.home(volumesDir, r.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	name := r.stamp() + recordSuffix
-	f, err := creating.OpenFile(name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
-	if err != nil {
-		return err
+	c := &claim{dir: dir, name: r.ID + recordSuffix}
+	if c.file, err = dir.OpenFile(c.name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600); err != nil {
+		return nil, err
 	}
 	s.step(stepOpened)
-	_, err = f.Write(r.encode())
-	if err == nil {
-		err = f.Sync()
+	if err := c.write(r); err != nil {
+		return nil, errors.Join(err, c.file.Close())
 	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return errors.Join(err, ignoreNotExist(creating.Unlink(name)))
-	}
-	return nil
+	s.step(stepClaimed)
+	return c, nil
 }
 
-// rewriteClaim replaces the record in a claim by one of the same size, in one write. It becomes a volume's record by a
-// second name, so a claim that was taken back meanwhile stays so.
-func (s *Store) rewriteClaim(r Record) error {
-	creating, err := s.dir(creatingDir)
-	if err != nil {
-		return err
-	}
-	f, err := creating.OpenFile(r.stamp()+recordSuffix, unix.O_WRONLY, 0)
-	if err != nil {
-		if ignoreNotExist(err) == nil {
-			err = fmt.Errorf("another controller made or took back volume %s on %s meanwhile: %w: %w", r.ID, s.volume, err, ErrBusy)
-		}
-		return err
-	}
-	_, err = f.Write(r.encode())
+// write writes the whole record, which has the size of what was written before.
+func (c *claim) write(r Record) error {
+	_, err := c.file.WriteAt(r.encode(), 0)
+	return err
+}
+
+// complete makes a volume of what was claimed: it is on disk, and there for everybody, when it returns. ErrBusy if it
+// was taken back before.
+func (c *claim) complete(r Record) error {
+	err := c.write(r)
 	if err == nil {
-		err = f.Sync()
+		err = c.file.Sync()
 	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
+	var mine unix.Stat_t
+	if err == nil {
+		err = unix.Fstat(int(c.file.Fd()), &mine)
+	}
+	if err != nil {
+		return err
+	}
+	err = ignoreNotExist(c.dir.Refresh(c.name))
+	there, statErr := c.dir.StatEntry(c.name)
+	if err = errors.Join(err, ignoreNotExist(statErr)); err == nil && (statErr != nil || there.Ino != mine.Ino) {
+		err = fmt.Errorf("another controller took it back meanwhile: %w", ErrBusy)
 	}
 	return err
 }
 
-// becomeReady makes a volume of a record elsewhere: from here on it is there for everybody.
-// fs.ErrExist where another volume has this ID.
-func (s *Store) becomeReady(r Record, from *safepath.Dir, name string) error {
-	volumes, err := s.dir(volumesDir)
-	if err != nil {
-		return err
-	}
-	err = from.Link(name, volumes, r.ID+recordSuffix)
-	if errors.Is(err, fs.ErrExist) {
-		// By another process or an earlier try?
-		if ready, readyErr := s.isReady(r); ready && readyErr == nil {
-			return nil
-		}
-	}
-	return err
+func (c *claim) close() { _ = c.file.Close() } // what matters was synced
+
+// begunFile is a file that says that a creation has not come to its end: a record that is not complete, one that was
+// moved away to take the creation back, or one where drivers had it before a volume was ready (schema 2 at first, and 1).
+type begunFile struct {
+	file
+	stamp     string // "" if nothing was written yet
+	id        string
+	inVolumes bool
 }
 
-// begun is a file in creating/: a creation that has not come to its end, or its undoing.
-type begun struct{ file, stamp, id string }
+// key is how the file is remembered from one look to the next.
+func (b begunFile) key() string {
+	if b.stamp == "" {
+		return b.id
+	}
+	return b.stamp
+}
 
-// claims returns what has begun, once each: first what can still become ready.
-func (s *Store) claims() ([]begun, error) {
-	creating, err := s.dir(creatingDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+// begunBefore is what there is in creating/ of an ID, "" being all.
+func (s *Store) begunBefore(id string) ([]begunFile, error) {
+	var files []file
+	var err error
+	if id == "" {
+		files, err = s.files(creatingDir)
+	} else {
+		files, err = s.filesOf(creatingDir, id)
 	}
-	if err != nil {
-		return nil, err
-	}
-	names, err := creating.Names(0)
-	if err != nil {
-		return nil, err
-	}
-	var all []begun
-	there := map[string]bool{}
-	for _, name := range names {
-		for _, suffix := range []string{recordSuffix, undoSuffix} {
-			stamp, found := strings.CutSuffix(name, suffix)
-			if id, _, ok := parseStamp(stamp); found && ok {
-				all = append(all, begun{name, stamp, id})
-				there[stamp] = true
-			}
+	var all []begunFile
+	for _, f := range files {
+		stamp, _, found := cutSuffix(f.name, recordSuffix, undoSuffix, revokedSuffix)
+		if of, _, ok := parseStamp(stamp); found && ok && (id == "" || of == id) {
+			all = append(all, begunFile{file: f, stamp: stamp, id: of})
 		}
 	}
-	s.sightings.creations.keep(there)
-	return all, nil
+	return all, err
+}
+
+// begunVolume is the creation that a record which is not complete tells of.
+func begunVolume(f found) begunFile {
+	b := begunFile{file: file{f.dir, f.record.ID + recordSuffix}, id: f.record.ID, inVolumes: true}
+	if f.record.Schema > 0 {
+		b.stamp = f.record.stamp()
+	}
+	return b
 }
 
 // undoBegun takes back the creations of a volume that have not come to their end. ErrBusy if one
 // may still go on.
 func (s *Store) undoBegun(id string) error {
-	all, err := s.claims()
+	all, err := s.begunBefore(id)
 	errs := []error{err}
+	f, err := s.look(id)
+	errs = append(errs, err)
+	if f.state == begun {
+		all = append(all, begunVolume(f))
+	}
 	for _, b := range all {
-		switch {
-		case b.id != id:
-		case s.mayGoOn(&s.sightings.creations, b.stamp):
+		if s.mayGoOn(&s.sightings.creations, b.key()) {
 			errs = append(errs, fmt.Errorf("it is just being made: %w", ErrBusy))
-		default:
-			errs = append(errs, s.undoClaim(b))
+			continue
 		}
+		errs = append(errs, s.undoFile(b))
 	}
 	return errors.Join(errs...)
 }
 
-func (s *Store) undoClaim(b begun) error {
-	creating, err := s.dir(creatingDir)
+// undoFile takes back the creation that a file tells of, unless that is a volume by now.
+func (s *Store) undoFile(b begunFile) error {
+	if path.Ext(b.name) == recordSuffix {
+		if err := s.mayUndo(b); err != nil {
+			return err
+		}
+		creating, err := s.home(creatingDir, b.id)
+		if err != nil {
+			return err
+		}
+		aside := undoSuffix
+		if b.inVolumes {
+			aside = revokedSuffix
+		}
+		moved := b
+		if b.stamp == "" {
+			moved.stamp = stamped(b.id, now())
+		}
+		moved.file = file{creating, moved.stamp + aside}
+		if err := b.dir.Rename(b.name, creating, moved.name); err != nil {
+			return ignoreNotExist(err) // come to its end meanwhile, or another takes it back
+		}
+		b = moved
+	}
+	s.step(stepUndoing)
+	return s.finishUndo(b)
+}
+
+// mayUndo leaves alone what a newer driver has begun.
+func (s *Store) mayUndo(b begunFile) error {
+	r, err := readRecord(b.dir, b.name)
+	if errors.Is(err, errUnwritten) {
+		return nil
+	}
+	if err == nil {
+		err = r.writable()
+	}
+	return ignoreNotExist(err)
+}
+
+// finishUndo takes back a creation whose record was moved aside. Between the look and the move it may have become
+// complete, or another's: then it goes back.
+func (s *Store) finishUndo(b begunFile) error {
+	f, err := s.lookIn(b.dir, b.name)
+	if err != nil || f.state == absent {
+		return err
+	}
+	written := f.record.Schema > 0
+	if err := f.record.writable(); err != nil {
+		return err
+	}
+	isVolume, err := s.isReady(f.record)
 	if err != nil {
 		return err
 	}
-	r, err := readRecord(creating, b.file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil // come to its end meanwhile
-	case isTorn(err):
-		return s.undoTorn(creating, b)
-	case err != nil:
-		return err
-	case r.stamp() != b.stamp:
-		return fmt.Errorf("claim %s has the record of %s: %w", b.file, r.stamp(), ErrCorrupt)
+	if !isVolume && strings.HasSuffix(b.name, revokedSuffix) && (f.state == ready || written && f.record.stamp() != b.stamp) {
+		return s.returnRecord(b, f.record)
 	}
-	if err := r.writable(); err != nil {
+	creations := []Record{f.record}
+	if !written {
+		creations, err = s.creationsOf(b.id)
+	}
+	for _, r := range creations {
+		if err == nil && !isVolume {
+			err = s.takeBack(r)
+		}
+	}
+	if err != nil {
 		return err
 	}
-	return s.undo(r)
+	return ignoreNotExist(b.dir.Unlink(b.name))
 }
 
-// isTorn says of an error in reading a claim that its writing was cut short: nothing has been
-// made for it. A record of a newer driver is whole.
-func isTorn(err error) bool {
-	var syntax *json.SyntaxError
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &syntax)
+// returnRecord undoes the move of a record that was not to be moved.
+func (s *Store) returnRecord(b begunFile, r Record) error {
+	volumes, err := s.home(volumesDir, r.ID)
+	if err == nil {
+		err = b.dir.Link(b.name, volumes, r.ID+recordSuffix)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("volume %s on %s is just being made again: %w", r.ID, s.volume, ErrBusy)
+	}
+	if err != nil {
+		return err
+	}
+	return ignoreNotExist(b.dir.Unlink(b.name))
 }
 
-// undoTorn keeps a claim whose writing was cut short, or is under way, from becoming ready. Its
-// writer may still go on, and be killed then, so it is not removed before it is abandoned.
-func (s *Store) undoTorn(creating *safepath.Dir, b begun) error {
-	if s.isAbandoned(&s.sightings.creations, b.stamp) {
-		return ignoreNotExist(creating.Unlink(b.file))
+// creationsOf are those of an ID of which only the claims of their paths say where they were to be: nothing was
+// written into the record. It reads the claims of all paths.
+func (s *Store) creationsOf(id string) ([]Record, error) {
+	entries, err := s.entries(id)
+	if err != nil {
+		return nil, err
 	}
-	return ignoreNotExist(creating.Rename(b.file, creating, b.stamp+undoSuffix))
+	deleted := map[string]bool{}
+	for _, e := range entries {
+		deleted[e.Record.stamp()] = true
+	}
+	claims, err := s.files(pathsDir)
+	if err != nil {
+		return nil, err
+	}
+	var creations []Record
+	for _, claim := range claims {
+		content, err := readlink(claim.dir, claim.name)
+		if err != nil {
+			if ignoreNotExist(err) == nil {
+				continue
+			}
+			return nil, err
+		}
+		h, err := parseHolder(content)
+		if err != nil || h.parent || h.entry != "" || deleted[h.stamp] || stampedID(h.stamp) != id {
+			continue
+		}
+		creations = append(creations, h.creation())
+	}
+	return creations, nil
 }

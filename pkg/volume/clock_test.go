@@ -53,7 +53,7 @@ func TestWhatWasDeletedByAWrongClockIsKept(t *testing.T) {
 			if err := s.Delete(background, "vol"); err != nil {
 				t.Fatal(err)
 			}
-			restamp(t, filepath.Join(mountpoint, ownDir, trashDir), recordSuffix, test.wrong)
+			restamp(t, filepath.Join(mountpoint, ownDir, trashDir, shard("vol")), recordSuffix, test.wrong)
 			s.isClockRight = func() bool { return test.right }
 			for range 3 {
 				if n, err := s.Reap(background, day); n != 0 || err != nil {
@@ -84,18 +84,10 @@ func TestWhatWasInterruptedByAWrongClockIsTakenUp(t *testing.T) {
 			s, mountpoint := newStore(t)
 			create(t, s, spec("first"))
 			cut(open(t, mountpoint), stepClaimed, func(s *Store) { _, _ = s.Create(spec("vol")) })
-			creating := filepath.Join(mountpoint, ownDir, creatingDir)
-			restamp(t, creating, recordSuffix, wrong)
-			// The record says the same as its name.
-			files, err := filepath.Glob(filepath.Join(creating, "*"+recordSuffix))
-			if err != nil || len(files) != 1 {
-				t.Fatal(files, err)
-			}
 			r := newRecord(spec("vol"))
-			_, r.Created, _ = parseStamp(filepath.Base(files[0][:len(files[0])-len(recordSuffix)]))
-			if err := os.WriteFile(files[0], r.encode(), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			r.Created = r.Created.Add(wrong)
+			must(t, os.WriteFile(filepath.Join(mountpoint, recordFile("vol")), r.encode(), 0o600), os.Remove(filepath.Join(mountpoint, claimFile("vol"))),
+				os.Symlink(holder{stamp: r.stamp(), path: "vol"}.String(), filepath.Join(mountpoint, claimFile("vol"))))
 			s.recent = 50 * time.Millisecond
 			testcluster.Eventually(t, 10*time.Second, func() error { return s.Delete(background, "vol") })
 			same(t, audit(t, mountpoint), "ready first")

@@ -101,7 +101,7 @@ func expected(err error) bool {
 	return err == nil
 }
 
-// One that stands still for long enough is overtaken by another, which brings its claim to an end.
+// One that stands still for long enough is overtaken by another, which takes back what it has begun.
 func TestAVolumeThatAnotherControllerOvertakesIsTheOthers(t *testing.T) {
 	_, _, at := two(t, testcluster.VolumeOptions{})
 	slow, fast := open(t, at[0]), open(t, at[1])
@@ -113,6 +113,9 @@ func TestAVolumeThatAnotherControllerOvertakesIsTheOthers(t *testing.T) {
 			theirs = create(t, fast, spec("vol"))
 		}
 	}
+	_, err := slow.Create(spec("vol"))
+	wants(t, err, ErrBusy)
+	slow.step = func(string) {}
 	if ours := create(t, slow, spec("vol")); theirs.ID == "" || !ours.Created.Equal(theirs.Created) {
 		t.Errorf("%+v, but %+v is there", ours, theirs)
 	}

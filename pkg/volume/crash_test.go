@@ -19,8 +19,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
 func init() { child = crash }
@@ -72,15 +70,14 @@ func deleteVolume(s *Store) error {
 // beginVolume leaves a volume half made.
 func beginVolume(s *Store) error {
 	r := newRecord(crashSpec)
-	if err := s.claim(r); err != nil {
+	c, err := s.claimBoth(r)
+	if err != nil {
 		return err
 	}
-	_, err := s.takePlace(r.ID, holder{stamp: r.stamp(), path: r.Path})
+	defer c.close()
+	dir, err := s.makeDirectory(r)
 	if err == nil {
-		var dir *safepath.Dir
-		if dir, err = s.makeDirectory(&r, true); err == nil {
-			dir.Close()
-		}
+		dir.Close()
 	}
 	return err
 }
@@ -191,7 +188,7 @@ func points(t *testing.T, mountpoint, operation string) []string {
 func TestKilledAtEveryPoint(t *testing.T) {
 	ready := []string{"directory team", "directory team/app", "ready vol"}
 	trashed := []string{"trash vol"}
-	create := []string{stepOpened, stepClaimed, stepParent, stepPathHeld, stepMade, stepIdentified, stepOwned, stepMode, stepReady, stepDone}
+	create := []string{stepOpened, stepClaimed, stepParent, stepPathHeld, stepMade, stepOwned, stepMode, stepCompleted}
 	tests := []struct {
 		operation string
 		passes    []string // every named point
@@ -199,11 +196,11 @@ func TestKilledAtEveryPoint(t *testing.T) {
 	}{
 		{"create", create, map[string][]string{"repeat": ready, "delete": nil, "reconcile": nil}},
 		{"create retained", create, map[string][]string{"repeat": ready}},
-		{"take back", []string{stepUndoing, stepDirFound, stepDirAside, stepEmptied, stepPathAside, stepPruned, stepReleased}, map[string][]string{"repeat": nil, "reconcile": nil, "create": ready}},
-		{"delete", []string{stepFiled, stepFound, stepMoved, stepPathAside, stepCleared, stepGivenUp}, map[string][]string{"repeat": trashed, "reconcile": trashed, "reap": nil, "restore": ready, "create": {"directory team", "directory team/app", "ready vol", "trash vol"}}},
-		{"delete retained", []string{stepUnrecorded, stepPathAside, stepGivenUp}, map[string][]string{"repeat": {"directory team", "directory team/app", "directory team/app/vol"}}},
+		{"take back", []string{stepUndoing, stepDirFound, stepDirAside, stepEmptied, stepPathAside, stepPruned, stepReleased, stepCommitted}, map[string][]string{"repeat": nil, "reconcile": nil, "create": ready}},
+		{"delete", []string{stepFiled, stepFound, stepMoved, stepPathAside, stepCleared, stepGivenUp, stepCommitted}, map[string][]string{"repeat": trashed, "reconcile": trashed, "reap": nil, "restore": ready, "create": {"directory team", "directory team/app", "ready vol", "trash vol"}}},
+		{"delete retained", []string{stepUnrecorded, stepPathAside, stepGivenUp, stepCommitted}, map[string][]string{"repeat": {"directory team", "directory team/app", "directory team/app/vol"}}},
 		{"reap", []string{stepCleared, stepGivenUp, stepDoomed, stepRemoving, stepRemoved, stepReaped}, map[string][]string{"repeat": nil}},
-		{"restore", []string{stepCleared, stepGivenUp, stepTaken, stepParent, stepPathBack, stepPlaced, stepReturned, stepBack, stepForgot}, map[string][]string{"repeat": ready, "reconcile": ready}},
+		{"restore", []string{stepCleared, stepGivenUp, stepTaken, stepParent, stepPathBack, stepPlaced, stepReturned, stepNamed, stepBack, stepForgot}, map[string][]string{"repeat": ready, "reconcile": ready}},
 		{"give way", []string{stepCleared, stepGivenUp, stepTaken, stepParent, stepPathBack, stepPlaced, stepReturned, stepPutBack, stepFound, stepMoved, stepPathAside}, map[string][]string{"repeat": {"ready vol", "trash vol"}}},
 	}
 	for _, test := range tests {

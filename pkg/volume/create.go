@@ -14,103 +14,118 @@ import (
 // The named points of Create: a kill at any of them is finished by the next Create
 // or Delete of the same volume.
 const (
-	stepOpened     = "create: claim opened"
-	stepClaimed    = "create: claimed"
-	stepParent     = "create: parent made"
-	stepPathHeld   = "create: path claimed"
-	stepMade       = "create: directory made"
-	stepIdentified = "create: gfid recorded"
-	stepOwned      = "create: owner set"
-	stepMode       = "create: mode set"
-	stepReady      = "create: ready"
-	stepDone       = "create: claim given up"
+	stepOpened    = "create: record made"
+	stepClaimed   = "create: claimed"
+	stepParent    = "create: parent made"
+	stepPathHeld  = "create: path claimed"
+	stepMade      = "create: directory made"
+	stepOwned     = "create: owner set"
+	stepMode      = "create: mode set"
+	stepCompleted = "create: record complete"
+	stepCommitted = "on disk"
 )
 
 // newMode is the mode of a volume's directory until its owner is set: nobody else may enter it.
 const newMode = 0o700
 
-// Create makes a volume, or finishes making it, or returns the one that is there.
+// Create makes a volume, or returns the one that is there. What it returns is on the disks of all bricks that are up.
 // Errors: ErrIncompatible, ErrForeign (the path is taken), ErrNested, ErrBusy (another
 // process is making, deleting or restoring it), and what the Gluster volume says. After an error
 // nothing of a new volume is left, as far as the Gluster volume lets it be removed; the next
-// Create goes on with what is.
+// Create clears away what is.
+//
+// What waits for what: the record and the path are claimed beside each other, after a look whether there is something
+// at either; then come the directory, its owner and its mode, one after the other; then the record is completed while
+// everything else is forced to disk.
 func (s *Store) Create(spec Spec) (Record, error) {
-	have, err := s.Get(IDFor(spec.Name))
-	if err == nil {
-		return have, have.satisfies(spec)
+	f, err := s.look(IDFor(spec.Name))
+	if err == nil && f.state == begun { // interrupted, or another controller is at it
+		if err = s.undoBegun(f.record.ID); err == nil {
+			f, err = s.look(f.record.ID)
+		}
 	}
-	if !errors.Is(err, ErrNotFound) {
-		return Record{}, err
+	if err != nil {
+		return Record{}, s.explain(fmt.Errorf("make volume %s on %s: %w", IDFor(spec.Name), s.volume, err))
+	}
+	if f.state == ready {
+		if err := f.record.satisfies(spec); err != nil {
+			return f.record, err
+		}
+		return f.record, s.explain(s.commit())
 	}
 	r := newRecord(spec)
-	if err := s.claim(r); err != nil {
-		return Record{}, s.explain(fmt.Errorf("claim volume %s on %s: %w", r.ID, s.volume, err))
+	c, err := s.claimBoth(r)
+	if c != nil {
+		defer c.close()
 	}
-	s.step(stepClaimed)
-	made, err := s.finish(r, spec)
+	if err == nil {
+		err = s.make(c, &r)
+	}
 	if err != nil {
-		return Record{}, errors.Join(err, s.undo(r))
+		err = s.explain(fmt.Errorf("make directory %s on %s: %w", r.Path, s.volume, err))
+		return Record{}, errors.Join(err, s.undo(r, c != nil))
 	}
-	return made, nil
+	return r, nil
 }
 
-// finish makes the volume of a claim, or goes on with the earlier claim that holds the path.
-func (s *Store) finish(r Record, spec Spec) (Record, error) {
-	held, err := s.takePlace(r.ID, holder{stamp: r.stamp(), path: r.Path})
-	if err != nil {
-		return Record{}, s.explain(fmt.Errorf("make directory %s on %s: %w", r.Path, s.volume, err))
+// claimBoth claims the volume's ID, by its record, and its path. The first may be there without the second.
+func (s *Store) claimBoth(r Record) (*claim, error) {
+	var c *claim
+	var held holder
+	err := both(func() (err error) {
+		c, err = s.claim(r)
+		if errors.Is(err, fs.ErrExist) {
+			err = fmt.Errorf("another controller is making volume %s: %w: %w", r.ID, err, ErrBusy)
+		}
+		return err
+	}, func() (err error) {
+		held, err = s.takePlace(r.ID, holder{stamp: r.stamp(), path: r.Path})
+		return err
+	})
+	if err == nil && held.stamp != r.stamp() {
+		err = s.placeTaken(r, held)
 	}
-	if held.stamp == r.stamp() {
+	if err == nil {
 		s.step(stepPathHeld)
-		return s.complete(r, true)
 	}
+	return c, err
+}
+
+// placeTaken says why another holds the path of a new volume. One of the same ID is of an earlier life, or of an
+// attempt that was interrupted: it is cleared away, for the next Create.
+func (s *Store) placeTaken(r Record, held holder) error {
 	if stampedID(held.stamp) != r.ID {
-		return Record{}, fmt.Errorf("directory %s on %s belongs to volume %s, not to %s: %w: a `path` that ends in ${pv.name} is never taken twice",
+		return fmt.Errorf("directory %s on %s belongs to volume %s, not to %s: %w: a `path` that ends in ${pv.name} is never taken twice",
 			r.Path, s.volume, stampedID(held.stamp), r.ID, ErrForeign)
 	}
-	earlier, ready, err := s.earlier(r.ID, held.stamp)
-	if err == nil {
-		err = earlier.satisfies(spec)
+	err := fmt.Errorf("an earlier volume %s on %s is on its way out: %w", r.ID, s.volume, ErrBusy)
+	left, beginErr := s.begunBefore(r.ID)
+	errs := []error{err, beginErr}
+	for _, b := range left {
+		if !s.mayGoOn(&s.sightings.creations, b.key()) {
+			errs = append(errs, s.undoFile(b))
+		}
 	}
-	if err != nil {
-		return Record{}, s.explain(err)
-	}
-	if err := s.undo(r); err != nil { // it is not needed
-		return Record{}, err
-	}
-	if ready {
-		return earlier, nil
-	}
-	return s.complete(earlier, false)
+	return errors.Join(append(errs, s.finishDeletion(r.ID), s.takeBackUnrecorded(held))...)
 }
 
-// earlier returns the volume that holds the path where it is to be made again: one that has
-// become ready meanwhile, or whose making was interrupted. ErrBusy if it is just being made, or on
-// its way out.
-func (s *Store) earlier(id, stamp string) (r Record, ready bool, err error) {
-	r, err = s.Get(id)
-	if err == nil && r.stamp() == stamp {
-		return r, true, nil
+// takeBackUnrecorded takes back what a creation has made that was killed before its record was there. The path may also
+// be held for a volume that is deleted, and whose data is in its place.
+func (s *Store) takeBackUnrecorded(h holder) error {
+	lives, err := s.lives(h)
+	if err != nil || lives || h.parent || h.entry != "" {
+		return err
 	}
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Record{}, false, err
+	entries, err := s.entries(stampedID(h.stamp))
+	for _, e := range entries {
+		if e.Record.stamp() == h.stamp {
+			return nil
+		}
 	}
-	creating, err := s.dir(creatingDir)
 	if err != nil {
-		return Record{}, false, err
+		return err
 	}
-	if s.mayGoOn(&s.sightings.creations, stamp) {
-		return Record{}, false, fmt.Errorf("another controller is making volume %s on %s: %w", id, s.volume, ErrBusy)
-	}
-	r, err = readRecord(creating, stamp+recordSuffix)
-	if err == nil && r.Schema > 1 {
-		return r, false, r.writable()
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Record{}, false, err
-	}
-	err = fmt.Errorf("an earlier volume %s on %s is on its way out: %w", id, s.volume, ErrBusy)
-	return Record{}, false, errors.Join(err, s.undoBegun(id), s.finishDeletion(id))
+	return s.takeBack(h.creation())
 }
 
 // takePlace makes h the holder of a path at which nothing is, after making the directories on the way to it, and
@@ -167,136 +182,68 @@ func (s *Store) holderOfPlace(parent *safepath.Dir, p, id string) (holder, error
 	return held, nil
 }
 
-// complete takes a claim that holds its path to its end. new says that it has just got the path, so that nothing can
-// be there that an earlier attempt has made.
-func (s *Store) complete(r Record, isNew bool) (Record, error) {
-	dir, err := s.makeDirectory(&r, isNew)
-	if err == nil {
-		defer dir.Close()
-		err = s.setOwner(dir, r.Owner)
-	}
-	if err == nil {
-		err = s.finishClaim(r)
-	}
-	if errors.Is(err, ErrBusy) { // perhaps because another controller has brought the very claim to its end
-		if have, getErr := s.Get(r.ID); getErr == nil && have.stamp() == r.stamp() {
-			return have, nil
-		}
-	}
-	if err != nil {
-		return Record{}, s.explain(fmt.Errorf("make directory %s on %s: %w", r.Path, s.volume, err))
-	}
-	return r, nil
-}
-
-// finishClaim makes the volume of a claim ready, and gives up the claim.
-func (s *Store) finishClaim(r Record) error {
-	creating, err := s.dir(creatingDir)
+// make makes the directory of a volume whose ID and path are claimed, and completes its record.
+func (s *Store) make(c *claim, r *Record) error {
+	dir, err := s.makeDirectory(*r)
 	if err != nil {
 		return err
 	}
-	claim := r.stamp() + recordSuffix
-	err = s.becomeReady(r, creating, claim)
-	if err == nil {
-		s.step(stepReady)
-		err = creating.Unlink(claim)
-	}
-	if errors.Is(err, fs.ErrExist) || err != nil && ignoreNotExist(err) == nil {
-		return fmt.Errorf("another controller made or took back volume %s on %s meanwhile: %w: %w", r.ID, s.volume, err, ErrBusy)
-	}
-	if err != nil {
-		return err
-	}
-	s.step(stepDone)
-	return nil
-}
-
-// makeDirectory makes the volume's directory, or opens the one that an earlier attempt has made, and records its
-// gfid. A directory whose maker was killed before its gfid was recorded is known by the path,
-// which was free when it was claimed, and by being empty.
-func (s *Store) makeDirectory(r *Record, isNew bool) (*safepath.Dir, error) {
-	var dir *safepath.Dir
-	// Deleting the last other volume below a parent removes the parent, perhaps
-	// just as this volume was about to use it.
-	err := s.afresh(r.Path, func() (err error) {
-		dir, err = s.tryDirectory(r, isNew)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
+	defer dir.Close()
 	s.step(stepMade)
-	if err := s.identify(r, dir); err != nil {
-		dir.Close()
-		return nil, err
-	}
-	s.step(stepIdentified)
-	return dir, nil
-}
-
-func (s *Store) tryDirectory(r *Record, isNew bool) (*safepath.Dir, error) {
-	parent, err := s.makeParents(r.Path, r.stamp())
-	if err != nil {
-		return nil, err
-	}
-	defer parent.Close()
-	name := path.Base(r.Path)
-	made := parent.Mkdir(name, newMode)
-	if made != nil && !errors.Is(made, fs.ErrExist) {
-		return nil, made
-	}
-	dir, err := parent.Open(name)
-	if err != nil {
-		return nil, notADirectory(err)
-	}
-	if made == nil {
-		return dir, nil
-	}
-	err = s.mayContinue(dir, r, isNew)
-	if err != nil {
-		dir.Close()
-		return nil, err
-	}
-	return dir, nil
-}
-
-// mayContinue says whether a directory that is in a volume's place, which the volume holds, is of an earlier attempt to
-// make it.
-func (s *Store) mayContinue(dir *safepath.Dir, r *Record, isNew bool) error {
-	if r.GFID != noGFID {
-		return s.isOwn(dir, *r)
-	}
-	if isNew { // it came between the look and the claim
-		return errors.Join(s.foreign(dir, r.ID, ""), s.releasePath(r.Path, heldBy(r.stamp())))
-	}
-	names, err := dir.Names(1)
-	if err == nil && len(names) > 0 {
-		err = s.foreign(dir, r.ID, "")
-	}
-	return err
-}
-
-// identify records the directory's gfid in the claim, and looks again who holds the path: a claim that has been given
-// up meanwhile as that of a dead maker is not to become a volume.
-func (s *Store) identify(r *Record, dir *safepath.Dir) error {
 	gfid, err := gfidOf(dir)
 	if err != nil {
 		return err
 	}
-	if r.GFID != gfid {
-		r.GFID = gfid
-		if err := s.rewriteClaim(*r); err != nil {
-			return err
-		}
+	r.GFID = gfid
+	if err := both(func() error { return s.setOwner(dir, r.Owner) }, func() error { return s.stillHolds(*r) }); err != nil {
+		return err
 	}
+	return both(s.commit, func() error {
+		err := c.complete(*r)
+		s.step(stepCompleted)
+		return err
+	})
+}
+
+// stillHolds returns an ErrBusy if the path of a creation was given up as that of a dead maker, by one who looked before
+// the record was there. Nobody does so after that.
+func (s *Store) stillHolds(r Record) error {
 	held, err := s.holderOf(r.Path)
 	if err == nil && held.stamp != r.stamp() {
 		err = fs.ErrNotExist
 	}
 	if err != nil && ignoreNotExist(err) == nil {
-		return fmt.Errorf("another controller took back volume %s on %s meanwhile: %w", r.ID, s.volume, ErrBusy)
+		return fmt.Errorf("another controller took back volume %s meanwhile: %w", r.ID, ErrBusy)
 	}
 	return err
+}
+
+// makeDirectory makes the volume's directory. What is there already came between the look and the claim of the path.
+func (s *Store) makeDirectory(r Record) (dir *safepath.Dir, err error) {
+	// Deleting the last other volume below a parent removes the parent, perhaps
+	// just as this volume was about to use it.
+	err = s.afresh(r.Path, func() error {
+		parent, err := s.makeParents(r.Path, r.stamp())
+		if err != nil {
+			return err
+		}
+		defer parent.Close()
+		name := path.Base(r.Path)
+		made := parent.Mkdir(name, newMode)
+		if made != nil && !errors.Is(made, fs.ErrExist) {
+			return made
+		}
+		dir, err = parent.Open(name)
+		if err != nil {
+			return notADirectory(err)
+		}
+		if made == nil {
+			return nil
+		}
+		defer dir.Close()
+		return errors.Join(s.foreign(dir, r.ID, ""), s.releasePath(r.Path, heldBy(r.stamp())))
+	})
+	return dir, err
 }
 
 // setOwner sets what mkdir could not. The mode comes last: a change of owner clears setgid, and

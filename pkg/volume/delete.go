@@ -34,44 +34,51 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 }
 
 func (s *Store) delete(ctx context.Context, id string) error {
-	r, err := s.getComplete(id)
-	if errors.Is(err, ErrNotFound) {
+	f, err := s.look(id)
+	if err == nil && f.state != ready {
 		// What was half made was never anybody's. It may have come to its end just now.
 		if err := s.undoBegun(id); err != nil {
 			return err
 		}
-		r, err = s.getComplete(id)
+		f, err = s.look(id)
 	}
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return s.finishDeletion(id)
 	case err != nil:
 		return err
-	case r.writable() != nil:
-		return r.writable()
-	case r.Origin == Adopted || r.OnDelete == Retain:
-		return s.release(r)
+	case f.state != ready:
+		err = s.finishDeletion(id)
+	case f.record.writable() != nil:
+		return f.record.writable()
+	case f.record.Origin == Adopted || f.record.OnDelete == Retain:
+		err = s.release(f)
+	default:
+		err = s.moveToTrash(ctx, f)
 	}
-	return s.moveToTrash(ctx, r)
-}
-
-// release forgets a volume and leaves its directory. The record goes first: what is left is without meaning then, and
-// is found by the path and by the stamp.
-func (s *Store) release(r Record) error {
-	volumes, err := s.dir(volumesDir)
 	if err != nil {
 		return err
 	}
+	err = s.commit()
+	s.step(stepCommitted)
+	return err
+}
+
+// release forgets a volume and leaves its directory. The record goes last: the path of a volume that is there is not
+// taken for one of a creation that was killed, whose empty directory goes.
+func (s *Store) release(f found) error {
+	r := f.record
 	if err := s.removeMark(r); err != nil {
 		return err
 	}
-	if err := ignoreNotExist(volumes.Unlink(r.ID + recordSuffix)); err != nil {
+	if err := s.releasePath(r.Path, heldBy(r.stamp())); err != nil {
 		return err
 	}
-	s.step(stepUnrecorded)
-	err = s.releasePath(r.Path, heldBy(r.stamp()))
 	s.step(stepGivenUp)
-	return errors.Join(err, s.forgetGFID(r))
+	if err := s.forgetGFID(r); err != nil {
+		return err
+	}
+	err := ignoreNotExist(f.dir.Unlink(r.ID + recordSuffix))
+	s.step(stepUnrecorded)
+	return err
 }
 
 // removeMark makes a directory nobody's again that has a mark of the first version.
@@ -94,7 +101,15 @@ func (s *Store) removeMark(r Record) error {
 }
 
 // moveToTrash moves the record, which is the deletion, and then the data.
-func (s *Store) moveToTrash(ctx context.Context, r Record) error {
+func (s *Store) moveToTrash(ctx context.Context, f found) error {
+	r := f.record
+	// A record that a server has lost the removal of is of a volume that is deleted already.
+	if newer, err := s.newerEntry(r); err != nil || newer != nil {
+		if err == nil {
+			err = s.follow(*newer)
+		}
+		return err
+	}
 	err := s.isThere(r)
 	if errors.Is(err, fs.ErrNotExist) {
 		klog.FromContext(ctx).Info("The volume's directory was gone before it was deleted", "glusterVolume", s.volume.String(), "volume", r.ID, "path", r.Path)
@@ -103,16 +118,12 @@ func (s *Store) moveToTrash(ctx context.Context, r Record) error {
 	if err != nil {
 		return err
 	}
-	trash, err := s.makeDir(trashDir)
-	if err != nil {
-		return err
-	}
-	volumes, err := s.dir(volumesDir)
+	trash, err := s.home(trashDir, r.ID)
 	if err != nil {
 		return err
 	}
 	entry := stamped(r.ID, now())
-	if err := volumes.Rename(r.ID+recordSuffix, trash, entry+recordSuffix); err != nil {
+	if err := f.dir.Rename(r.ID+recordSuffix, trash, entry+recordSuffix); err != nil {
 		if ignoreNotExist(err) == nil {
 			return s.finishDeletion(r.ID) // another controller was faster
 		}
@@ -120,17 +131,28 @@ func (s *Store) moveToTrash(ctx context.Context, r Record) error {
 	}
 	s.step(stepFiled)
 	// What was read is a second old, and the volume may be another by now: the record in the trash says what it is.
-	e, err := s.readEntry(entry, recordSuffix)
+	e, err := s.readEntry(file{trash, entry + recordSuffix})
 	if err != nil {
 		return ignoreNotExist(err) // another controller goes on with it
 	}
 	return s.follow(e)
 }
 
+// newerEntry returns the trash entry that a record which is there is older than, or nil.
+func (s *Store) newerEntry(r Record) (*TrashEntry, error) {
+	entries, err := s.entries(r.ID)
+	for _, e := range entries {
+		if err == nil && e.Record.stamp() == r.stamp() && e.isNewerThan(r) {
+			return &e, nil
+		}
+	}
+	return nil, err
+}
+
 // finishDeletion does what an interrupted deletion of the volume has left to do. ErrBusy if it may
 // still go on.
 func (s *Store) finishDeletion(id string) error {
-	entries, err := s.entries(func(of string) bool { return of == id })
+	entries, err := s.entries(id)
 	errs := []error{err}
 	for _, e := range entries {
 		switch {
@@ -150,7 +172,7 @@ func (s *Store) follow(e TrashEntry) error {
 	if err := e.Record.writable(); err != nil {
 		return err
 	}
-	if ready, err := s.isReady(e.Record); ready || err != nil {
+	if restored, err := s.settle(e); restored || err != nil {
 		return err
 	}
 	if !e.moved {
@@ -186,12 +208,8 @@ func (s *Store) moveData(e TrashEntry) error {
 		return err
 	}
 	defer from.Close()
-	trash, err := s.dir(trashDir)
-	if err != nil {
-		return err
-	}
 	s.step(stepFound)
-	if err := from.Rename(name, trash, e.Name); err != nil {
+	if err := from.Rename(name, e.dir, e.Name); err != nil {
 		return ignoreNotExist(err)
 	}
 	s.step(stepMoved)
@@ -204,11 +222,7 @@ func (s *Store) moveData(e TrashEntry) error {
 // The look is of now: who finishes what another has begun comes seconds later (see recent), when neither the kernel
 // nor the client believes any more what it knew of the name.
 func (s *Store) checkMoved(e TrashEntry) error {
-	trash, err := s.dir(trashDir)
-	if err != nil {
-		return err
-	}
-	data, err := trash.Open(e.Name)
+	data, err := e.dir.Open(e.Name)
 	if err != nil {
 		return ignoreNotExist(err)
 	}
@@ -224,7 +238,7 @@ func (s *Store) checkMoved(e TrashEntry) error {
 		if absent, absentErr := s.isFree(e.Record.Path); !absent || absentErr != nil {
 			return errors.Join(err, absentErr)
 		}
-		return s.putBack(trash, e.Name, e.Record.Path)
+		return s.putBack(e.dir, e.Name, e.Record.Path)
 	}
 	return err
 }

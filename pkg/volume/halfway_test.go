@@ -31,7 +31,7 @@ func TestWhatAnotherHostMayStillBeDoingIsLeftToIt(t *testing.T) {
 	s, mountpoint := newStore(t)
 	create(t, s, spec("deleted"))
 	cut(open(t, mountpoint), stepFiled, func(s *Store) { _ = s.Delete(background, "deleted") })
-	cut(open(t, mountpoint), stepIdentified, func(s *Store) { _, _ = s.Create(spec("made")) })
+	cut(open(t, mountpoint), stepMode, func(s *Store) { _, _ = s.Create(spec("made")) })
 	wants(t, s.Delete(background, "deleted"), ErrBusy)
 	wants(t, s.Delete(background, "made"), ErrBusy)
 	_, err := s.Create(spec("deleted"))
@@ -86,11 +86,11 @@ func TestAVolumeThatIsMadeAgainHasNothingOfTheOneBefore(t *testing.T) {
 
 func TestAVolumeHalfMadeIsNotPublished(t *testing.T) {
 	s, mountpoint := newStore(t)
-	for point, kind := range map[string]error{stepMade: ErrBusy, stepMode: ErrForeign} {
+	for _, point := range []string{stepMade, stepMode} {
 		s.recent = 0
 		cut(open(t, mountpoint), point, func(s *Store) { _, _ = s.Create(spec("vol")) })
 		_, _, err := s.Directory(background, Access{ID: "vol", Path: "vol"})
-		wants(t, err, kind)
+		wants(t, err, ErrBusy)
 		if err := s.Delete(background, "vol"); err != nil {
 			t.Error(err)
 		}
@@ -98,46 +98,49 @@ func TestAVolumeHalfMadeIsNotPublished(t *testing.T) {
 	same(t, audit(t, mountpoint))
 }
 
-// A claim whose writer was killed has no content, and nothing was made for it. Its writer may be
+// A claim whose writer was killed, or whose server lost its power, may have no content. Its writer may be
 // on another host, and go on: then it must not become ready.
-func TestATornClaimIsKeptUntilItsWriterCannotGoOn(t *testing.T) {
-	s, mountpoint := newStore(t)
-	cut(open(t, mountpoint), stepOpened, func(s *Store) { _, _ = s.Create(spec("vol")) })
-	slow := open(t, mountpoint)
-	slow.step = func(point string) {
-		if point != stepOpened {
-			return
-		}
-		s.recent = 0
-		if err := s.Delete(background, "vol"); err != nil {
-			t.Error(err)
-		}
+func TestAnEmptyClaimIsTakenBackWithWhatWasMadeForIt(t *testing.T) {
+	for _, point := range []string{stepOpened, stepMade} {
+		t.Run(point, func(t *testing.T) {
+			s, mountpoint := newStore(t)
+			slow := open(t, mountpoint)
+			slow.step = func(at string) {
+				if at != point {
+					return
+				}
+				must(t, os.Truncate(filepath.Join(mountpoint, recordFile("vol")), 0))
+				wants(t, s.Delete(background, "vol"), ErrBusy)
+				s.recent = 0
+				must(t, s.Delete(background, "vol"))
+			}
+			_, err := slow.Create(spec("vol"))
+			wants(t, err, ErrBusy)
+			must(t, s.Delete(background, "vol"))
+			same(t, audit(t, mountpoint))
+		})
 	}
-	_, err := slow.Create(spec("vol"))
-	wants(t, err, ErrBusy)
-	claims, err := s.claims()
-	if err != nil || len(claims) != 1 {
-		t.Fatalf("claims %v, %v", claims, err)
-	}
-	s.abandoned = 0
-	if err := s.Reconcile(background, unlocked); err != nil {
-		t.Error(err)
-	}
-	same(t, audit(t, mountpoint))
 }
 
 func TestAClaimOfANewerDriverIsLeftAlone(t *testing.T) {
 	s, mountpoint := newStore(t)
 	create(t, s, spec("vol"))
-	claim := filepath.Join(mountpoint, ownDir, creatingDir, stamped("new", time.Now().Add(-2*abandoned))+recordSuffix)
-	if err := os.WriteFile(claim, []byte(`{"schema": 3, "minReader": 3, "id": "new"}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s.recent, s.abandoned = 0, 0
-	wants(t, s.Reconcile(background, unlocked), ErrNewer, "new")
-	wants(t, s.Delete(background, "new"), ErrNewer, "new")
-	if _, err := os.Stat(claim); err != nil {
-		t.Error(err)
+	for _, claim := range []string{
+		filepath.Join(ownDir, creatingDir, stamped("new", time.Now().Add(-2*abandoned))+recordSuffix), recordFile("new"),
+	} {
+		claim = filepath.Join(mountpoint, claim)
+		must(t, os.MkdirAll(filepath.Dir(claim), 0o700))
+		if err := os.WriteFile(claim, []byte(`{"schema": 3, "minReader": 3, "id": "new"}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.recent, s.abandoned = 0, 0
+		wants(t, s.Reconcile(background, unlocked), ErrNewer, "new")
+		wants(t, s.Delete(background, "new"), ErrNewer, "new")
+		left, err := filepath.Glob(filepath.Join(mountpoint, ownDir, "*", "??", "new.*"))
+		if err != nil || len(left) != 1 {
+			t.Errorf("left is %v, %v", left, err)
+		}
+		must(t, os.Remove(left[0]))
 	}
 }
 

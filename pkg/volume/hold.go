@@ -21,8 +21,7 @@ func (s *Store) turn(name, what, from, to string) error {
 	}
 	switch {
 	case err != nil:
-	case e.suffix == to:
-		return nil
+	case e.suffix == to: // perhaps not on disk yet
 	case e.suffix != from || s.underWay(e):
 		err = fmt.Errorf("it is just being moved or removed: %w", ErrBusy)
 	case to == heldSuffix:
@@ -31,6 +30,9 @@ func (s *Store) turn(name, what, from, to string) error {
 		}
 	default:
 		err = s.advance(&e, to)
+	}
+	if err == nil {
+		err = s.commit()
 	}
 	if err != nil {
 		return s.explain(fmt.Errorf("%s %s on %s: %w", what, name, s.volume, err))

@@ -76,13 +76,12 @@ func TestTheTrashSaysWhatCannotBeRestored(t *testing.T) {
 	}
 	entries, err := s.TrashEntries()
 	must(t, err)
-	trash := filepath.Join(mountpoint, ownDir, trashDir)
 	for _, e := range entries {
 		switch e.Record.ID {
 		case "gone":
-			must(t, os.Remove(filepath.Join(trash, e.Name)))
+			must(t, os.Remove(filepath.Join(mountpoint, trashFile(e.Name))))
 		case "doomed":
-			must(t, os.Rename(filepath.Join(trash, e.Name+recordSuffix), filepath.Join(trash, e.Name+doomedSuffix)))
+			must(t, os.Rename(filepath.Join(mountpoint, trashFile(e.Name)+recordSuffix), filepath.Join(mountpoint, trashFile(e.Name)+doomedSuffix)))
 		}
 	}
 	create(t, s, spec("again"))
@@ -112,7 +111,7 @@ func TestTheReaperReadsNoRecordTwice(t *testing.T) {
 	if n, err := s.Reap(background, day); n != 0 || err != nil {
 		t.Fatalf("reaped %d, %v", n, err)
 	}
-	records, err := filepath.Glob(filepath.Join(mountpoint, ownDir, trashDir, "*"+recordSuffix))
+	records, err := filepath.Glob(filepath.Join(mountpoint, ownDir, trashDir, "*", "*"+recordSuffix))
 	must(t, err)
 	for _, record := range records { // whoever reads it now says so
 		must(t, os.Rename(record, record+".away"), os.WriteFile(record, []byte("{"), 0o600))

@@ -64,7 +64,7 @@ func (s *Store) recordedGFID(r Record) (string, error) {
 	if r.Schema > 1 {
 		return r.GFID, nil
 	}
-	gfids, err := s.dir(gfidsDir)
+	gfids, err := s.own(gfidsDir)
 	if err == nil {
 		var gfid string
 		if gfid, err = readlink(gfids, r.stamp()); err == nil {
@@ -94,11 +94,14 @@ func (s *Store) takeOver(dir *safepath.Dir, r Record, gfid string) error {
 }
 
 func (s *Store) writeDown(r Record, gfid string) error {
-	gfids, err := s.makeDir(gfidsDir)
+	if err := s.makeTop(gfidsDir); err != nil {
+		return err
+	}
+	gfids, err := s.own(gfidsDir)
 	if err != nil {
 		return err
 	}
-	paths, err := s.makeDir(pathsDir)
+	paths, err := s.pathHome(pathName(r.Path))
 	if err != nil {
 		return err
 	}
@@ -113,7 +116,7 @@ func (s *Store) forgetGFID(r Record) error {
 	if r.Schema > 1 {
 		return nil
 	}
-	gfids, err := s.dir(gfidsDir)
+	gfids, err := s.own(gfidsDir)
 	if err == nil {
 		err = gfids.Unlink(r.stamp())
 	}

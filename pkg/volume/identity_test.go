@@ -41,7 +41,7 @@ func TestTheListingSaysWhatADirectoryIs(t *testing.T) {
 	if err := errors.Join(os.Rename(filepath.Join(at[0], "one"), filepath.Join(at[0], "gone")), os.Rename(filepath.Join(at[0], "other"), filepath.Join(at[0], "one"))); err != nil {
 		t.Fatal(err)
 	}
-	creating, err := b.dir(creatingDir)
+	creating, err := b.home(creatingDir, "one")
 	if err != nil {
 		t.Fatal(err)
 	}

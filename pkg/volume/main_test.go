@@ -120,11 +120,14 @@ func audit(t *testing.T, mountpoint string) []string {
 		t.Error(err)
 	}
 	records := page.Records
-	claims, err := s.claims()
+	claims, err := s.begunBefore("")
 	if err != nil {
 		t.Error(err)
 	}
-	entries, err := s.entries(func(string) bool { return true })
+	for _, f := range page.begun {
+		claims = append(claims, begunVolume(f))
+	}
+	entries, err := s.entries("")
 	if err != nil {
 		t.Error(err)
 	}
@@ -135,10 +138,10 @@ func audit(t *testing.T, mountpoint string) []string {
 			return err
 		}
 		rel, _ := filepath.Rel(mountpoint, path)
-		if !d.IsDir() || rel == "." || rel == ownDir || filepath.Dir(rel) == ownDir {
+		if !d.IsDir() || rel == "." || rel == ownDir || filepath.Dir(rel) == ownDir || filepath.Dir(filepath.Dir(rel)) == ownDir && isShard(d.Name()) {
 			return nil
 		}
-		if filepath.Dir(filepath.Dir(filepath.Dir(rel))) == ownDir { // within the data of a trash entry
+		if below, isOwn := strings.CutPrefix(rel, ownDir+"/"); isOwn && strings.Count(below, "/") > 2 { // within the data of a trash entry
 			return filepath.SkipDir
 		}
 		gfid := make([]byte, 255)
@@ -150,7 +153,7 @@ func audit(t *testing.T, mountpoint string) []string {
 		t.Fatal(err)
 	}
 	for _, c := range claims {
-		found = append(found, "begun "+c.file)
+		found = append(found, "begun "+c.name)
 	}
 	for _, r := range records {
 		found = append(found, "ready "+r.ID)
@@ -165,7 +168,7 @@ func audit(t *testing.T, mountpoint string) []string {
 	for _, e := range entries {
 		what := map[string]string{recordSuffix: "trash ", doomedSuffix: "doomed ", backSuffix: "restoring ", heldSuffix: "held "}[e.suffix]
 		found = append(found, what+e.Record.ID)
-		path := filepath.Join(ownDir, trashDir, e.Name)
+		path := strings.TrimPrefix(e.dir.Name(), gv0.String()+"/") + "/" + e.Name
 		if want, err := s.recordedGFID(e.Record); err != nil || gfids[path] != want {
 			t.Errorf("a trash entry without data: %s, %v", e.Name, err)
 		}
@@ -190,21 +193,22 @@ func auditPaths(t *testing.T, mountpoint string, records []Record) {
 	for _, r := range records {
 		held[pathName(r.Path)] = true
 	}
-	claimed, err := os.ReadDir(filepath.Join(mountpoint, ownDir, pathsDir))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	claimed, err := filepath.Glob(filepath.Join(mountpoint, ownDir, pathsDir, "??", "*"))
+	if err != nil {
 		t.Error(err)
 	}
 	for _, claim := range claimed {
-		content, err := os.Readlink(filepath.Join(mountpoint, ownDir, pathsDir, claim.Name()))
+		name := filepath.Base(claim)
+		content, err := os.Readlink(claim)
 		if err != nil {
 			t.Error(err)
 		}
 		h, err := parseHolder(content)
-		if err != nil || pathName(h.path) != claim.Name() {
-			t.Errorf("path claim %s says %q, %v", claim.Name(), content, err)
+		if err != nil || pathName(h.path) != name {
+			t.Errorf("path claim %s says %q, %v", claim, content, err)
 		}
 		_, statErr := os.Lstat(filepath.Join(mountpoint, h.path))
-		if !held[claim.Name()] && (!h.parent || statErr != nil) {
+		if !held[name] && (!h.parent || statErr != nil) {
 			t.Errorf("path claim %q is nobody's", content)
 		}
 	}
@@ -239,18 +243,38 @@ func put(t *testing.T, s *Store, r Record) {
 		t.Fatal(err)
 	}
 	defer dir.Close()
-	if r.GFID, err = gfidOf(dir); err != nil {
+	c, err := s.claim(r)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.claim(r); err != nil {
-		t.Fatal(err)
-	}
+	defer c.close()
 	if _, err := s.claimPath(holder{stamp: r.stamp(), path: r.Path}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.finishClaim(r); err != nil {
+	if r.GFID, err = gfidOf(dir); err != nil {
 		t.Fatal(err)
 	}
+	if err := c.complete(r); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// recordFile is where the record of a volume is, below the mount point; trashFile where a file of an entry, claimFile where
+// the claim of a path, creatingFile where a file of a creation.
+func recordFile(id string) string {
+	return filepath.Join(ownDir, volumesDir, shard(id), id+recordSuffix)
+}
+
+func trashFile(entry string) string {
+	return filepath.Join(ownDir, trashDir, shard(stampedID(entry)), entry)
+}
+
+func claimFile(path string) string {
+	return filepath.Join(ownDir, pathsDir, shard(pathName(path)), pathName(path))
+}
+
+func creatingFile(stamp, suffix string) string {
+	return filepath.Join(ownDir, creatingDir, shard(stampedID(stamp)), stamp+suffix)
 }
 
 var background = context.Background()

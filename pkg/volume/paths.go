@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -77,22 +76,52 @@ func pathName(path string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
+// creation is what a claim says of the volume that was to be made.
+func (h holder) creation() Record {
+	id, created, _ := parseStamp(h.stamp)
+	return Record{Schema: schema, ID: id, Path: h.path, Created: created, GFID: noGFID}
+}
+
+// pathHome is the directory in which a path is claimed. A claim that was made when all were in one is moved on.
+func (s *Store) pathHome(name string) (*safepath.Dir, error) {
+	paths, err := s.home(pathsDir, name)
+	if err != nil || s.sightings.flat.isEmpty(pathsDir) {
+		return paths, err
+	}
+	flat, err := s.own(pathsDir)
+	if err != nil {
+		return nil, err
+	}
+	if flat != paths {
+		if err := flat.Rename(name, paths, name); ignoreNotExist(err) != nil {
+			return nil, err
+		}
+	}
+	return paths, nil
+}
+
 // holderOf returns who holds a path; fs.ErrNotExist if nobody does.
 func (s *Store) holderOf(path string) (holder, error) {
-	paths, err := s.dir(pathsDir)
+	name := pathName(path)
+	homes, err := s.homes(pathsDir, name)
 	if err != nil {
 		return holder{}, err
 	}
-	content, err := readlink(paths, pathName(path))
-	if err != nil {
-		return holder{}, err
+	for _, dir := range homes {
+		content, err := readlink(dir, name)
+		if err == nil {
+			return parseHolder(content)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return holder{}, err
+		}
 	}
-	return parseHolder(content)
+	return holder{}, fmt.Errorf("the claim of path %s on %s: %w", path, s.volume, fs.ErrNotExist)
 }
 
 // claimPath makes h the holder of its path, unless another that lives is: then it returns that one and fs.ErrExist.
 func (s *Store) claimPath(h holder) (holder, error) {
-	paths, err := s.makeDir(pathsDir)
+	paths, err := s.pathHome(pathName(h.path))
 	if err != nil {
 		return holder{}, err
 	}
@@ -109,46 +138,61 @@ func (s *Store) claimPath(h holder) (holder, error) {
 		if err != nil {
 			return holder{}, err
 		}
-		// A volume that is restored does not go on with the claim of the life before, which its deletion may just be
-		// giving up.
-		earlier := other.stamp == h.stamp && other.entry != h.entry && h.entry != ""
-		lives, err := s.lives(other)
-		if err != nil || lives && !earlier || other == h {
+		lives, err := s.livesBeside(other, h)
+		if err != nil || lives || other == h {
 			return other, errors.Join(err, claimed)
 		}
-		if err := s.releasePath(h.path, func(held holder) bool { return held == other }); err != nil {
+		// Looked at once more when it is moved: its record may have been made meanwhile.
+		if err := s.givePathUp(h.path, func(moved holder) (bool, error) {
+			lives, err := s.livesBeside(moved, h)
+			return moved == other && !lives, err
+		}); err != nil {
 			return holder{}, err
 		}
 	}
 	return holder{}, fmt.Errorf("path %s on %s is claimed and given up again and again: %w", h.path, s.volume, ErrBusy)
 }
 
+// livesBeside is lives for one who wants the path. A volume that is restored does not go on with the claim of the life
+// before, which its deletion may just be giving up.
+func (s *Store) livesBeside(other, wants holder) (bool, error) {
+	if other.stamp == wants.stamp && other.entry != wants.entry && wants.entry != "" {
+		return false, nil
+	}
+	return s.lives(other)
+}
+
 // lives says whether a holder's volume is there, is being made, or is being restored. What begins is looked for
 // before what it becomes, so that nothing escapes that moves on meanwhile.
 func (s *Store) lives(h holder) (bool, error) {
-	creating, err := s.dir(creatingDir)
+	id := stampedID(h.stamp)
+	if lives, err := s.hasAny(creatingDir, id, h.stamp+recordSuffix, h.stamp+undoSuffix, h.stamp+revokedSuffix); lives || err != nil {
+		return lives, err
+	}
+	if h.entry != "" {
+		if lives, err := s.hasAny(trashDir, id, h.entry+backSuffix); lives || err != nil {
+			return lives, err
+		}
+	}
+	f, err := s.look(id)
+	isUnwritten := f.state == begun && f.record.Schema == 0
+	return f.state != absent && (isUnwritten || f.record.stamp() == h.stamp), err
+}
+
+// hasAny says whether there is one of the names in the directories of an ID.
+func (s *Store) hasAny(kind, id string, names ...string) (bool, error) {
+	homes, err := s.homes(kind, id)
 	if err != nil {
 		return false, err
 	}
-	for _, suffix := range []string{recordSuffix, undoSuffix} {
-		if absent, err := missing(creating, h.stamp+suffix); err != nil || !absent {
-			return !absent, err
+	for _, name := range names {
+		for _, dir := range homes {
+			if isMissing, err := missing(dir, name); err != nil || !isMissing {
+				return !isMissing, err
+			}
 		}
 	}
-	if h.entry != "" {
-		trash, err := s.dir(trashDir)
-		if err != nil {
-			return false, err
-		}
-		if absent, err := missing(trash, h.entry+backSuffix); err != nil || !absent {
-			return !absent, err
-		}
-	}
-	r, err := s.Get(stampedID(h.stamp))
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
-	return err == nil && r.stamp() == h.stamp, err
+	return false, nil
 }
 
 // releasePath gives up a path, if its holder is the one that is meant. Another may be faster, and a third have claimed
@@ -164,11 +208,11 @@ func (s *Store) releasePath(path string, isMeant func(holder) bool) error {
 
 // givePathUp moves the claim of a path aside, and removes it if mayGo says so then.
 func (s *Store) givePathUp(path string, mayGo func(holder) (bool, error)) error {
-	paths, err := s.dir(pathsDir)
+	name := pathName(path)
+	paths, err := s.pathHome(name)
 	if err != nil {
 		return err
 	}
-	name := pathName(path)
 	aside := name + asideSuffix + strconv.FormatUint(rand.Uint64(), 36)
 	if err := paths.Rename(name, paths, aside); err != nil {
 		return ignoreNotExist(err)
@@ -205,36 +249,34 @@ func (s *Store) settlePath(paths *safepath.Dir, name, aside string, mayGo func(h
 // settlePaths gives up the paths whose holders are dead, and finishes what a kill has left of giving up one. deleted
 // are the stamps of volumes that are in the trash: their data may still be in its place.
 func (s *Store) settlePaths(deleted map[string]bool) error {
-	paths, err := s.dir(pathsDir)
-	if err != nil {
-		return ignoreNotExist(err)
-	}
-	names, err := paths.Names(0)
+	claims, err := s.files(pathsDir)
 	errs := []error{err}
 	unneeded := map[string]bool{}
-	for _, claim := range names {
-		needed, err := s.settleClaim(paths, claim, deleted, s.isAbandoned(&s.sightings.paths, claim))
+	for _, claim := range claims {
+		needed, err := s.settleClaim(claim, deleted, s.isAbandoned(&s.sightings.paths, claim.name))
 		errs = append(errs, ignoreNotExist(err))
-		unneeded[claim] = err == nil && !needed
+		if err == nil && !needed {
+			unneeded[claim.name] = true
+		}
 	}
-	maps.DeleteFunc(unneeded, func(_ string, yes bool) bool { return !yes })
 	s.sightings.paths.keep(unneeded)
 	return errors.Join(errs...)
 }
 
 // settleClaim gives up one path, or finishes giving it up, if nobody needs it, and that is sure: what the kernel of a
-// client without fresh names knows of a volume that was just made again may be of the one before.
-func (s *Store) settleClaim(paths *safepath.Dir, claim string, deleted map[string]bool, sure bool) (needed bool, err error) {
-	if name, _, aside := strings.Cut(claim, asideSuffix); aside {
+// client without fresh names knows of a volume that was just made again may be of the one before. With it goes what a
+// creation has left that was killed before its record was written.
+func (s *Store) settleClaim(claim file, deleted map[string]bool, sure bool) (needed bool, err error) {
+	if name, _, aside := strings.Cut(claim.name, asideSuffix); aside {
 		if !sure {
 			return false, nil
 		}
-		return false, s.settlePath(paths, name, claim, func(h holder) (bool, error) {
+		return false, s.settlePath(claim.dir, name, claim.name, func(h holder) (bool, error) {
 			needed, err := s.isNeeded(h)
 			return !needed, err
 		})
 	}
-	content, err := readlink(paths, claim)
+	content, err := readlink(claim.dir, claim.name)
 	if err != nil {
 		return false, err
 	}
@@ -247,6 +289,13 @@ func (s *Store) settleClaim(paths *safepath.Dir, claim string, deleted map[strin
 	}
 	if needed, err := s.isNeeded(h); err != nil || needed || !sure {
 		return needed, err
+	}
+	if !h.parent && h.entry == "" {
+		err := s.takeBack(h.creation())
+		if errors.Is(err, ErrForeign) { // something is in the directory: that is for Check to say
+			return true, nil
+		}
+		return false, err
 	}
 	return false, s.releasePath(h.path, func(held holder) bool { return held == h })
 }

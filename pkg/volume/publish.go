@@ -65,7 +65,13 @@ func (s *Store) Directory(ctx context.Context, a Access) (dir *safepath.Dir, roo
 
 // locate returns the path and the owner asked for, from the record where there is one.
 func (s *Store) locate(ctx context.Context, a Access) (path string, owner Owner, r *Record, err error) {
-	have, err := s.getComplete(a.ID)
+	f, err := s.look(a.ID)
+	have := f.record
+	if err == nil && f.state == absent {
+		err = fmt.Errorf("volume %s on %s: %w", a.ID, s.volume, ErrNotFound)
+	} else if err == nil && f.state == begun {
+		err = fmt.Errorf("volume %s on %s is just being made: %w", a.ID, s.volume, ErrBusy)
+	}
 	switch {
 	case err == nil && a.Path != "" && a.Path != have.Path:
 		return "", Owner{}, nil, fmt.Errorf("volume %s on %s: %w: its path is %q, the volume context says %q", a.ID, s.volume, ErrInvalid, have.Path, a.Path)

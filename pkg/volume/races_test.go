@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -29,9 +28,11 @@ func TestOfTwoThatWantOnePathOneGetsIt(t *testing.T) {
 			for i, s := range racers {
 				wanted := spec(fmt.Sprint("racer", i))
 				r := newRecord(wanted)
-				if err := s.claim(r); err != nil {
+				c, err := s.claim(r)
+				if err != nil {
 					t.Fatal(err)
 				}
+				c.close()
 				all.Go(func() {
 					for p := range paths {
 						h := holder{stamp: r.stamp(), path: fmt.Sprint("path", p)}
@@ -144,7 +145,7 @@ func TestWhatStoodStillHarmsNotTheNextVolume(t *testing.T) {
 	for name, prepare := range map[string]func(s *Store){
 		"a deletion": func(s *Store) { create(t, s, first) },
 		"the undoing of a creation": func(s *Store) {
-			cut(s, stepIdentified, func(s *Store) { _, _ = s.Create(first) })
+			cut(s, stepMode, func(s *Store) { _, _ = s.Create(first) })
 			s.recent = 0
 		},
 		"the undoing of one without a gfid": func(s *Store) {
@@ -203,23 +204,18 @@ func TestWhatAPodPutsInAVolumesPlaceIsPutBack(t *testing.T) {
 func TestTheReaperLeavesTheDirectoryOfAVolumeThatIsThere(t *testing.T) {
 	s, mountpoint := newStore(t)
 	create(t, s, spec("vol"))
-	volumes := filepath.Join(mountpoint, ownDir, volumesDir)
-	record, err := os.ReadFile(filepath.Join(volumes, "vol.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	entry := stamped("vol", time.Now().Add(-time.Hour))
-	if err := os.WriteFile(filepath.Join(mountpoint, ownDir, trashDir, entry+recordSuffix), record, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.Delete(background, "vol"))
+	entries, err := s.TrashEntries()
+	must(t, err)
+	entry := entries[0].Name
+	record, err := os.ReadFile(filepath.Join(mountpoint, trashFile(entry)+recordSuffix))
+	must(t, err, restoreOnly(s), os.WriteFile(filepath.Join(mountpoint, trashFile(entry)+recordSuffix), record, 0o600))
 	// As both names lead to one directory then, so does what stands for the second here.
-	if err := os.Rename(filepath.Join(mountpoint, "vol"), filepath.Join(mountpoint, ownDir, trashDir, entry)); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Rename(filepath.Join(mountpoint, "vol"), filepath.Join(mountpoint, trashFile(entry))))
 	n, err := s.Reap(background, 0)
 	wants(t, err, ErrForeign, "vol", "which is there")
 	wants(t, s.Purge(background, entry, &Purging{}), ErrForeign)
-	if _, statErr := os.Stat(filepath.Join(mountpoint, ownDir, trashDir, entry)); n != 0 || statErr != nil {
+	if _, statErr := os.Stat(filepath.Join(mountpoint, trashFile(entry))); n != 0 || statErr != nil {
 		t.Errorf("reaped %d, %v", n, statErr)
 	}
 }

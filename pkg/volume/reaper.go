@@ -11,7 +11,6 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/tree"
 )
 
@@ -81,7 +80,7 @@ func (s *Store) Reap(ctx context.Context, retention time.Duration) (int, error) 
 // entriesForReaper returns the entries that are not held, the oldest first. Of their records it fills in what says
 // whether they are due.
 func (s *Store) entriesForReaper() ([]TrashEntry, error) {
-	found, err := s.entryFiles(func(string) bool { return true })
+	found, err := s.entryFiles("")
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +94,7 @@ func (s *Store) entriesForReaper() ([]TrashEntry, error) {
 		}
 		onDelete, known := s.sightings.onDelete.get(e.Name)
 		if !known {
-			read, err := s.readEntry(e.Name, e.suffix)
+			read, err := s.readEntry(file{e.dir, e.Name + e.suffix})
 			if err != nil {
 				errs = append(errs, s.explain(ignoreNotExist(err)))
 				continue
@@ -120,7 +119,7 @@ func (s *Store) low() (bool, error) {
 func (s *Store) reapSlice(ctx context.Context, e TrashEntry) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	e, err := s.readEntry(e.Name, e.suffix)
+	e, err := s.readEntry(file{e.dir, e.Name + e.suffix})
 	if err != nil {
 		return ignoreNotExist(err) // restored or reaped meanwhile
 	}
@@ -141,10 +140,6 @@ type reaping struct {
 // reap removes one entry: its directory must be the one of the record once more, and the entry is out of
 // Restore's reach before the first file goes. ErrBusy if another process has it.
 func (s *Store) reap(ctx context.Context, e TrashEntry, told reaping) error {
-	trash, err := s.dir(trashDir)
-	if err != nil {
-		return err
-	}
 	if err := e.Record.writable(); err != nil {
 		return err
 	}
@@ -155,7 +150,7 @@ func (s *Store) reap(ctx context.Context, e TrashEntry, told reaping) error {
 		if err := s.follow(e); err != nil {
 			return err
 		}
-		if err := s.mayRemove(trash, e); err != nil {
+		if err := s.mayRemove(e); err != nil {
 			return err
 		}
 		if err := s.advance(&e, doomedSuffix); err != nil {
@@ -164,21 +159,25 @@ func (s *Store) reap(ctx context.Context, e TrashEntry, told reaping) error {
 	}
 	told.begun()
 	s.step(stepDoomed)
-	if err := s.mayRemove(trash, e); err != nil {
+	// What has lost files must not be restorable again because a server forgot this.
+	if err := s.commit(); err != nil {
+		return err
+	}
+	if err := s.mayRemove(e); err != nil {
 		return err
 	}
 	own, err := s.notAnothers(ctx, false)
 	if err != nil {
 		return err
 	}
-	if err := tree.Remove(ctx, trash, e.Name, own, func() { s.step(stepRemoving); told.removed() }); err != nil {
+	if err := tree.Remove(ctx, e.dir, e.Name, own, func() { s.step(stepRemoving); told.removed() }); err != nil {
 		return err
 	}
 	s.step(stepRemoved)
 	if err := s.forgetGFID(e.Record); err != nil {
 		return err
 	}
-	if err := ignoreNotExist(trash.Unlink(e.Name + e.suffix)); err != nil {
+	if err := ignoreNotExist(e.dir.Unlink(e.Name + e.suffix)); err != nil {
 		return err
 	}
 	s.step(stepReaped)
@@ -186,8 +185,8 @@ func (s *Store) reap(ctx context.Context, e TrashEntry, told reaping) error {
 }
 
 // mayRemove returns nil if the data of an entry is the volume's own, or gone, and no volume that is there has it.
-func (s *Store) mayRemove(trash *safepath.Dir, e TrashEntry) error {
-	data, err := trash.Open(e.Name)
+func (s *Store) mayRemove(e TrashEntry) error {
+	data, err := e.dir.Open(e.Name)
 	if err != nil {
 		return ignoreNotExist(err)
 	}

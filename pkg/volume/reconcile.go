@@ -27,16 +27,19 @@ func (s *Store) Reconcile(ctx context.Context, lock func(id string) (unlock func
 			errs = append(errs, s.explain(fmt.Errorf("volume %s on %s: %w", id, s.volume, err)))
 		}
 	}
-	claims, err := s.claims()
+	errs = append(errs, s.spread(ctx, alone))
+	begun, err := s.allBegun(ctx)
 	errs = append(errs, s.explain(err))
-	for _, b := range claims {
-		if s.isAbandoned(&s.sightings.creations, b.stamp) {
-			alone(b.id, func() error { return s.undoClaim(b) })
+	for _, b := range begun {
+		if s.isAbandoned(&s.sightings.creations, b.key()) {
+			alone(b.id, func() error { return s.undoFile(b) })
 		}
 	}
-	entries, err := s.entries(func(string) bool { return true })
+	entries, err := s.entries("")
 	errs = append(errs, err)
+	deleted := map[string]bool{}
 	for _, e := range entries {
+		deleted[e.Record.stamp()] = true
 		switch {
 		case e.suffix == recordSuffix && s.isAbandoned(&s.sightings.trash, e.Name):
 			alone(e.Record.ID, func() error { return s.follow(e) })
@@ -44,10 +47,25 @@ func (s *Store) Reconcile(ctx context.Context, lock func(id string) (unlock func
 			alone(e.Record.ID, func() error { return s.restore(&e) })
 		}
 	}
-	deleted := map[string]bool{}
-	for _, e := range entries {
-		deleted[e.Record.stamp()] = true
-	}
 	errs = append(errs, s.takeOverAll(ctx, alone), s.explain(s.settlePaths(deleted)))
 	return errors.Join(append(errs, ctx.Err())...)
+}
+
+// allBegun lists the creations that have not come to their end, of all volumes.
+func (s *Store) allBegun(ctx context.Context) ([]begunFile, error) {
+	all, err := s.begunBefore("")
+	if err != nil {
+		return nil, err
+	}
+	err = s.forEachPage(ctx, func(p Page) {
+		for _, f := range p.begun {
+			all = append(all, begunVolume(f))
+		}
+	})
+	there := map[string]bool{}
+	for _, b := range all {
+		there[b.key()] = true
+	}
+	s.sightings.creations.keep(there)
+	return all, err
 }

@@ -43,20 +43,24 @@ const (
 // come: its place does (see the package comment). What it says is what was asked for and what the volume is;
 // neither ever changes.
 type Record struct {
-	Schema    int       `json:"schema"`
-	MinReader int       `json:"minReader,omitempty"`
-	MinWriter int       `json:"minWriter,omitempty"`
-	ID        string    `json:"id"`
-	Name      string    `json:"name"`
-	Path      string    `json:"path"`
-	Capacity  int64     `json:"capacity"` // bytes, as asked for
-	Owner     Owner     `json:"owner"`
-	OnDelete  OnDelete  `json:"onDelete"`
-	Origin    Origin    `json:"origin"`
-	Created   time.Time `json:"created"`
+	Schema    int    `json:"schema"`
+	MinReader int    `json:"minReader,omitempty"`
+	MinWriter int    `json:"minWriter,omitempty"`
+	ID        string `json:"id"`
 	// GFID is the directory's, by which GlusterFS knows it on every brick: noGFID before it is made, and "" in
-	// records of schema 1, whose directory has a mark instead.
+	// records of schema 1, whose directory has a mark instead. It lies in the first 512 bytes: what changes when the
+	// record is completed is on disk as a whole or not at all.
 	GFID string `json:"gfid,omitempty"`
+	// Generation is raised by every new record of the same volume, and says which of two counts; 0 in records that
+	// were made before it was.
+	Generation int64     `json:"generation,omitempty"`
+	Name       string    `json:"name"`
+	Path       string    `json:"path"`
+	Capacity   int64     `json:"capacity"` // bytes, as asked for
+	Owner      Owner     `json:"owner"`
+	OnDelete   OnDelete  `json:"onDelete"`
+	Origin     Origin    `json:"origin"`
+	Created    time.Time `json:"created"`
 
 	unknown map[string]json.RawMessage // fields of a newer driver
 }
@@ -110,6 +114,9 @@ func (r Record) check() error {
 	if err := CheckPath(r.Path); err != nil {
 		return err
 	}
+	if r.Generation < 0 {
+		return fmt.Errorf("generation %d", r.Generation)
+	}
 	if r.Capacity < 0 {
 		return fmt.Errorf("capacity %d", r.Capacity)
 	}
@@ -143,7 +150,7 @@ func newRecord(spec Spec) Record {
 	return Record{
 		Schema: schema, MinReader: minReader, MinWriter: minWriter,
 		ID: IDFor(spec.Name), Name: spec.Name, Path: spec.Path, Capacity: max(spec.Required, 0),
-		Owner: spec.Owner, OnDelete: spec.OnDelete, Origin: Created, Created: now(), GFID: noGFID,
+		Owner: spec.Owner, OnDelete: spec.OnDelete, Origin: Created, Created: now(), GFID: noGFID, Generation: 1,
 	}
 }
 

@@ -30,7 +30,7 @@ func TestRecordsOfANewerDriver(t *testing.T) {
 			s, mountpoint := newStore(t)
 			create(t, s, spec("vol"))
 			create(t, s, spec("other"))
-			file := filepath.Join(mountpoint, ownDir, volumesDir, "vol.json")
+			file := filepath.Join(mountpoint, recordFile("vol"))
 			data, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)

@@ -19,6 +19,7 @@ const (
 	stepPathBack = "restore: path claimed"
 	stepPlaced   = "restore: place made"
 	stepReturned = "restore: data moved back"
+	stepNamed    = "restore: record made"
 	stepBack     = "restore: ready"
 	stepForgot   = "restore: trash entry removed"
 	stepPutBack  = "restore: given up"
@@ -63,58 +64,112 @@ func (s *Store) restore(e *TrashEntry) error {
 		}
 	}
 	s.step(stepTaken)
-	trash, err := s.dir(trashDir)
-	if err != nil {
-		return err
-	}
-	if err := s.bringBack(trash, e.Record, e.Name); err != nil {
-		err = errors.Join(err, s.giveUpRestore(trash, *e))
+	if err := s.bringBack(e); err != nil {
+		err = errors.Join(err, s.giveUpRestore(*e))
 		if held { // a kill before this makes it an entry like any other
 			err = errors.Join(err, s.Hold(e.Name))
 		}
 		return err
 	}
-	if err := ignoreNotExist(trash.Unlink(e.Name + backSuffix)); err != nil {
-		return err
-	}
-	s.step(stepForgot)
-	return nil
+	return s.commit()
 }
 
-// bringBack moves the data back, and makes the volume ready.
-func (s *Store) bringBack(trash *safepath.Dir, r Record, entry string) error {
+// bringBack moves the data back, makes the volume ready, and removes the entry.
+func (s *Store) bringBack(e *TrashEntry) error {
+	r := e.Record
 	have, err := s.Get(r.ID)
-	if err == nil && !have.Created.Equal(r.Created) {
+	isThere := err == nil && have.stamp() == r.stamp()
+	if err == nil && !isThere {
 		return fmt.Errorf("a volume %s is there: %w; delete it first", r.ID, ErrIncompatible)
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	if err := s.moveBack(trash, r, entry); err != nil {
+	if err := s.moveBack(e); err != nil {
 		return err
 	}
-	err = s.becomeReady(r, trash, entry+backSuffix)
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		return fmt.Errorf("a volume %s was made meanwhile: %w; delete it first", r.ID, ErrIncompatible)
-	case err != nil && ignoreNotExist(err) == nil: // another process has finished it
-		_, err = s.Get(r.ID)
+	if !isThere { // else its record is of an earlier attempt
+		if have, err = s.makeReady(r); err != nil {
+			return err
+		}
 	}
+	e.Record = have
 	s.step(stepBack)
+	err = e.dir.Unlink(e.Name + backSuffix)
+	if err != nil && ignoreNotExist(err) == nil {
+		err = s.mayHaveLost(e)
+	}
+	s.step(stepForgot)
 	return err
+}
+
+// makeReady gives a volume that is restored a record of its own, of the next generation: that of the entry may come
+// back where a server forgot that it went.
+func (s *Store) makeReady(r Record) (Record, error) {
+	next := r
+	next.Generation++
+	made, err := s.writeReady(next)
+	if !errors.Is(err, fs.ErrExist) {
+		return made, err
+	}
+	f, err := s.look(r.ID)
+	if err == nil && f.state == begun {
+		// An attempt that was killed before it wrote the record, or a creation: both are taken back.
+		if err = s.undoBegun(r.ID); err == nil {
+			made, err = s.writeReady(next)
+		}
+	} else if err == nil && f.state == ready && f.record.stamp() == r.stamp() {
+		return f.record, nil // by another process
+	} else if err == nil {
+		err = fs.ErrExist
+	}
+	if errors.Is(err, fs.ErrExist) {
+		err = fmt.Errorf("a volume %s was made meanwhile: %w; delete it first", r.ID, ErrIncompatible)
+	}
+	return made, err
+}
+
+func (s *Store) writeReady(r Record) (Record, error) {
+	dir, err := s.home(volumesDir, r.ID)
+	if err != nil {
+		return Record{}, err
+	}
+	c := &claim{dir: dir, name: r.ID + recordSuffix}
+	if c.file, err = dir.OpenFile(c.name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600); err != nil {
+		return Record{}, err
+	}
+	defer c.close()
+	s.step(stepNamed)
+	return r, c.complete(r)
+}
+
+// mayHaveLost looks what became of an entry that another process has taken while its volume was made ready: if that gave
+// the restoration up, its data goes back to the trash, and so does the record.
+func (s *Store) mayHaveLost(e *TrashEntry) error {
+	given, err := s.hasAny(trashDir, e.Record.ID, e.Name+recordSuffix, e.Name+heldSuffix)
+	if err != nil || !given {
+		return err
+	}
+	f, err := s.look(e.Record.ID)
+	if err != nil || f.state != ready || f.record.Generation != e.Record.Generation || f.record.stamp() != e.Record.stamp() {
+		return err
+	}
+	err = f.dir.Unlink(e.Record.ID + recordSuffix)
+	return errors.Join(ignoreNotExist(err), fmt.Errorf("another process gave the restoration up: %w", ErrBusy))
 }
 
 // moveBack renames the data onto an empty directory made for it at a path that was free and is claimed, so that
 // nothing that is in the place can be replaced.
-func (s *Store) moveBack(trash *safepath.Dir, r Record, entry string) error {
-	absent, err := missing(trash, entry)
+func (s *Store) moveBack(e *TrashEntry) error {
+	r := e.Record
+	absent, err := missing(e.dir, e.Name)
 	if err != nil {
 		return err
 	}
 	if !absent {
-		err = s.makePlace(r, entry)
+		err = s.makePlace(r, e.Name)
 		if err == nil {
-			err = s.moveOnto(trash, r, entry)
+			err = s.moveOnto(e)
 		}
 		if err != nil {
 			return err
@@ -157,16 +212,16 @@ func (s *Store) makePlace(r Record, entry string) error {
 	})
 }
 
-func (s *Store) moveOnto(trash *safepath.Dir, r Record, entry string) error {
-	parent, last, err := s.split(r.Path)
+func (s *Store) moveOnto(e *TrashEntry) error {
+	parent, last, err := s.split(e.Record.Path)
 	if err != nil {
 		return err
 	}
 	defer parent.Close()
 	// Another process may be faster, which shows in what is there.
-	err = ignoreNotExist(rename(trash, entry, parent, last))
+	err = ignoreNotExist(rename(e.dir, e.Name, parent, last))
 	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENOTDIR) {
-		err = fmt.Errorf("%w: %w: look who put something at %s, and move it away", err, ErrForeign, r.Path)
+		err = fmt.Errorf("%w: %w: look who put something at %s, and move it away", err, ErrForeign, e.Record.Path)
 	}
 	if err != nil {
 		return err
@@ -177,7 +232,7 @@ func (s *Store) moveOnto(trash *safepath.Dir, r Record, entry string) error {
 
 // giveUpRestore makes a trash entry again of one that could not be restored, unless another process
 // has done better.
-func (s *Store) giveUpRestore(trash *safepath.Dir, e TrashEntry) error {
+func (s *Store) giveUpRestore(e TrashEntry) error {
 	// First, so that nobody makes the volume ready while its data goes back.
 	if err := s.advance(&e, recordSuffix); errors.Is(err, ErrBusy) {
 		return nil
@@ -185,7 +240,7 @@ func (s *Store) giveUpRestore(trash *safepath.Dir, e TrashEntry) error {
 		return err
 	}
 	s.step(stepPutBack)
-	absent, err := missing(trash, e.Name)
+	absent, err := missing(e.dir, e.Name)
 	if err != nil {
 		return err
 	}

@@ -64,25 +64,18 @@ func hasMode(dir *safepath.Dir, mode uint32) (bool, error) {
 // undoUnmarked takes back the creations of schema 1 of a volume: their directory may be what is in its way. ErrBusy if
 // there was one: what was in the way may be gone now.
 func (s *Store) undoUnmarked(id string) error {
-	all, err := s.claims()
-	if err != nil {
-		return err
-	}
-	creating, err := s.dir(creatingDir)
+	all, err := s.begunBefore(id)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, b := range all {
-		if b.id != id {
-			continue
-		}
-		if r, err := readRecord(creating, b.file); err != nil || r.Schema > 1 {
+		if r, err := readRecord(b.dir, b.name); err != nil || r.Schema > 1 {
 			continue // of this version, or not to be judged here
 		}
 		err := fmt.Errorf("an earlier creation of it is cleared away: %w", ErrBusy)
 		if !s.mayGoOn(&s.sightings.creations, b.stamp) {
-			err = errors.Join(err, s.undoClaim(b))
+			err = errors.Join(err, s.undoFile(b))
 		}
 		errs = append(errs, err)
 	}

@@ -18,7 +18,7 @@ import (
 // makeSchema1 makes a volume as the first version of the driver did: marked, with a record that has no gfid.
 func makeSchema1(t *testing.T, s *Store, id, path string) (stamp string) {
 	t.Helper()
-	if _, err := s.makeDir(volumesDir); err != nil {
+	if _, err := s.home(volumesDir, id); err != nil {
 		t.Fatal(err)
 	}
 	created := time.Now().UTC()

@@ -37,13 +37,13 @@
 package volume
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -53,20 +53,14 @@ import (
 )
 
 const (
-	ownDir      = ".glusterfs-csi"
-	creatingDir = "creating"
-	volumesDir  = "volumes"
-	trashDir    = "trash"
-	pathsDir    = "paths"
-	gfidsDir    = "gfids"
-
-	recordSuffix = ".json"
-	undoSuffix   = ".undo"
-	dirSuffix    = ".dir"
-	asideSuffix  = ".aside."
-	doomedSuffix = ".doomed"
-	backSuffix   = ".back"
-	heldSuffix   = ".held"
+	recordSuffix  = ".json"
+	revokedSuffix = ".revoked"
+	undoSuffix    = ".undo"
+	dirSuffix     = ".dir"
+	asideSuffix   = ".aside."
+	doomedSuffix  = ".doomed"
+	backSuffix    = ".back"
+	heldSuffix    = ".held"
 
 	maxRecord = 64 << 10 // bytes
 
@@ -87,8 +81,7 @@ type Store struct {
 	volume gluster.Volume
 	root   *safepath.Dir
 
-	opening sync.Mutex               // guards own: some operations read side by side
-	own     map[string]*safepath.Dir // by name below ownDir, opened when needed
+	dirs ownDirs
 
 	// step is called as a named point of an operation is passed; tests kill the
 	// process there.
@@ -100,6 +93,8 @@ type Store struct {
 	earliest     time.Duration
 	sightings    *sightings
 	isClockRight func() bool
+	// commit makes sure that what was done is on the disks of all bricks that are up.
+	commit func() error
 	// slice is how many files of a trash entry are removed in a round.
 	slice int64
 }
@@ -117,117 +112,88 @@ func openSeen(v gluster.Volume, mountpoint string, before *sightings) (*Store, e
 		return nil, explain(v, err)
 	}
 	return &Store{
-		volume: v, root: root.Called(v.String()), own: map[string]*safepath.Dir{}, step: func(string) {},
+		volume: v, root: root.Called(v.String()), dirs: ownDirs{open: map[string]*safepath.Dir{}}, step: func(string) {},
 		recent: recent, abandoned: abandoned, earliest: earliest, sightings: before, isClockRight: isClockRight, slice: slice,
+		commit: func() error { return nil },
 	}, nil
 }
 
 // Close releases what the store holds.
 func (s *Store) Close() {
-	for _, dir := range s.own {
-		dir.Close()
-	}
+	s.dirs.close()
 	s.root.Close()
 }
 
-// dir returns one of the driver's own directories; fs.ErrNotExist where nothing was
-// ever stored.
-func (s *Store) dir(name string) (*safepath.Dir, error) {
-	s.opening.Lock()
-	defer s.opening.Unlock()
-	if dir := s.own[name]; dir != nil {
-		return dir, nil
-	}
-	own, err := s.root.Open(ownDir)
-	if err != nil {
-		return nil, err
-	}
-	defer own.Close()
-	// Whoever may write here decides what the driver deletes.
-	st, err := own.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if st.Uid != 0 || st.Mode&0o077 != 0 {
-		return nil, fmt.Errorf("%s on %s belongs to uid %d with mode %04o: %w: it must be root's alone (chown 0:0, chmod 0700) once you know who made it",
-			ownDir, s.volume, st.Uid, st.Mode&0o7777, ErrForeign)
-	}
-	dir, err := own.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	s.own[name] = dir
-	return dir, nil
+// state is how far a volume has come, as the file of its record says.
+type state int
+
+const (
+	absent state = iota
+	begun        // a creation that has not come to its end
+	ready
+)
+
+// found is what there is of a volume's record.
+type found struct {
+	state state
+	// record is whole if it is ready. What has begun may not have been written yet: then it has the ID alone.
+	record Record
+	dir    *safepath.Dir // has the file
 }
 
-// makeDir is dir, after making what is missing. All are made together, so that the trash is
-// there when the Gluster volume is full.
-func (s *Store) makeDir(name string) (*safepath.Dir, error) {
-	dir, err := s.dir(name)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return dir, err
-	}
-	if err := s.root.Mkdir(ownDir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	var own *safepath.Dir
-	err = s.afresh(ownDir, func() error { // another host may be making it
-		own, err = s.root.Open(ownDir)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	defer own.Close()
-	for _, each := range []string{trashDir, creatingDir, pathsDir, gfidsDir, volumesDir} {
-		if err := own.Mkdir(each, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, err
+// look finds the record of a volume.
+func (s *Store) look(id string) (found, error) {
+	homes, err := s.homes(volumesDir, id)
+	for _, dir := range homes {
+		if err != nil {
+			break
+		}
+		var f found
+		if f, err = s.lookIn(dir, id+recordSuffix); err == nil && f.state != absent && f.record.ID != id {
+			err = fmt.Errorf("the record of %s on %s names %s: %w", id, s.volume, f.record.ID, ErrCorrupt)
+		}
+		if err == nil && f.state != absent {
+			return f, nil
 		}
 	}
-	return s.dir(name)
+	return found{}, s.explain(err)
 }
 
-// Get returns the record of a volume that is ready, or ErrNotFound. The gfid may be missing for a moment: see
-// readComplete.
-func (s *Store) Get(id string) (Record, error) { return s.get(id, readRecord) }
-
-// getComplete is Get for those who look at the directory: ErrBusy as long as the gfid is missing.
-func (s *Store) getComplete(id string) (Record, error) { return s.get(id, s.readComplete) }
-
-func (s *Store) get(id string, read func(*safepath.Dir, string) (Record, error)) (Record, error) {
-	dir, err := s.dir(volumesDir)
-	if err == nil {
-		var r Record
-		if r, err = read(dir, id+recordSuffix); err == nil && r.ID != id {
-			err = fmt.Errorf("the record of %s on %s names %s: %w", id, s.volume, r.ID, ErrCorrupt)
-		}
-		if err == nil {
-			return r, nil
-		}
+// lookIn reads the file of a record. It was written twice, and got the gfid the second time, so a host that has read it
+// before may still have the old bytes in its cache.
+func (s *Store) lookIn(dir *safepath.Dir, name string) (found, error) {
+	r, err := readRecord(dir, name)
+	if err == nil && r.GFID == noGFID || errors.Is(err, errUnwritten) {
+		r, err = readRecordOnce(dir, name, unix.O_DIRECT) // not from the kernel's cache
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return Record{}, fmt.Errorf("volume %s on %s: %w", id, s.volume, ErrNotFound)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return found{}, nil
+	case errors.Is(err, errUnwritten):
+		return found{state: begun, record: Record{ID: strings.TrimSuffix(name, recordSuffix)}, dir: dir}, nil
+	case err != nil:
+		return found{}, err
+	case r.GFID == noGFID:
+		return found{begun, r, dir}, nil
 	}
-	return Record{}, s.explain(err)
+	return found{ready, r, dir}, nil
 }
+
+// Get returns the record of a volume that is ready, or ErrNotFound.
+func (s *Store) Get(id string) (Record, error) {
+	f, err := s.look(id)
+	if err == nil && f.state != ready {
+		err = fmt.Errorf("volume %s on %s: %w", id, s.volume, ErrNotFound)
+	}
+	return f.record, err
+}
+
+// errUnwritten says that nothing was written into a record yet, or that the power went before it was on disk.
+var errUnwritten = fmt.Errorf("it is empty: %w", ErrCorrupt)
 
 // readRecord reads a record as it is now, even if another host has just replaced it.
 func readRecord(dir *safepath.Dir, name string) (Record, error) {
 	return reread(dir, name, func() (Record, error) { return readRecordOnce(dir, name, 0) })
-}
-
-// readComplete reads the record of a volume that is, or was, ready. Its file was a claim before, and got the gfid by
-// being written to: a host that has read the claim may still have the old bytes in its cache. ErrBusy if they are in
-// GlusterFS's client as well, which keeps them for a second.
-func (s *Store) readComplete(dir *safepath.Dir, name string) (Record, error) {
-	r, err := readRecord(dir, name)
-	if err == nil && r.GFID == noGFID {
-		r, err = readRecordOnce(dir, name, unix.O_DIRECT) // not from the kernel's cache
-	}
-	if err == nil && r.GFID == noGFID {
-		err = fmt.Errorf("volume %s on %s was made by another controller a moment ago, and is not seen whole yet: %w", r.ID, s.volume, ErrBusy)
-	}
-	return r, err
 }
 
 func readRecordOnce(dir *safepath.Dir, name string, flags int) (Record, error) {
@@ -240,6 +206,9 @@ func readRecordOnce(dir *safepath.Dir, name string, flags int) (Record, error) {
 	n, err := f.Read(data)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return Record{}, err
+	}
+	if len(bytes.Trim(data[:n], "\x00")) == 0 {
+		return Record{}, fmt.Errorf("%s: %w", f.Name(), errUnwritten)
 	}
 	r, err := ParseRecord(data[:n])
 	if err != nil {

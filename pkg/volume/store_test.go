@@ -5,10 +5,12 @@
 package volume
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -259,6 +261,7 @@ func TestListReadsPagesInOrder(t *testing.T) {
 		create(t, s, spec(name))
 		want = append(want, name)
 	}
+	slices.SortFunc(want, func(a, b string) int { return cmp.Or(cmp.Compare(shard(a), shard(b)), cmp.Compare(a, b)) })
 	var got []string
 	pages := 0
 	for after := ""; ; pages++ {
@@ -283,8 +286,8 @@ func TestADamagedRecordIsNamedAndHidesNoOther(t *testing.T) {
 	s, mountpoint := newStore(t)
 	create(t, s, spec("good"))
 	create(t, s, spec("bad"))
-	file := filepath.Join(mountpoint, ownDir, volumesDir, "bad.json")
-	for name, content := range map[string]string{"empty": "", "cut short": `{"schema": 2, "id": "bad"}`, "not JSON": "hello"} {
+	file := filepath.Join(mountpoint, recordFile("bad"))
+	for name, content := range map[string]string{"cut short": `{"schema": 2, "id": "bad"}`, "not JSON": "hello"} {
 		t.Run(name, func(t *testing.T) {
 			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
@@ -298,6 +301,22 @@ func TestADamagedRecordIsNamedAndHidesNoOther(t *testing.T) {
 		})
 	}
 	if _, err := os.Stat(filepath.Join(mountpoint, "bad")); err != nil {
+		t.Error(err)
+	}
+}
+
+// A record that a disk has emptied is not told from that of a creation which was killed: what is in its directory stays.
+func TestAnEmptiedRecordLosesNoData(t *testing.T) {
+	s, mountpoint := newStore(t)
+	s.recent, s.abandoned = 0, 0
+	create(t, s, spec("vol"))
+	dear := filepath.Join(mountpoint, "vol", "dear")
+	must(t, os.WriteFile(dear, nil, 0o600), os.Truncate(filepath.Join(mountpoint, recordFile("vol")), 0))
+	wants(t, s.Delete(background, "vol"), ErrForeign, "not empty")
+	wants(t, s.Reconcile(background, unlocked), ErrForeign, "not empty")
+	_, err := s.Create(spec("vol"))
+	wants(t, err, ErrForeign)
+	if _, err := os.Stat(dear); err != nil {
 		t.Error(err)
 	}
 }

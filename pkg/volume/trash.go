@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
 // EntryID names a trash entry in a cluster of clusters.
@@ -46,14 +47,15 @@ type TrashEntry struct {
 	// Unrestorable says why Restore would refuse the entry, as far as that can be seen: "" where it would not.
 	Unrestorable string
 
-	suffix string // of the record's file: how far the entry has come
-	moved  bool   // the data is in the trash, too
+	dir    *safepath.Dir // has the record and the data
+	suffix string        // of the record's file: how far the entry has come
+	moved  bool          // the data is in the trash, too
 }
 
 // TrashEntries returns what is in the trash, the oldest first, and says what of it cannot be restored. What is
 // wrong with an entry whose record cannot be read is in the error, beside the others.
 func (s *Store) TrashEntries() ([]TrashEntry, error) {
-	entries, err := s.entries(func(string) bool { return true })
+	entries, err := s.entries("")
 	errs := []error{err}
 	for i := range entries {
 		entries[i].Unrestorable, err = s.unrestorable(entries[i])
@@ -71,8 +73,9 @@ func (s *Store) unrestorable(e TrashEntry) (string, error) {
 	}
 	have, err := s.Get(e.Record.ID)
 	switch {
-	case err == nil && have.stamp() == e.Record.stamp():
+	case err == nil && have.stamp() == e.Record.stamp() && !e.isNewerThan(have):
 		return "it has been restored", nil
+	case err == nil && have.stamp() == e.Record.stamp():
 	case err == nil:
 		return "a volume of its name is there again", nil
 	case !errors.Is(err, ErrNotFound):
@@ -93,20 +96,27 @@ func (s *Store) unrestorable(e TrashEntry) (string, error) {
 	return "", err
 }
 
-// entryFiles returns the entries of the volumes that match, the oldest first, without reading their records.
-func (s *Store) entryFiles(match func(id string) bool) ([]TrashEntry, error) {
-	names, err := s.namesIn(trashDir)
+// entryFiles returns the entries of a volume, or of all where id is "", the oldest first, without reading their records.
+func (s *Store) entryFiles(id string) ([]TrashEntry, error) {
+	var files []file
+	var err error
+	if id == "" {
+		files, err = s.files(trashDir)
+	} else {
+		files, err = s.filesOf(trashDir, id)
+	}
 	if err != nil {
 		return nil, s.explain(err)
 	}
 	var found []TrashEntry
 	moved := map[string]bool{}
-	for _, name := range names {
-		if e, ok := parseEntry(name); !ok || !match(stampedID(e.Name)) {
-			continue
-		} else if e.suffix == "" {
-			moved[name] = true
-		} else {
+	for _, f := range files {
+		e, ok := parseEntry(f)
+		switch {
+		case !ok || id != "" && stampedID(e.Name) != id:
+		case e.suffix == "":
+			moved[e.Name] = true
+		default:
 			found = append(found, e)
 		}
 	}
@@ -121,28 +131,20 @@ func (s *Store) entryFiles(match func(id string) bool) ([]TrashEntry, error) {
 
 // entries is entryFiles with the records. What is wrong with one that cannot be read is in the error, beside the
 // others.
-func (s *Store) entries(match func(id string) bool) ([]TrashEntry, error) {
-	found, err := s.entryFiles(match)
-	if err != nil || len(found) == 0 {
-		return nil, err
-	}
-	trash, err := s.dir(trashDir)
+func (s *Store) entries(id string) ([]TrashEntry, error) {
+	found, err := s.entryFiles(id)
 	if err != nil {
-		return nil, s.explain(err)
+		return nil, err
 	}
 	var entries []TrashEntry
 	var damaged []error
 	for _, e := range found {
-		r, err := s.readComplete(trash, e.Name+e.suffix)
-		if err == nil && r.ID != stampedID(e.Name) {
-			err = fmt.Errorf("trash entry %s has the record of %s: %w", e.Name, r.ID, ErrCorrupt)
-		}
+		err := s.readRecordOf(&e)
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // restored or reaped meanwhile
 		case err != nil:
 			damaged = append(damaged, s.explain(err))
 		default:
-			e.Record = r
 			entries = append(entries, e)
 		}
 	}
@@ -150,14 +152,9 @@ func (s *Store) entries(match func(id string) bool) ([]TrashEntry, error) {
 }
 
 // parseEntry takes the name of a file in the trash apart. Data has no suffix.
-func parseEntry(file string) (e TrashEntry, ok bool) {
-	e.Name = file
-	for _, suffix := range []string{recordSuffix, heldSuffix, doomedSuffix, backSuffix} {
-		if name, found := strings.CutSuffix(file, suffix); found {
-			e.Name, e.suffix = name, suffix
-			break
-		}
-	}
+func parseEntry(f file) (e TrashEntry, ok bool) {
+	e.dir = f.dir
+	e.Name, e.suffix, _ = cutSuffix(f.name, recordSuffix, heldSuffix, doomedSuffix, backSuffix)
 	_, e.Deleted, ok = parseStamp(e.Name)
 	return e, ok
 }
@@ -167,31 +164,48 @@ func (s *Store) entry(name string) (TrashEntry, error) {
 	if !validEntry(name) {
 		return TrashEntry{}, fmt.Errorf("%q is not the name of a trash entry: %w", name, ErrInvalid)
 	}
+	homes, err := s.homes(trashDir, stampedID(name))
+	if err != nil {
+		return TrashEntry{}, err
+	}
 	for _, suffix := range []string{recordSuffix, heldSuffix, backSuffix, doomedSuffix} {
-		e, err := s.readEntry(name, suffix)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return e, err
+		for _, dir := range homes {
+			e, err := s.readEntry(file{dir, name + suffix})
+			if !errors.Is(err, fs.ErrNotExist) {
+				return e, err
+			}
 		}
 	}
 	return TrashEntry{}, fmt.Errorf("trash entry %s on %s: %w", name, s.volume, ErrNotFound)
 }
 
 // readEntry reads the entry that has come as far as its suffix says; fs.ErrNotExist if it has not.
-func (s *Store) readEntry(name, suffix string) (TrashEntry, error) {
-	trash, err := s.dir(trashDir)
-	if err != nil {
+func (s *Store) readEntry(f file) (TrashEntry, error) {
+	e, _ := parseEntry(f)
+	if err := s.readRecordOf(&e); err != nil {
 		return TrashEntry{}, err
 	}
-	e, _ := parseEntry(name + suffix)
-	if e.Record, err = s.readComplete(trash, name+suffix); err != nil {
-		return TrashEntry{}, err
-	}
-	if e.Record.ID != stampedID(name) {
-		return TrashEntry{}, fmt.Errorf("trash entry %s has the record of %s: %w", name, e.Record.ID, ErrCorrupt)
-	}
-	absent, err := missing(trash, name)
+	absent, err := missing(e.dir, e.Name)
 	e.moved = !absent
 	return e, err
+}
+
+// readRecordOf reads the record of an entry. ErrBusy if it was completed by another controller so lately that it is
+// not seen whole.
+func (s *Store) readRecordOf(e *TrashEntry) error {
+	f, err := s.lookIn(e.dir, e.Name+e.suffix)
+	switch {
+	case err != nil:
+		return err
+	case f.state == absent:
+		return fmt.Errorf("trash entry %s: %w", e.Name, fs.ErrNotExist)
+	case f.state == begun:
+		return fmt.Errorf("volume %s on %s was made by another controller a moment ago, and is not seen whole yet: %w", stampedID(e.Name), s.volume, ErrBusy)
+	case f.record.ID != stampedID(e.Name):
+		return fmt.Errorf("trash entry %s has the record of %s: %w", e.Name, f.record.ID, ErrCorrupt)
+	}
+	e.Record = f.record
+	return nil
 }
 
 // underWay says whether the deletion, or its repetition, may just be moving the data.
@@ -202,11 +216,7 @@ func (s *Store) underWay(e TrashEntry) bool {
 // advance takes an entry a step further, unless another process has taken one: then it returns
 // ErrBusy.
 func (s *Store) advance(e *TrashEntry, suffix string) error {
-	trash, err := s.dir(trashDir)
-	if err != nil {
-		return err
-	}
-	err = rename(trash, e.Name+e.suffix, trash, e.Name+suffix)
+	err := rename(e.dir, e.Name+e.suffix, e.dir, e.Name+suffix)
 	if err != nil && ignoreNotExist(err) == nil {
 		return fmt.Errorf("trash entry %s is being restored or removed by another process: %w", e.Name, ErrBusy)
 	}
@@ -233,6 +243,9 @@ func (s *Store) Purge(ctx context.Context, name string, p *Purging) error {
 		err = ctx.Err()
 	default:
 		err = s.reap(ctx, e, reaping{begun: func() { p.Begun.Store(true) }, removed: func() { p.Removed.Add(1) }})
+		if err == nil {
+			err = s.commit()
+		}
 	}
 	return s.explain(err)
 }

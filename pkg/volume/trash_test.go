@@ -165,7 +165,7 @@ func TestTheReaperRemovesOnlyTheDirectoryOfTheRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := filepath.Join(mountpoint, ownDir, trashDir, entries[0].Name)
+	data := filepath.Join(mountpoint, trashFile(entries[0].Name))
 	blocker := filepath.Join(mountpoint, "vol") // else it would be put back where it seems to come from
 	if err := errors.Join(os.Rename(data, data+".other"), os.Mkdir(data, 0o700), os.Mkdir(blocker, 0o700)); err != nil {
 		t.Fatal(err)
@@ -255,7 +255,7 @@ func TestAFileThatCannotBeRemovedStopsNothingBesideIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := filepath.Join(mountpoint, ownDir, trashDir, entries[0].Name)
+	data := filepath.Join(mountpoint, trashFile(entries[0].Name))
 	stays := filepath.Join(data, "50")
 	if err := unix.Mount(stays, stays, "", unix.MS_BIND, ""); err != nil {
 		t.Fatal(err)

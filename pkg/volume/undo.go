@@ -23,47 +23,36 @@ const (
 	stepReleased  = "undo: path given up"
 )
 
-// undo takes back a creation, unless it has come to its end. Nothing that holds data can go:
-// only an empty directory is removed.
-func (s *Store) undo(r Record) error {
-	err := s.tryUndo(r)
+// undo takes back a creation of this process that has failed, unless it has come to its end. claimed says whether its
+// record was made. Nothing that holds data can go: only an empty directory is removed.
+func (s *Store) undo(r Record, claimed bool) error {
+	err := s.tryUndo(r, claimed)
 	if err != nil {
 		return fmt.Errorf("and it could not be undone yet: %w", err)
 	}
 	return nil
 }
 
-func (s *Store) tryUndo(r Record) error {
-	creating, err := s.dir(creatingDir)
+func (s *Store) tryUndo(r Record, claimed bool) error {
+	if !claimed {
+		return s.giveUpPlace(r)
+	}
+	f, err := s.look(r.ID)
 	if err != nil {
 		return err
 	}
-	// First, so that nobody makes the volume ready while its directory goes.
-	undoing := r.stamp() + undoSuffix
-	if err := creating.Rename(r.stamp()+recordSuffix, creating, undoing); err != nil && ignoreNotExist(err) != nil {
+	if f.state == begun && (f.record.Schema == 0 || f.record.stamp() == r.stamp()) {
+		return s.undoFile(begunVolume(f))
+	}
+	// It is complete, or another has taken it, to take it back or to find that it is complete.
+	taken, err := s.begunBefore(r.ID)
+	if err != nil || len(taken) > 0 {
 		return err
 	}
-	s.step(stepUndoing)
-	// The gfid may be recorded only there.
-	have, err := readRecord(creating, undoing)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil // another process has brought it to an end
-	case err == nil:
-		r = have
-	case !isTorn(err):
+	if isVolume, err := s.isReady(r); err != nil || isVolume {
 		return err
 	}
-	ready, err := s.isReady(r)
-	if err != nil {
-		return err
-	}
-	if !ready {
-		if err := s.takeBack(r); err != nil {
-			return err
-		}
-	}
-	return ignoreNotExist(creating.Unlink(undoing))
+	return s.takeBack(r) // what was made after the other had looked
 }
 
 // takeBack removes what a creation has made.
@@ -72,6 +61,11 @@ func (s *Store) takeBack(r Record) error {
 		return err
 	}
 	s.step(stepEmptied)
+	return s.giveUpPlace(r)
+}
+
+// giveUpPlace gives up the path of a creation, and the directories that were made on the way to it.
+func (s *Store) giveUpPlace(r Record) error {
 	if err := s.afresh(r.Path, func() error { return s.removeParents(r) }); err != nil {
 		return err
 	}
@@ -80,22 +74,22 @@ func (s *Store) takeBack(r Record) error {
 		return err
 	}
 	s.step(stepReleased)
-	return s.forgetGFID(r)
+	if err := s.forgetGFID(r); err != nil {
+		return err
+	}
+	return s.commit() // before the same names are made again
 }
 
 func (s *Store) isReady(r Record) (bool, error) {
-	have, err := s.Get(r.ID)
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
-	return err == nil && have.Created.Equal(r.Created), err
+	f, err := s.look(r.ID)
+	return f.state == ready && f.record.stamp() == r.stamp(), err
 }
 
 // removeEmpty removes the directory that a creation has made, or the place that the restoration of a trash entry has, if
 // nothing is in it. As between a look and an act the path may have become another volume's, it is moved aside first,
 // looked at then, and put back if it is not the one.
 func (s *Store) removeEmpty(r Record, entry string) error {
-	creating, err := s.dir(creatingDir)
+	creating, err := s.home(creatingDir, r.ID)
 	if err != nil {
 		return err
 	}
@@ -183,12 +177,15 @@ func (s *Store) isMadeFor(dir *safepath.Dir, r Record, entry string, inode uint6
 	if entry == "" && r.Schema == 1 {
 		return s.isMarkedFor(dir, r)
 	}
+	held, err := s.holderOf(r.Path)
+	if ignoreNotExist(err) != nil {
+		return false, err
+	}
+	if held.stamp != "" && held.stamp != r.stamp() {
+		return false, nil
+	}
 	if entry == "" && gfid != noGFID {
 		return inode == inodeOf(gfid), nil
-	}
-	held, err := s.holderOf(r.Path)
-	if err != nil {
-		return false, ignoreNotExist(err)
 	}
 	return held.stamp == r.stamp() && held.entry == entry && (gfid == "" || inode != inodeOf(gfid)), nil
 }

@@ -146,15 +146,21 @@ func (c crowd) list(ctx context.Context, _ int) error {
 }
 
 func (c crowd) read(context.Context, int) error {
-	dir := filepath.Join(c.raw.Path, ".glusterfs-csi/volumes")
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries[:min(page, len(entries))] {
-		if _, err := os.ReadFile(filepath.Join(dir, e.Name())); err != nil {
-			return err
+	shards, err := os.ReadDir(filepath.Join(c.raw.Path, ".glusterfs-csi/volumes"))
+	left := page
+	for _, shard := range shards {
+		if err != nil || left == 0 {
+			break
+		}
+		dir := filepath.Join(c.raw.Path, ".glusterfs-csi/volumes", shard.Name())
+		var entries []os.DirEntry
+		entries, err = os.ReadDir(dir)
+		for _, e := range entries[:min(left, len(entries))] {
+			if _, err := os.ReadFile(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+			left--
 		}
 	}
-	return nil
+	return err
 }

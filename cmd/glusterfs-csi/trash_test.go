@@ -162,8 +162,10 @@ func TestAnInterruptedPurgeSaysWhatIsTrue(t *testing.T) {
 		t.Fatal(err)
 	}
 	testcluster.Eventually(t, patience, func() error {
-		_, err := os.Lstat(filepath.Join(root, ".glusterfs-csi/trash", filepath.Base(entry)+".doomed"))
-		return err
+		if doomed, err := filepath.Glob(filepath.Join(root, ".glusterfs-csi/trash/??", filepath.Base(entry)+".doomed")); len(doomed) == 0 {
+			return fmt.Errorf("it is not being removed: %w", errors.Join(err, os.ErrNotExist))
+		}
+		return nil
 	})
 	if err := c.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
@@ -211,8 +213,12 @@ func TestTheCheckSaysWhatIsWrongAndRepairsIt(t *testing.T) {
 	matches(t, p.must("volume", "check"), `^PROBLEM +VOLUME OR ENTRY +PATH +WHY +REPAIR +STATE\n$`)
 	root := p.root()
 	kept := filepath.Join(root, "shop/pvc-kept", "dear")
-	err := errors.Join(os.WriteFile(kept, nil, 0o600), os.Rename(filepath.Join(root, "shop/pvc-lost"), filepath.Join(root, "away")),
-		os.Remove(filepath.Join(root, ".glusterfs-csi/volumes/pvc-kept.json")))
+	record, err := filepath.Glob(filepath.Join(root, ".glusterfs-csi/volumes/??/pvc-kept.json"))
+	if err != nil || len(record) != 1 {
+		t.Fatal(record, err)
+	}
+	err = errors.Join(os.WriteFile(kept, nil, 0o600), os.Rename(filepath.Join(root, "shop/pvc-lost"), filepath.Join(root, "away")),
+		os.Remove(record[0]))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -406,8 +407,12 @@ func expect(err error, want codes.Code, words ...string) error {
 	return nil
 }
 
+// spread is what the driver's own files of a kind are spread over.
+var spread = regexp.MustCompile(`^(\.glusterfs-csi/[a-z]+)/[0-9a-f]{2}/`)
+
 // traces are the paths on a brick that a volume of this name has left: its directory,
-// wherever it is, its record, trash entries, files half written.
+// wherever it is, its record, trash entries, files half written, without the directories that the driver's own are
+// spread over.
 func traces(t *testing.T, c *testcluster.Cluster, volume, name string) []string {
 	t.Helper()
 	var found []string
@@ -424,7 +429,7 @@ func traces(t *testing.T, c *testcluster.Cluster, volume, name string) []string 
 			return filepath.SkipDir // the brick's own
 		}
 		if d.Name() == name || strings.HasPrefix(d.Name(), name+".") {
-			found = append(found, rel)
+			found = append(found, spread.ReplaceAllString(rel, "$1/"))
 			if d.IsDir() {
 				return filepath.SkipDir
 			}

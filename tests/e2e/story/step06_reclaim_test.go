@@ -59,7 +59,7 @@ func (n *namespace) isTrashed(g gv0, claim string, volume *corev1.PersistentVolu
 	if g.exists(path(volume)) {
 		n.Errorf("%s is still on %s", path(volume), cluster.Volume)
 	}
-	if have, want := g.run("cat $(find '"+trash+"/"+g.entry(volume)+"' -name file)"), "data of "+claim+"\nand more"; have != want {
+	if have, want := g.run("cat $(find '"+trash+"' -path '*/"+g.entry(volume)+"/*' -name file)"), "data of "+claim+"\nand more"; have != want {
 		n.Errorf("in the trash its file holds %q, not %q", have, want)
 	}
 }
@@ -69,13 +69,15 @@ func (g gv0) entry(volume *corev1.PersistentVolume) string {
 	g.s.Helper()
 	id := volume.Spec.CSI.VolumeHandle[strings.LastIndex(volume.Spec.CSI.VolumeHandle, "/")+1:]
 	var found []string
-	for _, entry := range g.entries(trash) {
-		if strings.HasPrefix(entry, id+".") && !strings.HasSuffix(entry, ".json") { // its record is beside it
-			found = append(found, entry)
+	for _, shard := range g.entries(trash) {
+		for _, entry := range g.entries(trash + "/" + shard) {
+			if strings.HasPrefix(entry, id+".") && !strings.HasSuffix(entry, ".json") { // its record is beside it
+				found = append(found, entry)
+			}
 		}
 	}
 	if len(found) != 1 {
-		g.s.Fatalf("the trash has %d entries of %s, not 1: %v", len(found), id, g.entries(trash))
+		g.s.Fatalf("the trash has %d entries of %s, not 1: %v", len(found), id, found)
 	}
 	return found[0]
 }

@@ -32,10 +32,13 @@ var makers = map[FileSystem]struct {
 }{
 	XFS: {[]string{"mkfs.xfs", "-q", "-K"}, 512 << 20}, // it refuses less than 300 MiB
 	Ext4: {[]string{
-		"mkfs.ext4", "-q", "-F", "-m", "0", "-b", "1024", "-I", "512", "-i", "16384", "-J", "size=1", "-O", "^resize_inode",
+		"mkfs.ext4", "-q", "-F", "-m", "0", "-b", "4096", "-I", "512", "-i", "16384", "-J", "size=4", "-O", "^resize_inode",
 		"-E", "lazy_itable_init=1,lazy_journal_init=1",
 	}, 256 << 20},
 }
+
+// ext4Overhead, in bytes, and half a kilobyte for each 16 of them are what ext4 takes for itself.
+const ext4Overhead = 5 << 20
 
 // disk is a brick's file system: in a sparse file, on a loop device. The server mounts it in its own namespace alone, and
 // this process holds its root by a descriptor: no mount of it is in anybody else's list, to be copied into other
@@ -71,6 +74,8 @@ func newDisk(ctx context.Context, file, target string, kind FileSystem, size int
 	}
 	if size == 0 {
 		size = maker.size
+	} else if kind == Ext4 {
+		size += ext4Overhead + size/32
 	}
 	for _, dir := range []string{filepath.Dir(file), target} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -65,14 +65,17 @@ var children = map[string]child{
 		}
 		return fail(unix.Mount("tmpfs", target, "tmpfs", 0, ""))
 	},
-	"leaves a file":  func() int { return fail(os.WriteFile(filepath.Join(os.TempDir(), "forgotten"), nil, 0o600)) },
+	"leaves a file": func() int { return fail(os.WriteFile(filepath.Join(os.TempDir(), "forgotten"), nil, 0o600)) },
 	"leaves a loop device": func() int {
 		image := filepath.Join(thisRun.dir, "image")
 		if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 1<<20)); err != nil {
 			return fail(err)
 		}
-		_, err := attachLoop(context.Background(), image, thisRun.dir)
-		return fail(err)
+		device, err := attachLoop(context.Background(), image, thisRun.dir)
+		if err != nil {
+			return fail(err)
+		}
+		return fail(unix.IoctlLoopSetStatus64(int(device.Fd()), &unix.LoopInfo64{})) // it stays
 	},
 	"leaves nothing": func() int { return 0 },
 	"is interrupted": func() int {

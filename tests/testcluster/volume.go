@@ -25,8 +25,8 @@ type VolumeOptions struct {
 	// FileSystem puts each brick on a file system of its own of this kind, on a loop device, for PowerOff. By default
 	// bricks are directories of the temporary directory's file system.
 	FileSystem FileSystem
-	// BrickSize is the size of that file system in bytes, so that it can be full, before what ext4 itself takes of it (a
-	// twentieth). Alone it means Ext4. XFS wants 300 MiB; neither needs the room before it is written to.
+	// BrickSize is the size of that file system in bytes, so that it can be full: about what is free on Ext4, and what XFS
+	// has some of for itself. Alone it means Ext4. XFS wants 300 MiB; neither needs the room before it is written to.
 	BrickSize int64
 }
 

@@ -159,7 +159,8 @@ func (c *Cluster) prepareBricks(ctx context.Context, volume string, first, count
 	for i := first; i < first+count; i++ {
 		s := c.servers[i%len(c.servers)]
 		b := brick{server: s, number: i, path: filepath.Join(s.dir, "bricks", fmt.Sprintf("%s-%d", volume, i), "brick")}
-		if err := b.prepare(ctx, o); err != nil {
+		var err error
+		if b.disk, err = b.prepare(ctx, o); err != nil {
 			return nil, fmt.Errorf("brick %d of %s: %w", i, volume, err)
 		}
 		bricks = append(bricks, b)

@@ -235,7 +235,7 @@ func TestALoopDeviceWithoutANode(t *testing.T) {
 	}
 	Eventually(t, exitTimeout, func() error {
 		if loops, err := loopsBelow(dir); err != nil || len(loops) > 0 {
-			return fmt.Errorf("%v, %v", loops, err)
+			return errors.Join(fmt.Errorf("left: %v", loops), err)
 		}
 		return nil
 	})

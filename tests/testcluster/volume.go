@@ -106,19 +106,18 @@ func syncDisks(bricks []brick) error {
 }
 
 // prepare makes the directory above the brick, or its own file system, which the server then sees there.
-func (b *brick) prepare(ctx context.Context, o VolumeOptions) error {
+func (b brick) prepare(ctx context.Context, o VolumeOptions) (*disk, error) {
 	above := filepath.Dir(b.path)
 	kind := o.fileSystem()
 	if kind == "" {
-		return os.MkdirAll(above, 0o755)
+		return nil, os.MkdirAll(above, 0o755)
 	}
 	d, err := newDisk(ctx, filepath.Join(b.server.dir, "disks", filepath.Base(above)), above, kind, o.BrickSize)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	b.disk = d
 	b.server.addDisk(d)
-	return inNamespaceOf(b.server.pid, d.mount)
+	return d, inNamespaceOf(b.server.pid, d.mount)
 }
 
 // StartVolume starts a stopped volume and returns when all its bricks accept connections.
@@ -235,6 +234,9 @@ func (b brick) storage() string {
 	}
 	return filepath.Join(b.disk.path(), filepath.Base(b.path))
 }
+
+// Bricks is how many bricks a volume has.
+func (c *Cluster) Bricks(volume string) int { return len(c.bricks(volume)) }
 
 // Volumes are the names of all volumes, sorted.
 func (c *Cluster) Volumes() []string {

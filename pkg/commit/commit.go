@@ -2,22 +2,26 @@
 
 // Package commit puts what was done on a Gluster volume on the disks of its bricks.
 //
-// A mkdir, link, rename or chown is in the memory of the bricks' file systems when it returns, and reaches their disks when these
-// next write their logs: after up to 30 s on XFS, 5 s on ext4. Nothing that GlusterFS passes on asks for it earlier, but one
-// call: fsync of a regular file that was changed after everything else. It writes the whole log of each brick that has the file.
-// (fsync of a directory and syncfs do nothing; nor does fsync of a file that has not changed since the last one.)
+// A mkdir, link, rename or chown is in the memory of the bricks' file systems when it returns, and reaches their disks
+// when these next write their logs: after up to 30 s on XFS, 5 s on ext4. Nothing that GlusterFS passes on asks for it
+// earlier, but one call: fsync of a regular file that was changed after everything else. It writes the whole log of
+// each brick that has the file. (fsync of a directory and syncfs do nothing; nor does fsync of a file that has not
+// changed since the last one.)
 //
 // So there is one small file for each replica set, whose times are changed and that is then synced:
 //
 //	.glusterfs-csi/commit/<n>/<n>
 //
-// GlusterFS itself says on which replica set each lies; by what rule it chooses is not known here. Files are made until each
-// set has one, and a directory until GlusterFS puts files from it on each set: it does not put any from an older one on
-// bricks that came later. While a set is being taken out of the volume, GlusterFS puts no new file there, and once it has moved the file
-// away that set is left out: what is lost there is lost with it.
+// The bytes in files are not part of that: a file system writes those down when it likes, or when that file is synced.
+// So who writes a file, calls fsync itself, and may then commit what was done around it.
 //
-// A change of the times, not a write: an arbiter's brick has no data, and a write changes nothing there, so that the fsync
-// after it does nothing either.
+// GlusterFS itself says on which replica set each lies; by what rule it chooses is not known here. Files are made until
+// each set has one, and a directory until GlusterFS puts files from it on each set: it does not put any from an older
+// one on bricks that came later. While a set is being taken out of the volume, GlusterFS puts no new file there, and
+// once it has moved the file away that set is left out: what is lost there is lost with it.
+//
+// A change of the times, not a write: an arbiter's brick has no data, and a write changes nothing there, so that the
+// fsync after it does nothing either.
 package commit
 
 import (
@@ -61,16 +65,17 @@ func New() *Committer { return &Committer{idle: idle} }
 // Forces is how often all replica sets were synced so far. Calls that wait at the same time share one.
 func (c *Committer) Forces() int64 { return c.forces.Load() }
 
-// Commit returns when everything that had been done on the Gluster volume before the call, by whatever client, is on the disks of all bricks
-// that root's client is connected to. root is the root of a mount of the Gluster volume; it may be another one each time, and may be closed once
-// Commit has returned.
+// Commit returns when everything that had been done on the Gluster volume before the call, by whatever client, but for
+// the bytes in files, is on the disks of all bricks that root's client is connected to. root is the root of a mount of
+// the Gluster volume; it may be another one each time, and may be closed once Commit has returned.
 //
-// It costs one force, whatever was done. Those who come while one is under way share the next one: so a
-// hundred at once cost two or a few. Repeating it is harmless.
+// It costs one force, whatever was done. Those who come while one is under way share the next one: so a hundred at once
+// cost two or a few. Repeating it is harmless.
 //
-// An error says that it is not known what is on disk; the repetition of what was done, and of Commit, is the cure. It wraps
-// the context's cause where GlusterFS does not answer in time; the force goes on then. Otherwise it wraps GlusterFS's own, ENOTCONN or
-// EROFS where a replica set has no brick or no quorum; ErrHealing where a brick lacks the files that are synced.
+// An error says that it is not known what is on disk; the repetition of what was done, and of Commit, is the cure. It
+// wraps the context's cause where GlusterFS does not answer in time; the force goes on then. Otherwise it wraps
+// GlusterFS's own, ENOTCONN or EROFS where a replica set has no brick or no quorum; ErrHealing where a brick lacks the
+// files that are synced.
 func (c *Committer) Commit(ctx context.Context, root *safepath.Dir) error {
 	f, err := c.join(root)
 	if err != nil {

@@ -116,8 +116,8 @@ func (f found) addOf(dir *safepath.Dir, number, enough int) error {
 	return nil
 }
 
-// addNew makes a directory, whose files GlusterFS puts on all sets that are not being taken out, and files in it until each of
-// those has one. If all had one before, it goes again.
+// addNew makes a directory, whose files GlusterFS puts on all sets that are not being taken out, and files in it until
+// each of those has one. If all had one before, it goes again.
 func (f found) addNew(dir *safepath.Dir, name string) error {
 	below, err := makeDirs(dir, name)
 	if err != nil {

@@ -22,8 +22,9 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
-// ErrHealing says that a brick that is up lacks the files that are synced, because it was down when they were made: what is on
-// its disk is not known until GlusterFS has healed it, which it does within seconds where nothing hinders it.
+// ErrHealing says that a brick that is up lacks the files that are synced, because it was down when they were made:
+// what is on its disk is not known until GlusterFS has healed it, which it does within seconds where nothing hinders
+// it.
 var ErrHealing = errors.New("a brick has not been healed")
 
 // errMoved says that a file lies elsewhere by now, or is not there.

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pathinfoXattr is GlusterFS's answer to where something lies. With the name "glusterfs.pathinfo" the answer is the same,
-// but the kernel asks for the attributes first, to see whether the caller may know.
+// pathinfoXattr is GlusterFS's answer to where something lies. With the name "glusterfs.pathinfo" the answer is the
+// same, but the kernel asks for the attributes first, to see whether the caller may know.
 const pathinfoXattr = "trusted.glusterfs.pathinfo"
 
 // place is where a file or directory lies.

@@ -12,8 +12,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
-// TestWhatWasCommittedSurvivesTheLossOfPower cuts the power of all servers right after Commit has returned, and, to show that
-// it was Commit, without it.
+// TestWhatWasCommittedSurvivesTheLossOfPower cuts the power of all servers right after Commit has returned, and, to
+// show that it was Commit, without it.
 func TestWhatWasCommittedSurvivesTheLossOfPower(t *testing.T) {
 	for name, options := range shapes {
 		for _, kind := range []testcluster.FileSystem{testcluster.XFS, testcluster.Ext4} {
@@ -45,8 +45,8 @@ func TestWhatWasCommittedSurvivesTheLossOfPower(t *testing.T) {
 	}
 }
 
-// operateAndCut returns what the bricks have no more after the loss of power.
-func (g *mounted) operateAndCut(t *testing.T, name string, commit bool) (lost []string) {
+// operateAndCut returns what the bricks have no more after the loss of power at these servers, or at all.
+func (g *mounted) operateAndCut(t *testing.T, name string, commit bool, servers ...int) (lost []string) {
 	t.Helper()
 	if err := everyOperation(g.path, name); err != nil {
 		t.Fatal(err)
@@ -61,7 +61,10 @@ func (g *mounted) operateAndCut(t *testing.T, name string, commit bool) (lost []
 	for _, i := range all {
 		before = append(before, onBrick(t, g.cluster, i, name))
 	}
-	if err := g.cluster.PowerCut(numbered(len(g.cluster.Servers()))...); err != nil {
+	if len(servers) == 0 {
+		servers = numbered(len(g.cluster.Servers()))
+	}
+	if err := g.cluster.PowerCut(servers...); err != nil {
 		t.Fatal(err)
 	}
 	for _, i := range all {

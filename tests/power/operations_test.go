@@ -19,10 +19,11 @@ import (
 type operation struct {
 	name   string
 	points []string // within it, at which the power may go
-	// prepare makes what the operation changes, on disk, and returns the operation, which may be repeated. It asks at each of
-	// its points whether the power goes there, and then returns errCut.
+	// prepare makes what the operation changes, on disk, and returns the operation, which may be repeated. It asks at
+	// each of its points whether the power goes there, and then returns errCut.
 	prepare func(t *testing.T, g *gv0, name string) func(cut func(point string) bool) error
-	// done says whether what was prepared under this name is as the operation leaves it, below the root of a mount or of a brick.
+	// done says whether what was prepared under this name is as the operation leaves it, below the root of a mount or
+	// of a brick.
 	done         func(root, name string) error
 	onEveryBrick bool // no part of it lies on some bricks only
 }

@@ -2,11 +2,11 @@
 
 //go:build !quick
 
-// Package power takes the power from servers after, and within, whatever changes a Gluster volume, and looks at what is left:
-// nothing that was acknowledged is lost or undone, and the repetition of what was not comes to one correct end.
+// Package power takes the power from servers after, and within, whatever changes a Gluster volume, and looks at what is
+// left: nothing that was acknowledged is lost or undone, and the repetition of what was not comes to one correct end.
 //
-// What is tested is a table: operations (operations.go) × named points × which servers lose their power × kinds of volume
-// × file systems. A new operation is a row.
+// What is tested is a table: operations (operations.go) × named points × which servers lose their power × kinds of
+// volume × file systems. A new operation is a row.
 package power
 
 import (
@@ -82,8 +82,8 @@ func TestLossOfPower(t *testing.T) {
 	}
 }
 
-// loses runs an operation up to a point, cuts the power, and judges what is left: as it is if the operation was acknowledged,
-// after its repetition if not.
+// loses runs an operation up to a point, cuts the power, and judges what is left: as it is if the operation was
+// acknowledged, after its repetition if not.
 func (g *gv0) loses(t *testing.T, o operation, point string, servers []int) {
 	t.Helper()
 	g.rounds++
@@ -126,8 +126,8 @@ func wrap(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// twice returns an error where a brick has one directory at two paths, as after the loss of a rename: GlusterFS keeps a link
-// to the path of each directory, by its gfid, and only one of the two paths is it.
+// twice returns an error where a brick has one directory at two paths, as after the loss of a rename: GlusterFS keeps a
+// link to the path of each directory, by its gfid, and only one of the two paths is it.
 func twice(brick string) error {
 	seen := map[string]string{}
 	return filepath.WalkDir(brick, func(path string, entry os.DirEntry, err error) error {

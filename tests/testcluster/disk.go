@@ -24,8 +24,8 @@ const (
 	Ext4 FileSystem = "ext4"
 )
 
-// makers are the program that makes a file system and its arguments; size is how large one is by default, in bytes. What
-// takes room from a small ext4 is kept small.
+// makers are the program that makes a file system and its arguments; size is how large one is by default, in bytes.
+// What takes room from a small ext4 is kept small.
 var makers = map[FileSystem]struct {
 	program []string
 	size    int64
@@ -40,8 +40,8 @@ var makers = map[FileSystem]struct {
 // ext4Overhead, in bytes, and half a kilobyte for each 16 of them are what ext4 takes for itself.
 const ext4Overhead = 5 << 20
 
-// disk is a brick's file system: in a sparse file, on a loop device. The server mounts it in its own namespace alone, and
-// this process holds its root by a descriptor: no mount of it is in anybody else's list, to be copied into other
+// disk is a brick's file system: in a sparse file, on a loop device. The server mounts it in its own namespace alone,
+// and this process holds its root by a descriptor: no mount of it is in anybody else's list, to be copied into other
 // namespaces and kept there, and a kill of this process leaves it to the server.
 type disk struct {
 	file   string // its content

@@ -114,8 +114,8 @@ func loopFile(number int) string {
 	return strings.TrimSuffix(strings.TrimSpace(string(file)), " (deleted)")
 }
 
-// detachLoops takes off the loop devices of files below dir, which the kernel does by itself but for one whose maker was
-// killed before it could ask for that. An error names those that somebody still uses.
+// detachLoops takes off the loop devices of files below dir, which the kernel does by itself but for one whose maker
+// was killed before it could ask for that. An error names those that somebody still uses.
 func detachLoops(dir string) error {
 	loops, err := loopsBelow(dir)
 	for _, l := range loops {

@@ -51,8 +51,8 @@ func (c *Cluster) PowerOff(servers ...int) error {
 	return err
 }
 
-// PowerOn mounts the file systems of servers that have lost their power, which replay their logs, starts the servers, and
-// returns when their bricks in started volumes accept connections again. Clients are connected a moment later (see
+// PowerOn mounts the file systems of servers that have lost their power, which replay their logs, starts the servers,
+// and returns when their bricks in started volumes accept connections again. Clients are connected a moment later (see
 // Connected).
 func (c *Cluster) PowerOn(servers ...int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), faultTimeout)

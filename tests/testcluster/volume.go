@@ -173,8 +173,8 @@ func (c *Cluster) KillBrick(volume string, i int) error {
 	return nil
 }
 
-// AwaitHeal returns when no brick of a replicated volume knows of anything that another lacks. That is so about as soon as the
-// brick has come back, for what was changed by clients that are connected to all bricks by now (see Connected).
+// AwaitHeal returns when no brick of a replicated volume knows of anything that another lacks. That is so about as soon
+// as the brick has come back, for what was changed by clients that are connected to all bricks by now (see Connected).
 func (c *Cluster) AwaitHeal(ctx context.Context, volume string) error {
 	return Poll(ctx, func() error {
 		for _, b := range c.bricks(volume) {

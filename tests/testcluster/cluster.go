@@ -38,9 +38,10 @@ const startTimeout = 2 * time.Minute // with room for a busy machine; Install ha
 type Options struct {
 	Servers    int    // number of peers; by default as many as a subvolume has bricks, but at least 2
 	Volume     string // name of the volume to start with; by default gv0
-	Replica    int    // as in VolumeOptions, all four
+	Replica    int    // as in VolumeOptions, all five
 	Arbiter    bool
 	Subvolumes int
+	FileSystem FileSystem
 	BrickSize  int64
 }
 
@@ -68,7 +69,8 @@ func Start(ctx context.Context, options Options) (_ *Cluster, err error) {
 		return nil, err
 	}
 	first := VolumeOptions{
-		Replica: options.Replica, Arbiter: options.Arbiter, Subvolumes: options.Subvolumes, BrickSize: options.BrickSize,
+		Replica: options.Replica, Arbiter: options.Arbiter, Subvolumes: options.Subvolumes,
+		FileSystem: options.FileSystem, BrickSize: options.BrickSize,
 	}
 	if options.Servers == 0 {
 		options.Servers = max(2, first.replicas())

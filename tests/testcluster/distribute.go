@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // AddSubvolume adds to a volume as many bricks as one of its replica sets has, and returns when they accept
@@ -23,7 +25,7 @@ func (c *Cluster) AddSubvolume(volume string) error {
 	if err != nil {
 		return err
 	}
-	added, err := c.prepareBricks(volume, v.nextBrick(), v.options.replicas(), v.options.BrickSize)
+	added, err := c.prepareBricks(ctx, volume, v.nextBrick(), v.options.replicas(), v.options)
 	if err != nil {
 		return err
 	}
@@ -32,7 +34,10 @@ func (c *Cluster) AddSubvolume(volume string) error {
 		return err
 	}
 	c.setBricks(volume, append(slices.Clone(v.bricks), added...))
-	return c.awaitBricks(ctx, func(b brick) bool { return slices.Contains(added, b) })
+	if err := c.awaitBricks(ctx, func(b brick) bool { return slices.Contains(added, b) }); err != nil {
+		return err
+	}
+	return syncDisks(added)
 }
 
 // FixLayout makes every directory of a volume use all its subvolumes for new files (rebalance fix-layout; no file
@@ -149,12 +154,13 @@ func (v volume) nextBrick() int {
 }
 
 // prepareBricks makes the directories for bricks of a volume from number first on. They go to the servers in turn.
-func (c *Cluster) prepareBricks(volume string, first, count int, size int64) ([]brick, error) {
+func (c *Cluster) prepareBricks(ctx context.Context, volume string, first, count int, o VolumeOptions) ([]brick, error) {
 	var bricks []brick
 	for i := first; i < first+count; i++ {
 		s := c.servers[i%len(c.servers)]
 		b := brick{server: s, number: i, path: filepath.Join(s.dir, "bricks", fmt.Sprintf("%s-%d", volume, i), "brick")}
-		if err := b.prepare(size); err != nil {
+		var err error
+		if b.disk, err = b.prepare(ctx, o); err != nil {
 			return nil, fmt.Errorf("brick %d of %s: %w", i, volume, err)
 		}
 		bricks = append(bricks, b)
@@ -165,11 +171,14 @@ func (c *Cluster) prepareBricks(volume string, first, count int, size int64) ([]
 // remove deletes the brick's data and its own file system, if it has one. The brick serves nothing any more.
 func (b brick) remove() error {
 	above := filepath.Dir(b.path)
-	detach := func() error { return detachBelow(above) }
-	if err := errors.Join(inNamespaceOf(b.server.pid, detach), detach()); err != nil {
-		return err // never remove through what is still mounted
+	if b.disk == nil {
+		return os.RemoveAll(above)
 	}
-	return os.RemoveAll(above)
+	ctx, cancel := context.WithTimeout(context.Background(), faultTimeout)
+	defer cancel()
+	b.server.removeDisk(b.disk)
+	err := inNamespaceOf(b.server.pid, func() error { return unix.Unmount(above, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) })
+	return errors.Join(err, b.disk.remove(ctx), os.Remove(above))
 }
 
 // addresses are the bricks as the gluster command names them.

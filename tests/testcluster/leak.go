@@ -12,13 +12,14 @@ import (
 	"github.com/moby/sys/mountinfo"
 )
 
-// Snap is what this run had at one moment: processes, mounts and temporary files.
+// Snap is what this run had at one moment: processes, mounts, loop devices and temporary files.
 //
 // A run is this process with everything it started, at any remove, even if orphaned or started with an empty environment
 // (see testRun.owns), and nothing of the test binaries that run beside it.
 type Snap struct {
 	processes map[identity]string
 	mounts    map[string]string
+	loops     map[loop]string
 	files     map[string]string
 }
 
@@ -29,12 +30,15 @@ type identity struct {
 
 // Snapshot takes stock of this run. It panics where /proc cannot be read.
 func Snapshot() Snap {
-	s := Snap{processes: map[identity]string{}, mounts: map[string]string{}, files: map[string]string{}}
+	s := Snap{processes: map[identity]string{}, mounts: map[string]string{}, loops: map[loop]string{}, files: map[string]string{}}
 	for _, p := range thisRun.processes() {
 		s.processes[identity{p.pid, p.start}] = p.String()
 	}
 	for _, m := range thisRun.mounts() {
 		s.mounts[fmt.Sprint(m.ID, m.Mountpoint)] = fmt.Sprintf("mount of %s (%s) at %s", m.Source, m.FSType, m.Mountpoint)
+	}
+	for _, l := range thisRun.loops() {
+		s.loops[l] = l.String()
 	}
 	for _, path := range thisRun.files() {
 		s.files[path] = "temporary file " + path
@@ -45,7 +49,7 @@ func Snapshot() Snap {
 // Leaks describes what this run has now and did not have when s was taken, sorted.
 func (s Snap) Leaks() []string {
 	now := Snapshot()
-	return slices.Concat(newIn(now.processes, s.processes), newIn(now.mounts, s.mounts), newIn(now.files, s.files))
+	return slices.Concat(newIn(now.processes, s.processes), newIn(now.mounts, s.mounts), newIn(now.loops, s.loops), newIn(now.files, s.files))
 }
 
 func newIn[K comparable](now, before map[K]string) []string {
@@ -100,6 +104,19 @@ func (r *testRun) mounts() []*mountinfo.Info {
 		ours := slices.ContainsFunc(r.networks, func(network string) bool { return strings.Contains(m.Source, network) })
 		return !mine && !ours, false
 	})
+	if err != nil {
+		panic(err)
+	}
+	return found
+}
+
+func (r *testRun) loops() []loop {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.users == 0 {
+		return nil
+	}
+	found, err := loopsBelow(r.dir)
 	if err != nil {
 		panic(err)
 	}

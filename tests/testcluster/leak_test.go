@@ -7,7 +7,9 @@ package testcluster
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,15 +65,33 @@ var children = map[string]child{
 		}
 		return fail(unix.Mount("tmpfs", target, "tmpfs", 0, ""))
 	},
-	"leaves a file":  func() int { return fail(os.WriteFile(filepath.Join(os.TempDir(), "forgotten"), nil, 0o600)) },
+	"leaves a file": func() int { return fail(os.WriteFile(filepath.Join(os.TempDir(), "forgotten"), nil, 0o600)) },
+	"leaves a loop device": func() int {
+		image := filepath.Join(thisRun.dir, "image")
+		if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 1<<20)); err != nil {
+			return fail(err)
+		}
+		device, err := attachLoop(context.Background(), image, thisRun.dir)
+		if err != nil {
+			return fail(err)
+		}
+		return fail(unix.IoctlLoopSetStatus64(int(device.Fd()), &unix.LoopInfo64{})) // it stays
+	},
 	"leaves nothing": func() int { return 0 },
 	"is interrupted": func() int {
 		orphan(os.Environ())
 		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
 		select {}
 	},
+	"is interrupted with a cluster": func() int {
+		if _, err := Start(context.Background(), Options{Replica: 1, FileSystem: Ext4}); err != nil {
+			return fail(err)
+		}
+		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
+		select {}
+	},
 	"is killed": func() int {
-		if _, err := Start(context.Background(), Options{Replica: 1}); err != nil {
+		if _, err := Start(context.Background(), Options{Replica: 1, FileSystem: XFS}); err != nil {
 			return fail(err)
 		}
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -105,7 +125,9 @@ func TestMainFindsAndRemovesWhatIsLeft(t *testing.T) {
 		{"leaves a client", 1, []string{"left behind", "glusterfs --volfile-server=", "glusterd", "fuse.glusterfs"}},
 		{"leaves a mount", 1, []string{"left behind", "tmpfs", "/mnt"}},
 		{"leaves a file", 1, []string{"left behind", "forgotten"}},
+		{"leaves a loop device", 1, []string{"left behind", "loop device", "/image"}},
 		{"is interrupted", 128 + int(syscall.SIGTERM), nil},
+		{"is interrupted with a cluster", 128 + int(syscall.SIGTERM), nil},
 	}
 	for _, test := range tests {
 		t.Run("when a run "+test.child, func(t *testing.T) {
@@ -171,6 +193,49 @@ func nothingNew(t *testing.T, before Snap) {
 	Eventually(t, exitTimeout, func() error {
 		if leaks := before.Leaks(); len(leaks) > 0 {
 			return fmt.Errorf("left: %v", leaks)
+		}
+		return nil
+	})
+}
+
+// TestALoopDeviceWithoutANode is what a container has whose /dev is not the kernel's own.
+func TestALoopDeviceWithoutANode(t *testing.T) {
+	dir := t.TempDir()
+	image := filepath.Join(dir, "image")
+	if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	err := onThrowawayThread(func() error {
+		if err := privateNamespace(); err != nil {
+			return err
+		}
+		empty := filepath.Join(dir, "dev")
+		if err := errors.Join(os.Mkdir(empty, 0o755), unix.Mount(empty, "/dev", "", unix.MS_BIND, "")); err != nil {
+			return err
+		}
+		if err := unix.Mknod("/dev/loop-control", unix.S_IFCHR|0o600, int(unix.Mkdev(10, 237))); err != nil {
+			return err
+		}
+		device, err := attachLoop(t.Context(), image, dir)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = device.Close() }()
+		if !isBelow(device.Name(), dir) {
+			t.Errorf("device %s", device.Name())
+		}
+		size, err := device.Seek(0, io.SeekEnd)
+		if size != 1<<20 {
+			t.Errorf("%d bytes", size)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	Eventually(t, exitTimeout, func() error {
+		if loops, err := loopsBelow(dir); err != nil || len(loops) > 0 {
+			return errors.Join(fmt.Errorf("left: %v", loops), err)
 		}
 		return nil
 	})

@@ -20,17 +20,25 @@ import (
 // propagates in or out.
 func inNewNamespace(run, dir string, f func() error) error {
 	return onThrowawayThread(func() error {
-		if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-			return fmt.Errorf("unshare the mount namespace: %w", err)
-		}
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-			return fmt.Errorf("make all mounts private: %w", err)
+		if err := privateNamespace(); err != nil {
+			return err
 		}
 		if err := detachForeign(run, dir); err != nil {
 			return err
 		}
 		return f()
 	})
+}
+
+// privateNamespace gives the calling thread, which must be a throwaway one, a mount namespace of its own.
+func privateNamespace() error {
+	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("unshare the mount namespace: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make all mounts private: %w", err)
+	}
+	return nil
 }
 
 // inNamespaceOf runs f on a thread in the mount namespace of process pid.

@@ -203,5 +203,10 @@ func reclaim(ctx context.Context, dir string, match func(process) bool) error {
 	if err != nil {
 		return err // never remove through something that is still mounted
 	}
+	letGoBelow(dir)
+	// Before their nodes go, which may lie below dir.
+	if err := Poll(ctx, func() error { return detachLoops(dir) }); err != nil {
+		return err
+	}
 	return Poll(ctx, func() error { return os.RemoveAll(dir) })
 }

@@ -10,8 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -38,6 +40,9 @@ type server struct {
 	pid     int    // of its glusterd, whose mount namespace is the server's
 	exited  chan struct{}
 	alive   atomic.Bool // neither killed nor stopped by a test
+
+	mu    sync.Mutex
+	disks []*disk // of its bricks that have a file system of their own
 }
 
 // StopServer freezes a server by SIGSTOP, as a machine that hangs: glusterd, bricks and self-heal daemon keep their
@@ -90,6 +95,24 @@ func (s *server) signal(signal syscall.Signal, done func(process) bool) error {
 	return nil
 }
 
+func (s *server) ownDisks() []*disk {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.disks)
+}
+
+func (s *server) addDisk(d *disk) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.disks = append(s.disks, d)
+}
+
+func (s *server) removeDisk(d *disk) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.disks = slices.DeleteFunc(s.disks, func(other *disk) bool { return other == d })
+}
+
 // wait waits until a killed glusterd has been reaped.
 func (s *server) wait() {
 	if s.exited != nil {
@@ -121,6 +144,11 @@ func (s *server) start(ctx context.Context) error {
 	err = inNewNamespace(thisRun.dir, s.dir, func() error {
 		if err := s.cover(); err != nil {
 			return err
+		}
+		for _, d := range s.ownDisks() {
+			if err := d.mount(); err != nil {
+				return err
+			}
 		}
 		return cmd.Start()
 	})

@@ -13,8 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // VolumeOptions say what a volume is made of. The zero value is replica 2. Bricks go to the servers in turn.
@@ -24,9 +22,19 @@ type VolumeOptions struct {
 	// Subvolumes is the number of such replica sets, over which files are distributed; by default 1. With 2, and replica
 	// 2, it is the 2×2 volume of GlusterFS's own words.
 	Subvolumes int
-	// BrickSize, in bytes, puts each brick on a file system of its own of this size (a tmpfs), so that it can be full. By
-	// default bricks share the file system of the temporary directory.
+	// FileSystem puts each brick on a file system of its own of this kind, on a loop device, for PowerOff. By default
+	// bricks are directories of the temporary directory's file system.
+	FileSystem FileSystem
+	// BrickSize is the size of that file system in bytes, so that it can be full: about what is free on Ext4, and what XFS
+	// has some of for itself. Alone it means Ext4. XFS wants 300 MiB; neither needs the room before it is written to.
 	BrickSize int64
+}
+
+func (o VolumeOptions) fileSystem() FileSystem {
+	if o.FileSystem == "" && o.BrickSize > 0 {
+		return Ext4
+	}
+	return o.FileSystem
 }
 
 // replicas is the number of bricks of each subvolume.
@@ -50,7 +58,8 @@ type volume struct {
 type brick struct {
 	server *server
 	number int    // the brick's as long as it lives, and that of the clients' translator for it (gv0-client-2)
-	path   string // of the brick itself; its parent is its file system, if it has its own
+	path   string // of the brick itself, for the server; its parent is its file system, if it has its own
+	disk   *disk  // nil if it has none
 }
 
 // CreateVolume makes a volume and starts it. It returns when all its bricks accept connections.
@@ -68,7 +77,7 @@ func (c *Cluster) createVolume(ctx context.Context, name string, options VolumeO
 	case options.replicas() > 1:
 		args = append(args, "replica", strconv.Itoa(options.replicas()))
 	}
-	bricks, err := c.prepareBricks(name, 0, options.replicas()*max(1, options.Subvolumes), options.BrickSize)
+	bricks, err := c.prepareBricks(ctx, name, 0, options.replicas()*max(1, options.Subvolumes), options)
 	if err != nil {
 		return err
 	}
@@ -79,31 +88,36 @@ func (c *Cluster) createVolume(ctx context.Context, name string, options VolumeO
 	c.mu.Lock()
 	c.volumes[name] = volume{name: name, options: options, bricks: bricks}
 	c.mu.Unlock()
-	return c.startVolume(ctx, name)
-}
-
-// prepare makes the directory above the brick, with a file system of its own if size is given, which the server sees
-// too.
-func (b brick) prepare(size int64) error {
-	above := filepath.Dir(b.path)
-	if err := os.MkdirAll(above, 0o755); err != nil {
+	if err := c.startVolume(ctx, name); err != nil {
 		return err
 	}
-	if size == 0 {
-		return nil
+	return syncDisks(bricks)
+}
+
+// syncDisks makes new bricks what they would be if they had been made long ago: on their disks, whatever power is lost.
+func syncDisks(bricks []brick) error {
+	var err error
+	for _, b := range bricks {
+		if b.disk != nil {
+			err = errors.Join(err, b.disk.sync())
+		}
 	}
-	if err := unix.Mount("tmpfs", above, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0755", size)); err != nil {
-		return fmt.Errorf("mount a tmpfs: %w", err)
+	return err
+}
+
+// prepare makes the directory above the brick, or its own file system, which the server then sees there.
+func (b brick) prepare(ctx context.Context, o VolumeOptions) (*disk, error) {
+	above := filepath.Dir(b.path)
+	kind := o.fileSystem()
+	if kind == "" {
+		return nil, os.MkdirAll(above, 0o755)
 	}
-	// Nothing propagates into a server's namespace, so a clone is carried there by hand.
-	tree, err := unix.OpenTree(unix.AT_FDCWD, above, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	d, err := newDisk(ctx, filepath.Join(b.server.dir, "disks", filepath.Base(above)), above, kind, o.BrickSize)
 	if err != nil {
-		return fmt.Errorf("clone the mount: %w", err)
+		return nil, err
 	}
-	defer func() { _ = unix.Close(tree) }()
-	return inNamespaceOf(b.server.pid, func() error {
-		return unix.MoveMount(tree, "", unix.AT_FDCWD, above, unix.MOVE_MOUNT_F_EMPTY_PATH)
-	})
+	b.server.addDisk(d)
+	return d, inNamespaceOf(b.server.pid, d.mount)
 }
 
 // StartVolume starts a stopped volume and returns when all its bricks accept connections.
@@ -159,8 +173,8 @@ func (c *Cluster) KillBrick(volume string, i int) error {
 	return nil
 }
 
-// AwaitHeal returns when no brick of a replicated volume knows of anything that another lacks. That is so about as soon as the
-// brick has come back, for what was changed by clients that are connected to all bricks by now (see Connected).
+// AwaitHeal returns when no brick of a replicated volume knows of anything that another lacks. That is so about as soon
+// as the brick has come back, for what was changed by clients that are connected to all bricks by now (see Connected).
 func (c *Cluster) AwaitHeal(ctx context.Context, volume string) error {
 	return Poll(ctx, func() error {
 		for _, b := range c.bricks(volume) {
@@ -181,7 +195,7 @@ func (c *Cluster) AwaitHeal(ctx context.Context, volume string) error {
 // pending is how many files and directories the brick knows of that others lack something of: it keeps a name for each,
 // beside one that the others are links to.
 func (b brick) pending() (int, error) {
-	entries, err := os.ReadDir(filepath.Join(b.path, ".glusterfs/indices/xattrop"))
+	entries, err := os.ReadDir(filepath.Join(b.storage(), ".glusterfs/indices/xattrop"))
 	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return strings.HasPrefix(e.Name(), "xattrop-") })
 	return len(entries), err
 }
@@ -208,8 +222,21 @@ func (c *Cluster) ContinueBrick(volume string, i int) error {
 }
 
 // BrickPath is the directory of brick i of a volume, to look at what a server really stores. Writing there breaks
-// replicas.
-func (c *Cluster) BrickPath(volume string, i int) string { return c.brick(volume, i).path }
+// replicas. That of a brick with a file system of its own is another one after each PowerOff.
+func (c *Cluster) BrickPath(volume string, i int) string {
+	return c.brick(volume, i).storage()
+}
+
+// storage is the brick's directory for this process.
+func (b brick) storage() string {
+	if b.disk == nil {
+		return b.path
+	}
+	return filepath.Join(b.disk.path(), filepath.Base(b.path))
+}
+
+// Bricks is how many bricks a volume has.
+func (c *Cluster) Bricks(volume string) int { return len(c.bricks(volume)) }
 
 // Volumes are the names of all volumes, sorted.
 func (c *Cluster) Volumes() []string {

@@ -23,6 +23,7 @@ func main() {
 	flag.IntVar(&options.Replica, "replica", 0, "number of bricks of a replica set (default 2)")
 	flag.BoolVar(&options.Arbiter, "arbiter", false, "replica 3 with the third brick an arbiter")
 	flag.IntVar(&options.Subvolumes, "subvolumes", 1, "number of replica sets, over which files are distributed")
+	flag.StringVar((*string)(&options.FileSystem), "filesystem", "", "xfs or ext4: each brick on one of its own, on a loop device")
 	flag.StringVar(&options.Volume, "volume", "gv0", "name of the volume")
 	flag.Parse()
 	if err := run(options); err != nil {

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package commit
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+)
+
+const (
+	ownDir    = ".glusterfs-csi"
+	commitDir = "commit"
+
+	// most is how many files of a directory are made for each set that is wanted: of two sets one is
+	// missed by all of them once in 10^19 times.
+	most = 64
+)
+
+// found are open files, one of each replica set.
+type found map[string]*os.File
+
+func (f found) close() {
+	for _, file := range f {
+		_ = file.Close()
+	}
+}
+
+// find opens one file of each replica set, and makes what is missing.
+func find(root *safepath.Dir) (_ found, err error) {
+	dir, err := makeDirs(root, ownDir, commitDir)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	where, err := placeOf(dir)
+	if err != nil {
+		return nil, err
+	}
+	files := found{}
+	defer func() {
+		if err != nil {
+			files.close()
+		}
+	}()
+	numbers, err := numbersIn(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range numbers {
+		if err := files.addOf(dir, n, len(where.sets)); err != nil {
+			return nil, err
+		}
+	}
+	if len(files) >= len(where.sets) {
+		return files, nil
+	}
+	next := 0
+	if len(numbers) > 0 {
+		next = numbers[len(numbers)-1] + 1
+	}
+	if err := files.addNew(dir, strconv.Itoa(next)); err != nil {
+		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, errors.New("GlusterFS puts files on none of its bricks")
+	}
+	return files, nil
+}
+
+// makeDirs opens a directory below another, and makes each one that is missing.
+func makeDirs(root *safepath.Dir, names ...string) (*safepath.Dir, error) {
+	at, err := root.Open(".")
+	for _, name := range names {
+		if err != nil {
+			return nil, err
+		}
+		next, openErr := at.Open(name)
+		if errors.Is(openErr, fs.ErrNotExist) {
+			if err = at.Mkdir(name, 0o700); err == nil || errors.Is(err, fs.ErrExist) {
+				next, openErr = at.Open(name)
+			}
+		}
+		at.Close()
+		at, err = next, openErr
+	}
+	return at, err
+}
+
+// addOf adds files of an existing directory, until there are enough.
+func (f found) addOf(dir *safepath.Dir, number, enough int) error {
+	below, err := dir.Open(strconv.Itoa(number))
+	if err != nil {
+		return ignoreNotExist(err) // somebody else's, who found that it was not needed
+	}
+	defer below.Close()
+	numbers, err := numbersIn(below)
+	if err != nil {
+		return err
+	}
+	for _, n := range numbers {
+		if len(f) >= enough {
+			return nil
+		}
+		if _, err := f.add(below, strconv.Itoa(n), 0); ignoreNotExist(err) != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addNew makes a directory, whose files GlusterFS puts on all sets that are not being taken out, and files in it until
+// each of those has one. If all had one before, it goes again.
+func (f found) addNew(dir *safepath.Dir, name string) error {
+	below, err := makeDirs(dir, name)
+	if err != nil {
+		return err
+	}
+	defer below.Close()
+	where, err := placeOf(below)
+	if err != nil {
+		return err
+	}
+	before := len(f)
+	hit := map[string]bool{}
+	made := 0
+	for wanted := max(1, where.ranges); len(hit) < wanted; made++ {
+		if made == most*wanted {
+			return fmt.Errorf("of %d files in %s/%s/%s, none is on %d of %d replica sets: is a rebalance under way?",
+				made, ownDir, commitDir, name, wanted-len(hit), wanted)
+		}
+		set, err := f.add(below, strconv.Itoa(made), unix.O_CREAT)
+		if err != nil {
+			return err
+		}
+		hit[set] = true
+	}
+	if len(f) > before {
+		return nil
+	}
+	for n := range made {
+		if err := below.Unlink(strconv.Itoa(n)); ignoreNotExist(err) != nil {
+			return err
+		}
+	}
+	if err := dir.Rmdir(name); err != nil && !errors.Is(err, unix.ENOTEMPTY) {
+		return ignoreNotExist(err)
+	}
+	return nil
+}
+
+// add opens a file, keeps it if it is the first of its set, and returns the set.
+func (f found) add(dir *safepath.Dir, name string, flags int) (string, error) {
+	file, err := dir.OpenFile(name, unix.O_RDWR|flags, 0o600)
+	if err != nil {
+		return "", err
+	}
+	p, err := pathinfo(int(file.Fd()))
+	if err == nil && len(p.sets) != 1 {
+		err = fmt.Errorf("%s lies on %d replica sets", file.Name(), len(p.sets))
+	}
+	if err != nil {
+		return "", errors.Join(err, file.Close())
+	}
+	set := p.sets[0].name
+	if f[set] != nil {
+		return set, file.Close()
+	}
+	f[set] = file
+	return set, nil
+}
+
+// placeOf asks where a directory lies.
+func placeOf(dir *safepath.Dir) (place, error) {
+	fd, err := unix.Openat(dir.Fd(), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return place{}, &os.PathError{Op: "open", Path: dir.Name(), Err: err}
+	}
+	defer func() { _ = unix.Close(fd) }()
+	p, err := pathinfo(fd)
+	if err != nil {
+		return place{}, fmt.Errorf("%s: %w", dir.Name(), err)
+	}
+	return p, nil
+}
+
+// numbersIn are the names in a directory that are numbers, sorted.
+func numbersIn(dir *safepath.Dir) ([]int, error) {
+	names, err := dir.Names(0)
+	if err != nil {
+		return nil, err
+	}
+	var numbers []int
+	for _, name := range names {
+		if n, err := strconv.Atoi(name); err == nil && strconv.Itoa(n) == name {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+func ignoreNotExist(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

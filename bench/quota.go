@@ -90,8 +90,8 @@ func (b *bench) compareLimited(ctx context.Context, what string, unit chart.Unit
 	return figures, nil
 }
 
-// limit makes a directory with its limit, if it is to have one, on a Gluster volume that is made for the first of them, and
-// returns its path on a mount for pods.
+// limit makes a directory with its limit, if it is to have one, on a Gluster volume that is made for the first of them,
+// and returns its path on a mount for pods.
 func (b *bench) limit(ctx context.Context, l limited, name string) (path string, end func(), err error) {
 	if err := b.quotaVolume(l); err != nil {
 		return "", nil, err

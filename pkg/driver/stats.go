@@ -23,9 +23,9 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
 
-// NodeGetVolumeStats returns the bytes and inodes of the filesystem at the path. They
-// are those of the whole Gluster volume; where the directory has a limit, the bytes are those of the limit. NotFound where the
-// mount shows another directory than the volume's.
+// NodeGetVolumeStats returns the bytes and inodes of the filesystem at the path. They are those of the whole Gluster
+// volume; where the directory has a limit, the bytes are those of the limit. NotFound where the mount shows another
+// directory than the volume's.
 func (n *node) NodeGetVolumeStats(ctx context.Context, request *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
 	path := request.GetVolumePath()
 	if path == "" {
@@ -74,7 +74,8 @@ func (n *node) NodeGetVolumeStats(ctx context.Context, request *csi.NodeGetVolum
 	}}, nil
 }
 
-// figures returns those of the file system at a mount, after a look at whether it shows the volume. It may block for ever.
+// figures returns those of the file system at a mount, after a look at whether it shows the volume. It may block for
+// ever.
 func (n *node) figures(ctx context.Context, id volume.ID, c *client.Client, at mount.Entry) (unix.Statfs_t, error) {
 	shown, err := safepath.OpenRoot(at.Target)
 	if err != nil {
@@ -87,8 +88,8 @@ func (n *node) figures(ctx context.Context, id volume.ID, c *client.Client, at m
 	return shown.Statfs()
 }
 
-// shows returns nil if what is mounted is the volume's directory. By then it may be in the trash, or another may have its
-// place: a mount keeps to the directory, and would give the figures of what nobody asks for.
+// shows returns nil if what is mounted is the volume's directory. By then it may be in the trash, or another may have
+// its place: a mount keeps to the directory, and would give the figures of what nobody asks for.
 func (n *node) shows(ctx context.Context, id volume.ID, c *client.Client, at mount.Entry, shown *safepath.Dir) error {
 	isShown := false
 	err := n.volumes.Publish(ctx, id, c.Info().Options, volume.Access{ID: id.ID, ReadOnly: true}, func(fd int, _ string) (err error) {
@@ -130,7 +131,8 @@ func isAtItsPath(c *client.Client, at mount.Entry, shown *safepath.Dir) (bool, e
 	return isSame(dir.Fd(), shown.Fd())
 }
 
-// isSame says whether two descriptors of directories of one Gluster volume are of the same. The kernel knows that by itself.
+// isSame says whether two descriptors of directories of one Gluster volume are of the same. The kernel knows that by
+// itself.
 func isSame(a, b int) (bool, error) {
 	var of [2]unix.Statx_t
 	for i, fd := range []int{a, b} {

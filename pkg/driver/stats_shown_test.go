@@ -59,7 +59,7 @@ func TestStatsAreOfTheVolumeOrOfNothing(t *testing.T) {
 			code(t, os.Mkdir(pathOf(v), 0o755), codes.OK)
 		},
 	} {
-		for kind, make := range map[string]func() *csi.Volume{
+		for kind, makeOne := range map[string]func() *csi.Volume{
 			"a volume": func() *csi.Volume { return r.create() },
 			"an operator's directory": func() *csi.Volume {
 				v := static(name, newName())
@@ -68,7 +68,7 @@ func TestStatsAreOfTheVolumeOrOfNothing(t *testing.T) {
 			},
 		} {
 			t.Run(kind+": "+what, func(t *testing.T) {
-				v := make()
+				v := makeOne()
 				pod := r.publish(v, newName())
 				if _, err := r.stats(v, pod); err != nil {
 					t.Fatalf("before: %v", err)

@@ -12,8 +12,8 @@ import (
 
 // EnsurePrivileged is Ensure for the client of gluster.PrivilegedOptions, through which limits are set. It is for the
 // controller's work, on directories held by descriptors that are closed when it ends: nothing may be bound from this
-// client, since its files know no limit. A Host whose clients are a mounter's has none (ErrOption): what serves a node has
-// no such client.
+// client, since its files know no limit. A Host whose clients are a mounter's has none (ErrOption): what serves a node
+// has no such client.
 func (h *Host) EnsurePrivileged(ctx context.Context, v gluster.Volume) (*Client, error) {
 	if h.mounter != nil {
 		return nil, fmt.Errorf("%w: %s: the client that sets limits is the controller's alone, and this process is a node's",

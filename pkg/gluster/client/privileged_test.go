@@ -47,12 +47,13 @@ func TestNoOptionsAskForThePrivilegedClient(t *testing.T) {
 	}
 }
 
-// mayEnsurePrivileged are the files that may call EnsurePrivileged: those of the controller's work. Nothing in them binds.
+// mayEnsurePrivileged are the files that may call EnsurePrivileged: those of the controller's work. Nothing in them
+// binds.
 var mayEnsurePrivileged = []string{}
 
 func TestOnlyTheControllersWorkHasThePrivilegedClient(t *testing.T) {
 	for _, root := range []string{"../../../pkg", "../../../cmd"} {
-		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
 			}

@@ -74,7 +74,10 @@ func AllSilent(ctx context.Context, servers []string) string {
 
 // ask puts the question to all servers at once and calls heard with each answer as it comes, until heard says that it
 // is enough. Nothing of it goes on when it returns (TestTheFirstThatAnswersComesFirst).
-func ask(ctx context.Context, servers []string, question func(context.Context, string) ([]byte, error), heard func(server string, said []byte, err error) (enough bool)) {
+func ask(
+	ctx context.Context, servers []string, question func(ctx context.Context, server string) ([]byte, error),
+	heard func(server string, said []byte, err error) (enough bool),
+) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	type answer struct {

@@ -13,13 +13,14 @@ import (
 	"syscall"
 )
 
-// ErrUnanswered: no server has answered a question in time. Its text says for each of them why.
+// ErrUnanswered says that no server has answered a question in time, and for each of them why.
 var ErrUnanswered = errors.New("no server answers")
 
-// GetVolfile returns the description that GlusterFS has of a process of the cluster, by the name under which that process
-// asks for it: a client by its Gluster volume's, a brick by BrickVolfile. Every server has all of them. It asks all servers at
-// once, for two seconds at most, and returns what the first one says that has it. Errors: fs.ErrNotExist where a server says that
-// there is none, and none has it; else ErrUnanswered. Servers that want TLS of whoever asks (management encryption) hang up.
+// GetVolfile returns the description that GlusterFS has of a process of the cluster, by the name under which that
+// process asks for it: a client by its Gluster volume's, a brick by BrickVolfile. Every server has all of them. It asks
+// all servers at once, for two seconds at most, and returns what the first one says that has it. Errors: fs.ErrNotExist
+// where a server says that there is none, and none has it; else ErrUnanswered. Servers that want TLS of whoever asks
+// (management encryption) hang up.
 func GetVolfile(ctx context.Context, servers []string, name string) (Volfile, error) {
 	answers := Answers{Order: servers, trouble: map[string]string{}}
 	var text []byte
@@ -63,8 +64,8 @@ func askVolfile(ctx context.Context, server, name string) (text []byte, err erro
 	return text, err
 }
 
-// versions says which op-versions of GlusterFS whoever asks can work with: all. Without, a server takes it for a client of
-// GlusterFS 3.3 and refuses. The form is that of dict_serialize in libglusterfs: a number of pairs, then for each
+// versions says which op-versions of GlusterFS whoever asks can work with: all. Without, a server takes it for a client
+// of GlusterFS 3.3 and refuses. The form is that of dict_serialize in libglusterfs: a number of pairs, then for each
 // the lengths of key and value, the key with a NUL that is not counted, and the value.
 func versions() []byte {
 	pairs := [][2]string{{"min-op-version", "1\x00"}, {"max-op-version", "100000\x00"}}

@@ -18,14 +18,14 @@ const (
 )
 
 var (
-	// ErrUnprivileged: the directory was not reached through the privileged client.
+	// ErrUnprivileged says that the directory was not reached through the privileged client.
 	ErrUnprivileged = errors.New("GlusterFS takes limits from a client of its quota command only")
-	// ErrOff: the servers do not count what is used, so no limit holds.
+	// ErrOff says that the servers do not count what is used, so that no limit holds.
 	ErrOff = errors.New("quota is off for the Gluster volume")
 )
 
-// Directory is one on a Gluster volume, held by descriptors: what is done to it is done to that which Dir holds, whatever has
-// its name by then. Close it once.
+// Directory is one on a Gluster volume, held by descriptors: what is done to it is done to that which Dir holds,
+// whatever has its name by then. Close it once.
 type Directory struct {
 	Dir *safepath.Dir // for the caller to see whether it is the one that is meant
 
@@ -33,8 +33,8 @@ type Directory struct {
 	name   string
 }
 
-// Open holds the directory at a path below the root of a privileged client. Its errors are those of safepath's Open; the root
-// itself, which has no name, is none that may be limited.
+// Open holds the directory at a path below the root of a privileged client. Its errors are those of safepath's Open;
+// the root itself, which has no name, is none that may be limited.
 func Open(root *safepath.Dir, rel string) (*Directory, error) {
 	if err := safepath.Check(rel); err != nil {
 		return nil, err
@@ -57,10 +57,10 @@ func (d *Directory) Close() {
 	d.parent.Close()
 }
 
-// SetLimit gives the directory this limit, in the place of another one if it has one. When it returns, every brick that is
-// connected has the limit and goes by it; one that was not gets it by heal (TestABrickThatWasDownGetsTheLimit). GlusterFS
-// takes a limit while quota is off, too, and forgets it when quota is turned on: know the State first. fs.ErrNotExist where
-// the directory was renamed meanwhile: it may have the limit then, and is to be given it again.
+// SetLimit gives the directory this limit, in the place of another one if it has one. When it returns, every brick that
+// is connected has the limit and goes by it; one that was not gets it by heal (TestABrickThatWasDownGetsTheLimit).
+// GlusterFS takes a limit while quota is off, too, and forgets it when quota is turned on: know the State first.
+// fs.ErrNotExist where the directory was renamed meanwhile: it may have the limit then, and is to be given it again.
 func (d *Directory) SetLimit(l Limit) error {
 	if _, err := decodeLimit(l.encode()); err != nil {
 		return d.explain("set its limit", err)
@@ -74,9 +74,10 @@ func (d *Directory) LiftLimit() error {
 }
 
 // applied has the bricks read the directory's limit anew, after a change of it. With the change alone they keep in
-// memory one that was lifted, and forget what a percent of 0 means: for soft-timeout everything passed then, beyond a limit that had just
-// been raised (TestAWriterEndsAtTheLimit; quota_setxattr and quota_fill_inodectx in xlators/features/quota/src/quota.c).
-// They read it with any lookup of the name. A pod makes none: the directory is the root of its mount.
+// memory one that was lifted, and forget what a percent of 0 means: for soft-timeout everything passed then, beyond a
+// limit that had just been raised (TestAWriterEndsAtTheLimit; quota_setxattr and quota_fill_inodectx in
+// xlators/features/quota/src/quota.c). They read it with any lookup of the name. A pod makes none: the directory is the
+// root of its mount.
 func (d *Directory) applied(err error) error {
 	if err != nil {
 		return err

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package quota is the limit of a directory on a Gluster volume: setting, reading and lifting it, what is used of it, and
-// whether the servers hold anybody to it.
+// Package quota is the limit of a directory on a Gluster volume: setting, reading and lifting it, what is used of it,
+// and whether the servers hold anybody to it.
 //
-// GlusterFS keeps a limit in an extended attribute of the directory. It takes that from its own quota command alone,
-// so every Directory must have been reached through a client of Host.EnsurePrivileged; through any other one
+// GlusterFS keeps a limit in an extended attribute of the directory. It takes that from its own quota command alone, so
+// every Directory must have been reached through a client of Host.EnsurePrivileged; through any other one
 // ErrUnprivileged comes back, or no limit is seen.
 //
-// A brick asks the others at times what is used below a limit, and lets everything pass in between. How often is
-// said by two options of the Gluster volume, for what is below and above a share of the limit that can be chosen for each
+// A brick asks the others at times what is used below a limit, and lets everything pass in between. How often is said
+// by two options of the Gluster volume, for what is below and above a share of the limit that can be chosen for each
 // directory; see Choose. So a limit is exact only with both, which docs/capacity.md shows with figures.
 //
 // No method of Directory has a deadline: the caller bounds them.
@@ -21,7 +21,7 @@ import (
 	"math/bits"
 )
 
-// ErrMalformed: the attribute of the directory is none that GlusterFS writes.
+// ErrMalformed says that the attribute of a directory is none that GlusterFS writes.
 var ErrMalformed = errors.New("malformed attribute of a limit")
 
 // Limit is what may be used below a directory.
@@ -35,8 +35,8 @@ type Limit struct {
 // DefaultSoftPercent is the share where a limit says none.
 const DefaultSoftPercent = -1
 
-// DefaultHeadroom, in bytes, is what the fastest writers of a volume together are expected to write within the SoftTimeout
-// of the commands that State gives: 200 MiB/s.
+// DefaultHeadroom is what the fastest writers of a volume together are expected to write within the SoftTimeout
+// of the commands that State gives, in bytes: 200 MiB/s.
 const DefaultHeadroom = 1 << 30
 
 // Choose returns the limit of this many bytes that ends exactly and costs as little as it may: bricks begin to

@@ -71,8 +71,8 @@ func TestTheHeadroomEndsExactly(t *testing.T) {
 	if err := writeFile(filepath.Join(pod, "first"), 20*mib); err != nil {
 		t.Fatal(err)
 	}
-	// Each brick goes by its last answer for a second. Then one of these writes has it ask, and it learns that the soft limit
-	// is behind.
+	// Each brick goes by its last answer for a second. Then one of these writes has it ask, and it learns that the soft
+	// limit is behind.
 	began := time.Now()
 	testcluster.Eventually(t, patience, func() error {
 		if err := writeFile(filepath.Join(pod, "first"), mib); err != nil {

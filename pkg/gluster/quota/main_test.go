@@ -177,7 +177,7 @@ func (s *side) holdsTo(dir *Directory, path string, l Limit) {
 // fill writes files of 4 MiB until there are this many bytes or an error comes.
 func fill(dir string, bytes int64) error {
 	const size = 4 * mib
-	for i := int64(0); i < bytes/size; i++ {
+	for i := range bytes / size {
 		if err := writeFile(filepath.Join(dir, fmt.Sprintf("file-%d", i)), size); err != nil {
 			return err
 		}

@@ -13,8 +13,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/glusterd"
 )
 
-// ErrInexact: quota is on, with options of the Gluster volume that let a volume be filled beyond its limit, or that hide the limit
-// from df.
+// ErrInexact says that quota is on, with options of the Gluster volume that let a volume be filled beyond its limit, or
+// that hide the limit from df.
 var ErrInexact = errors.New("quota of the Gluster volume does not hold volumes to their limits")
 
 // SoftTimeout and HardTimeout are what State.Commands set: below its soft limit a volume is measured every five
@@ -51,8 +51,9 @@ func (s State) Check(v gluster.Volume) error {
 	return fmt.Errorf("%s: %w: on one of its servers run `%s`", v, kind, strings.Join(commands, "`, then `"))
 }
 
-// Commands are what makes limits hold, to be run on one server of the Gluster volume, in this order; none where they do. Quota that
-// is turned off forgets its timeouts along with all limits (TestQuotaThatWasOffHasForgottenLimitsAndTimeouts).
+// Commands are what makes limits hold, to be run on one server of the Gluster volume, in this order; none where they
+// do. Quota that is turned off forgets its timeouts along with all limits
+// (TestQuotaThatWasOffHasForgottenLimitsAndTimeouts).
 func (s State) Commands(v gluster.Volume) []string {
 	var commands []string
 	add := func(needed bool, words string) {

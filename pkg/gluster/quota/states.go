@@ -44,10 +44,10 @@ func NewStates(clusters *gluster.ClustersFile) *States {
 	return &States{clusters: clusters, known: map[gluster.Volume]dated{}}
 }
 
-// Get returns the State of a Gluster volume, which its servers were asked for within the last minute, or are now: one question at a
-// time for each, of four seconds at most, which changes nothing there. It returns as soon as ctx is done. Errors:
-// ErrNotLoaded, ErrUnknownCluster, ErrUnknownVolume, ErrNoSuchVolume and ErrUnreachable of package gluster, the last with ctx's
-// own error if that is why.
+// Get returns the State of a Gluster volume, which its servers were asked for within the last minute, or are now: one
+// question at a time for each, of four seconds at most, which changes nothing there. It returns as soon as ctx is done.
+// Errors: ErrNotLoaded, ErrUnknownCluster, ErrUnknownVolume, ErrNoSuchVolume and ErrUnreachable of package gluster, the
+// last with ctx's own error if that is why.
 func (s *States) Get(ctx context.Context, v gluster.Volume) (State, error) {
 	clusters, err := s.clusters.Current()
 	if err != nil {
@@ -63,13 +63,16 @@ func (s *States) Get(ctx context.Context, v gluster.Volume) (State, error) {
 	if time.Now().Before(known.until) {
 		return known.state, nil
 	}
-	answer := s.asked.DoChan(v.String(), func() (any, error) { return s.ask(context.WithoutCancel(ctx), v, cluster.Servers) })
+	answer := s.asked.DoChan(v.String(), func() (any, error) {
+		return s.ask(context.WithoutCancel(ctx), v, cluster.Servers)
+	})
 	select {
 	case a := <-answer:
 		state, _ := a.Val.(State)
 		return state, a.Err
 	case <-ctx.Done():
-		return State{}, fmt.Errorf("%w: %s: its servers have not said yet whether quota is on: %w", gluster.ErrUnreachable, v, context.Cause(ctx))
+		return State{}, fmt.Errorf("%w: %s: its servers have not said yet whether quota is on: %w", gluster.ErrUnreachable, v,
+			context.Cause(ctx))
 	}
 }
 
@@ -92,7 +95,8 @@ func (s *States) ask(ctx context.Context, v gluster.Volume, servers []string) (s
 	return state, nil
 }
 
-// read finds a brick in the clients' volfile, and the State in the brick's. All bricks of a Gluster volume have the same.
+// read finds a brick in the clients' volfile, and the State in the brick's. All bricks of a Gluster volume have the
+// same.
 func read(ctx context.Context, v gluster.Volume, servers []string) (State, error) {
 	const what = "whether quota is on for it"
 	clients, err := glusterd.GetVolfile(ctx, servers, v.Name)

@@ -82,13 +82,15 @@ func freshArguments(volumeName string) []string {
 // PrivilegedOptions). No check of options lets it through, so it is given by that function alone.
 const privileged = "access=privileged"
 
-// quotaPID is GF_CLIENT_PID_QUOTA_MOUNT of GlusterFS. Bricks answer a client with a negative PID after all others, and
-// ask it neither for quota nor for root-squash.
+// quotaPID is GF_CLIENT_PID_QUOTA_MOUNT of GlusterFS. Bricks serve clients with a negative PID from a queue of their own,
+// of the lowest priority, and apply neither quota nor root-squash to them. Where pods keep the bricks busy that queue is
+// the shorter one: a limit was set in 4 ms where another client's setxattr took 49 (docs/capacity.md).
 const quotaPID = "client-pid=-5"
 
-// PrivilegedOptions are those of the one client of a Gluster volume through which limits are set and usage is read. Nothing is
-// ever bound from it: what is written through it is held to no limit. It believes no name that it knew (see FreshNames), since
-// a limit is for the directory that is there now.
+// PrivilegedOptions are those of the one client of a Gluster volume through which limits are set and usage is read.
+// Nothing is ever bound from it: what is written through it is held to no limit
+// (TestOnlyTheControllersWorkHasThePrivilegedClient). It believes no name that it knew (see FreshNames), since a limit is
+// for the directory that is there now.
 func PrivilegedOptions() []string { return []string{privileged, FreshNames} }
 
 // IsPrivileged says whether a client with these options is that of PrivilegedOptions.

@@ -114,6 +114,13 @@ func TestAnotherClientSetsAndSeesNoLimit(t *testing.T) {
 	if _, err := ordinary.Usage(); !errors.Is(err, ErrOff) {
 		t.Errorf("it sees the usage: %v", err)
 	}
+	// Why nothing may be bound from the privileged client.
+	if err := writeFile(filepath.Join(s.setter.Name(), "pvc/beyond"), 24*mib); err != nil {
+		t.Errorf("the privileged client is held to the limit: %v", err)
+	}
+	if err := writeFile(filepath.Join(s.pod, "pvc/more"), mib); !errors.Is(err, unix.EDQUOT) {
+		t.Errorf("beyond the limit a pod's client goes on: %v", err)
+	}
 }
 
 func TestUsageIsCountedBelowADirectory(t *testing.T) {

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -74,6 +76,64 @@ func TestABrickThatWasDownGetsTheLimit(t *testing.T) {
 			s.connected(0)
 		})
 	}
+}
+
+// TestAReplicaSetThatWasDownGetsTheLimit is about distributed volumes. One replica set, by the directory's name, has
+// what the others are given when the name is looked up; without that one no limit can be set.
+func TestAReplicaSetThatWasDownGetsTheLimit(t *testing.T) {
+	s := newSide(t, layouts["2×2"])
+	const down = 1 // the replica set, of bricks 2 and 3
+	kept, gone := s.directoryOf(0), s.directoryOf(down)
+	first, raised := Choose(16*mib, DefaultHeadroom), Choose(24*mib, DefaultHeadroom)
+	s.set(kept, first)
+	for _, i := range []int{2, 3} {
+		if err := s.cluster.KillBrick(s.volume.Name, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testcluster.Eventually(t, patience, func() error {
+		if testcluster.Connected(s.setter.Name(), s.volume.Name, 2) == nil || testcluster.Connected(s.setter.Name(), s.volume.Name, 3) == nil {
+			return errors.New("the client has not noticed")
+		}
+		return nil
+	})
+	s.set(kept, raised)
+	if err := gone.SetLimit(first); err == nil {
+		t.Error("a limit is set on a directory whose replica set is away")
+	}
+	if err := s.cluster.StartBrick(s.volume.Name, 2); err != nil { // and brick 3
+		t.Fatal(err)
+	}
+	s.connected(2)
+	s.connected(3)
+	for _, i := range []int{2, 3} {
+		testcluster.Eventually(t, patience, func() error {
+			again, err := Open(s.setter, kept.name) // which looks the name up
+			if err != nil {
+				return err
+			}
+			again.Close()
+			return storedOn(filepath.Join(s.cluster.BrickPath(s.volume.Name, i), kept.name), raised)
+		})
+	}
+	s.set(gone, first)
+	s.holdsTo(kept, s.bind(kept.name), raised)
+}
+
+// directoryOf makes one whose xattrs a replica set has before all others do.
+func (s *side) directoryOf(replicaSet int) *Directory {
+	s.t.Helper()
+	const enough = 64
+	for range enough {
+		s.made++
+		dir := s.makeDirectory(fmt.Sprintf("pvc-%d", s.made))
+		brick := s.cluster.BrickPath(s.volume.Name, 2*replicaSet)
+		if _, err := unix.Getxattr(filepath.Join(brick, dir.name), "trusted.glusterfs.dht.mds", nil); err == nil {
+			return dir
+		}
+	}
+	s.t.Fatalf("of %d directories none is replica set %d's", enough, replicaSet)
+	return nil
 }
 
 func TestAReplacedBrickHasTheLimit(t *testing.T) {

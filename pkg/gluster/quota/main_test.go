@@ -39,6 +39,7 @@ type side struct {
 	bricks  int
 	setter  *safepath.Dir // the root, by the privileged client
 	pod     string        // the root, by an ordinary one
+	made    int           // directories by directoryOf
 }
 
 // newSide makes a Gluster volume in the cluster that the tests of this package share.

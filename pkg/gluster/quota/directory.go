@@ -58,10 +58,11 @@ func (d *Directory) Close() {
 }
 
 // SetLimit gives the directory this limit, in the place of another one if it has one. When it returns, every brick that
-// is connected has the limit and goes by it. One that was not gets it by heal (TestABrickThatWasDownGetsTheLimit); a whole
-// replica set of a distributed volume with the next lookup, such as Open makes (TestAReplicaSetThatWasDownGetsTheLimit).
-// GlusterFS takes a limit while quota is off, too, and forgets it when quota is turned on: know the State first.
-// fs.ErrNotExist where the directory was renamed meanwhile: it may have the limit then, and is to be given it again.
+// is connected has the limit and goes by it. One that was not gets it by heal (TestABrickThatWasDownGetsTheLimit); a
+// whole replica set of a distributed volume with the next lookup, such as Open makes
+// (TestAReplicaSetThatWasDownGetsTheLimit). GlusterFS takes a limit while quota is off, too, and forgets it when quota
+// is turned on: know the State first. fs.ErrNotExist where the directory was renamed meanwhile: it may have the limit
+// then, and is to be given it again.
 func (d *Directory) SetLimit(l Limit) error {
 	if _, err := decodeLimit(l.encode()); err != nil {
 		return d.explain("set its limit", err)

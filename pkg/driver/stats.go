@@ -56,7 +56,7 @@ func (n *node) NodeGetVolumeStats(ctx context.Context, request *csi.NodeGetVolum
 	if err := c.Probe(ctx); err != nil {
 		return nil, err
 	}
-	st, err := n.stats.ask(ctx, path, func(ctx context.Context) (unix.Statfs_t, error) {
+	st, err := n.stats.ask(ctx, id, path, func(ctx context.Context) (unix.Statfs_t, error) {
 		return n.figures(ctx, id, c, top)
 	})
 	if err != nil {
@@ -76,34 +76,44 @@ func (n *node) NodeGetVolumeStats(ctx context.Context, request *csi.NodeGetVolum
 
 // figures returns those of the file system at a mount, after a look at whether it shows the volume. It may block for
 // ever.
-func (n *node) figures(ctx context.Context, id volume.ID, c *client.Client, at mount.Entry) (unix.Statfs_t, error) {
+func (n *node) figures(
+	ctx context.Context, id volume.ID, c *client.Client, at mount.Entry,
+) (st unix.Statfs_t, err error) {
 	shown, err := safepath.OpenRoot(at.Target)
-	if err != nil {
-		return unix.Statfs_t{}, err
-	}
-	defer shown.Close()
-	if err := n.shows(ctx, id, c, at, shown); err != nil {
-		return unix.Statfs_t{}, err
-	}
-	return shown.Statfs()
-}
-
-// shows returns nil if what is mounted is the volume's directory. By then it may be in the trash, or another may have
-// its place: a mount keeps to the directory, and would give the figures of what nobody asks for.
-func (n *node) shows(ctx context.Context, id volume.ID, c *client.Client, at mount.Entry, shown *safepath.Dir) error {
 	isShown := false
-	err := n.volumes.Publish(ctx, id, c.Info().Options, volume.Access{ID: id.ID, ReadOnly: true}, func(fd int, _ string) (err error) {
-		isShown, err = isSame(fd, shown.Fd())
-		return err
-	})
-	if errors.Is(err, volume.ErrNotFound) { // it has no record: an operator's directory, or no volume any more
-		isShown, err = isAtItsPath(c, at, shown)
+	if err == nil {
+		defer shown.Close()
+		isShown, err = n.shows(ctx, id, c, at, shown)
+	}
+	if err == nil && isShown {
+		st, err = shown.Statfs()
+	}
+	if errors.Is(err, unix.ESTALE) { // the directory was removed: its client has answered a moment ago
+		isShown, err = false, nil
 	}
 	if err == nil && !isShown {
 		err = status.Errorf(codes.NotFound, "volume %s is not what %s shows: that is a directory which was at %s and is not any more, or was never the volume's; "+
 			"was the volume deleted (see `glusterfs-csi trash list`)? publish it again", id, at.Target, at.Root)
 	}
-	return err
+	return st, err
+}
+
+// shows says whether what is mounted is the volume's directory. By then that may be in the trash, or another may have its
+// place: a mount keeps to the directory, and would give the figures of what nobody asks for.
+func (n *node) shows(
+	ctx context.Context, id volume.ID, c *client.Client, at mount.Entry, shown *safepath.Dir,
+) (isShown bool, err error) {
+	access := volume.Access{ID: id.ID, ReadOnly: true}
+	err = n.volumes.Publish(ctx, id, c.Info().Options, access, func(fd int, _ string) (err error) {
+		isShown, err = isSame(fd, shown.Fd())
+		return err
+	})
+	switch {
+	case errors.Is(err, volume.ErrNotFound), // it has no record: an operator's directory, or no volume any more
+		errors.Is(err, volume.ErrCorrupt), errors.Is(err, volume.ErrNewer): // it has one that says nothing to this driver
+		return isAtItsPath(c, at, shown)
+	}
+	return isShown, err
 }
 
 // isAtItsPath says whether a mount shows what is at the path from which it was made, and that is for volumes.
@@ -143,12 +153,14 @@ func isSame(a, b int) (bool, error) {
 	return of[0].Ino == of[1].Ino, nil
 }
 
-// statter asks for the numbers of a mount, once at a time for each: a call that has not
-// come back is waited for, not repeated.
+// statter asks for the numbers of a volume at a path, once at a time for each: a call that has not come back is waited
+// for, not repeated.
 type statter struct{ calls singleflight.Group }
 
-func (s *statter) ask(ctx context.Context, path string, figures func(context.Context) (unix.Statfs_t, error)) (unix.Statfs_t, error) {
-	result := s.calls.DoChan(path, func() (any, error) { return figures(context.WithoutCancel(ctx)) })
+func (s *statter) ask(
+	ctx context.Context, id volume.ID, path string, figures func(context.Context) (unix.Statfs_t, error),
+) (unix.Statfs_t, error) {
+	result := s.calls.DoChan(id.String()+" "+path, func() (any, error) { return figures(context.WithoutCancel(ctx)) })
 	select {
 	case r := <-result:
 		st, _ := r.Val.(unix.Statfs_t)

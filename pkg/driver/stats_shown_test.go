@@ -6,6 +6,8 @@ package driver
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,10 +15,12 @@ import (
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -29,21 +33,8 @@ func (r *rig) stats(v *csi.Volume, path string) ([]*csi.VolumeUsage, error) {
 
 // TestStatsAreOfTheVolumeOrOfNothing has a pod that still has what its volume was.
 func TestStatsAreOfTheVolumeOrOfNothing(t *testing.T) {
-	c, name := ownVolume(t, testcluster.VolumeOptions{})
-	r := serve(t, clustersYAML(c.Servers(), name))
-	raw, err := c.Mount(t.Context(), name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := raw.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := os.Mkdir(filepath.Join(raw.Path, "operators"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	pathOf := func(v *csi.Volume) string { return filepath.Join(raw.Path, v.GetVolumeContext()[pathKey]) }
+	r, name, root := rigOfItsOwn(t)
+	pathOf := func(v *csi.Volume) string { return filepath.Join(root, v.GetVolumeContext()[pathKey]) }
 	rename := func(from, to string) {
 		t.Helper()
 		if err := os.Rename(from, to); err != nil {
@@ -84,6 +75,9 @@ func TestStatsAreOfTheVolumeOrOfNothing(t *testing.T) {
 						if err == nil {
 							return errors.New("its mount has the figures " + usage[0].String())
 						}
+						if got := status.Code(err); got != codes.NotFound && got != codes.FailedPrecondition {
+							t.Errorf("it is no figures, and %v", err)
+						}
 						return nil
 					})
 				}
@@ -91,9 +85,13 @@ func TestStatsAreOfTheVolumeOrOfNothing(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestStatsAreOfTheVolumeThatIsAskedFor(t *testing.T) {
+	r, name, root := rigOfItsOwn(t)
 	v, w := r.create(), r.create()
 	podOfV, podOfW := r.publish(v, newName()), r.publish(w, newName())
-	_, err = r.stats(v, podOfW)
+	_, err := r.stats(v, podOfW)
 	code(t, err, codes.NotFound, "is not what "+podOfW+" shows", "publish it again")
 	_, err = r.stats(v, podOfV)
 	code(t, err, codes.OK)
@@ -103,7 +101,57 @@ func TestStatsAreOfTheVolumeOrOfNothing(t *testing.T) {
 	code(t, err, codes.OK)
 	_, err = r.stats(v, podOfAll)
 	code(t, err, codes.NotFound)
+	for _, record := range []string{"{", `{"minReader":999}`} { // damaged, and a newer driver's
+		keep := overwriteRecord(t, root, nameOf(v), record)
+		testcluster.Eventually(t, patience, func() error { // the driver's client believes for a second what it knew
+			ctx, cancel := r.context()
+			defer cancel()
+			_, err := r.volumes.Get(ctx, volume.ID{Volume: gluster.Volume{Cluster: testcluster.Name, Name: name}, ID: nameOf(v)})
+			if !errors.Is(err, volume.ErrCorrupt) && !errors.Is(err, volume.ErrNewer) {
+				return fmt.Errorf("the record is read: %w", err)
+			}
+			return nil
+		})
+		_, err = r.stats(v, podOfV)
+		code(t, err, codes.OK)
+		overwriteRecord(t, root, nameOf(v), keep)
+	}
 	r.unpublish(v, podOfV, podOfW, podOfAll)
+}
+
+// rigOfItsOwn is a driver for a Gluster volume that no other test uses, the volume's name, and its root by a client that
+// the driver knows nothing of.
+func rigOfItsOwn(t *testing.T) (r *rig, name, root string) {
+	t.Helper()
+	c, name := ownVolume(t, testcluster.VolumeOptions{})
+	r = serve(t, clustersYAML(c.Servers(), name))
+	raw, err := c.Mount(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := raw.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r, name, raw.Path
+}
+
+// overwriteRecord returns what the record was.
+func overwriteRecord(t *testing.T, root, id, content string) (before string) {
+	t.Helper()
+	found := ""
+	err := filepath.WalkDir(filepath.Join(root, ".glusterfs-csi", "volumes"), func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Name() == id+".json" {
+			found = path
+		}
+		return err
+	})
+	data, errRead := os.ReadFile(found)
+	if err := errors.Join(err, errRead, os.WriteFile(found, []byte(content), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }
 
 func TestStatsOfALimitedDirectoryAreItsLimit(t *testing.T) {

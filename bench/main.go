@@ -41,6 +41,7 @@ var scenarios = []scenario{
 	{"idle", "An idle node", idle},
 	{"data", "The data path", data},
 	{"consistency", "consistency: strict against relaxed", consistency},
+	{"quota", "Writing below a limit", quotas},
 	{"fsgroup", "fsGroup", fsGroup},
 	{"roundtrips", "Requests to the bricks", countRequests},
 }

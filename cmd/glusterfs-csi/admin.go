@@ -47,7 +47,9 @@ func withVolumes(ctx context.Context, shared *sharedFlags, fn func(ctx context.C
 		defer cancel()
 		err = errors.Join(err, host.DetachStarted(ctx))
 	}()
-	return fn(ctx, volume.NewManager(clusters, host, nil, gluster.FreshNames), loaded.Volumes())
+	m := volume.NewManager(clusters, host, nil, gluster.FreshNames)
+	defer m.Close()
+	return fn(ctx, m, loaded.Volumes())
 }
 
 // fromEach asks every Gluster volume at once, and returns the answers in their order. One that is silent holds up

@@ -59,6 +59,15 @@ func TestVolumesAreListedInPagesAcrossGlusterVolumes(t *testing.T) {
 		want = append(want, r.create("volume", []string{one, two}[i%2]).GetVolumeId())
 	}
 	slices.Sort(want)
+	for _, of := range []string{one, two} { // in each the order is the driver's
+		all, _ := r.pages(0)
+		all = slices.DeleteFunc(all, func(id string) bool { return !strings.Contains(id, "/"+of+"/") })
+		slices.Sort(all)
+		if mine := slices.DeleteFunc(slices.Clone(want), func(id string) bool { return !strings.Contains(id, "/"+of+"/") }); !slices.Equal(all, mine) {
+			t.Errorf("on %s: %v, want %v", of, all, mine)
+		}
+	}
+	want, _ = r.pages(0)
 	for size, wantPages := range map[int32]int{0: 1, 1: 7, 2: 4, 3: 3, 4: 2, 7: 1, 100: 1} {
 		ids, pages := r.pages(size)
 		if !slices.Equal(ids, want) || pages != wantPages {

@@ -118,6 +118,7 @@ func (d *Driver) serve(ctx context.Context, listener net.Listener, m *monitor) e
 	logger := klog.FromContext(ctx)
 	server := newServer(logger, d.metrics.rpc.UnaryServerInterceptor())
 	csi.RegisterIdentityServer(server, &identity{driver: d})
+	defer d.volumes.Close()
 	var background sync.WaitGroup
 	defer background.Wait()
 	ctx, stop := context.WithCancel(ctx)

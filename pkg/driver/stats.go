@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"golang.org/x/sync/singleflight"
@@ -18,10 +19,13 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
 
-// NodeGetVolumeStats returns the bytes and inodes of the filesystem at the path. They
-// are those of the whole Gluster volume unless a quota is set on the directory.
+// NodeGetVolumeStats returns the bytes and inodes of the filesystem at the path. They are those of the whole Gluster
+// volume; where the directory has a limit, the bytes are those of the limit. NotFound where the mount shows another
+// directory than the volume's.
 func (n *node) NodeGetVolumeStats(ctx context.Context, request *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
 	path := request.GetVolumePath()
 	if path == "" {
@@ -40,15 +44,21 @@ func (n *node) NodeGetVolumeStats(ctx context.Context, request *csi.NodeGetVolum
 	if len(at) == 0 || !client.Shows(at[len(at)-1], id.Volume.Name) {
 		return nil, status.Errorf(codes.NotFound, "volume %s is not published at %s", id, path)
 	}
-	c, err := n.host.ByDevice(at[len(at)-1].Device)
+	top := at[len(at)-1]
+	c, err := n.host.ByDevice(top.Device)
 	if err != nil {
 		return nil, err
+	}
+	if c.Volume() != id.Volume { // of the same name, in another cluster
+		return nil, status.Errorf(codes.NotFound, "volume %s is not published at %s: a directory of %s is", id, path, c.Volume())
 	}
 	// A client that does not answer is asked once, not once for each of its targets.
 	if err := c.Probe(ctx); err != nil {
 		return nil, err
 	}
-	st, err := n.stats.statfs(ctx, path)
+	st, err := n.stats.ask(ctx, id, path, func(ctx context.Context) (unix.Statfs_t, error) {
+		return n.figures(ctx, id, c, top)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -64,27 +74,105 @@ func (n *node) NodeGetVolumeStats(ctx context.Context, request *csi.NodeGetVolum
 	}}, nil
 }
 
-// statter asks for the numbers of a mount, once at a time for each: a call that has not
-// come back is waited for, not repeated.
+// figures returns those of the file system at a mount, after a look at whether it shows the volume. It may block for
+// ever.
+func (n *node) figures(
+	ctx context.Context, id volume.ID, c *client.Client, at mount.Entry,
+) (st unix.Statfs_t, err error) {
+	shown, err := safepath.OpenRoot(at.Target)
+	isShown := false
+	if err == nil {
+		defer shown.Close()
+		isShown, err = n.shows(ctx, id, c, at, shown)
+	}
+	if err == nil && isShown {
+		st, err = shown.Statfs()
+	}
+	if errors.Is(err, unix.ESTALE) { // the directory was removed: its client has answered a moment ago
+		isShown, err = false, nil
+	}
+	if err == nil && !isShown {
+		err = status.Errorf(codes.NotFound, "volume %s is not what %s shows: that is a directory which was at %s and is not any more, or was never the volume's; "+
+			"was the volume deleted (see `glusterfs-csi trash list`)? publish it again", id, at.Target, at.Root)
+	}
+	return st, err
+}
+
+// shows says whether what is mounted is the volume's directory. By then that may be in the trash, or another may have its
+// place: a mount keeps to the directory, and would give the figures of what nobody asks for.
+func (n *node) shows(
+	ctx context.Context, id volume.ID, c *client.Client, at mount.Entry, shown *safepath.Dir,
+) (isShown bool, err error) {
+	access := volume.Access{ID: id.ID, ReadOnly: true}
+	err = n.volumes.Publish(ctx, id, c.Info().Options, access, func(fd int, _ string) (err error) {
+		isShown, err = isSame(fd, shown.Fd())
+		return err
+	})
+	switch {
+	case errors.Is(err, volume.ErrNotFound), // it has no record: an operator's directory, or no volume any more
+		errors.Is(err, volume.ErrCorrupt), errors.Is(err, volume.ErrNewer): // it has one that says nothing to this driver
+		return isAtItsPath(c, at, shown)
+	}
+	return isShown, err
+}
+
+// isAtItsPath says whether a mount shows what is at the path from which it was made, and that is for volumes.
+func isAtItsPath(c *client.Client, at mount.Entry, shown *safepath.Dir) (bool, error) {
+	if at.Root == volume.WholePath {
+		return true, nil
+	}
+	rel := strings.TrimPrefix(at.Root, "/")
+	if volume.CheckPath(rel) != nil { // the trash, or what the kernel calls //deleted
+		return false, nil
+	}
+	root, err := safepath.OpenRoot(c.Mountpoint())
+	if err != nil {
+		return false, err
+	}
+	defer root.Close()
+	dir, err := root.Open(rel)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, safepath.ErrLink) || errors.Is(err, unix.ENOTDIR) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer dir.Close()
+	return isSame(dir.Fd(), shown.Fd())
+}
+
+// isSame says whether two descriptors of directories of one Gluster volume are of the same. The kernel knows that by
+// itself.
+func isSame(a, b int) (bool, error) {
+	var of [2]unix.Statx_t
+	for i, fd := range []int{a, b} {
+		if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &of[i]); err != nil {
+			return false, err
+		}
+	}
+	return of[0].Ino == of[1].Ino, nil
+}
+
+// statter asks for the numbers of a volume at a path, once at a time for each: a call that has not come back is waited
+// for, not repeated.
 type statter struct{ calls singleflight.Group }
 
-func (s *statter) statfs(ctx context.Context, path string) (unix.Statfs_t, error) {
-	result := s.calls.DoChan(path, func() (any, error) {
-		var st unix.Statfs_t
-		err := unix.Statfs(path, &st)
-		return st, err
-	})
+func (s *statter) ask(
+	ctx context.Context, id volume.ID, path string, figures func(context.Context) (unix.Statfs_t, error),
+) (unix.Statfs_t, error) {
+	result := s.calls.DoChan(id.String()+" "+path, func() (any, error) { return figures(context.WithoutCancel(ctx)) })
 	select {
 	case r := <-result:
-		// By kubelet's own list: what it takes for a dead mount is said to be one.
-		if mountutils.IsCorruptedMnt(r.Err) {
-			return unix.Statfs_t{}, status.Errorf(codes.Unavailable, "statfs %s: %v: its client has ended, or has lost its bricks; the driver repairs the mount as soon as they are back; if it stays so, publish the volume again", path, r.Err)
-		}
-		if r.Err != nil {
-			return unix.Statfs_t{}, status.Errorf(codes.Unavailable, "statfs %s: %v; if it stays so, publish the volume again", path, r.Err)
-		}
 		st, _ := r.Val.(unix.Statfs_t)
-		return st, nil
+		var errno unix.Errno
+		switch {
+		// By kubelet's own list: what it takes for a dead mount is said to be one.
+		case mountutils.IsCorruptedMnt(r.Err):
+			return st, status.Errorf(codes.Unavailable, "statfs %s: %v: its client has ended, or has lost its bricks; the driver repairs the mount as soon as they are back; if it stays so, publish the volume again", path, r.Err)
+		case errors.As(r.Err, &errno) && status.Code(r.Err) == codes.Unknown:
+			return st, status.Errorf(codes.Unavailable, "statfs %s: %v; if it stays so, publish the volume again", path, r.Err)
+		}
+		return st, r.Err
 	case <-ctx.Done():
 		return unix.Statfs_t{}, fmt.Errorf("statfs %s has not come back: %w", path, context.Cause(ctx))
 	}

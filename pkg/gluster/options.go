@@ -78,6 +78,24 @@ func freshArguments(volumeName string) []string {
 	return []string{"--attribute-timeout=0", "--entry-timeout=0", "--xlator-option=" + volumeName + "-md-cache.md-cache-timeout=0"}
 }
 
+// privileged is the option of a client that GlusterFS takes for its own quota command, which may set limits (see
+// PrivilegedOptions). No check of options lets it through, so it is given by that function alone.
+const privileged = "access=privileged"
+
+// quotaPID is GF_CLIENT_PID_QUOTA_MOUNT of GlusterFS. Bricks serve clients with a negative PID from a queue of their own,
+// of the lowest priority, and apply neither quota nor root-squash to them. Where pods keep the bricks busy that queue is
+// the shorter one: a limit was set in 4 ms where another client's setxattr took 49 (docs/capacity.md).
+const quotaPID = "client-pid=-5"
+
+// PrivilegedOptions are those of the one client of a Gluster volume through which limits are set and usage is read.
+// Nothing is ever bound from it: what is written through it is held to no limit
+// (TestOnlyTheControllersWorkHasThePrivilegedClient). It believes no name that it knew (see FreshNames), since a limit is
+// for the directory that is there now.
+func PrivilegedOptions() []string { return []string{privileged, FreshNames} }
+
+// IsPrivileged says whether a client with these options is that of PrivilegedOptions.
+func IsPrivileged(options []string) bool { return slices.Contains(options, privileged) }
+
 // Arguments are what a client of a Gluster volume is started with for its options: the driver's own, those of Strict and FreshNames where
 // they are among the options, and the defaults of what is not. Only the options are what a client is known by: how a later version of the driver
 // writes them down does not end a client that runs.
@@ -90,7 +108,11 @@ func Arguments(volumeName string, options []string) []string {
 		all = append(all, freshArguments(volumeName)...)
 	}
 	for _, option := range options {
-		if option != Strict && option != FreshNames {
+		switch option {
+		case Strict, FreshNames:
+		case privileged:
+			all = append(all, "--"+quotaPID)
+		default:
 			all = append(all, "--"+option)
 		}
 	}

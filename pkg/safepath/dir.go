@@ -58,6 +58,11 @@ func (d *Dir) CreateXattr(name, value string) error {
 	return d.err("setxattr", unix.Setxattr(d.proc(), name, []byte(value), unix.XATTR_CREATE))
 }
 
+// SetXattr sets an extended attribute, whether it is there or not.
+func (d *Dir) SetXattr(name, value string) error {
+	return d.err("setxattr", unix.Setxattr(d.proc(), name, []byte(value), 0))
+}
+
 // RemoveXattr removes an extended attribute; one that is not there is no error.
 func (d *Dir) RemoveXattr(name string) error {
 	err := unix.Removexattr(d.proc(), name)

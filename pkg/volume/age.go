@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/commit"
 )
 
 // seen remembers since when this process has known of something, by its monotonic clock. A stamp is of the clock of
@@ -43,12 +45,15 @@ func (s *seen) keep(names map[string]bool) {
 	}
 }
 
-// sightings are what is seen of one Gluster volume.
+// sightings are what is seen of one Gluster volume, and what is shared by those who see it.
 type sightings struct {
 	creations, trash, paths seen
 	onDelete                noted
 	flat                    emptied
+	committer               *commit.Committer
 }
+
+func newSightings() *sightings { return &sightings{committer: commit.New()} }
 
 // emptied are the kinds of files of which none is left where all were before they were spread.
 type emptied struct {

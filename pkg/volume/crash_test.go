@@ -188,7 +188,7 @@ func points(t *testing.T, mountpoint, operation string) []string {
 func TestKilledAtEveryPoint(t *testing.T) {
 	ready := []string{"directory team", "directory team/app", "ready vol"}
 	trashed := []string{"trash vol"}
-	create := []string{stepOpened, stepClaimed, stepParent, stepPathHeld, stepMade, stepOwned, stepMode, stepCompleted}
+	create := []string{stepOpened, stepClaimed, stepParent, stepPathHeld, stepMade, stepOwned, stepMode, stepCompleted, stepCommitted}
 	tests := []struct {
 		operation string
 		passes    []string // every named point
@@ -199,8 +199,8 @@ func TestKilledAtEveryPoint(t *testing.T) {
 		{"take back", []string{stepUndoing, stepDirFound, stepDirAside, stepEmptied, stepPathAside, stepPruned, stepReleased, stepCommitted}, map[string][]string{"repeat": nil, "reconcile": nil, "create": ready}},
 		{"delete", []string{stepFiled, stepFound, stepMoved, stepPathAside, stepCleared, stepGivenUp, stepCommitted}, map[string][]string{"repeat": trashed, "reconcile": trashed, "reap": nil, "restore": ready, "create": {"directory team", "directory team/app", "ready vol", "trash vol"}}},
 		{"delete retained", []string{stepUnrecorded, stepPathAside, stepGivenUp, stepCommitted}, map[string][]string{"repeat": {"directory team", "directory team/app", "directory team/app/vol"}}},
-		{"reap", []string{stepCleared, stepGivenUp, stepDoomed, stepRemoving, stepRemoved, stepReaped}, map[string][]string{"repeat": nil}},
-		{"restore", []string{stepCleared, stepGivenUp, stepTaken, stepParent, stepPathBack, stepPlaced, stepReturned, stepNamed, stepBack, stepForgot}, map[string][]string{"repeat": ready, "reconcile": ready}},
+		{"reap", []string{stepCleared, stepGivenUp, stepDoomed, stepCommitted, stepRemoving, stepRemoved, stepReaped}, map[string][]string{"repeat": nil}},
+		{"restore", []string{stepCleared, stepGivenUp, stepTaken, stepParent, stepPathBack, stepPlaced, stepReturned, stepNamed, stepBack, stepForgot, stepCommitted}, map[string][]string{"repeat": ready, "reconcile": ready}},
 		{"give way", []string{stepCleared, stepGivenUp, stepTaken, stepParent, stepPathBack, stepPlaced, stepReturned, stepPutBack, stepFound, stepMoved, stepPathAside}, map[string][]string{"repeat": {"ready vol", "trash vol"}}},
 	}
 	for _, test := range tests {

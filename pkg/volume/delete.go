@@ -57,9 +57,7 @@ func (s *Store) delete(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	err = s.commit()
-	s.step(stepCommitted)
-	return err
+	return s.commit()
 }
 
 // release forgets a volume and leaves its directory. The record goes last: the path of a volume that is there is not

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -73,6 +74,22 @@ var shared struct {
 	path string
 }
 
+// A store of newStore is in a directory of the mount.
+func init() {
+	mountOf = func(root *safepath.Dir) (*safepath.Dir, error) {
+		at, err := os.Readlink(fmt.Sprint("/proc/self/fd/", root.Fd()))
+		if err != nil {
+			return nil, err
+		}
+		if strings.HasPrefix(filepath.Base(at), storePrefix) {
+			at = filepath.Dir(at)
+		}
+		return safepath.OpenRoot(at)
+	}
+}
+
+const storePrefix = "store-"
+
 // newStore is a store of the test's own, on gv0: a directory of it serves as well as the
 // root of a Gluster volume, and is there at once.
 func newStore(t *testing.T) (*Store, string) {
@@ -86,7 +103,7 @@ func newStore(t *testing.T) (*Store, string) {
 		}
 		shared.path = m.Path
 	}
-	mountpoint := filepath.Join(shared.path, fmt.Sprint("root", names.Add(1)))
+	mountpoint := filepath.Join(shared.path, fmt.Sprint(storePrefix, names.Add(1)))
 	if err := os.Mkdir(mountpoint, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -46,11 +46,20 @@ func NewManager(clusters *gluster.ClustersFile, host *client.Host, registry prom
 	}
 }
 
+// Close gives up what is held open between two operations, which would keep a client that is detached from ending.
+func (m *Manager) Close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.sightings {
+		s.committer.Close()
+	}
+}
+
 func (m *Manager) seen(v gluster.Volume) *sightings {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.sightings[v] == nil {
-		m.sightings[v] = &sightings{}
+		m.sightings[v] = newSightings()
 	}
 	return m.sightings[v]
 }

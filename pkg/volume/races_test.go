@@ -65,7 +65,10 @@ func atEachPoint(t *testing.T, prepare func(s *Store), do, meanwhile func(s *Sto
 		other := open(t, mountpoint)
 		other.recent = 0
 		passed, point := 0, ""
+		var mu sync.Mutex // of what is done beside each other, one waits for the other here
 		s.step = func(at string) {
+			mu.Lock()
+			defer mu.Unlock()
 			if passed == n {
 				point = at
 				if err := meanwhile(other); !expected(err) {

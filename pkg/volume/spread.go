@@ -13,6 +13,7 @@ import (
 // risk that a server forgets it, for nothing.
 func (s *Store) spread(ctx context.Context, alone func(id string, do func() error)) error {
 	var errs []error
+	moved := false
 	for _, kind := range []string{volumesDir, creatingDir, pathsDir, trashDir} {
 		if s.sightings.flat.isEmpty(kind) {
 			continue
@@ -24,7 +25,7 @@ func (s *Store) spread(ctx context.Context, alone func(id string, do func() erro
 			if isShard(f.name) || ctx.Err() != nil {
 				continue
 			}
-			isEmpty = false // what moves now is looked for where it was by those that began before
+			moved, isEmpty = true, false // what moves now is looked for where it was by those that began before
 			switch kind {
 			case pathsDir:
 				name, _, _ := strings.Cut(f.name, asideSuffix)
@@ -43,7 +44,10 @@ func (s *Store) spread(ctx context.Context, alone func(id string, do func() erro
 			s.sightings.flat.set(kind)
 		}
 	}
-	return s.explain(errors.Join(append(errs, s.commit())...))
+	if moved {
+		errs = append(errs, s.commit())
+	}
+	return s.explain(errors.Join(errs...))
 }
 
 func (s *Store) moveOn(kind, key string, f file) error {

@@ -38,6 +38,7 @@ package volume
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -93,16 +94,20 @@ type Store struct {
 	earliest     time.Duration
 	sightings    *sightings
 	isClockRight func() bool
-	// commit makes sure that what was done is on the disks of all bricks that are up.
-	commit func() error
 	// slice is how many files of a trash entry are removed in a round.
 	slice int64
+
+	closeToo func()
 }
 
 // Open returns the store behind a client's mount point, without asking GlusterFS
 // anything. The store keeps the mount alive until it is closed.
 func Open(v gluster.Volume, mountpoint string) (*Store, error) {
-	return openSeen(v, mountpoint, &sightings{})
+	s, err := openSeen(v, mountpoint, newSightings())
+	if err == nil {
+		s.closeToo = s.sightings.committer.Close
+	}
+	return s, err
 }
 
 // openSeen is Open for a process that has seen the Gluster volume before.
@@ -113,8 +118,7 @@ func openSeen(v gluster.Volume, mountpoint string, before *sightings) (*Store, e
 	}
 	return &Store{
 		volume: v, root: root.Called(v.String()), dirs: ownDirs{open: map[string]*safepath.Dir{}}, step: func(string) {},
-		recent: recent, abandoned: abandoned, earliest: earliest, sightings: before, isClockRight: isClockRight, slice: slice,
-		commit: func() error { return nil },
+		recent: recent, abandoned: abandoned, earliest: earliest, sightings: before, isClockRight: isClockRight, slice: slice, closeToo: func() {},
 	}, nil
 }
 
@@ -122,6 +126,7 @@ func openSeen(v gluster.Volume, mountpoint string, before *sightings) (*Store, e
 func (s *Store) Close() {
 	s.dirs.close()
 	s.root.Close()
+	s.closeToo()
 }
 
 // state is how far a volume has come, as the file of its record says.
@@ -281,4 +286,19 @@ func (s *Store) Capacity() (available, total int64, err error) {
 		return 0, 0, s.explain(err)
 	}
 	return int64(st.Bavail) * st.Frsize, int64(st.Blocks) * st.Frsize, nil
+}
+
+// mountOf returns the root of the client's mount, which a store's is but in tests.
+var mountOf = func(root *safepath.Dir) (*safepath.Dir, error) { return root.Open(".") }
+
+// commit returns when what was done is on the disks of all bricks that are up.
+func (s *Store) commit() error {
+	mount, err := mountOf(s.root)
+	if err != nil {
+		return err
+	}
+	defer mount.Close()
+	err = s.sightings.committer.Commit(context.Background(), mount)
+	s.step(stepCommitted)
+	return err
 }

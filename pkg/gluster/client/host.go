@@ -15,7 +15,6 @@ package client
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -104,30 +103,7 @@ func (h *Host) Ensure(ctx context.Context, v gluster.Volume, options []string) (
 	if err != nil {
 		return nil, err
 	}
-	clusters, err := h.clusters.Current()
-	if err != nil {
-		return nil, err
-	}
-	cluster, err := clusters.Find(v)
-	if err != nil {
-		return nil, err
-	}
-	s := h.slot(v, normal)
-	const attempts = 3 // each meets a client that ends at that moment
-	for range attempts {
-		var c *Client
-		if c, err = s.ensure(ctx, cluster); err != nil {
-			return nil, err
-		}
-		if err = c.Probe(ctx); err == nil {
-			return c, nil
-		}
-		if !errors.Is(err, ErrGone) {
-			return nil, err
-		}
-		s.state.with(func(s *slotState) { s.drop(c) })
-	}
-	return nil, err
+	return h.ensure(ctx, v, normal)
 }
 
 // Clients lists the running clients, sorted by volume and options.

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package glusterd asks the servers of a cluster for a sign of life: whether the glusterd of each answers the first
-// call that any client of GlusterFS makes. It needs no client, no authentication and no clusters file, and blocks for
-// two seconds at most.
+// Package glusterd asks the servers of a cluster: for a sign of life, whether the glusterd of each answers the first
+// call that any client of GlusterFS makes; and for what they tell any process of GlusterFS, its volfile. It needs no
+// client, no authentication and no clusters file, changes nothing, and blocks for two seconds at most.
 package glusterd
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -45,7 +43,7 @@ func Unasked(servers []string) Answers { return Answers{Order: servers} }
 // all want TLS), the order is the given one, and the client finds out.
 func Probe(ctx context.Context, servers []string) Answers {
 	answers := Answers{Order: servers, trouble: map[string]string{}}
-	ask(ctx, servers, func(server string, err error) (enough bool) {
+	ask(ctx, servers, signOfLife, func(server string, _ []byte, err error) (enough bool) {
 		if err != nil {
 			answers.trouble[server] = describeTrouble(err)
 			return false
@@ -62,7 +60,7 @@ func Probe(ctx context.Context, servers []string) Answers {
 func AllSilent(ctx context.Context, servers []string) string {
 	answers := Answers{Order: servers, trouble: map[string]string{}}
 	alive := false
-	ask(ctx, servers, func(server string, err error) (enough bool) {
+	ask(ctx, servers, signOfLife, func(server string, _ []byte, err error) (enough bool) {
 		if alive = err == nil || hungUp(err); !alive {
 			answers.trouble[server] = describeTrouble(err)
 		}
@@ -76,18 +74,22 @@ func AllSilent(ctx context.Context, servers []string) string {
 
 // ask puts the question to all servers at once and calls heard with each answer as it comes, until heard says that it
 // is enough. Nothing of it goes on when it returns (TestTheFirstThatAnswersComesFirst).
-func ask(ctx context.Context, servers []string, heard func(server string, err error) (enough bool)) {
+func ask(
+	ctx context.Context, servers []string, question func(ctx context.Context, server string) ([]byte, error),
+	heard func(server string, said []byte, err error) (enough bool),
+) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	type answer struct {
 		server string
+		said   []byte
 		err    error
 	}
 	answers := make(chan answer, len(servers))
 	for _, server := range servers {
 		go func() {
 			a := answer{server: server}
-			if caught := panics.Try(func() { a.err = askOne(ctx, server) }); caught != nil {
+			if caught := panics.Try(func() { a.said, a.err = question(ctx, server) }); caught != nil {
 				a.err = caught.Logged("question to a server")
 			}
 			answers <- a
@@ -95,7 +97,7 @@ func ask(ctx context.Context, servers []string, heard func(server string, err er
 	}
 	enough := false
 	for range servers {
-		if a := <-answers; !enough && heard(a.server, a.err) {
+		if a := <-answers; !enough && heard(a.server, a.said, a.err) {
 			enough = true
 			cancel()
 		}
@@ -135,37 +137,4 @@ func describeTrouble(err error) string {
 		return errno.Error()
 	}
 	return err.Error()
-}
-
-// askOne makes the first call of any client, which asks for the programs that glusterd serves (GF_DUMP), and waits
-// for the start of any answer to it. It is an ONC RPC call (RFC 5531, sections 9 and 11) and needs no authentication.
-func askOne(ctx context.Context, server string) error {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(server, Port))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close() }()
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	const (
-		xid, call, rpcVersion             = 1, 0, 2
-		program, programVersion, dumpProc = 123451501, 1, 1 // GLUSTER_DUMP_PROGRAM, rpc/rpc-lib/src/rpc-clnt.c
-		lastFragment                      = 1 << 31
-	)
-	words := []uint32{xid, call, rpcVersion, program, programVersion, dumpProc, 0, 0, 0, 0} // AUTH_NONE twice
-	message := binary.BigEndian.AppendUint32(nil, lastFragment|uint32(4*len(words)))
-	for _, word := range words {
-		message = binary.BigEndian.AppendUint32(message, word)
-	}
-	if _, err := conn.Write(message); err != nil {
-		return err
-	}
-	var head [12]byte // fragment header, xid, message type
-	if _, err := io.ReadFull(conn, head[:]); err != nil {
-		return err
-	}
-	if got := binary.BigEndian.Uint32(head[4:]); got != xid {
-		return fmt.Errorf("answers like no glusterd (%x)", head)
-	}
-	return nil
 }

@@ -105,7 +105,11 @@ func syncDir(path string, sync func(fd int) error) error {
 
 // TestWhatApplicationsFindAfterTheLossOfPower is about GlusterFS and the file systems below it, not about the driver.
 func TestWhatApplicationsFindAfterTheLossOfPower(t *testing.T) {
-	for _, kind := range []testcluster.FileSystem{testcluster.XFS, testcluster.Ext4} {
+	kinds := []testcluster.FileSystem{testcluster.XFS}
+	if *full {
+		kinds = append(kinds, testcluster.Ext4)
+	}
+	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			c := testcluster.New(t, testcluster.Options{FileSystem: kind})
 			g := mountGV0(t, c)

@@ -125,7 +125,11 @@ func TestWhatApplicationsFindAfterTheLossOfPower(t *testing.T) {
 							}
 						}()
 					}
-					g.finds(t, a, filepath.Join(g.path, fmt.Sprint("app", i)))
+					by := g
+					if len(a.options) > 0 {
+						by = mountGV0(t, c) // which has the options from its start
+					}
+					by.finds(t, a, filepath.Join(by.path, fmt.Sprint("app", i)))
 				})
 			}
 		})

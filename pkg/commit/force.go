@@ -79,7 +79,7 @@ func (f *files) forceOnce(root *safepath.Dir) error {
 		return err
 	}
 	if now := stateOf(reading); now != f.state || len(f.bySet) == 0 {
-		// A file that was opened while a brick was down is not open there, and is not synced there.
+		// Other bricks are other sets. One that has come back may lack a file, and a lookup has GlusterFS heal it.
 		f.closeFiles()
 		if f.bySet, err = find(root); err != nil {
 			return err

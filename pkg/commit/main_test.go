@@ -39,10 +39,15 @@ type mounted struct {
 	*Committer
 }
 
-// mountGV0 mounts gv0 as the controller does.
 func mountGV0(t *testing.T, c *testcluster.Cluster) *mounted {
 	t.Helper()
-	m, err := c.Mount(t.Context(), "gv0", gluster.Arguments("gv0", []string{gluster.FreshNames})...)
+	return mountVolume(t, c, "gv0")
+}
+
+// mountVolume mounts a Gluster volume as the controller does.
+func mountVolume(t *testing.T, c *testcluster.Cluster, volume string) *mounted {
+	t.Helper()
+	m, err := c.Mount(t.Context(), volume, gluster.Arguments(volume, []string{gluster.FreshNames})...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +55,7 @@ func mountGV0(t *testing.T, c *testcluster.Cluster) *mounted {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &mounted{t, c, m.Path, root.Called("pi/gv0"), New()}
+	g := &mounted{t, c, m.Path, root.Called("pi/" + volume), New()}
 	t.Cleanup(func() {
 		root.Close()
 		g.Close()

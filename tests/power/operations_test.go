@@ -76,7 +76,7 @@ var operations = []operation{
 		points: []string{"linked"},
 		prepare: func(t *testing.T, g *gv0, name string) func(func(string) bool) error {
 			from, to := filepath.Join(g.path, name+".aside"), filepath.Join(g.path, name)
-			g.prepared(t, os.WriteFile(from, []byte(name), 0o600))
+			g.prepared(t, write(from, fsyncs))
 			return g.steps(
 				step{"linked", func() error { return ignoreNotExist(ignoreExist(os.Link(from, to))) }},
 				step{"unlinked", func() error { return ignoreNotExist(os.Remove(from)) }},
@@ -84,7 +84,7 @@ var operations = []operation{
 		},
 		done: func(root, name string) error {
 			data, err := os.ReadFile(filepath.Join(root, name))
-			if err == nil && string(data) != name {
+			if err == nil && string(data) != newer {
 				err = fmt.Errorf("%s has %q", name, data)
 			}
 			return errors.Join(err, isNotThere(root, name+".aside"))

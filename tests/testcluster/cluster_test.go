@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 )
 
 const ioTimeout = 20 * time.Second
@@ -203,6 +204,11 @@ func TestSharedCluster(t *testing.T) {
 	t.Run("has bricks that get full", func(t *testing.T) {
 		if err := c.CreateVolume("tiny", VolumeOptions{BrickSize: 16 << 20}); err != nil {
 			t.Fatal(err)
+		}
+		// Not a tmpfs: before Linux 6.6 that has no user.* attributes, and GlusterFS refuses a brick on it.
+		var st unix.Statfs_t
+		if err := unix.Statfs(c.BrickPath("tiny", 0), &st); err != nil || st.Type != unix.EXT4_SUPER_MAGIC {
+			t.Errorf("bricks on a file system of type %#x, %v, want ext4", st.Type, err)
 		}
 		m := mountVolume(t, c, "tiny")
 		err := Within(ioTimeout, func() error { return os.WriteFile(filepath.Join(m.Path, "big"), make([]byte, 32<<20), 0o600) })

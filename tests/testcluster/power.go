@@ -25,7 +25,7 @@ func (c *Cluster) PowerCut(servers ...int) error {
 // file system of their own; what glusterd remembers itself is not on it, and stays. When it returns, the file systems
 // are unmounted.
 func (c *Cluster) PowerOff(servers ...int) error {
-	ctx, cancel := context.WithTimeout(context.Background(), faultTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), glusterTimeout)
 	defer cancel()
 	var disks []*disk
 	for _, i := range servers {
@@ -55,7 +55,7 @@ func (c *Cluster) PowerOff(servers ...int) error {
 // and returns when their bricks in started volumes accept connections again. Clients are connected a moment later (see
 // Connected).
 func (c *Cluster) PowerOn(servers ...int) error {
-	ctx, cancel := context.WithTimeout(context.Background(), faultTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), glusterTimeout)
 	defer cancel()
 	group, groupContext := errgroup.WithContext(ctx)
 	for _, i := range servers {

@@ -4,25 +4,29 @@
 // record that remembers it and says by which gfid GlusterFS knows it.
 //
 //	gv0/
-//	  pvc-…/                          a volume's data
-//	  .glusterfs-csi/                 root only
-//	    creating/<id>.<created>.json  the record of a volume that is being made
-//	    volumes/<id>.json             … that is ready
-//	    trash/<id>.<deleted>.json     … that was deleted, beside its data in
-//	    trash/<id>.<deleted>/
-//	    paths/<hash of a path>        a link that says which volume holds the path
-//	    gfids/<id>.<created>          a link to the gfid of a volume that the first version of the driver made
+//	  pvc-…/                                 a volume's data
+//	  .glusterfs-csi/                        root only
+//	    volumes/<shard>/<id>.json            the record of a volume: without a gfid while it is being made
+//	    creating/<shard>/<id>.<created>.…    what was moved aside while a creation is taken back
+//	    trash/<shard>/<id>.<deleted>.json    the record of a volume that was deleted, beside its data in
+//	    trash/<shard>/<id>.<deleted>/
+//	    paths/<shard>/<hash of a path>       a link that says which volume holds the path
+//	    commit/<n>/<n>                       pkg/commit's
+//	    gfids/<id>.<created>                 a link to the gfid of a volume that the first version of the driver made
 //
-// A ready volume's record is never changed: how far a volume has come is said by the place
-// of its record alone. It is linked or renamed from place to place, in one step that only one
-// process can take, so whoever takes it owns what comes next:
+// A record is made before anything else of a volume, and completed last: with the gfid of the directory the volume is
+// there for everybody. From then on its file is never changed, and how far the volume has come is said by the place of
+// its record. It is renamed from place to place, in one step that only one process can take, so whoever takes it owns
+// what comes next:
 //
-//	creating/….json → volumes/….json    ready: the path was claimed, the directory made and owned before
-//	creating/….json → creating/….undo   being taken back: it cannot become ready any more
-//	volumes/….json  → trash/….json      deleted: the data follows
-//	trash/….json    → trash/….doomed    being removed for good
-//	trash/….json    → trash/….back      being restored; → volumes/….json when the data is back
-//	trash/….json    → trash/….held      kept until it is released (→ trash/….json) or restored
+//	volumes/….json → creating/….revoked  being taken back: it goes back if it became complete meanwhile
+//	volumes/….json → trash/….json        deleted: the data follows
+//	trash/….json   → trash/….doomed      being removed for good
+//	trash/….json   → trash/….back        being restored: when the data is back, a new record is made
+//	trash/….json   → trash/….held        kept until it is released (→ trash/….json) or restored
+//
+// What is acknowledged is on the disks of all bricks that are up (pkg/commit). A server that forgets what it had not
+// written brings names back; which of two records counts is said by their generation (generation.go).
 //
 // A path is claimed before anything is made at it, and given up when nothing is left there. What is to go from a path
 // is moved to a name of the driver's own first, looked at then, and put back if it is another's: a path may change

@@ -155,8 +155,11 @@ func audit(t *testing.T, mountpoint string) []string {
 			return err
 		}
 		rel, _ := filepath.Rel(mountpoint, path)
-		if !d.IsDir() || rel == "." || rel == ownDir || filepath.Dir(rel) == ownDir || filepath.Dir(filepath.Dir(rel)) == ownDir && isShard(d.Name()) {
+		if !d.IsDir() || rel == "." || rel == ownDir || filepath.Dir(rel) == ownDir && d.Name() != "commit" || filepath.Dir(filepath.Dir(rel)) == ownDir && isShard(d.Name()) {
 			return nil
+		}
+		if rel == ownDir+"/commit" {
+			return filepath.SkipDir
 		}
 		if below, isOwn := strings.CutPrefix(rel, ownDir+"/"); isOwn && strings.Count(below, "/") > 2 { // within the data of a trash entry
 			return filepath.SkipDir

@@ -18,6 +18,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/repair"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mounter"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
@@ -30,6 +31,7 @@ type Driver struct {
 	host     *client.Host
 	health   *health.Observer
 	repairer *repair.Repairer // nil where a mounter has the clients
+	permits  *permits.Pool
 	volumes  *volume.Manager
 	metrics  *metrics
 }
@@ -47,10 +49,17 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.count(host)
+	pool := permits.New(options.MaxOperations, func() []gluster.Volume {
+		loaded, err := clusters.Current()
+		if err != nil {
+			return nil
+		}
+		return loaded.Volumes()
+	})
+	m.count(host, pool)
 	d := &Driver{
 		options: options, clusters: clusters, host: host, health: health.New(host, clusters, m.registry),
-		volumes: volume.NewManager(clusters, host, m.registry, ownOptions(options.Mode)...), metrics: m,
+		permits: pool, volumes: volume.NewManager(clusters, host, pool, m.registry, ownOptions(options.Mode)...), metrics: m,
 	}
 	if options.Mounter == "" {
 		d.repairer = repair.New(host, m.registry)

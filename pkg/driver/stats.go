@@ -16,8 +16,11 @@ import (
 	"google.golang.org/grpc/status"
 	mountutils "k8s.io/mount-utils"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
 
 // NodeGetVolumeStats returns the bytes and inodes of the filesystem at the path. They
@@ -48,7 +51,7 @@ func (n *node) NodeGetVolumeStats(ctx context.Context, request *csi.NodeGetVolum
 	if err := c.Probe(ctx); err != nil {
 		return nil, err
 	}
-	st, err := n.stats.statfs(ctx, path)
+	st, err := n.stats.statfs(ctx, id.Volume, path)
 	if err != nil {
 		return nil, err
 	}
@@ -65,26 +68,41 @@ func (n *node) NodeGetVolumeStats(ctx context.Context, request *csi.NodeGetVolum
 }
 
 // statter asks for the numbers of a mount, once at a time for each: a call that has not
-// come back is waited for, not repeated.
-type statter struct{ calls singleflight.Group }
+// come back is waited for, not repeated. Each has a permit meanwhile.
+type statter struct {
+	permits *permits.Pool
+	calls   singleflight.Group
+}
 
-func (s *statter) statfs(ctx context.Context, path string) (unix.Statfs_t, error) {
+func (s *statter) statfs(ctx context.Context, v gluster.Volume, path string) (unix.Statfs_t, error) {
+	type answer struct {
+		st  unix.Statfs_t
+		err error
+	}
 	result := s.calls.DoChan(path, func() (any, error) {
-		var st unix.Statfs_t
-		err := unix.Statfs(path, &st)
-		return st, err
+		permit, err := s.permits.Acquire(ctx, v)
+		if err != nil {
+			return answer{}, err
+		}
+		defer permit.Release()
+		var a answer
+		a.err = unix.Statfs(path, &a.st)
+		return a, nil
 	})
 	select {
 	case r := <-result:
+		if r.Err != nil { // of the first of those who wait for it
+			return unix.Statfs_t{}, fmt.Errorf("statfs %s: %w: %w", path, volume.ErrBusy, r.Err)
+		}
+		a, _ := r.Val.(answer)
 		// By kubelet's own list: what it takes for a dead mount is said to be one.
-		if mountutils.IsCorruptedMnt(r.Err) {
-			return unix.Statfs_t{}, status.Errorf(codes.Unavailable, "statfs %s: %v: its client has ended, or has lost its bricks; the driver repairs the mount as soon as they are back; if it stays so, publish the volume again", path, r.Err)
+		if mountutils.IsCorruptedMnt(a.err) {
+			return unix.Statfs_t{}, status.Errorf(codes.Unavailable, "statfs %s: %v: its client has ended, or has lost its bricks; the driver repairs the mount as soon as they are back; if it stays so, publish the volume again", path, a.err)
 		}
-		if r.Err != nil {
-			return unix.Statfs_t{}, status.Errorf(codes.Unavailable, "statfs %s: %v; if it stays so, publish the volume again", path, r.Err)
+		if a.err != nil {
+			return unix.Statfs_t{}, status.Errorf(codes.Unavailable, "statfs %s: %v; if it stays so, publish the volume again", path, a.err)
 		}
-		st, _ := r.Val.(unix.Statfs_t)
-		return st, nil
+		return a.st, nil
 	case <-ctx.Done():
 		return unix.Statfs_t{}, fmt.Errorf("statfs %s has not come back: %w", path, context.Cause(ctx))
 	}

@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 )
 
 // Kind is what is wrong, in a word: of the command's output and of the metric's label.
@@ -141,25 +141,13 @@ func (s *Store) look(ctx context.Context) ([]Problem, error) {
 }
 
 // each calls do with names, several at once, and joins their errors.
-func each[T any](ctx context.Context, items []T, do func(T) error) error {
-	var group errgroup.Group
-	group.SetLimit(readers)
-	var mu sync.Mutex
-	var errs []error
-	for _, item := range items {
-		if ctx.Err() != nil {
-			break
+func each[T any](ctx context.Context, permit *permits.Permit, items []T, do func(T) error) error {
+	errs := make([]error, len(items))
+	beside(permit, len(items), func(i int) {
+		if ctx.Err() == nil {
+			errs[i] = do(items[i])
 		}
-		group.Go(func() error {
-			if err := do(item); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				errs = append(errs, err)
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // the errors are in errs
+	})
 	return errors.Join(append(errs, ctx.Err())...)
 }
 
@@ -205,7 +193,7 @@ func (s *Store) readVolumes(ctx context.Context, found *inventory) error {
 	if err != nil {
 		return err
 	}
-	return each(ctx, names, func(name string) error {
+	return each(ctx, s.permit, names, func(name string) error {
 		id, ok := strings.CutSuffix(name, recordSuffix)
 		if !ok {
 			return nil

@@ -42,7 +42,7 @@ func (s *Store) lookAtEntries(ctx context.Context, found *inventory) error {
 			found.strays = append(found.strays, name)
 		}
 	}
-	return each(ctx, files, func(e TrashEntry) error {
+	return each(ctx, s.permit, files, func(e TrashEntry) error {
 		e.moved = moved[e.Name]
 		r, err := readRecord(trash, e.Name+e.suffix)
 		switch {
@@ -82,7 +82,7 @@ func (s *Store) lookAtData(ctx context.Context, found *inventory) error {
 			Why: "no record tells of this data", Cure: cure, repair: repair,
 		})
 	}
-	return each(ctx, found.entries, func(e TrashEntry) error {
+	return each(ctx, s.permit, found.entries, func(e TrashEntry) error {
 		if _, restored := found.volumes[e.Record.stamp()]; restored || e.suffix == doomedSuffix || e.suffix == backSuffix {
 			return nil // on its way, or nothing but a record
 		}

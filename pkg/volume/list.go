@@ -8,12 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-
-	"golang.org/x/sync/errgroup"
 )
-
-// readers bounds the records being read at once.
-const readers = 8
 
 // Page is a part of a list.
 type Page struct {
@@ -75,15 +70,7 @@ func (s *Store) forEach(ctx context.Context, do func(Record) error) error {
 // several exchanges with the client, so they are read side by side.
 func (s *Store) read(ids []string) (Page, error) {
 	found, errs := make([]Record, len(ids)), make([]error, len(ids))
-	var group errgroup.Group
-	group.SetLimit(readers)
-	for i, id := range ids {
-		group.Go(func() error {
-			found[i], errs[i] = s.Get(id)
-			return nil
-		})
-	}
-	_ = group.Wait() // each error is judged below
+	beside(s.permit, len(ids), func(i int) { found[i], errs[i] = s.Get(ids[i]) })
 	var page Page
 	var damaged, failed []error
 	for i, err := range errs {

@@ -171,7 +171,7 @@ func (s *Store) reap(ctx context.Context, e TrashEntry, told reaping) error {
 	if err != nil {
 		return err
 	}
-	if err := tree.Remove(ctx, trash, e.Name, own, func() { s.step(stepRemoving); told.removed() }); err != nil {
+	if err := tree.Remove(ctx, trash, e.Name, own, s.permit, func() { s.step(stepRemoving); told.removed() }); err != nil {
 		return err
 	}
 	s.step(stepRemoved)

@@ -93,6 +93,7 @@ func (s *Store) entriesForReaper() ([]TrashEntry, error) {
 		if e.Held() {
 			continue
 		}
+		s.permit.GiveWay()
 		onDelete, known := s.sightings.onDelete.get(e.Name)
 		if !known {
 			read, err := s.readEntry(e.Name, e.suffix)

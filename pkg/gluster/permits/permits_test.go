@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,7 +25,9 @@ func pool(limit int, listed ...gluster.Volume) *Pool {
 
 func acquire(t *testing.T, p *Pool, v gluster.Volume) *Permit {
 	t.Helper()
-	permit, err := p.Acquire(t.Context(), v)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	permit, err := p.Acquire(ctx, v)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +249,10 @@ func TestLongWorkIsNotStarved(t *testing.T) {
 				}
 			})
 		}
-		reaper := acquire(t, p, gv0)
+		reaper, err := p.Acquire(t.Context(), gv0)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for range 10 {
 			began := time.Now()
 			time.Sleep(turn)
@@ -263,15 +267,47 @@ func TestLongWorkIsNotStarved(t *testing.T) {
 	})
 }
 
-// Whoever waits for goroutines of its own, each of which gives way, does not keep the permit that one of them needs.
-func TestManyWhoWaitForTheirOwnAllEnd(t *testing.T) {
+// A goroutine has given way to a Gluster volume that hangs, and the one that waits for it has the last permit.
+func TestWhoWaitsForOthersHasNoPermitMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pool(4, gv0, gv1) // 1 each, 2 in common
+		hung := most(t, p, gv1)
+		hung[0].Release()
+		walk := acquire(t, p, gv0)
+		another, free := walk.Another()
+		if !free {
+			t.Fatal("there is no other")
+		}
+		go func() { _ = acquire(t, p, gv1) }()
+		time.Sleep(turn)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			defer another.Release()
+			another.GiveWay()
+		}()
+		synctest.Wait()
+		walk.Without(func() { <-done })
+		counts(t, p, gv0, Count{Running: 1})
+		counts(t, p, gv1, Count{Running: 3})
+	})
+}
+
+func TestManyAtOnceStayWithinTheBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pool(4, gv0, gv1)
-		var running, highest atomic.Int64
+		var mu sync.Mutex
+		var running, highest int
+		count := func(n int) {
+			mu.Lock()
+			defer mu.Unlock()
+			running += n
+			highest = max(highest, running)
+		}
 		inCall := func() {
-			highest.Store(max(highest.Load(), running.Add(1)))
+			count(1)
 			time.Sleep(time.Duration(rand.IntN(3)) * turn)
-			running.Add(-1)
+			count(-1)
 		}
 		var all sync.WaitGroup
 		for i := range 40 {
@@ -296,8 +332,8 @@ func TestManyWhoWaitForTheirOwnAllEnd(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if n := highest.Load(); n != 4 {
-			t.Errorf("%d were at it at once, want 4", n)
+		if highest != 4 {
+			t.Errorf("%d were at it at once, want 4", highest)
 		}
 		counts(t, p, gv0, Count{})
 		if len(p.lines) != 0 {

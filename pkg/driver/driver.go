@@ -49,14 +49,11 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool := permits.New(options.MaxOperations, func() []gluster.Volume {
-		loaded, err := clusters.Current()
-		if err != nil {
-			return nil
-		}
-		return loaded.Volumes()
-	})
-	m.count(host, pool)
+	m.count(host)
+	pool := newPermits(options, clusters)
+	if options.Mode != Mounter {
+		m.countOperations(pool)
+	}
 	d := &Driver{
 		options: options, clusters: clusters, host: host, health: health.New(host, clusters, m.registry),
 		permits: pool, volumes: volume.NewManager(clusters, host, pool, m.registry, ownOptions(options.Mode)...), metrics: m,
@@ -74,6 +71,17 @@ func ownOptions(mode Mode) []string {
 		return []string{gluster.FreshNames}
 	}
 	return nil
+}
+
+// newPermits returns those of all that waits on the Gluster volumes of the clusters file.
+func newPermits(options Options, clusters *gluster.ClustersFile) *permits.Pool {
+	return permits.New(options.MaxOperations, func() []gluster.Volume {
+		loaded, err := clusters.Current()
+		if err != nil {
+			return nil
+		}
+		return loaded.Volumes()
+	})
 }
 
 // newHost returns the clients of this host, which are this process's own or a mounter's.

@@ -37,9 +37,12 @@ func newMetrics(options Options) *metrics {
 	return m
 }
 
-// count adds the numbers of a host's clients and of the operations under way.
-func (m *metrics) count(host *client.Host, pool *permits.Pool) {
-	m.registry.MustRegister(clientsCollector{host}, operationsCollector{pool})
+// count adds the number of a host's clients.
+func (m *metrics) count(host *client.Host) { m.registry.MustRegister(clientsCollector{host}) }
+
+// countOperations adds what is under way, and what waits for it to end.
+func (m *metrics) countOperations(pool *permits.Pool) {
+	m.registry.MustRegister(operationsCollector{pool})
 }
 
 // clientsCollector counts the running clients of a host. It asks GlusterFS nothing, so a scrape never waits for it.

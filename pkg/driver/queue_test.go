@@ -85,43 +85,51 @@ func TestLongGrantsHoldUpNoCall(t *testing.T) {
 	}
 }
 
-// silent is a driver with gv0, and with gv1 of servers that are to be stopped.
-func silent(t *testing.T, change ...func(*Options)) (r *rig, stopped gluster.Volume) {
+// hanging is a driver with gv0, and with gv1 of servers that are stopped: all that can be begun there is under way and does
+// not end, before resume is called. answers are those of more calls than that.
+type hanging struct {
+	*rig
+
+	volume  gluster.Volume
+	kept    *csi.Volume // on it
+	answers []error
+}
+
+func (h *hanging) resume() {
+	for i := range faulty(h.t).Servers() {
+		if err := faulty(h.t).ContinueServer(i); err != nil {
+			h.t.Error(err)
+		}
+	}
+}
+
+// has returns an error if the Gluster volume that hangs has other counts.
+func (h *hanging) has(want permits.Count) error {
+	if n := h.permits.Counts()[h.volume]; n != want {
+		return fmt.Errorf("%s has %+v, want %+v", h.volume, n, want)
+	}
+	return nil
+}
+
+func (h *hanging) ask(limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(h.t.Context(), limit)
+	defer cancel()
+	return h.gets(h.kept)(ctx)
+}
+
+// hang makes so many calls of which as many are begun as can be.
+func hang(t *testing.T, begun, calls int, change ...func(*Options)) *hanging {
 	t.Helper()
 	second := strings.TrimPrefix(clustersYAML(faulty(t).Servers(), "gv1"), "clusters:\n")
 	second = strings.Replace(second, testcluster.Name, "other", 1)
-	return serve(t, clustersYAML(healthy(t).Servers(), "gv0")+second, change...), gluster.Volume{Cluster: "other", Name: "gv1"}
-}
-
-func TestAGlusterVolumeThatHangsHoldsUpNoOther(t *testing.T) {
-	const limit, its, calls = 4, 3, 6 // its own, and the common two
-	r, hung := silent(t, atMost(limit), monitored)
-	resume := func() {
-		for i := range faulty(t).Servers() {
-			if err := faulty(t).ContinueServer(i); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	t.Cleanup(resume)
-	kept := named("gv1", nameOf(r.create("cluster", hung.Cluster)))
-	kept.VolumeId = strings.Replace(kept.GetVolumeId(), testcluster.Name, hung.Cluster, 1)
-	ask := func(limit time.Duration) error {
-		ctx, cancel := context.WithTimeout(t.Context(), limit)
-		defer cancel()
-		return r.gets(kept)(ctx)
-	}
-	is := func(want permits.Count) error {
-		if n := r.permits.Counts()[hung]; n != want {
-			return fmt.Errorf("%s has %+v, want %+v", hung, n, want)
-		}
-		return nil
-	}
-	// Calls are begun as long as the last answer is fresh: on a busy machine it may be none by then.
-	var answers []error
+	h := &hanging{volume: gluster.Volume{Cluster: "other", Name: "gv1"}}
+	h.rig = serve(t, clustersYAML(healthy(t).Servers(), "gv0")+second, change...)
+	t.Cleanup(h.resume)
+	h.kept = h.create("cluster", h.volume.Cluster)
+	// A call is begun while the last answer is fresh: on a busy machine it may not be so any more.
 	testcluster.Eventually(t, 2*time.Minute, func() error {
-		resume()
-		if err := errors.Join(is(permits.Count{}), ask(patience)); err != nil {
+		h.resume()
+		if err := errors.Join(h.has(permits.Count{}), h.ask(patience)); err != nil {
 			return err
 		}
 		for i := range faulty(t).Servers() {
@@ -131,42 +139,49 @@ func TestAGlusterVolumeThatHangsHoldsUpNoOther(t *testing.T) {
 		}
 		answered := make(chan error, calls)
 		for range calls {
-			go func() { answered <- ask(2 * time.Second) }()
+			go func() { answered <- h.ask(2 * time.Second) }()
 		}
-		answers = nil
+		h.answers = nil
 		for range calls {
-			answers = append(answers, <-answered)
+			h.answers = append(h.answers, <-answered)
 		}
-		return is(permits.Count{Running: its})
+		return h.has(permits.Count{Running: begun})
 	})
+	return h
+}
+
+func TestAGlusterVolumeThatHangsHoldsUpNoOther(t *testing.T) {
+	const limit, begun, calls = 4, 3, 6 // one that is its own, and the two in common
+	h := hang(t, begun, calls, atMost(limit), monitored)
 	got := map[codes.Code]int{}
-	for _, err := range answers {
+	for _, err := range h.answers {
 		got[status.Code(err)]++
 		if status.Code(err) == codes.Aborted {
 			code(t, err, codes.Aborted, "which was not begun", "gluster volume status gv1")
 		}
 	}
-	if got[codes.DeadlineExceeded] != its || got[codes.Aborted] != calls-its {
-		t.Errorf("%v, want %d begun and the others not: %v", got, its, answers)
+	if got[codes.DeadlineExceeded] != begun || got[codes.Aborted] != calls-begun {
+		t.Errorf("%v, want %d begun and the others not: %v", got, begun, h.answers)
 	}
-	r.wantStatus("/metrics", http.StatusOK, fmt.Sprintf(`glusterfs_csi_operations{cluster=%q,state="running",volume=%q} %d`, hung.Cluster, hung.Name, its))
+	h.wantStatus("/metrics", http.StatusOK,
+		fmt.Sprintf(`glusterfs_csi_operations{cluster=%q,state="running",volume=%q} %d`, h.volume.Cluster, h.volume.Name, begun))
 
 	var others errgroup.Group
 	for range calls {
 		others.Go(func() error {
-			v, err := r.tryCreate(request(newName(), "cluster", testcluster.Name))
+			v, err := h.tryCreate(request(newName(), "cluster", testcluster.Name))
 			if err != nil {
 				return err
 			}
-			pod := r.target(nameOf(v))
-			return errors.Join(r.tryPublish(v, pod), r.stats(v, nameOf(v))(t.Context()), r.tryUnpublish(v, pod), r.delete(v))
+			pod := h.target(nameOf(v))
+			return errors.Join(h.tryPublish(v, pod), h.stats(v, nameOf(v))(t.Context()), h.tryUnpublish(v, pod), h.delete(v))
 		})
 	}
 	code(t, others.Wait(), codes.OK)
-	if err := is(permits.Count{Running: its}); err != nil {
+	if err := h.has(permits.Count{Running: begun}); err != nil {
 		t.Errorf("when the others had ended: %v", err)
 	}
-	resume()
-	testcluster.Eventually(t, patience, func() error { return is(permits.Count{}) })
-	code(t, r.delete(kept), codes.OK)
+	h.resume()
+	testcluster.Eventually(t, patience, func() error { return h.has(permits.Count{}) })
+	code(t, h.delete(h.kept), codes.OK)
 }

@@ -148,7 +148,7 @@ func each[T any](ctx context.Context, permit *permits.Permit, items []T, do func
 			errs[i] = do(items[i])
 		}
 	})
-	return errors.Join(append(errs, ctx.Err())...)
+	return errors.Join(errors.Join(errs...), ctx.Err())
 }
 
 // namesIn lists one of the driver's own directories, which may not be there yet.

@@ -16,7 +16,6 @@ import (
 	"google.golang.org/grpc/status"
 	mountutils "k8s.io/mount-utils"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
@@ -51,7 +50,7 @@ func (n *node) NodeGetVolumeStats(ctx context.Context, request *csi.NodeGetVolum
 	if err := c.Probe(ctx); err != nil {
 		return nil, err
 	}
-	st, err := n.stats.statfs(ctx, id.Volume, path)
+	st, err := n.stats.statfs(ctx, c, path)
 	if err != nil {
 		return nil, err
 	}
@@ -74,17 +73,20 @@ type statter struct {
 	calls   singleflight.Group
 }
 
-func (s *statter) statfs(ctx context.Context, v gluster.Volume, path string) (unix.Statfs_t, error) {
+func (s *statter) statfs(ctx context.Context, c *client.Client, path string) (unix.Statfs_t, error) {
 	type answer struct {
 		st  unix.Statfs_t
 		err error
 	}
 	result := s.calls.DoChan(path, func() (any, error) {
-		permit, err := s.permits.Acquire(ctx, v)
+		permit, err := s.permits.Acquire(ctx, c.Volume())
 		if err != nil {
-			return answer{}, err
+			return answer{}, fmt.Errorf("%w: %w", volume.ErrBusy, err)
 		}
 		defer permit.Release()
+		if err := c.Probe(ctx); err != nil { // it may have waited
+			return answer{}, err
+		}
 		var a answer
 		a.err = unix.Statfs(path, &a.st)
 		return a, nil
@@ -92,7 +94,7 @@ func (s *statter) statfs(ctx context.Context, v gluster.Volume, path string) (un
 	select {
 	case r := <-result:
 		if r.Err != nil { // of the first of those who wait for it
-			return unix.Statfs_t{}, fmt.Errorf("statfs %s: %w: %w", path, volume.ErrBusy, r.Err)
+			return unix.Statfs_t{}, fmt.Errorf("statfs %s: %w", path, r.Err)
 		}
 		a, _ := r.Val.(answer)
 		// By kubelet's own list: what it takes for a dead mount is said to be one.

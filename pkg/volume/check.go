@@ -69,9 +69,13 @@ func (s *Store) Check(ctx context.Context) ([]Problem, error) {
 	if len(first) == 0 {
 		return nil, err
 	}
-	select {
-	case <-time.After(s.recent):
-	case <-ctx.Done():
+	s.permit.Without(func() {
+		select {
+		case <-time.After(s.recent):
+		case <-ctx.Done():
+		}
+	})
+	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	again, err := s.look(ctx)

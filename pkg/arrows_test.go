@@ -21,6 +21,7 @@ var floors = [][]string{
 	{"pkg/kubelet", "pkg/mounter", "pkg/volume", "pkg/gluster/health", "pkg/gluster/repair"},
 	{"pkg/gluster/client", "pkg/gluster/quota", "pkg/commit"},
 	{"pkg/gluster/clientlog", "pkg/gluster/process", "pkg/gluster/statedir", "pkg/gluster/glusterd", "pkg/gluster/meta", "pkg/tree"},
+	{"pkg/gluster/permits"},
 	{"pkg/gluster", "pkg/mount"},
 	{"pkg/safepath", "pkg/panics"},
 }

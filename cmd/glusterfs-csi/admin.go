@@ -20,6 +20,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
 
@@ -47,7 +48,8 @@ func withVolumes(ctx context.Context, shared *sharedFlags, fn func(ctx context.C
 		defer cancel()
 		err = errors.Join(err, host.DetachStarted(ctx))
 	}()
-	m := volume.NewManager(clusters, host, nil, gluster.FreshNames)
+	pool := permits.New(permits.Default, loaded.Volumes)
+	m := volume.NewManager(clusters, host, pool, nil, gluster.FreshNames)
 	defer m.Close()
 	return fn(ctx, m, loaded.Volumes())
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/driver"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 )
 
 func serveCommands(shared *sharedFlags) []*cobra.Command {
@@ -45,6 +46,7 @@ func serveCommand(shared *sharedFlags, mode driver.Mode, short string) *cobra.Co
 		return c
 	}
 	flags.StringVar(&options.Endpoint, "endpoint", "unix:///run/glusterfs-csi/csi.sock", "where to serve CSI: unix:///path or tcp://address:port")
+	flags.IntVar(&options.MaxOperations, "max-operations", permits.Default, "how many operations wait on GlusterFS at once; others queue by deadline")
 	flags.StringVar(&options.Name, "driver-name", driver.DefaultName, "the driver's name in CSI")
 	if mode != driver.Controller {
 		flags.StringVar(&options.NodeID, "node-id", "", "this node's name in Kubernetes")

@@ -18,6 +18,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/repair"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mounter"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
@@ -30,6 +31,7 @@ type Driver struct {
 	host     *client.Host
 	health   *health.Observer
 	repairer *repair.Repairer // nil where a mounter has the clients
+	permits  *permits.Pool
 	volumes  *volume.Manager
 	metrics  *metrics
 }
@@ -48,9 +50,13 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 		return nil, err
 	}
 	m.count(host)
+	pool := newPermits(options, clusters)
+	if options.Mode != Mounter {
+		m.countOperations(pool)
+	}
 	d := &Driver{
 		options: options, clusters: clusters, host: host, health: health.New(host, clusters, m.registry),
-		volumes: volume.NewManager(clusters, host, m.registry, ownOptions(options.Mode)...), metrics: m,
+		permits: pool, volumes: volume.NewManager(clusters, host, pool, m.registry, ownOptions(options.Mode)...), metrics: m,
 	}
 	if options.Mounter == "" {
 		d.repairer = repair.New(host, m.registry)
@@ -65,6 +71,17 @@ func ownOptions(mode Mode) []string {
 		return []string{gluster.FreshNames}
 	}
 	return nil
+}
+
+// newPermits returns those of all that waits on the Gluster volumes of the clusters file.
+func newPermits(options Options, clusters *gluster.ClustersFile) *permits.Pool {
+	return permits.New(options.MaxOperations, func() []gluster.Volume {
+		loaded, err := clusters.Current()
+		if err != nil {
+			return nil
+		}
+		return loaded.Volumes()
+	})
 }
 
 // newHost returns the clients of this host, which are this process's own or a mounter's.

@@ -28,6 +28,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/container"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
@@ -130,7 +131,7 @@ func newDir(t *testing.T) string {
 
 func options(dir string) Options {
 	return Options{
-		Mode: All, Name: DefaultName, Version: "test", NodeID: "pi-worker1", TrashRetention: 24 * time.Hour,
+		Mode: All, Name: DefaultName, Version: "test", NodeID: "pi-worker1", TrashRetention: 24 * time.Hour, MaxOperations: permits.Default,
 		Endpoint:     "unix://" + filepath.Join(dir, "csi.sock"),
 		ClustersFile: filepath.Join(dir, "clusters.yaml"), StateDir: filepath.Join(dir, "state"),
 	}

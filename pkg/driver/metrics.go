@@ -11,6 +11,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 )
 
 // rpcSeconds are the histogram's bounds: from what a bind mount takes to beyond ping-timeout (42 s), after
@@ -39,6 +40,11 @@ func newMetrics(options Options) *metrics {
 // count adds the number of a host's clients.
 func (m *metrics) count(host *client.Host) { m.registry.MustRegister(clientsCollector{host}) }
 
+// countOperations adds what is under way, and what waits for it to end.
+func (m *metrics) countOperations(pool *permits.Pool) {
+	m.registry.MustRegister(operationsCollector{pool})
+}
+
 // clientsCollector counts the running clients of a host. It asks GlusterFS nothing, so a scrape never waits for it.
 type clientsCollector struct{ host *client.Host }
 
@@ -65,5 +71,26 @@ func (c clientsCollector) Collect(collected chan<- prometheus.Metric) {
 	}
 	for k, n := range counts {
 		collected <- prometheus.MustNewConstMetric(clientsDesc, prometheus.GaugeValue, float64(n), k.Cluster, k.Name, k.consistency)
+	}
+}
+
+// operationsCollector counts what a process has to do on Gluster volumes.
+type operationsCollector struct{ pool *permits.Pool }
+
+var operationsDesc = prometheus.NewDesc("glusterfs_csi_operations",
+	"Operations on a Gluster volume, by state: running, which have a thread each, or queued because --max-operations run already.",
+	[]string{"cluster", "volume", "state"}, nil)
+
+// Describe implements prometheus.Collector.
+func (c operationsCollector) Describe(descriptions chan<- *prometheus.Desc) {
+	descriptions <- operationsDesc
+}
+
+// Collect implements prometheus.Collector.
+func (c operationsCollector) Collect(collected chan<- prometheus.Metric) {
+	for v, n := range c.pool.Counts() {
+		for state, count := range map[string]int{"running": n.Running, "queued": n.Waiting} {
+			collected <- prometheus.MustNewConstMetric(operationsDesc, prometheus.GaugeValue, float64(count), v.Cluster, v.Name, state)
+		}
 	}
 }

@@ -35,7 +35,7 @@ type node struct {
 }
 
 func newNode(d *Driver) *node {
-	return &node{id: d.options.NodeID, host: d.host, health: d.health, volumes: d.volumes}
+	return &node{id: d.options.NodeID, host: d.host, health: d.health, volumes: d.volumes, stats: statter{permits: d.permits}}
 }
 
 var nodeCapabilities = []csi.NodeServiceCapability_RPC_Type{

@@ -55,6 +55,8 @@ type Options struct {
 	HTTPEndpoint string
 	// TrashRetention is how long deleted volumes can be restored.
 	TrashRetention time.Duration
+	// MaxOperations is how many operations wait on GlusterFS at once; a mounter has none.
+	MaxOperations int
 }
 
 // CSI spec 1.13, GetPluginInfo: domain name notation, 63 characters at most.
@@ -80,6 +82,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--state-dir %q is not an absolute path", o.StateDir)
 	case o.TrashRetention < 0:
 		return fmt.Errorf("--trash-retention %s is negative", o.TrashRetention)
+	case o.Mode != Mounter && o.MaxOperations < 1:
+		return fmt.Errorf("--max-operations %d is less than 1", o.MaxOperations)
 	}
 	return o.validateEndpoints()
 }

@@ -44,7 +44,7 @@ func TestEndpoints(t *testing.T) {
 }
 
 func TestOptionsThatCannotWork(t *testing.T) {
-	good := Options{Mode: All, Name: DefaultName, Endpoint: "unix:///run/csi.sock", NodeID: "n", ClustersFile: "/c", StateDir: "/s"}
+	good := Options{Mode: All, Name: DefaultName, Endpoint: "unix:///run/csi.sock", NodeID: "n", ClustersFile: "/c", StateDir: "/s", MaxOperations: 1}
 	if err := good.Validate(); err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +56,7 @@ func TestOptionsThatCannotWork(t *testing.T) {
 		"--clusters":        func(o *Options) { o.ClustersFile = "clusters.yaml" },
 		"--state-dir":       func(o *Options) { o.StateDir = "" },
 		"--trash-retention": func(o *Options) { o.TrashRetention = -time.Second },
+		"--max-operations":  func(o *Options) { o.MaxOperations = 0 },
 		"--endpoint":        func(o *Options) { o.Endpoint = "nowhere" },
 		"its own host":      func(o *Options) { o.Mode, o.Endpoint = Mounter, "tcp://127.0.0.1:1" },
 		"--mounter":         func(o *Options) { o.Mode, o.Mounter = Node, "tcp://127.0.0.1:1" },

@@ -18,6 +18,7 @@ import (
 	mountutils "k8s.io/mount-utils"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
@@ -86,7 +87,7 @@ func (n *node) figures(
 		isShown, err = n.shows(ctx, id, c, at, shown)
 	}
 	if err == nil && isShown {
-		st, err = shown.Statfs()
+		err = n.stats.permitted(ctx, c, func() (err error) { st, err = shown.Statfs(); return err })
 	}
 	if errors.Is(err, unix.ESTALE) { // the directory was removed: its client has answered a moment ago
 		isShown, err = false, nil
@@ -111,7 +112,7 @@ func (n *node) shows(
 	switch {
 	case errors.Is(err, volume.ErrNotFound), // it has no record: an operator's directory, or no volume any more
 		errors.Is(err, volume.ErrCorrupt), errors.Is(err, volume.ErrNewer): // it has one that says nothing to this driver
-		return isAtItsPath(c, at, shown)
+		err = n.stats.permitted(ctx, c, func() (err error) { isShown, err = isAtItsPath(c, at, shown); return err })
 	}
 	return isShown, err
 }
@@ -155,12 +156,28 @@ func isSame(a, b int) (bool, error) {
 
 // statter asks for the numbers of a volume at a path, once at a time for each: a call that has not come back is waited
 // for, not repeated.
-type statter struct{ calls singleflight.Group }
+type statter struct {
+	permits *permits.Pool
+	calls   singleflight.Group
+}
+
+// permitted asks the client, as soon as there is a permit.
+func (s *statter) permitted(ctx context.Context, c *client.Client, ask func() error) error {
+	permit, err := s.permits.Acquire(ctx, c.Volume())
+	if err != nil {
+		return fmt.Errorf("%w: %w", volume.ErrBusy, err)
+	}
+	defer permit.Release()
+	if err := c.Probe(ctx); err != nil { // it may have waited
+		return err
+	}
+	return ask()
+}
 
 func (s *statter) ask(
 	ctx context.Context, id volume.ID, path string, figures func(context.Context) (unix.Statfs_t, error),
 ) (unix.Statfs_t, error) {
-	result := s.calls.DoChan(id.String()+" "+path, func() (any, error) { return figures(context.WithoutCancel(ctx)) })
+	result := s.calls.DoChan(id.String()+" "+path, func() (any, error) { return figures(ctx) }) // of the first who asks
 	select {
 	case r := <-result:
 		st, _ := r.Val.(unix.Statfs_t)

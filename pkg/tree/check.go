@@ -7,12 +7,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
 // Check asks own of each directory below top and changes nothing. It ends at the first that is refused.
-func Check(ctx context.Context, top *safepath.Dir, own Own) error {
-	w := newWalk(ctx, checker{}, Options{Task: "looking through a tree", Workers: granters})
+func Check(ctx context.Context, top *safepath.Dir, own Own, permit *permits.Permit) error {
+	w := newWalk(ctx, checker{}, Options{Task: "looking through a tree", Workers: granters, Permit: permit})
 	w.options.Own = func(dir *safepath.Dir, st unix.Stat_t) error {
 		err := own(dir, st)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
@@ -33,7 +34,7 @@ func Granted(dir *safepath.Dir, gid uint32) (bool, error) {
 // Grant lets the group read and write everything below dir, and dir itself at the very end, unless something could
 // not be granted; interrupted, it is begun again. Nothing is taken away from anyone: bits are added, never cleared
 // (TestGrantAddsBits). A link's own group is set.
-func Grant(ctx context.Context, dir *safepath.Dir, gid uint32, own Own) error {
+func Grant(ctx context.Context, dir *safepath.Dir, gid uint32, own Own, permit *permits.Permit) error {
 	st, err := dir.Stat()
 	if err != nil {
 		return err
@@ -43,7 +44,7 @@ func Grant(ctx context.Context, dir *safepath.Dir, gid uint32, own Own) error {
 	if st.Gid != 0 && st.Gid != gid {
 		logger.Info("Pods with different fsGroups take this volume from each other at every start", "path", dir.Name(), "gid", gid, "formerGid", st.Gid)
 	}
-	return Walk(ctx, dir, &granter{gid}, Options{Task: "granting a tree to a group", Workers: granters, Batch: grantBatch, Own: own})
+	return Walk(ctx, dir, &granter{gid}, Options{Task: "granting a tree to a group", Workers: granters, Batch: grantBatch, Own: own, Permit: permit})
 }
 
 type granter struct{ gid uint32 }

@@ -54,7 +54,7 @@ func TestNoLinkIsFollowed(t *testing.T) {
 	if got := owner(t, filepath.Join(root, "a")); !strings.HasPrefix(got, "2002 ") {
 		t.Errorf("the link itself is %s", got)
 	}
-	must(t, Remove(background, hold(t, filepath.Dir(root)), "root", nil, func() {}))
+	must(t, Remove(background, hold(t, filepath.Dir(root)), "root", nil, nil, func() {}))
 }
 
 func TestNoLinkIsFollowedThatComesDuringTheWalk(t *testing.T) {
@@ -167,8 +167,8 @@ func TestAMountIsNeitherEnteredNorChanged(t *testing.T) {
 	t.Cleanup(func() { must(t, unix.Unmount(mnt, unix.MNT_DETACH)) })
 	plant(t, mnt, "f")
 	for what, walk := range map[string]func() error{
-		"Grant":  func() error { return Grant(background, hold(t, root), 2002, nil) },
-		"Remove": func() error { return Remove(background, hold(t, filepath.Dir(root)), "root", nil, func() {}) },
+		"Grant":  func() error { return Grant(background, hold(t, root), 2002, nil, nil) },
+		"Remove": func() error { return Remove(background, hold(t, filepath.Dir(root)), "root", nil, nil, func() {}) },
 	} {
 		if err := walk(); err == nil || !strings.Contains(err.Error(), "mnt") {
 			t.Errorf("%s says %v", what, err)
@@ -203,7 +203,7 @@ func TestRemoveTakesWhatItCanAndNamesTheRest(t *testing.T) {
 	root := below(t, "d0/f", "d1/stays/f", "d1/f", "d2/f", "new\nline \xff/\xfe/f")
 	stays := filepath.Join(root, "d1/stays/f")
 	must(t, unix.Mount(stays, stays, "", unix.MS_BIND, "")) // nobody can unlink a mount
-	err := Remove(background, hold(t, filepath.Dir(root)), "root", nil, func() {})
+	err := Remove(background, hold(t, filepath.Dir(root)), "root", nil, nil, func() {})
 	must(t, unix.Unmount(stays, unix.MNT_DETACH))
 	wants(t, err, unix.EBUSY)
 	if !strings.Contains(err.Error(), "d1/stays/f") || strings.Contains(err.Error(), "not empty") {
@@ -212,8 +212,8 @@ func TestRemoveTakesWhatItCanAndNamesTheRest(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(root, "*/*"))
 	must(t, err)
 	same(t, "left", left, filepath.Join(root, "d1/stays"))
-	must(t, Remove(background, hold(t, filepath.Dir(root)), "root", nil, func() {}))
-	must(t, Remove(background, hold(t, filepath.Dir(root)), "root", nil, func() {})) // not there
+	must(t, Remove(background, hold(t, filepath.Dir(root)), "root", nil, nil, func() {}))
+	must(t, Remove(background, hold(t, filepath.Dir(root)), "root", nil, nil, func() {})) // not there
 	if _, err := os.Lstat(root); !os.IsNotExist(err) {
 		t.Errorf("the second time it is still there: %v", err)
 	}
@@ -228,7 +228,7 @@ func TestTwoRemoveTheSameTree(t *testing.T) {
 	for range 2 {
 		dir := hold(t, filepath.Dir(root))
 		both.Go(func() {
-			if err := Remove(background, dir, "root", nil, func() {}); err != nil {
+			if err := Remove(background, dir, "root", nil, nil, func() {}); err != nil {
 				t.Error(err)
 			}
 		})

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
@@ -33,7 +34,7 @@ const (
 // Remove removes the directory name in parent with everything below it but what own refuses and what cannot be removed,
 // which the error tells. What another remover takes away meanwhile is no error, nor is a directory that is not there.
 // removed is called after each file and each directory below the first, by several workers at once.
-func Remove(ctx context.Context, parent *safepath.Dir, name string, own Own, removed func()) error {
+func Remove(ctx context.Context, parent *safepath.Dir, name string, own Own, permit *permits.Permit, removed func()) error {
 	top, err := parent.Subdirectory(name)
 	if err != nil {
 		return ignoreNotExist(err)
@@ -41,6 +42,7 @@ func Remove(ctx context.Context, parent *safepath.Dir, name string, own Own, rem
 	defer top.Close()
 	return Walk(ctx, top, &remover{parent: parent, name: name, top: top, removed: removed}, Options{
 		Task: "removing a tree", Workers: removers, Batch: removeBatch, InTurn: true, IgnoreMoved: true, Own: own,
+		Permit: permit,
 	})
 }
 

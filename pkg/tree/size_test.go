@@ -28,7 +28,7 @@ func TestDeepTreesNeedFewDescriptors(t *testing.T) {
 
 	most := heldDirectories + 3*granters
 	limitDescriptors(t, openDescriptors(t)+most)
-	must(t, Grant(background, dir, 2002, nil))
+	must(t, Grant(background, dir, 2002, nil, nil))
 	v := &counter{}
 	v.leave = func(d *Directory) error {
 		return d.Use(func(dir *safepath.Dir) error {
@@ -42,7 +42,7 @@ func TestDeepTreesNeedFewDescriptors(t *testing.T) {
 	if v.left.Load() != depth+1 || v.visited.Load() != depth {
 		t.Errorf("%d directories and %d files", v.left.Load(), v.visited.Load())
 	}
-	must(t, Remove(background, above, "top", nil, func() {}))
+	must(t, Remove(background, above, "top", nil, nil, func() {}))
 	if names, err := above.Names(0); len(names) != 0 || err != nil {
 		t.Errorf("%q is left, %v", names, err)
 	}
@@ -106,7 +106,7 @@ func TestAHugeDirectoryOfFilesTakesNoMemory(t *testing.T) {
 	if v.visited.Load() != files || most.Load() > 2<<20 {
 		t.Errorf("%d files were visited, with %d bytes in use", v.visited.Load(), most.Load())
 	}
-	must(t, Remove(background, hold(t, filepath.Dir(root)), filepath.Base(root), nil, func() {}))
+	must(t, Remove(background, hold(t, filepath.Dir(root)), filepath.Base(root), nil, nil, func() {}))
 }
 
 // counter is a visitor that remembers nothing but numbers.

@@ -34,6 +34,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
@@ -75,6 +76,9 @@ type Options struct {
 	IgnoreMoved bool
 	// Own, where set, keeps the walk to what is the caller's own.
 	Own Own
+	// Permit is the caller's. There are other workers as long as there are permits that nobody waits for, and each gives
+	// way between two entries.
+	Permit *permits.Permit
 }
 
 // Directory is a directory of a walk.

@@ -68,7 +68,7 @@ func (w *walk) open(d *Directory) (err error) {
 
 // read visits the entries of a directory and notes its subdirectories; if they are too many to be noted at once, the
 // next of them, in the order of their names, when those are done.
-func (w *walk) read(d *Directory) {
+func (w worker) read(d *Directory) {
 	first := !d.cut
 	if first {
 		d.after = ""
@@ -119,18 +119,18 @@ func isDirectory(dir *safepath.Dir, listed safepath.Listed) bool {
 }
 
 // entries visits a batch, on another worker if there may be one more.
-func (w *walk) entries(d *Directory, dir *safepath.Dir, names []string) {
+func (w worker) entries(d *Directory, dir *safepath.Dir, names []string) {
 	if len(names) == 0 {
 		return
 	}
 	d.pending.Add(1)
-	if !w.options.InTurn && w.spread(func() {
-		w.fail(d, d.Use(func(dir *safepath.Dir) error { w.visit(d, dir, names); return nil }))
+	if !w.options.InTurn && w.spread(func(other worker) {
+		w.fail(d, d.Use(func(dir *safepath.Dir) error { other.visit(d, dir, names); return nil }))
 		again := w.complete(d)
 		if again != nil {
 			again.inline = false
 		}
-		w.run(again)
+		other.run(again)
 	}) {
 		return
 	}
@@ -138,11 +138,12 @@ func (w *walk) entries(d *Directory, dir *safepath.Dir, names []string) {
 	d.pending.Add(-1) // this worker holds another
 }
 
-func (w *walk) visit(d *Directory, dir *safepath.Dir, names []string) {
+func (w worker) visit(d *Directory, dir *safepath.Dir, names []string) {
 	for _, name := range names {
 		if w.over() {
 			return
 		}
+		w.permit.GiveWay()
 		err := w.entry(d, dir, name)
 		if errors.Is(err, unix.EISDIR) {
 			d.mu.Lock()

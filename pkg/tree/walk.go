@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
@@ -51,40 +52,54 @@ func (w *walk) walk(top *safepath.Dir) error {
 	defer stop()
 	d := &Directory{walk: w, kept: keptDescriptor{dir: top, users: 1}}
 	d.pending.Store(1)
-	w.run(d)
-	w.group.Wait()
+	worker{w, w.options.Permit}.run(d)
+	w.options.Permit.Without(w.group.Wait)
 	if w.ctx.Err() != nil {
 		return errors.Join(context.Cause(w.ctx), w.errs.result())
 	}
 	return w.errs.result()
 }
 
-func (w *walk) run(d *Directory) {
+// worker is one goroutine of a walk.
+type worker struct {
+	*walk
+
+	permit *permits.Permit
+}
+
+func (w worker) run(d *Directory) {
 	for d != nil {
 		d = w.step(d)
 	}
 }
 
 // spread runs task on another worker if there may be one more.
-func (w *walk) spread(task func()) bool {
+func (w worker) spread(task func(worker)) bool {
 	select {
 	case w.others <- struct{}{}:
-		w.group.Go(func() {
-			defer func() { <-w.others }()
-			task()
-		})
-		return true
 	default:
 		return false
 	}
+	permit, free := w.permit.Another()
+	if !free {
+		<-w.others
+		return false
+	}
+	w.group.Go(func() {
+		defer func() { <-w.others }()
+		defer permit.Release()
+		task(worker{w.walk, permit})
+	})
+	return true
 }
 
 // over says that nothing more is to be begun.
 func (w *walk) over() bool { return w.stopped.Load() || w.ctx.Err() != nil }
 
 // step does the next thing in d and returns the directory that the worker goes on with, nil if another worker does.
-func (w *walk) step(d *Directory) *Directory {
+func (w worker) step(d *Directory) *Directory {
 	if !w.over() {
+		w.permit.GiveWay()
 		switch {
 		case d.state == found:
 			d.state = refused
@@ -98,7 +113,7 @@ func (w *walk) step(d *Directory) *Directory {
 			return d
 		case d.state == read && len(d.subs) > 0:
 			child := w.next(d)
-			if w.spread(func() { w.run(child) }) {
+			if w.spread(func(other worker) { other.run(child) }) {
 				return d
 			}
 			child.inline = true

@@ -99,7 +99,7 @@ func TestOwnKeepsTheWalkOut(t *testing.T) {
 	if got := owner(t, filepath.Join(root, "foreign/secret/f")); got != before {
 		t.Errorf("the foreign file is %s", got)
 	}
-	wants(t, Remove(background, hold(t, filepath.Dir(root)), filepath.Base(root), own, func() {}), foreign)
+	wants(t, Remove(background, hold(t, filepath.Dir(root)), filepath.Base(root), own, nil, func() {}), foreign)
 	var left []string
 	must(t, filepath.Walk(root, func(path string, _ os.FileInfo, err error) error {
 		rel, _ := filepath.Rel(root, path)
@@ -114,10 +114,10 @@ func TestCheckEndsAtTheFirstThatIsRefused(t *testing.T) {
 	for i := range 100 {
 		plant(t, root, fmt.Sprintf("%02d/sub/f", i))
 	}
-	must(t, Check(background, hold(t, root), func(*safepath.Dir, unix.Stat_t) error { return nil }))
+	must(t, Check(background, hold(t, root), func(*safepath.Dir, unix.Stat_t) error { return nil }, nil))
 	var asked atomic.Int64
 	foreign := errors.New("another's")
-	wants(t, Check(background, hold(t, root), func(*safepath.Dir, unix.Stat_t) error { asked.Add(1); return foreign }), foreign)
+	wants(t, Check(background, hold(t, root), func(*safepath.Dir, unix.Stat_t) error { asked.Add(1); return foreign }, nil), foreign)
 	if n := asked.Load(); n < 1 || n > granters {
 		t.Errorf("%d directories were asked about", n)
 	}

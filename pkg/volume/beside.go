@@ -6,43 +6,68 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
-	"golang.org/x/sync/errgroup"
-
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
-// both does two things beside each other that do not depend on each other: over a network it is waiting that takes the
-// time. It returns when both have ended, and panics with what either has panicked with.
-func both(one, other func() error) error {
-	var errs [2]error
-	var group panics.Group
-	for i, do := range []func() error{one, other} {
-		group.Go(func() { errs[i] = do() })
+// both does two things that do not depend on each other, beside each other as long as there is a permit that nobody waits
+// for: over a network it is waiting that takes the time. It returns when both have ended, and panics with what either has
+// panicked with.
+func both(permit *permits.Permit, one, other func() error) error {
+	another, free := permit.Another()
+	if !free {
+		err := one()
+		return errors.Join(err, other())
 	}
-	group.Wait()
-	return errors.Join(errs[:]...)
+	var err, otherErr error
+	var beside panics.Group
+	beside.Go(func() {
+		defer another.Release()
+		otherErr = other()
+	})
+	caught := panics.Try(func() { err = one() })
+	permit.Without(beside.Wait)
+	caught.Again()
+	return errors.Join(err, otherErr)
+}
+
+// readers bounds what one operation reads at once: records, for one.
+const readers = 8
+
+// beside calls do for each number below n, several at once as long as there are permits that nobody waits for, and
+// returns when all have returned.
+func beside(permit *permits.Permit, n int, do func(i int)) {
+	var next atomic.Int64
+	work := func(permit *permits.Permit) {
+		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+			permit.GiveWay()
+			do(i)
+		}
+	}
+	var others sync.WaitGroup
+	for range min(readers, n) - 1 {
+		another, free := permit.Another()
+		if !free {
+			break
+		}
+		others.Go(func() {
+			defer another.Release()
+			work(another)
+		})
+	}
+	work(permit)
+	permit.Without(others.Wait)
 }
 
 // each calls do with items, several at once, and joins their errors.
-func each[T any](ctx context.Context, items []T, do func(T) error) error {
-	var group errgroup.Group
-	group.SetLimit(readers)
-	var mu sync.Mutex
-	var errs []error
-	for _, item := range items {
-		if ctx.Err() != nil {
-			break
+func each[T any](ctx context.Context, permit *permits.Permit, items []T, do func(T) error) error {
+	errs := make([]error, len(items))
+	beside(permit, len(items), func(i int) {
+		if ctx.Err() == nil {
+			errs[i] = do(items[i])
 		}
-		group.Go(func() error {
-			if err := do(item); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				errs = append(errs, err)
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // the errors are in errs
-	return errors.Join(append(errs, ctx.Err())...)
+	})
+	return errors.Join(errors.Join(errs...), ctx.Err())
 }

@@ -65,9 +65,13 @@ func (s *Store) Check(ctx context.Context) ([]Problem, error) {
 	if len(first) == 0 {
 		return nil, err
 	}
-	select {
-	case <-time.After(s.recent):
-	case <-ctx.Done():
+	s.permit.Without(func() {
+		select {
+		case <-time.After(s.recent):
+		case <-ctx.Done():
+		}
+	})
+	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	again, err := s.pass(ctx)
@@ -179,7 +183,7 @@ func (s *Store) readVolumes(ctx context.Context, found *inventory) error {
 	if err != nil {
 		return err
 	}
-	return each(ctx, files, func(at file) error {
+	return each(ctx, s.permit, files, func(at file) error {
 		id, ok := strings.CutSuffix(at.name, recordSuffix)
 		if !ok {
 			return nil

@@ -38,7 +38,7 @@ func (s *Store) lookAtEntries(ctx context.Context, found *inventory) error {
 			found.strays = append(found.strays, f)
 		}
 	}
-	return each(ctx, entries, func(e TrashEntry) error {
+	return each(ctx, s.permit, entries, func(e TrashEntry) error {
 		_, e.moved = moved[e.Name]
 		r, err := readRecord(e.dir, e.Name+e.suffix)
 		switch {
@@ -74,7 +74,7 @@ func (s *Store) lookAtData(ctx context.Context, found *inventory) error {
 			Why: "no record tells of this data", Cure: cure, repair: repair,
 		})
 	}
-	return each(ctx, found.entries, func(e TrashEntry) error {
+	return each(ctx, s.permit, found.entries, func(e TrashEntry) error {
 		if _, restored := found.volumes[e.Record.stamp()]; restored || e.suffix == doomedSuffix || e.suffix == backSuffix {
 			return nil // on its way, or nothing but a record
 		}

@@ -29,7 +29,7 @@ func (s *Store) lookAtVolumes(ctx context.Context, found *inventory) error {
 			})
 		}
 	}
-	return each(ctx, slices.Collect(maps.Values(found.volumes)), func(r Record) error { return s.lookAtVolume(found, r) })
+	return each(ctx, s.permit, slices.Collect(maps.Values(found.volumes)), func(r Record) error { return s.lookAtVolume(found, r) })
 }
 
 func (s *Store) lookAtVolume(found *inventory, r Record) error {

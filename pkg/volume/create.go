@@ -72,7 +72,7 @@ func (s *Store) Create(spec Spec) (Record, error) {
 func (s *Store) claimBoth(r Record) (*claim, error) {
 	var c *claim
 	var held holder
-	err := both(func() (err error) {
+	err := both(s.permit, func() (err error) {
 		c, err = s.claim(r)
 		if errors.Is(err, fs.ErrExist) {
 			err = fmt.Errorf("another controller is making volume %s: %w: %w", r.ID, err, ErrBusy)
@@ -195,10 +195,10 @@ func (s *Store) make(c *claim, r *Record) error {
 		return err
 	}
 	r.GFID = gfid
-	if err := both(func() error { return s.setOwner(dir, r.Owner) }, func() error { return s.stillHolds(*r) }); err != nil {
+	if err := both(s.permit, func() error { return s.setOwner(dir, r.Owner) }, func() error { return s.stillHolds(*r) }); err != nil {
 		return err
 	}
-	return both(s.commit, func() error {
+	return both(s.permit, s.commit, func() error {
 		err := c.complete(*r)
 		s.step(stepCompleted)
 		return err

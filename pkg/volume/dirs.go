@@ -214,7 +214,7 @@ func (s *Store) files(kind string) ([]file, error) {
 		}
 	}
 	var mu sync.Mutex
-	err = each(context.Background(), spread, func(name string) error {
+	err = each(context.Background(), s.permit, spread, func(name string) error {
 		files, err := s.filesIn(kind + "/" + name)
 		mu.Lock()
 		defer mu.Unlock()

@@ -28,11 +28,11 @@ func (s *Store) grantGroup(ctx context.Context, id string, dir *safepath.Dir, gi
 		return s.explain(err)
 	}
 	if isStatic {
-		if err := tree.Check(ctx, dir, own); err != nil {
+		if err := tree.Check(ctx, dir, own, s.permit); err != nil {
 			return s.explain(fmt.Errorf("a group (fsGroup) would get all that is in the directory of volume %s: %w", id, err))
 		}
 	}
-	err = tree.Grant(ctx, dir, gid, own)
+	err = tree.Grant(ctx, dir, gid, own, s.permit)
 	if errors.Is(err, tree.ErrMoved) {
 		err = fmt.Errorf("%w: %w", err, ErrBusy)
 	}

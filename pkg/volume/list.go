@@ -7,12 +7,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
-
-	"golang.org/x/sync/errgroup"
 )
-
-// readers bounds the records being read at once.
-const readers = 8
 
 // Page is a part of a list.
 type Page struct {
@@ -110,15 +105,7 @@ func (s *Store) forEachPage(ctx context.Context, do func(Page)) error {
 // several exchanges with the client, so they are read side by side.
 func (s *Store) read(ids []string) (Page, error) {
 	all, errs := make([]found, len(ids)), make([]error, len(ids))
-	var group errgroup.Group
-	group.SetLimit(readers)
-	for i, id := range ids {
-		group.Go(func() error {
-			all[i], errs[i] = s.look(id)
-			return nil
-		})
-	}
-	_ = group.Wait() // each error is judged below
+	beside(s.permit, len(ids), func(i int) { all[i], errs[i] = s.look(ids[i]) })
 	var page Page
 	var damaged, failed []error
 	for i, err := range errs {

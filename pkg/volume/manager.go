@@ -16,6 +16,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 )
 
 // Manager is the volumes of all Gluster volumes in the clusters file. Every method
@@ -25,6 +26,7 @@ import (
 type Manager struct {
 	clusters *gluster.ClustersFile
 	host     *client.Host
+	permits  *permits.Pool
 	own      []string // options of the client for all but what is published
 	locks    keyedLocks
 
@@ -37,12 +39,16 @@ type Manager struct {
 }
 
 // NewManager returns a manager that uses the clients of this host: for all but what is published those with the given
-// options. With gluster.FreshNames what another controller does is seen as soon as the bricks have it
-// (TestWhateverTwoControllersDoAtOnceEndsAsOneOfThemWould); without, within a second or two of the other's work on the
-// same path, one may act on what was there before. The metrics go into the registry, unless that is nil.
-func NewManager(clusters *gluster.ClustersFile, host *client.Host, registry prometheus.Registerer, own ...string) *Manager {
+// options. Each of its operations has a permit as long as it runs. With gluster.FreshNames what another controller does
+// is seen as soon as the bricks have it (TestWhateverTwoControllersDoAtOnceEndsAsOneOfThemWould); without, within a
+// second or two of the other's work on the same path, one may act on what was there before. The metrics go into the
+// registry, unless that is nil.
+func NewManager(
+	clusters *gluster.ClustersFile, host *client.Host, pool *permits.Pool, registry prometheus.Registerer, own ...string,
+) *Manager {
 	return &Manager{
-		clusters: clusters, host: host, own: own, sightings: map[gluster.Volume]*sightings{}, problems: newProblems(registry),
+		clusters: clusters, host: host, permits: pool, own: own, sightings: map[gluster.Volume]*sightings{},
+		problems: newProblems(registry),
 	}
 }
 

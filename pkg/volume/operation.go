@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 )
 
 // one runs an operation on a Gluster volume, by the manager's own client.
@@ -47,7 +49,8 @@ func (o *operation) long(why string) { o.why.Store(&why) }
 
 // run calls fn with the store of a Gluster volume, alone among those with the same key
 // ("" for those that may run beside each other), on a goroutine of its own, since no
-// deadline reaches a system call on a client's mount.
+// deadline reaches a system call on a client's mount. It has a permit until it ends, even if nobody waits for it any
+// more. The lock comes first: many calls of one volume have one permit, and who has a permit waits for no lock.
 func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, key string, fn func(context.Context, *Store, *operation) error) error {
 	client, err := m.host.Ensure(ctx, v, options)
 	if err != nil {
@@ -61,6 +64,12 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 			return err
 		}
 	}
+	permit, err := m.admit(ctx, client)
+	if err != nil {
+		release()
+		unlock()
+		return err
+	}
 	op := &operation{}
 	done := make(chan error, 1)
 	go func() {
@@ -70,10 +79,12 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 				return err
 			}
 			defer s.Close()
+			s.permit = permit
 			return fn(context.WithoutCancel(ctx), s, op)
 		})
 		// Before the caller is told: who is told that all is over may look for what is in use.
 		release()
+		permit.Release()
 		unlock()
 		done <- err
 	}()
@@ -89,6 +100,19 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 		return fmt.Errorf("volume %s/%s: %s; try again: %w", v, key, *why, ErrBusy)
 	}
 	return fmt.Errorf("%s does not answer in time, the operation goes on: %w", v, context.Cause(ctx))
+}
+
+// admit waits for a permit, and makes sure that the client has answered since. ErrBusy if there is none in time.
+func (m *Manager) admit(ctx context.Context, c *client.Client) (*permits.Permit, error) {
+	permit, err := m.permits.Acquire(ctx, c.Volume())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	if err := c.Probe(ctx); err != nil {
+		permit.Release()
+		return nil, err
+	}
+	return permit, nil
 }
 
 func lockKey(v gluster.Volume, id string) string { return v.String() + "/" + id }

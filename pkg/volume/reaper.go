@@ -92,6 +92,7 @@ func (s *Store) entriesForReaper() ([]TrashEntry, error) {
 		if e.Held() {
 			continue
 		}
+		s.permit.GiveWay()
 		onDelete, known := s.sightings.onDelete.get(e.Name)
 		if !known {
 			read, err := s.readEntry(file{e.dir, e.Name + e.suffix})
@@ -170,7 +171,7 @@ func (s *Store) reap(ctx context.Context, e TrashEntry, told reaping) error {
 	if err != nil {
 		return err
 	}
-	if err := tree.Remove(ctx, e.dir, e.Name, own, func() { s.step(stepRemoving); told.removed() }); err != nil {
+	if err := tree.Remove(ctx, e.dir, e.Name, own, s.permit, func() { s.step(stepRemoving); told.removed() }); err != nil {
 		return err
 	}
 	s.step(stepRemoved)

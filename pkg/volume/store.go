@@ -54,6 +54,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
@@ -98,6 +99,7 @@ type Store struct {
 	earliest     time.Duration
 	sightings    *sightings
 	isClockRight func() bool
+	permit       *permits.Permit // of the operation; nil where nobody counts
 	// slice is how many files of a trash entry are removed in a round.
 	slice int64
 

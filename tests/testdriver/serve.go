@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/driver"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -28,7 +29,7 @@ func Serve(t *testing.T, options testcluster.Options) *Driver {
 	ctx, stop := context.WithCancel(context.Background())
 	served, err := driver.New(ctx, driver.Options{
 		Mode: driver.All, Name: driver.DefaultName, Version: "test", Endpoint: d.Endpoint(), NodeID: NodeID,
-		ClustersFile: d.Clusters, StateDir: d.State(),
+		ClustersFile: d.Clusters, StateDir: d.State(), MaxOperations: permits.Default,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -58,7 +58,7 @@ func finds(t *testing.T, s *Store, repair bool, want ...string) {
 // checkStore is a store that waits for nobody.
 func checkStore(t *testing.T) (s *Store, mountpoint, own string) {
 	t.Helper()
-	s, mountpoint = newStore(t)
+	s, mountpoint = storeOf(t)
 	s.recent, s.abandoned = 0, 0
 	return s, mountpoint, filepath.Join(mountpoint, ownDir)
 }

@@ -48,7 +48,7 @@ func TestWhatWasDeletedByAWrongClockIsKept(t *testing.T) {
 		"a day ahead":                           {25 * time.Hour, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, mountpoint := newStore(t)
+			s, mountpoint := storeOf(t)
 			create(t, s, spec("vol"))
 			if err := s.Delete(background, "vol"); err != nil {
 				t.Fatal(err)
@@ -81,7 +81,7 @@ func TestWhatWasDeletedByAWrongClockIsKept(t *testing.T) {
 func TestWhatWasInterruptedByAWrongClockIsTakenUp(t *testing.T) {
 	for name, wrong := range map[string]time.Duration{"a day behind": -day, "a day ahead": day} {
 		t.Run(name, func(t *testing.T) {
-			s, mountpoint := newStore(t)
+			s, mountpoint := storeOf(t)
 			create(t, s, spec("first"))
 			cut(open(t, mountpoint), stepClaimed, func(s *Store) { _, _ = s.Create(spec("vol")) })
 			r := newRecord(spec("vol"))
@@ -96,7 +96,7 @@ func TestWhatWasInterruptedByAWrongClockIsTakenUp(t *testing.T) {
 }
 
 func TestWhatWasDeletedInTheLastHourDoesNotGoForSpace(t *testing.T) {
-	s, _ := newStore(t)
+	s, _ := storeOf(t)
 	entry := func(ago time.Duration) TrashEntry {
 		at := now().Add(-ago)
 		return TrashEntry{Name: stamped("vol", at), Deleted: at}

@@ -205,7 +205,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.operation, func(t *testing.T) {
-			_, mountpoint := newStore(t)
+			_, mountpoint := storeOf(t)
 			// What is made below a directory with setgid has it, too.
 			if err := os.Chmod(mountpoint, 0o755|os.ModeSetgid); err != nil {
 				t.Fatal(err)

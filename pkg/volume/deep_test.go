@@ -16,7 +16,7 @@ import (
 // GlusterFS makes no directory whose path has more than 4,096 bytes and reaches none by such a path. What a tenant
 // has made is nested too deep for it once it is in the trash. (Trees that are deeper yet: pkg/tree.)
 func TestADirectoryThatTheTrashMakesTooDeepIsRemoved(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	create(t, s, spec("vol"))
 	nest(t, filepath.Join(mountpoint, "vol"))
 	if err := s.Delete(background, "vol"); err != nil {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -35,19 +36,36 @@ var kinds = []string{trashDir, creatingDir, volumesDir}
 const shards = 64
 
 // shard is the name of the directory that has what belongs to a volume's ID, or to the name of a path's claim.
-func shard(key string) string { return shardName(shardNumber(key)) }
-
-func shardName(n int) string { return fmt.Sprintf("%02x", n) }
-
-func shardNumber(key string) int {
+func shard(key string) string {
 	sum := sha256.Sum256([]byte(key))
-	return int(sum[0]) % shards
+	return fmt.Sprintf("%02x", sum[0]%shards)
 }
 
 // ownDirs are the driver's own directories that are open.
 type ownDirs struct {
-	mu   sync.Mutex // some operations read side by side
+	mu   sync.Mutex
 	open map[string]*safepath.Dir
+}
+
+func (d *ownDirs) get(rel string) *safepath.Dir {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.open[rel]
+}
+
+// put keeps a directory that was just opened, and returns the one that is kept: perhaps another was faster.
+func (d *ownDirs) put(rel string, dir *safepath.Dir) *safepath.Dir {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if have := d.open[rel]; have != nil {
+		dir.Close()
+		return have
+	}
+	if d.open == nil {
+		d.open = map[string]*safepath.Dir{}
+	}
+	d.open[rel] = dir
+	return dir
 }
 
 func (d *ownDirs) close() {
@@ -59,27 +77,29 @@ func (d *ownDirs) close() {
 // own returns one of the driver's own directories, "" being the one that has all others; fs.ErrNotExist where nothing was
 // ever stored.
 func (s *Store) own(rel string) (*safepath.Dir, error) {
-	s.dirs.mu.Lock()
-	defer s.dirs.mu.Unlock()
-	if dir := s.dirs.open[rel]; dir != nil {
+	if dir := s.dirs.get(rel); dir != nil {
 		return dir, nil
 	}
-	top := s.dirs.open[""]
-	if top == nil {
-		var err error
-		if top, err = s.openOwn(); err != nil {
+	if rel == "" {
+		top, err := s.openOwn()
+		if err != nil {
 			return nil, err
 		}
-		s.dirs.open[""] = top
+		return s.dirs.put("", top), nil
 	}
-	if rel == "" {
-		return top, nil
+	above, name := "", rel
+	if i := strings.LastIndexByte(rel, '/'); i >= 0 {
+		above, name = rel[:i], rel[i+1:]
 	}
-	dir, err := top.Open(rel)
-	if err == nil {
-		s.dirs.open[rel] = dir
+	parent, err := s.own(above)
+	if err != nil {
+		return nil, err
 	}
-	return dir, err
+	dir, err := parent.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return s.dirs.put(rel, dir), nil
 }
 
 // openOwn refuses a directory that is not root's alone: whoever may write there decides what the driver deletes.

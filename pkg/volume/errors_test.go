@@ -17,7 +17,7 @@ import (
 
 // The mount point of a client differs between hosts and from start to start: with it no two events are the same.
 func TestErrorsNameThePathOnTheGlusterVolume(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	create(t, s, spec("vol"))
 	if err := errors.Join(os.Mkdir(filepath.Join(mountpoint, "mine"), 0o755), os.Symlink("vol", filepath.Join(mountpoint, "link")),
 		os.WriteFile(filepath.Join(mountpoint, ownDir, volumesDir, "bad.json"), []byte("x"), 0o600)); err != nil {

@@ -32,7 +32,7 @@ func TestARecordThatComesBackDoesNotUndoADeletion(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			s, mountpoint := newStore(t)
+			s, mountpoint := storeOf(t)
 			s.recent, s.abandoned = 0, 0
 			create(t, s, spec("vol"))
 			must(t, s.Delete(background, "vol"))
@@ -61,7 +61,7 @@ func TestAnEntryThatComesBackDoesNotUndoARestoration(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			s, mountpoint := newStore(t)
+			s, mountpoint := storeOf(t)
 			s.recent, s.abandoned = 0, 0
 			create(t, s, spec("vol"))
 			must(t, os.WriteFile(filepath.Join(mountpoint, "vol", "dear"), nil, 0o600), s.Delete(background, "vol"))

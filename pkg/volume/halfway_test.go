@@ -28,7 +28,7 @@ func cut(s *Store, point string, do func(s *Store)) {
 }
 
 func TestWhatAnotherHostMayStillBeDoingIsLeftToIt(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	create(t, s, spec("deleted"))
 	cut(open(t, mountpoint), stepFiled, func(s *Store) { _ = s.Delete(background, "deleted") })
 	cut(open(t, mountpoint), stepMode, func(s *Store) { _, _ = s.Create(spec("made")) })
@@ -62,7 +62,7 @@ func TestWhatAnotherHostMayStillBeDoingIsLeftToIt(t *testing.T) {
 }
 
 func TestAVolumeThatIsMadeAgainHasNothingOfTheOneBefore(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	s.recent, s.abandoned = 0, 0
 	first := create(t, s, spec("vol"))
 	file := filepath.Join(mountpoint, "vol", "secret")
@@ -85,7 +85,7 @@ func TestAVolumeThatIsMadeAgainHasNothingOfTheOneBefore(t *testing.T) {
 }
 
 func TestAVolumeHalfMadeIsNotPublished(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	for _, point := range []string{stepMade, stepMode} {
 		s.recent = 0
 		cut(open(t, mountpoint), point, func(s *Store) { _, _ = s.Create(spec("vol")) })
@@ -103,7 +103,7 @@ func TestAVolumeHalfMadeIsNotPublished(t *testing.T) {
 func TestAnEmptyClaimIsTakenBackWithWhatWasMadeForIt(t *testing.T) {
 	for _, point := range []string{stepOpened, stepMade} {
 		t.Run(point, func(t *testing.T) {
-			s, mountpoint := newStore(t)
+			s, mountpoint := storeOf(t)
 			slow := open(t, mountpoint)
 			slow.step = func(at string) {
 				if at != point {
@@ -123,7 +123,7 @@ func TestAnEmptyClaimIsTakenBackWithWhatWasMadeForIt(t *testing.T) {
 }
 
 func TestAClaimOfANewerDriverIsLeftAlone(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	create(t, s, spec("vol"))
 	for _, claim := range []string{
 		filepath.Join(ownDir, creatingDir, stamped("new", time.Now().Add(-2*abandoned))+recordSuffix), recordFile("new"),
@@ -145,7 +145,7 @@ func TestAClaimOfANewerDriverIsLeftAlone(t *testing.T) {
 }
 
 func TestADirectoryThatSomebodyFilledIsNotTakenBack(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	s.recent = 0
 	cut(open(t, mountpoint), stepMode, func(s *Store) { _, _ = s.Create(spec("vol")) })
 	file := filepath.Join(mountpoint, "vol", "dear")

@@ -12,7 +12,7 @@ import (
 )
 
 func TestAHeldEntryIsKeptUntilItIsReleased(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	for _, name := range []string{"held", "other"} {
 		wanted := spec(name)
 		wanted.OnDelete = Delete
@@ -56,7 +56,7 @@ func TestAHeldEntryIsKeptUntilItIsReleased(t *testing.T) {
 
 // What cannot be restored is held as before.
 func TestAHeldEntryThatCannotBeRestoredStaysHeld(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	create(t, s, spec("vol"))
 	must(t, s.Delete(background, "vol"))
 	entries, err := s.TrashEntries()
@@ -67,7 +67,7 @@ func TestAHeldEntryThatCannotBeRestoredStaysHeld(t *testing.T) {
 }
 
 func TestTheTrashSaysWhatCannotBeRestored(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	s.recent = 0
 	reasons := map[string]string{}
 	for _, name := range []string{"good", "again", "taken", "gone", "doomed"} {
@@ -103,7 +103,7 @@ func TestTheTrashSaysWhatCannotBeRestored(t *testing.T) {
 
 // The record of an entry that waits for its time is read once, not in each round.
 func TestTheReaperReadsNoRecordTwice(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	for _, name := range []string{"a", "b"} {
 		create(t, s, spec(name))
 		must(t, s.Delete(background, name))

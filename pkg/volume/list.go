@@ -5,6 +5,7 @@ package volume
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -25,28 +26,27 @@ func (s *Store) List(after string, limit int) (Page, error) {
 	if err != nil {
 		return Page{}, s.explain(err)
 	}
+	left, err := s.shardsFrom(after, before)
 	var ids []string
-	first := 0
-	if after != "" {
-		first = shardNumber(after)
+	for size := 1; err == nil && len(left) > 0 && len(ids) <= limit; size = readers { // the first is enough where there are many
+		some := left[:min(size, len(left))]
+		left = left[len(some):]
+		lists := make([][]string, len(some))
+		errs := make([]error, len(some))
+		beside(s.permit, len(some), func(i int) { lists[i], errs[i] = s.idsIn(some[i]) })
+		err = errors.Join(errs...)
+		for i, list := range lists {
+			list = append(list, before[some[i]]...)
+			slices.Sort(list)
+			for _, id := range slices.Compact(list) {
+				if after == "" || some[i] != shard(after) || id > after {
+					ids = append(ids, id)
+				}
+			}
+		}
 	}
-	for n := first; n < shards && len(ids) <= limit; n++ {
-		files, err := s.filesIn(volumesDir + "/" + shardName(n))
-		if err != nil {
-			return Page{}, s.explain(err)
-		}
-		inShard := before[n]
-		for _, f := range files {
-			if id, ok := strings.CutSuffix(f.name, recordSuffix); ok {
-				inShard = append(inShard, id)
-			}
-		}
-		slices.Sort(inShard)
-		for _, id := range slices.Compact(inShard) {
-			if n > first || id > after {
-				ids = append(ids, id)
-			}
-		}
+	if err != nil {
+		return Page{}, s.explain(err)
 	}
 	next := ""
 	if len(ids) > limit {
@@ -58,16 +58,44 @@ func (s *Store) List(after string, limit int) (Page, error) {
 	return page, err
 }
 
-// listBefore returns the IDs of the records that are where all were before, by the number of the shard they belong to.
-func (s *Store) listBefore() (map[int][]string, error) {
+// shardsFrom returns the names of the directories that have records, from that of an ID on, in order.
+func (s *Store) shardsFrom(after string, before map[string][]string) ([]string, error) {
+	files, err := s.filesIn(volumesDir)
+	names := slices.Collect(maps.Keys(before))
+	for _, f := range files {
+		if isShard(f.name) {
+			names = append(names, f.name)
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if after != "" {
+		names = slices.DeleteFunc(names, func(name string) bool { return name < shard(after) })
+	}
+	return names, err
+}
+
+func (s *Store) idsIn(shard string) ([]string, error) {
+	files, err := s.filesIn(volumesDir + "/" + shard)
+	var ids []string
+	for _, f := range files {
+		if id, ok := strings.CutSuffix(f.name, recordSuffix); ok {
+			ids = append(ids, id)
+		}
+	}
+	return ids, err
+}
+
+// listBefore returns the IDs of the records that are where all were before, by the shard they belong to.
+func (s *Store) listBefore() (map[string][]string, error) {
 	if s.sightings.flat.isEmpty(volumesDir) {
 		return nil, nil
 	}
 	files, err := s.filesIn(volumesDir)
-	ids := map[int][]string{}
+	ids := map[string][]string{}
 	for _, f := range files {
 		if id, ok := strings.CutSuffix(f.name, recordSuffix); ok {
-			ids[shardNumber(id)] = append(ids[shardNumber(id)], id)
+			ids[shard(id)] = append(ids[shard(id)], id)
 		}
 	}
 	return ids, err

@@ -74,7 +74,7 @@ var shared struct {
 	path string
 }
 
-// A store of newStore is in a directory of the mount.
+// A store of storeOf is in a directory of the mount.
 func init() {
 	mountOf = func(root *safepath.Dir) (*safepath.Dir, error) {
 		at, err := os.Readlink(fmt.Sprint("/proc/self/fd/", root.Fd()))
@@ -90,9 +90,9 @@ func init() {
 
 const storePrefix = "store-"
 
-// newStore is a store of the test's own, on gv0: a directory of it serves as well as the
+// storeOf is a store of the test's own, on gv0: a directory of it serves as well as the
 // root of a Gluster volume, and is there at once.
-func newStore(t *testing.T) (*Store, string) {
+func storeOf(t *testing.T) (*Store, string) {
 	t.Helper()
 	shared.Lock()
 	defer shared.Unlock()

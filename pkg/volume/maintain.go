@@ -59,7 +59,6 @@ func (m *Manager) Maintain(ctx context.Context, retention time.Duration) {
 
 // maintainer looks after one Gluster volume each time it is woken.
 func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, retention time.Duration, wake <-chan struct{}) {
-	var kept *client.Client
 	release := func() {}
 	defer func() { release() }()
 	var reconciled, reported time.Time
@@ -85,14 +84,26 @@ func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, retention ti
 			}
 			err = errors.Join(err, reportErr)
 		}
-		if client != nil && client != kept {
+		if client != nil {
+			next, errView := m.keepOpen(client)
 			release()
-			kept, release = client, client.Hold()
+			release = next
+			err = errors.Join(err, errView)
 		}
 		if err != nil && ctx.Err() == nil {
 			klog.FromContext(ctx).Error(err, "Maintenance left something undone; it is tried again in a minute", "glusterVolume", v.String())
 		}
 	}
+}
+
+// keepOpen keeps a client from being idle, and what is open of its Gluster volume from being closed between two operations.
+func (m *Manager) keepOpen(c *client.Client) (release func(), err error) {
+	leave, err := m.views.renew(c)
+	if err != nil {
+		return c.Hold(), err
+	}
+	held := c.Hold()
+	return func() { leave(); held() }, nil
 }
 
 func (m *Manager) maintain(ctx context.Context, v gluster.Volume, retention time.Duration, reconcile bool) (*client.Client, error) {

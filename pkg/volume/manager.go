@@ -30,6 +30,7 @@ type Manager struct {
 	own      []string // options of the client for all but what is published
 	locks    keyedLocks
 
+	views    views
 	tries    tries
 	sizes    sizes
 	problems *prometheus.GaugeVec

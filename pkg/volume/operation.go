@@ -74,13 +74,17 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 	done := make(chan error, 1)
 	go func() {
 		err := guarded(func() error {
-			s, err := openSeen(v, client.Mountpoint(), m.seen(v))
+			open, leave, err := m.views.use(client)
 			if err != nil {
-				return err
+				return explain(v, err)
 			}
-			defer s.Close()
+			defer leave()
+			s := newStore(v, open, m.seen(v))
 			s.permit = permit
-			return fn(context.WithoutCancel(ctx), s, op)
+			if err = fn(context.WithoutCancel(ctx), s, op); isOutdated(err) {
+				m.views.forget(client, open)
+			}
+			return err
 		})
 		// Before the caller is told: who is told that all is over may look for what is in use.
 		release()

@@ -27,7 +27,7 @@ func TestPublishMendsOnlyWhatWasAskedForByName(t *testing.T) {
 		"gid":     {Owner{GID: ptr[uint32](2002)}, "7:2002 0700"},
 		"mode":    {Owner{Mode: ptr[Mode](0o2750)}, "7:8 2750"},
 	}
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			wanted := spec(name)
@@ -60,7 +60,7 @@ func publish(t *testing.T, s *Store, a Access) string {
 }
 
 func TestPublishOfStaticVolumes(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	create(t, s, spec("vol"))
 	for _, dir := range []string{"made/by hand", "vol/sub"} {
 		if err := os.MkdirAll(filepath.Join(mountpoint, dir), 0o755); err != nil {
@@ -96,7 +96,7 @@ func TestPublishOfStaticVolumes(t *testing.T) {
 }
 
 func TestAGroupGetsEverythingAndNoLinkIsFollowed(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	create(t, s, spec("victim"))
 	create(t, s, spec("vol"))
 	vol := filepath.Join(mountpoint, "vol")

@@ -60,7 +60,7 @@ func TestOfTwoThatWantOnePathOneGetsIt(t *testing.T) {
 func atEachPoint(t *testing.T, prepare func(s *Store), do, meanwhile func(s *Store) error, check func(mountpoint string)) {
 	t.Helper()
 	for n := 0; ; n++ {
-		s, mountpoint := newStore(t)
+		s, mountpoint := storeOf(t)
 		prepare(s)
 		other := open(t, mountpoint)
 		other.recent = 0
@@ -177,7 +177,7 @@ func TestACreationThatStoodStillDoesNotTakeTheNextVolumesPath(t *testing.T) {
 
 // A pod that has the parent as its volume may put anything in a volume's place at any moment.
 func TestWhatAPodPutsInAVolumesPlaceIsPutBack(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	create(t, s, spec("vol"))
 	place := filepath.Join(mountpoint, "vol")
 	s.step = func(point string) {
@@ -205,7 +205,7 @@ func TestWhatAPodPutsInAVolumesPlaceIsPutBack(t *testing.T) {
 // The directory of a volume that is there is not emptied, whatever the trash says. A brick that forgot a rename when
 // its power went brings such an entry back.
 func TestTheReaperLeavesTheDirectoryOfAVolumeThatIsThere(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	create(t, s, spec("vol"))
 	must(t, s.Delete(background, "vol"))
 	entries, err := s.TrashEntries()

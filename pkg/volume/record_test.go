@@ -27,7 +27,7 @@ func TestRecordsOfANewerDriver(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			s, mountpoint := newStore(t)
+			s, mountpoint := storeOf(t)
 			create(t, s, spec("vol"))
 			create(t, s, spec("other"))
 			file := filepath.Join(mountpoint, recordFile("vol"))

@@ -45,7 +45,7 @@ func makeSchema1(t *testing.T, s *Store, id, path string) (stamp string) {
 }
 
 func TestVolumesOfTheFirstVersionAreVolumes(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	makeSchema1(t, s, "old", "team/old")
 	again := spec("old")
 	again.Path = "team/old"
@@ -91,7 +91,7 @@ func TestVolumesOfTheFirstVersionAreVolumes(t *testing.T) {
 }
 
 func TestADirectoryWithAnotherMarkIsNotTakenOver(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	makeSchema1(t, s, "old", "old")
 	at := filepath.Join(mountpoint, "old")
 	if err := unix.Setxattr(at, markXattr, []byte("other"), 0); err != nil {
@@ -107,7 +107,7 @@ func TestADirectoryWithAnotherMarkIsNotTakenOver(t *testing.T) {
 func TestCreationsOfTheFirstVersionAreTakenBack(t *testing.T) {
 	for name, marked := range map[string]bool{"before the mark": false, "after the mark": true} {
 		t.Run(name, func(t *testing.T) {
-			s, mountpoint := newStore(t)
+			s, mountpoint := storeOf(t)
 			stamp := makeSchema1(t, s, "old", "old")
 			own := filepath.Join(mountpoint, ownDir)
 			at := filepath.Join(mountpoint, "old")

@@ -44,7 +44,7 @@ func older(t *testing.T, at string) {
 
 func flattened(t *testing.T) (*Store, string) {
 	t.Helper()
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	nested := spec("nested")
 	nested.Path = "team/app/nested"
 	for _, wanted := range []Spec{spec("vol"), nested, spec("deleted"), spec("reaped")} {

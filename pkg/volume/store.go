@@ -87,7 +87,7 @@ type Store struct {
 	volume gluster.Volume
 	root   *safepath.Dir
 
-	dirs ownDirs
+	dirs *ownDirs
 
 	// step is called as a named point of an operation is passed; tests kill the
 	// process there.
@@ -102,37 +102,31 @@ type Store struct {
 	permit       *permits.Permit // of the operation; nil where nobody counts
 	// slice is how many files of a trash entry are removed in a round.
 	slice int64
-
-	closeToo func()
 }
 
 // Open returns the store behind a client's mount point, without asking GlusterFS
 // anything. The store keeps the mount alive until it is closed.
 func Open(v gluster.Volume, mountpoint string) (*Store, error) {
-	s, err := openSeen(v, mountpoint, newSightings())
-	if err == nil {
-		s.closeToo = s.sightings.committer.Close
-	}
-	return s, err
-}
-
-// openSeen is Open for a process that has seen the Gluster volume before.
-func openSeen(v gluster.Volume, mountpoint string, before *sightings) (*Store, error) {
 	root, err := safepath.OpenRoot(mountpoint)
 	if err != nil {
 		return nil, explain(v, err)
 	}
-	return &Store{
-		volume: v, root: root.Called(v.String()), dirs: ownDirs{open: map[string]*safepath.Dir{}}, step: func(string) {},
-		recent: recent, abandoned: abandoned, earliest: earliest, sightings: before, isClockRight: isClockRight, slice: slice, closeToo: func() {},
-	}, nil
+	return newStore(v, &view{root: root.Called(v.String()), dirs: &ownDirs{}}, newSightings()), nil
 }
 
-// Close releases what the store holds.
+// newStore is the store of a view, for a process that has seen what it remembers of the Gluster volume.
+func newStore(v gluster.Volume, of *view, before *sightings) *Store {
+	return &Store{
+		volume: v, root: of.root, dirs: of.dirs, step: func(string) {},
+		recent: recent, abandoned: abandoned, earliest: earliest, sightings: before, isClockRight: isClockRight, slice: slice,
+	}
+}
+
+// Close releases what a store holds that was opened by Open.
 func (s *Store) Close() {
 	s.dirs.close()
 	s.root.Close()
-	s.closeToo()
+	s.sightings.committer.Close()
 }
 
 // state is how far a volume has come, as the file of its record says.

@@ -20,7 +20,7 @@ import (
 )
 
 func TestVolumeHasTheOwnerAndModeAskedFor(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	tests := map[string]struct {
 		owner Owner
 		want  string
@@ -46,7 +46,7 @@ func TestVolumeHasTheOwnerAndModeAskedFor(t *testing.T) {
 }
 
 func TestCreateIsIdempotentAndRefusesOtherProperties(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	first := create(t, s, spec("a"))
 	for range 10 {
 		if again := create(t, s, spec("a")); again.Created != first.Created {
@@ -114,7 +114,7 @@ func TestTwoControllersMakeOneVolume(t *testing.T) {
 }
 
 func TestVolumesNeverNest(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	outer := spec("outer")
 	outer.Path = "dir/outer"
 	create(t, s, outer)
@@ -142,7 +142,7 @@ func TestVolumesNeverNest(t *testing.T) {
 }
 
 func TestVolumesMadeWithinEachOtherAtOnceEndApart(t *testing.T) {
-	_, mountpoint := newStore(t)
+	_, mountpoint := storeOf(t)
 	for round := range 10 {
 		outer, inner := spec(fmt.Sprintf("outer%d", round)), spec(fmt.Sprintf("inner%d", round))
 		inner.Path = outer.Path + "/" + inner.Name
@@ -161,7 +161,7 @@ func TestVolumesMadeWithinEachOtherAtOnceEndApart(t *testing.T) {
 }
 
 func TestADirectoryThatWasThereIsRefused(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	path := filepath.Join(mountpoint, "mine")
 	if err := os.Mkdir(path, 0o755); err != nil {
 		t.Fatal(err)
@@ -194,7 +194,7 @@ func TestADirectoryThatWasThereIsRefused(t *testing.T) {
 func TestLinksAreNeverFollowed(t *testing.T) { linksAreNeverFollowed(t) }
 
 func linksAreNeverFollowed(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	victim := create(t, s, spec("victim"))
 	outside := t.TempDir()
 	plant := map[string]struct{ link, to, path string }{
@@ -238,7 +238,7 @@ func linksAreNeverFollowed(t *testing.T) {
 }
 
 func TestAVolumeReplacedByALinkIsNeitherPublishedNorDeleted(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	create(t, s, spec("victim"))
 	create(t, s, spec("vol"))
 	vol := filepath.Join(mountpoint, "vol")
@@ -254,7 +254,7 @@ func TestAVolumeReplacedByALinkIsNeitherPublishedNorDeleted(t *testing.T) {
 }
 
 func TestListReadsPagesInOrder(t *testing.T) {
-	s, _ := newStore(t)
+	s, _ := storeOf(t)
 	var want []string
 	for i := range 7 {
 		name := fmt.Sprintf("v%d", i)
@@ -283,7 +283,7 @@ func TestListReadsPagesInOrder(t *testing.T) {
 }
 
 func TestADamagedRecordIsNamedAndHidesNoOther(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	create(t, s, spec("good"))
 	create(t, s, spec("bad"))
 	file := filepath.Join(mountpoint, recordFile("bad"))
@@ -307,7 +307,7 @@ func TestADamagedRecordIsNamedAndHidesNoOther(t *testing.T) {
 
 // A record that a disk has emptied is not told from that of a creation which was killed: what is in its directory stays.
 func TestAnEmptiedRecordLosesNoData(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	s.recent, s.abandoned = 0, 0
 	create(t, s, spec("vol"))
 	dear := filepath.Join(mountpoint, "vol", "dear")
@@ -323,7 +323,7 @@ func TestAnEmptiedRecordLosesNoData(t *testing.T) {
 
 // What cannot be read is no damage: a list without it would not be whole.
 func TestAListThatCannotBeReadIsAnError(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	create(t, s, spec("good"))
 	bad := filepath.Join(mountpoint, ownDir, volumesDir, "bad.json")
 	unread := filepath.Join(mountpoint, ownDir, volumesDir, "unread.json")
@@ -342,7 +342,7 @@ func TestTheDriversDirectoryMustBeRootsAlone(t *testing.T) {
 		"open to a group": func(path string) error { return os.Chmod(path, 0o770) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, mountpoint := newStore(t)
+			s, mountpoint := storeOf(t)
 			create(t, s, spec("vol"))
 			if err := spoil(filepath.Join(mountpoint, ownDir)); err != nil {
 				t.Fatal(err)
@@ -392,7 +392,7 @@ func TestRootSquashAndReadOnlySayWhatToDo(t *testing.T) {
 }
 
 func TestASlowCreationDoesNotBringBackADeletedVolume(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	s.step = func(point string) {
 		if point == stepMode {
 			other := open(t, mountpoint)
@@ -409,7 +409,7 @@ func TestASlowCreationDoesNotBringBackADeletedVolume(t *testing.T) {
 }
 
 func TestReconcileLeavesAloneWhatIsInUse(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	s.step = func(point string) {
 		if point != stepMode {
 			return

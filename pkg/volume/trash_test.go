@@ -19,7 +19,7 @@ import (
 )
 
 func TestDeleteDoesWhatTheRecordSays(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	for _, test := range []struct {
 		onDelete OnDelete
 		left     []string
@@ -66,7 +66,7 @@ func TestDeleteDoesWhatTheRecordSays(t *testing.T) {
 }
 
 func TestAnAdoptedDirectoryOnlyLosesItsRecord(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	if err := os.Mkdir(filepath.Join(mountpoint, "old"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestAnAdoptedDirectoryOnlyLosesItsRecord(t *testing.T) {
 }
 
 func TestRestoreBringsEverythingBack(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	wanted := spec("vol")
 	wanted.Path, wanted.Owner.UID = "team/vol", ptr[uint32](1001)
 	before := create(t, s, wanted)
@@ -117,7 +117,7 @@ func TestRestoreBringsEverythingBack(t *testing.T) {
 }
 
 func TestRestoreReplacesNothing(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	create(t, s, spec("vol"))
 	if err := s.Delete(background, "vol"); err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func TestRestoreReplacesNothing(t *testing.T) {
 }
 
 func TestTheReaperRemovesOnlyTheDirectoryOfTheRecord(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	create(t, s, spec("vol"))
 	if err := s.Delete(background, "vol"); err != nil {
 		t.Fatal(err)
@@ -186,7 +186,7 @@ func TestTheReaperRemovesOnlyTheDirectoryOfTheRecord(t *testing.T) {
 
 // What a tenant can leave behind, removed by two reapers at once.
 func TestTheReaperRemovesWhateverATenantLeft(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	create(t, s, spec("victim"))
 	create(t, s, spec("vol"))
 	vol := filepath.Join(mountpoint, "vol")
@@ -241,7 +241,7 @@ func TestTheReaperRemovesWhateverATenantLeft(t *testing.T) {
 
 // Nobody can unlink what is mounted on, as nobody can what is in split-brain.
 func TestAFileThatCannotBeRemovedStopsNothingBesideIt(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	create(t, s, spec("vol"))
 	for i := range 100 {
 		if err := os.WriteFile(filepath.Join(mountpoint, "vol", fmt.Sprint(i)), nil, 0o600); err != nil {
@@ -276,7 +276,7 @@ func TestAFileThatCannotBeRemovedStopsNothingBesideIt(t *testing.T) {
 }
 
 func TestAHugeEntryHoldsUpNoOther(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	s.slice = 10
 	for name, files := range map[string]int{"huge": 35, "small": 3} {
 		create(t, s, spec(name))
@@ -307,7 +307,7 @@ func TestAHugeEntryHoldsUpNoOther(t *testing.T) {
 }
 
 func TestDeletingForGoodIsNotHeldUpByOlderTrash(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	for _, name := range []string{"trash", "delete"} {
 		wanted := spec(name)
 		wanted.OnDelete = OnDelete(name)

@@ -40,7 +40,7 @@ func TestWhatIsOnAnotherGlusterVolumeNowIsUnused(t *testing.T) {
 }
 
 func TestWhatIsUnusedGoesUnlessSomethingIsInIt(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	s.recent = 0
 	for _, name := range []string{"empty", "full"} {
 		create(t, s, spec(name))
@@ -53,7 +53,7 @@ func TestWhatIsUnusedGoesUnlessSomethingIsInIt(t *testing.T) {
 }
 
 func TestAVolumeLargerThanItsGlusterVolumeIsRefused(t *testing.T) {
-	s, _ := newStore(t)
+	s, _ := storeOf(t)
 	_, total, err := s.Capacity()
 	must(t, err)
 	var known sizes

@@ -16,7 +16,7 @@ const module = "github.com/glusterfs-csi/glusterfs-csi/"
 
 // floors are the packages from the top down; those of one line know nothing of each other. docs/development.md draws them.
 var floors = [][]string{
-	{"cmd/glusterfs-csi"},
+	{"cmd/glusterfs-csi", "cmd/kubectl-glusterfs"},
 	{"pkg/driver"},
 	{"pkg/kubelet", "pkg/mounter", "pkg/volume", "pkg/gluster/health", "pkg/gluster/repair"},
 	{"pkg/gluster/client"},

@@ -3,9 +3,12 @@
 package migrate
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"sigs.k8s.io/yaml"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 )
@@ -74,7 +77,6 @@ func (p *planner) ofSlices(namespace, name string) endpoints {
 		if o.namespace() != namespace || text(o.Content, "metadata", "labels", "kubernetes.io/service-name") != name {
 			continue
 		}
-		found.ref = o.reference()
 		for _, e := range mapsAt(o.Content, "endpoints") {
 			if ready, isSaid := at(e, "conditions", "ready").(bool); isSaid && !ready {
 				found.notes = append(found.notes, fmt.Sprintf("%s has addresses that are not ready, which are not taken over: %s",
@@ -85,7 +87,7 @@ func (p *planner) ofSlices(namespace, name string) endpoints {
 		}
 	}
 	if found.servers = known(found.servers); len(found.servers) > 0 {
-		found.notes = append(found.notes, fmt.Sprintf("Endpoints %s/%s has no addresses; taken are those of %s", namespace, name, found.ref))
+		found.notes = append(found.notes, fmt.Sprintf("Endpoints %s/%s has no addresses; taken are those of its EndpointSlices", namespace, name))
 	}
 	return found
 }
@@ -97,13 +99,13 @@ func known(servers []string) []string {
 
 // checkServers says why the clusters file cannot have these servers, and returns them as it writes them.
 func checkServers(servers []string) ([]string, error) {
-	text, err := marshal(ClustersFile{[]gluster.Cluster{{Name: "x", Servers: servers, Volumes: []string{"x"}}}})
+	text, err := yaml.Marshal(ClustersFile{[]gluster.Cluster{{Name: "x", Servers: servers, Volumes: []string{"x"}}}})
 	if err != nil {
 		return nil, err
 	}
 	clusters, err := gluster.ParseClusters(text)
 	if err != nil {
-		return nil, err
+		return nil, errors.New(strings.TrimPrefix(err.Error(), `clusters file: cluster "x": `))
 	}
 	cluster, err := clusters.Find(gluster.Volume{Cluster: "x", Name: "x"})
 	return cluster.Servers, err

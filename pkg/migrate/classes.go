@@ -88,7 +88,7 @@ func (p *planner) planClaims() {
 		if name := text(claim.Content, "spec", "volumeName"); name != "" {
 			if p.in.find("PersistentVolume", "", name) == nil && (!p.opt.Live || p.isHeketis(claim)) {
 				say(Finding{
-					Severity: Hand, Message: fmt.Sprintf("is bound to PersistentVolume %s, which is not among the objects", name),
+					Severity: Note, Message: fmt.Sprintf("is bound to PersistentVolume %s, which is not among the objects", name),
 					Cure: "if that was one of the old plugin, give it, too (`kubectl get pv -o yaml`)",
 				})
 			}
@@ -124,13 +124,13 @@ func (p *planner) sayUnbound(claim *Object, say func(Finding)) {
 			f.Cure = `it says no class: if it is made anew where there is a default class, write storageClassName: "" into it, or it gets a volume of that class`
 		}
 		say(f)
+	case p.isHeketis(claim):
+		name, _ := class(claim)
+		say(Finding{Severity: Hand, Message: fmt.Sprintf("waits for a volume of class %s, which nobody makes any more; it has no data yet", name), Cure: "replace the class, as said there"})
 	case len(taken) > 0:
 		say(Finding{
 			Severity: Hand, Message: "has no volume of its own, and gets none: it fits " + strings.Join(taken, "; "),
 			Cure: "if it is to show the same data, copy the new PersistentVolume with another name, volumeHandle and claimRef; otherwise delete the claim",
 		})
-	case p.isHeketis(claim):
-		name, _ := class(claim)
-		say(Finding{Severity: Hand, Message: fmt.Sprintf("waits for a volume of class %s, which nobody makes any more; it has no data yet", name), Cure: "replace the class, as said there"})
 	}
 }

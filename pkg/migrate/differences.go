@@ -81,6 +81,24 @@ func (p *planner) sayBinding(pv *Object, b binding, note func(string, ...any)) {
 	}
 }
 
+// saySharedPlaces says which volumes show the same directory: that was so before, and stays so.
+func (p *planner) saySharedPlaces() {
+	byPlace := map[Place][]string{}
+	for _, v := range p.plan.Volumes {
+		if v.Volume != "" {
+			byPlace[v.Place] = append(byPlace[v.Place], v.Name)
+		}
+	}
+	for place, names := range byPlace {
+		if len(names) > 1 {
+			p.say(Finding{
+				Severity: Note, About: place.String(),
+				Message: fmt.Sprintf("is shown by %d PersistentVolumes, as before: %s. What one writes, the others see", len(names), strings.Join(names, ", ")),
+			})
+		}
+	}
+}
+
 // managers are signs of those who would make an object again as it was.
 var managers = []struct {
 	name string

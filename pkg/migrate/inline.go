@@ -53,8 +53,7 @@ func (p *planner) planInlineVolume(s podSpec, name string, source map[string]any
 	if item.isBlocked {
 		block()
 	}
-	claim := p.unusedClaim(s.owner, name)
-	volume := p.unusedVolume(claim)
+	claim, volume, isMade := p.nameInline(s.owner, name, item)
 	item.unusable = func(reason string) {
 		say(Finding{Severity: Stop, Message: reason})
 		block()
@@ -64,11 +63,14 @@ func (p *planner) planInlineVolume(s podSpec, name string, source map[string]any
 		i.Place = Place{Cluster: cluster, Volume: item.volume, Path: item.directory}
 		i.PersistentVolume, i.PersistentVolumeClaim = inlineVolume(volume, claim, i.Place), inlineClaim(volume, claim)
 		i.Entry = inlineEntry(name, claim.Name, isReadOnly)
-		p.sayPod(s, "volume "+name, i.Place, isReadOnly)
-		say(Finding{
-			Severity: Hand, Message: fmt.Sprintf("is in the pod template itself: %s has to be changed by whoever owns it", s.owner),
-			Cure: "put the entry below in its place; the claim " + claim.Namespace + "/" + claim.Name + " is made by --apply",
-		})
+		p.sayPod(s, i.Place, isReadOnly)
+		f := Finding{Severity: Hand, Message: fmt.Sprintf("is in the pod template itself: %s has to be changed by whoever owns it", s.owner)}
+		f.Cure = fmt.Sprintf("put the entry below in its place; the claim %s/%s is made by --apply", claim.Namespace, claim.Name)
+		if isMade {
+			i.Action = Made
+			f.Cure = fmt.Sprintf("put the entry below in its place; the claim %s/%s is there", claim.Namespace, claim.Name)
+		}
+		say(f)
 	}
 	p.placed = append(p.placed, item)
 }
@@ -128,30 +130,40 @@ func (p *planner) locateInline(s podSpec, source map[string]any, say func(Findin
 	}, true
 }
 
-// unusedClaim is a name for the claim of an inline volume that nobody has.
-func (p *planner) unusedClaim(workload Reference, volume string) Reference {
-	name := shorten(strings.ToLower(workload.Name+"-"+volume), 63)
-	isTaken := func(name string) bool {
-		return p.in.find("PersistentVolumeClaim", workload.Namespace, name) != nil || p.names[workload.Namespace+"/"+name]
+// nameInline returns names for the claim and the PersistentVolume of an inline volume: those of an earlier run, if it has made them, and
+// otherwise such as nobody has. isMade says that both are there.
+func (p *planner) nameInline(workload Reference, volume string, item *placement) (claim Reference, name string, isMade bool) {
+	claim = Reference{Kind: "PersistentVolumeClaim", Namespace: workload.Namespace, Name: shorten(strings.ToLower(workload.Name+"-"+volume), 63)}
+	for _, suffix := range []string{"-" + strings.ToLower(workload.Kind), "-glusterfs", "-glusterfs", "-glusterfs"} {
+		name = shorten(claim.Namespace+"-"+claim.Name, 63)
+		hasVolume, hasClaim, isFree := p.isInlines(claim, name, item)
+		if isFree {
+			isMade = hasVolume && hasClaim
+			break
+		}
+		claim.Name = shorten(claim.Name+suffix, 63)
 	}
-	if isTaken(name) {
-		name = shorten(name+"-"+strings.ToLower(workload.Kind), 63)
-	}
-	for isTaken(name) {
-		name = shorten(name+"-glusterfs", 63)
-	}
-	p.names[workload.Namespace+"/"+name] = true
-	return Reference{Kind: "PersistentVolumeClaim", Namespace: workload.Namespace, Name: name}
+	p.names[name], p.names[claim.Namespace+"/"+claim.Name] = true, true
+	return claim, name, isMade
 }
 
-// unusedVolume is a name for the PersistentVolume of such a claim.
-func (p *planner) unusedVolume(claim Reference) string {
-	name := shorten(claim.Namespace+"-"+claim.Name, 63)
-	for p.names[name] {
-		name = shorten(name+"-glusterfs", 63)
+// isInlines says whether a claim and a PersistentVolume are there, and whether the names are free: nobody has them, or an earlier run has made
+// them for this very volume.
+func (p *planner) isInlines(claim Reference, name string, item *placement) (hasVolume, hasClaim, isFree bool) {
+	volumeThere, claimThere := p.in.find("PersistentVolume", "", name), p.in.find("PersistentVolumeClaim", claim.Namespace, claim.Name)
+	if p.names[claim.Namespace+"/"+claim.Name] || volumeThere == nil && p.names[name] {
+		return false, false, false
 	}
-	p.names[name] = true
-	return name
+	isFree = true
+	if volumeThere != nil {
+		ref, csi := mapAt(volumeThere.Content, "spec", "claimRef"), mapAt(volumeThere.Content, "spec", "csi")
+		isFree = text(csi, "driver") == DriverName && text(csi, "volumeAttributes", "path") == item.directory &&
+			strings.Contains(text(csi, "volumeHandle"), "/"+item.volume+"/") && text(ref, "namespace") == claim.Namespace && text(ref, "name") == claim.Name
+	}
+	if claimThere != nil {
+		isFree = isFree && text(claimThere.Content, "spec", "volumeName") == name
+	}
+	return volumeThere != nil, claimThere != nil, isFree
 }
 
 func inlineVolume(name string, claim Reference, place Place) map[string]any {

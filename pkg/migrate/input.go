@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -56,7 +57,7 @@ func newInput(objects []Object, defaultNamespace string, report func(Finding)) *
 
 // merge makes one object of all that have its name. Where they differ, the last counts, as with kubectl apply.
 func merge(same []*Object, report func(Finding)) *Object {
-	slices.SortStableFunc(same, func(a, b *Object) int { return cmp.Compare(a.Source, b.Source) })
+	slices.SortStableFunc(same, func(a, b *Object) int { return bySource(a.Source, b.Source) })
 	last := same[len(same)-1]
 	var differing []string
 	for _, o := range same[:len(same)-1] {
@@ -75,6 +76,16 @@ func merge(same []*Object, report func(Finding)) *Object {
 	}
 	return last
 }
+
+// bySource orders as files are read: document 2 before document 10.
+func bySource(a, b string) int {
+	pad := func(s string) string {
+		return numbers.ReplaceAllStringFunc(s, func(n string) string { return fmt.Sprintf("%010s", n) })
+	}
+	return cmp.Or(strings.Compare(pad(a), pad(b)), strings.Compare(a, b))
+}
+
+var numbers = regexp.MustCompile(`[0-9]+`)
 
 // wanted is an object without what a server says of it.
 func wanted(o *Object) map[string]any {

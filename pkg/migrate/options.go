@@ -71,13 +71,22 @@ func (o *options) say(format string, args ...any) {
 func (o *options) client(option string) {
 	spelt := respell(option)
 	if err := gluster.CheckOptions([]string{spelt}); err != nil {
-		o.say("mount option %s is left out, the driver does not allow it: %s", option, strings.TrimPrefix(err.Error(), gluster.ErrOption.Error()+": "))
+		o.say("mount option %s is left out: %s", option, whyNot(spelt, err))
 		return
 	}
 	if spelt != option {
 		o.say("mount option %s is now written %s", option, spelt)
 	}
 	o.kept = append(o.kept, spelt)
+}
+
+// whyNot is the driver's reason to refuse an option, without the list of those that it takes.
+func whyNot(option string, err error) string {
+	if strings.Contains(err.Error(), ": the options for clients are ") {
+		return "the driver does not have it; docs/parameters.md lists those that it has"
+	}
+	reason := strings.TrimPrefix(err.Error(), gluster.ErrOption.Error()+": ")
+	return strings.TrimPrefix(reason, fmt.Sprintf("%q: ", option))
 }
 
 // respell writes a value as the driver does: mount.glusterfs(8) takes several words for on and off.
@@ -98,6 +107,10 @@ func respell(option string) string {
 			}
 		}
 		return name + "=" + value
+	case "acl", "selinux", "resolve-gids", "enable-ino32":
+		if slices.Contains([]string{"on", "yes", "true", "1"}, strings.ToLower(value)) {
+			return name
+		}
 	}
 	return option
 }

@@ -66,6 +66,8 @@ const (
 	Leave Action = "leave"
 	// Blocked: something is missing; the findings say what.
 	Blocked Action = "blocked"
+	// Made: the objects for an inline volume are there, and the pod template is still to be changed.
+	Made Action = "made"
 )
 
 // Volume is an old PersistentVolume, and what takes its place.

@@ -6,8 +6,6 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-
-	"sigs.k8s.io/yaml"
 )
 
 // Options are what the objects do not say.
@@ -71,6 +69,7 @@ func Make(objects []Object, found []Finding, opt Options) *Plan {
 	p.planClasses()
 	p.planClaims()
 	p.planWorkloads()
+	p.saySharedPlaces()
 	p.sayAssumed()
 	p.sort()
 	return p.plan
@@ -136,5 +135,3 @@ func (p *planner) sort() {
 func (p *planner) isIn(namespace string) bool {
 	return p.opt.Namespace == "" || p.opt.Namespace == namespace
 }
-
-func marshal(value any) ([]byte, error) { return yaml.Marshal(value) }

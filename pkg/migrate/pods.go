@@ -101,7 +101,7 @@ func (p *planner) isUsed(claim *Object) bool {
 }
 
 // sayPod says what the driver does with the pods' fsGroup, which the old plugin ignored, and where it cannot run them.
-func (p *planner) sayPod(s podSpec, what string, place Place, isReadOnly bool) {
+func (p *planner) sayPod(s podSpec, place Place, isReadOnly bool) {
 	say := p.about(s.object)
 	if users, isSaid := at(s.spec, "hostUsers").(bool); isSaid && !users {
 		say(Finding{Severity: Hand, Message: "has hostUsers: false, with which pods cannot use a GlusterFS volume", Cure: "remove hostUsers from the pod template"})
@@ -111,12 +111,12 @@ func (p *planner) sayPod(s podSpec, what string, place Place, isReadOnly bool) {
 	case !has || isReadOnly:
 	case place.Path == "/":
 		say(Finding{
-			Severity: Hand, Message: fmt.Sprintf("has fsGroup %d, which the old plugin ignored. %s is the whole Gluster volume, for which the driver refuses an fsGroup: pods would not start", group, what),
+			Severity: Hand, Message: fmt.Sprintf("has fsGroup %d, which the old plugin ignored. The driver refuses one where a volume is a whole Gluster volume (path /): pods would not start", group),
 			Cure: "remove fsGroup from the pod template, and use supplementalGroups where the group is needed",
 		})
 	default:
 		say(Finding{
-			Severity: Note, Message: fmt.Sprintf("has fsGroup %d, which the old plugin ignored: the driver grants that group everything in %s, once (nothing is taken from others)", group, what),
+			Severity: Note, Message: fmt.Sprintf("has fsGroup %d, which the old plugin ignored: the driver grants that group everything in %s, once (nothing is taken from others)", group, place),
 			Cure: "remove fsGroup from the pod template if that is not wanted",
 		})
 	}

@@ -40,13 +40,13 @@ func (p *planner) planWorkloads() {
 		for _, s := range p.pods {
 			if s.uses(*v.Claim) {
 				add(s.object, s.owner, *v.Claim)
-				p.sayPod(s, "claim "+v.Claim.Name, v.Place, s.isReadOnly(*v.Claim) || slices.Contains(v.Options, "ro"))
+				p.sayPod(s, v.Place, s.isReadOnly(*v.Claim) || slices.Contains(v.Options, "ro"))
 			}
 		}
 		for _, o := range p.in.byKind["StatefulSet"] {
 			if madeFor(o, *v.Claim) {
 				add(o, o.reference(), *v.Claim)
-				p.sayPod(podSpec{object: o, spec: mapAt(o.Content, "spec", "template", "spec")}, "claim "+v.Claim.Name, v.Place, slices.Contains(v.Options, "ro"))
+				p.sayPod(podSpec{object: o, spec: mapAt(o.Content, "spec", "template", "spec")}, v.Place, slices.Contains(v.Options, "ro"))
 			}
 		}
 	}

@@ -143,9 +143,9 @@ func (p *printer) findings(plan *migrate.Plan) {
 				before = about(f)
 				p.wrapped("  "+p.coloured(part.colour, part.sign)+" ", "    ", before)
 			}
-			p.wrapped("      ", "      ", f.Message)
+			p.wrapped("      ", "        ", f.Message)
 			if f.Cure != "" {
-				p.wrapped("      → ", "        ", f.Cure)
+				p.wrapped("        → ", "          ", f.Cure)
 			}
 		}
 	}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package migrate
+
+import (
+	"testing"
+
+	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/cli"
+)
+
+// changes bounds how many there are between the beginning and the end of a migration.
+const changes = 60
+
+// twoAndInline is a heketi volume that would be deleted with its claim, a second volume, and a Deployment with an inline volume.
+func twoAndInline(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t)
+	w.makeFile("testdata/killed.yaml")
+	w.phase(claims, "shop", "data", "Bound")
+	w.phase(claims, "shop", "cache", "Bound")
+	return w
+}
+
+func (w *world) areMigrated() {
+	w.Helper()
+	w.isMigrated("pvc-1", "servers/vol_1/pvc-1", "/")
+	w.isMigrated("cache", "servers/gv0/cache", "a/b")
+	w.isMigrated("shop-web-html", "servers/gv0/shop-web-html", "html")
+	for _, claim := range []string{"data", "cache", "web-html"} {
+		w.phase(claims, "shop", claim, "Bound")
+	}
+	w.hasClusters("other", "servers", "servers")
+}
+
+// TestKilledBetweenAnyTwoChanges kills the process before each change that it makes, and repeats: --apply, and --rollback.
+func TestKilledBetweenAnyTwoChanges(t *testing.T) {
+	w := twoAndInline(t)
+	before := w.snapshot()
+	uid := w.get(claims, "shop", "data").GetUID()
+	applied, restored := 0, 0
+	for n := 1; n < changes; n++ {
+		if !killed(t, n, "migrate", "--apply") {
+			break
+		}
+		applied = n
+		succeeds(t, []int{cli.ExitLeft}, "migrate", "--apply", "--wait") // the pod template is still to be changed
+		w.areMigrated()
+		after := w.snapshot()
+		succeeds(t, []int{cli.ExitLeft}, "migrate", "--apply", "--wait")
+		w.same("applied again", after, w.snapshot())
+		succeeds(t, []int{cli.ExitDone}, "migrate", "--rollback", "--wait")
+		w.isAsBefore(before, n)
+	}
+	for n := 1; n < changes; n++ {
+		succeeds(t, []int{cli.ExitLeft}, "migrate", "--apply", "--wait")
+		if !killed(t, n, "migrate", "--rollback") {
+			break
+		}
+		restored = n
+		succeeds(t, []int{cli.ExitDone}, "migrate", "--rollback", "--wait")
+		w.isAsBefore(before, n)
+	}
+	if w.get(claims, "shop", "data").GetUID() != uid {
+		t.Error("the claim is another object")
+	}
+	// Of two volumes, seven each: record, policy (of one), state, delete, release, create, done. Of the inline one four, of the clusters file three.
+	if applied < 19 || restored < 15 {
+		t.Errorf("killed before %d changes of --apply and %d of --rollback only", applied, restored)
+	}
+	t.Logf("killed before each of %d changes of --apply and %d of --rollback", applied, restored)
+}
+
+// TestRolledBackFromAnyPoint rolls back what was interrupted anywhere.
+func TestRolledBackFromAnyPoint(t *testing.T) {
+	w := twoAndInline(t)
+	before := w.snapshot()
+	for n := 1; n < changes; n++ {
+		if !killed(t, n, "migrate", "--apply") {
+			return
+		}
+		succeeds(t, []int{cli.ExitDone}, "migrate", "--rollback", "--wait")
+		w.isAsBefore(before, n)
+	}
+	t.Errorf("not done after %d changes", changes)
+}
+
+func (w *world) isAsBefore(before map[string]string, n int) {
+	w.Helper()
+	for _, claim := range []string{"data", "cache"} {
+		w.phase(claims, "shop", claim, "Bound")
+	}
+	w.same("rolled back", before, w.snapshot())
+	if left := w.records(); left > 0 {
+		w.Errorf("%d records are left", left)
+	}
+	if w.Failed() {
+		w.Fatalf("killed before change %d", n)
+	}
+}

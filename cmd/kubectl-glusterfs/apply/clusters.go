@@ -28,7 +28,7 @@ func (a *Applier) setClusters(ctx context.Context, wanted migrate.ClustersFile) 
 	if hasAll(had, wanted.Clusters) {
 		return nil
 	}
-	text := FormatClusters(wanted.Clusters)
+	text := wanted.Text()
 	r, err := a.begin(ctx, &record{kind: ofClusters, of: migrate.ClustersConfigMap, old: []byte(had), new: []byte(text)})
 	if err != nil {
 		return err
@@ -105,29 +105,6 @@ func hasAll(text string, wanted []gluster.Cluster) bool {
 		}
 	}
 	return true
-}
-
-// FormatClusters writes a clusters file as docs/parameters.md shows it.
-func FormatClusters(clusters []gluster.Cluster) string {
-	var b strings.Builder
-	b.WriteString("clusters:\n")
-	for _, c := range clusters {
-		fmt.Fprintf(&b, "  - name: %s\n    servers: [%s]\n    volumes: [%s]\n", quoted(c.Name), quoted(c.Servers...), quoted(c.Volumes...))
-	}
-	return b.String()
-}
-
-// quoted writes a flow sequence's content. What YAML would not read as the same string is quoted: 1, null, fd00::1 and others.
-func quoted(values ...string) string {
-	var written []string
-	for _, v := range values {
-		var back any
-		if err := yaml.Unmarshal([]byte("["+v+"]"), &back); err != nil || !reflect.DeepEqual(back, []any{v}) {
-			v = fmt.Sprintf("%q", v)
-		}
-		written = append(written, v)
-	}
-	return strings.Join(written, ", ")
 }
 
 func namesOf(clusters []gluster.Cluster) string {

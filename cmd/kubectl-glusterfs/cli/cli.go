@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 )
 
 // The exit codes.
@@ -55,6 +56,8 @@ func Process(version string) Environment {
 
 // Run runs a command line and returns its exit code.
 func Run(ctx context.Context, env Environment, args []string) int {
+	klog.LogToStderr(false) // client-go's own lines: what they say is in the errors that it returns
+	klog.SetOutput(io.Discard)
 	root := newRoot(env)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -106,7 +109,7 @@ type connection struct{ *genericclioptions.ConfigFlags }
 
 // connect offers kubectl's flags. Help shows those that most people use.
 func connect(root *cobra.Command) connection {
-	flags := genericclioptions.NewConfigFlags(true)
+	flags := genericclioptions.NewConfigFlags(false)
 	flags.AddFlags(root.PersistentFlags())
 	shown := map[string]bool{"context": true, "kubeconfig": true, "namespace": true}
 	root.PersistentFlags().VisitAll(func(f *pflag.Flag) { f.Hidden = !shown[f.Name] })

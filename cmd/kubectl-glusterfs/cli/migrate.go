@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/apply"
@@ -42,19 +43,19 @@ func migrateCommand(env Environment, connection connection) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "migrate [--from-dir DIR] [--apply | --rollback]",
 		Short: "Move volumes of the removed in-tree GlusterFS plugin to this driver",
-		Long: `Plan the way from the in-tree GlusterFS plugin, which Kubernetes 1.26 removed, to this
-driver: PersistentVolumes with spec.glusterfs, heketi's, and glusterfs volumes in pod
-templates. Without --apply nothing is changed. No data is moved or deleted, ever; each
-claim keeps its name.
+		Long: `Plan the way from the in-tree GlusterFS plugin, which Kubernetes 1.26 removed, to
+this driver: PersistentVolumes with spec.glusterfs, heketi's, and glusterfs
+volumes in pod templates. Without --apply nothing is changed. No data is moved or
+deleted, and each claim keeps its name.
 
-PersistentVolumes belong to no namespace, so the plan is of all of them, unless -n says
-whose claims are meant.
+PersistentVolumes belong to no namespace, so the plan is of all of them, unless
+-n says whose claims are meant.
 ` + exitCodes,
-		Example: `  kubectl glusterfs migrate                        # what would be done
+		Example: `  kubectl glusterfs migrate                   # what would be done
   kubectl glusterfs migrate --from-dir manifests/ -o yaml
   kubectl glusterfs migrate --from-dir manifests/ --manifests > new.yaml
   kubectl glusterfs migrate --servers app/glusterfs-cluster=10.0.0.1,10.0.0.2
-  kubectl glusterfs migrate --apply --wait         # after the pods have been stopped
+  kubectl glusterfs migrate --apply --wait    # waits for the pods to be stopped
   kubectl glusterfs migrate --rollback`,
 		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -62,15 +63,15 @@ whose claims are meant.
 	}
 	addOutput(c, &m.format)
 	f := c.Flags()
-	f.StringVar(&m.fromDir, "from-dir", "", "plan of the YAML and JSON files in this directory, and of no cluster")
-	f.StringArrayVar(&m.servers, "servers", nil, "servers behind Endpoints that are gone: [NAMESPACE/]NAME=ADDRESS,ADDRESS; may be repeated")
-	f.BoolVar(&m.manifests, "manifests", false, "print the new objects alone, for `kubectl apply -f`")
+	f.StringVar(&m.fromDir, "from-dir", "", "plan of the files in `DIR`, and of no cluster")
+	f.StringArrayVar(&m.servers, "servers", nil, "servers of Endpoints that are gone, as\n`NAME=ADDRESSES` or NAMESPACE/NAME=…; repeatable")
+	f.BoolVar(&m.manifests, "manifests", false, "print the new objects alone")
 	f.BoolVarP(&m.all, "all-namespaces", "A", false, "of all namespaces, which is so without -n")
-	f.BoolVar(&m.apply, "apply", false, "do it, step by step; repeated, it goes on where it was")
+	f.BoolVar(&m.apply, "apply", false, "do it, step by step; repeated, it goes on")
 	f.BoolVar(&m.rollback, "rollback", false, "restore the objects that --apply replaced")
-	f.BoolVar(&m.dryRun, "dry-run", false, "with --apply or --rollback: say what would be done, and change nothing")
-	f.BoolVar(&m.wait, "wait", false, "with --apply or --rollback: wait for pods to go, and for claims to be bound")
-	f.DurationVar(&m.timeout, "timeout", 5*time.Minute, "how long --wait waits")
+	f.BoolVar(&m.dryRun, "dry-run", false, "say what --apply or --rollback would do")
+	f.BoolVar(&m.wait, "wait", false, "with --apply or --rollback: wait for pods to\ngo, and for claims to be bound")
+	f.DurationVar(&m.timeout, "timeout", 5*time.Minute, "how long --wait waits, as `TIME`")
 	_ = c.MarkFlagDirname("from-dir")
 	return c
 }
@@ -175,7 +176,7 @@ func (m *migration) read(ctx context.Context) (dynamic.Interface, []migrate.Obje
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	resources, err := m.connection.ToDiscoveryClient()
+	resources, err := discovery.NewDiscoveryClientForConfig(config) // not kubectl's cache, which may not know a kind yet
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -23,14 +23,12 @@ func (p *printer) next(plan *migrate.Plan, isInstalled bool) {
 	switch {
 	case count[migrate.Replace] == 0:
 	case !plan.Live:
-		p.line("Next: `kubectl glusterfs migrate --from-dir … --manifests` prints the new objects")
-		p.line("for a cluster without the old ones; in one that has them, run")
-		p.line("`kubectl glusterfs migrate --apply`.")
+		p.wrapped("", "", "Next: `kubectl glusterfs migrate --from-dir … --manifests` prints the new objects for a cluster without the old ones; "+
+			"in one that has them, run `kubectl glusterfs migrate --apply`.")
 	case !isInstalled:
-		p.line("Next: install the driver with this clusters file (docs/install.md), and repeat.")
+		p.wrapped("", "", "Next: install the driver with this clusters file (docs/install.md), and repeat.")
 	default:
-		p.line("Next: stop what is to be stopped, then `kubectl glusterfs migrate --apply`.")
-		p.line("`kubectl glusterfs migrate --rollback` takes it back.")
+		p.wrapped("", "", "Next: stop what is to be stopped, then `kubectl glusterfs migrate --apply`. `kubectl glusterfs migrate --rollback` takes it back.")
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/apply"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/migrate"
 )
 
@@ -89,7 +88,7 @@ func (p *printer) clusters(plan *migrate.Plan) {
 		return
 	}
 	p.head("The driver's clusters file, ConfigMap " + migrate.ClustersConfigMap + ":")
-	for line := range strings.Lines(apply.FormatClusters(plan.ClustersFile.Clusters)) {
+	for line := range strings.Lines(plan.ClustersFile.Text()) {
 		p.line("  %s", strings.TrimRight(line, "\n"))
 	}
 }

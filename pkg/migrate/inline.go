@@ -198,10 +198,13 @@ func inlineEntry(volume, claim string, isReadOnly bool) map[string]any {
 // sayElsewhere says where an object has a glusterfs source that is not a volume of a pod template.
 func (p *planner) sayElsewhere() {
 	for _, o := range p.in.all {
-		if o.kind() == "PersistentVolume" || !p.isIn(o.namespace()) {
+		if !p.isIn(o.namespace()) && o.namespace() != "" {
 			continue
 		}
 		for _, path := range unusualSources(o.Content, nil) {
+			if o.kind() == "PersistentVolume" && path == "spec.glusterfs" {
+				continue
+			}
 			f := Finding{Severity: Hand, Message: fmt.Sprintf("has a glusterfs source at %s, which is neither a PersistentVolume nor a volume of a pod template", path)}
 			f.Cure = "see what its owner makes of it, and change it there"
 			if o.kind() == "Template" {

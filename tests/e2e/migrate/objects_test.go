@@ -107,6 +107,7 @@ func (w *world) make(content map[string]any, namespace string) {
 	}
 	u.SetResourceVersion("")
 	u.SetUID("")
+	unstructured.RemoveNestedField(u.Object, "spec", "claimRef", "uid") // the claims get others here
 	status, hasStatus := u.Object["status"]
 	created, err := client.Resource(mapping.resource).Namespace(u.GetNamespace()).Create(w.Context(), u, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {

@@ -97,8 +97,8 @@ func (p *planner) referenced(pv *Object, ref map[string]any, b binding) binding 
 	phase := text(pv.Content, "status", "phase")
 	b.certain = true
 	b.ref = &Reference{Kind: "PersistentVolumeClaim", Namespace: namespace, Name: name}
-	claim := p.in.find("PersistentVolumeClaim", namespace, name)
-	if claim == nil {
+	b.claim = p.in.find("PersistentVolumeClaim", namespace, name)
+	if b.claim == nil {
 		switch {
 		case phase == "Released" || phase == "Failed":
 			b.unused = fmt.Sprintf("it is %s, and its claim %s/%s is gone", phase, namespace, name)
@@ -109,18 +109,24 @@ func (p *planner) referenced(pv *Object, ref map[string]any, b binding) binding 
 		}
 		return b
 	}
-	bound := text(claim.Content, "spec", "volumeName")
-	isSame := uid == "" || claim.uid() == "" || uid == claim.uid()
+	return b.judge(pv.name(), uid)
+}
+
+// judge says whether the claim that a claimRef names is the one that has the volume; uid is the claimRef's.
+func (b binding) judge(volume, uid string) binding {
+	bound := text(b.claim.Content, "spec", "volumeName")
+	isSame := uid == "" || b.claim.uid() == "" || uid == b.claim.uid()
+	who := b.ref.Namespace + "/" + b.ref.Name
 	switch {
-	case bound != "" && bound != pv.name():
-		b.unused = fmt.Sprintf("its claim %s/%s is bound to %s", namespace, name, bound)
+	case bound != "" && bound != volume:
+		b.unused = fmt.Sprintf("its claim %s is bound to %s", who, bound)
 	case !isSame && bound == "":
-		b.unused = fmt.Sprintf("its claim was an earlier %s/%s than the one that is there now", namespace, name)
+		b.unused = fmt.Sprintf("its claim was an earlier %s than the one that is there now", who)
 	case !isSame:
-		b.say(fmt.Sprintf("its claimRef has the uid of an earlier claim %s/%s; it gets that of the claim there is now, which asks for it", namespace, name))
-		b.claim = claim
-	default:
-		b.claim = claim
+		b.say(fmt.Sprintf("its claimRef has the uid of an earlier claim %s; it gets that of the claim there is now, which asks for it", who))
+	}
+	if b.unused != "" {
+		b.claim = nil
 	}
 	return b
 }

@@ -32,11 +32,7 @@ func (p *planner) planClasses() {
 			Severity: Hand, Message: message,
 			Cure: fmt.Sprintf("delete it, and make a class of the same name with provisioner: %s and a Gluster volume that is to hold the new claims' directories as parameter volume", DriverName),
 		}
-		var old []string
-		for _, key := range sortedKeys(mapAt(o.Content, "parameters")) {
-			old = append(old, key)
-		}
-		if len(old) > 0 {
+		if old := sortedKeys(mapAt(o.Content, "parameters")); len(old) > 0 {
 			f.Cure += "; its parameters mean nothing to the driver: " + strings.Join(old, ", ")
 		}
 		p.about(o)(f)

@@ -38,11 +38,10 @@ func (r Reference) String() string {
 	return r.Kind + " " + r.Namespace + "/" + r.Name
 }
 
-func (o *Object) kind() string       { return text(o.Content, "kind") }
-func (o *Object) apiVersion() string { return text(o.Content, "apiVersion") }
-func (o *Object) name() string       { return text(o.Content, "metadata", "name") }
-func (o *Object) namespace() string  { return text(o.Content, "metadata", "namespace") }
-func (o *Object) uid() string        { return text(o.Content, "metadata", "uid") }
+func (o *Object) kind() string      { return text(o.Content, "kind") }
+func (o *Object) name() string      { return text(o.Content, "metadata", "name") }
+func (o *Object) namespace() string { return text(o.Content, "metadata", "namespace") }
+func (o *Object) uid() string       { return text(o.Content, "metadata", "uid") }
 func (o *Object) reference() Reference {
 	return Reference{Kind: o.kind(), Namespace: o.namespace(), Name: o.name()}
 }

@@ -60,13 +60,13 @@ type Cluster struct {
 type Action string
 
 const (
-	// Replace: a PersistentVolume of this driver takes its place.
+	// Replace means: a PersistentVolume of this driver takes its place.
 	Replace Action = "replace"
-	// Leave: nobody uses it. The plan shows what would take its place, and nothing is done.
+	// Leave means: nobody uses it. The plan shows what would take its place, and nothing is done.
 	Leave Action = "leave"
-	// Blocked: something is missing; the findings say what.
+	// Blocked means: something is missing; the findings say what.
 	Blocked Action = "blocked"
-	// Made: the objects for an inline volume are there, and the pod template is still to be changed.
+	// Made means: the objects for an inline volume are there, and the pod template is still to be changed.
 	Made Action = "made"
 )
 
@@ -135,11 +135,11 @@ type Workload struct {
 type Severity string
 
 const (
-	// Stop: something is not migrated because of it.
+	// Stop means: something is not migrated because of it.
 	Stop Severity = "blocked"
-	// Hand: a person has to do something that this tool does not.
+	// Hand means: a person has to do something that this tool does not.
 	Hand Severity = "byHand"
-	// Note: what is different afterwards, or was understood in one of several ways.
+	// Note means: what is different afterwards, or was understood in one of several ways.
 	Note Severity = "note"
 )
 

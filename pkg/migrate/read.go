@@ -42,12 +42,7 @@ func ReadFiles(dir fs.FS) ([]Object, []Finding, error) {
 			others = append(others, name)
 			return nil
 		}
-		data, err := readFile(dir, name)
-		if err != nil {
-			findings = append(findings, Finding{Severity: Stop, About: name, Message: "cannot be read: " + err.Error()})
-			return nil
-		}
-		found, wrong := readText(name, data)
+		found, wrong := readOne(dir, name)
 		objects, findings = append(objects, found...), append(findings, wrong...)
 		return nil
 	})
@@ -63,12 +58,21 @@ func isText(name string) bool {
 	return slices.Contains([]string{".yaml", ".yml", ".json", ".txt", ".tpl"}, strings.ToLower(path.Ext(name)))
 }
 
+// readOne reads the objects of a file. One that cannot be read does not keep the others from being.
+func readOne(dir fs.FS, name string) ([]Object, []Finding) {
+	data, err := readFile(dir, name)
+	if err != nil {
+		return nil, []Finding{{Severity: Stop, About: name, Message: "cannot be read: " + err.Error()}}
+	}
+	return readText(name, data)
+}
+
 func readFile(dir fs.FS, name string) ([]byte, error) {
 	file, err := dir.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err == nil && len(data) > maxFile {
 		err = fmt.Errorf("it has more than %d MiB", maxFile>>20)

@@ -58,7 +58,7 @@ func Process(version string) Environment {
 func Run(ctx context.Context, env Environment, args []string) int {
 	klog.LogToStderr(false) // client-go's own lines: what they say is in the errors that it returns
 	klog.SetOutput(io.Discard)
-	root := newRoot(env)
+	root := newRoot(env) //nolint:contextcheck // cobra hands the context to the commands
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {

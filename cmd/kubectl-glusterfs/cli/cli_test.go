@@ -11,9 +11,11 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/migrate"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/documented"
 )
 
 const testdata = "../../../pkg/migrate/testdata"
@@ -131,14 +133,17 @@ func TestReports(t *testing.T) {
 	}
 }
 
+// TestTheOperatorsReport holds docs/migrate.md to what is printed of the operator's own objects.
 func TestTheOperatorsReport(t *testing.T) {
-	_, out, _ := run(t, "migrate", "--from-dir", testdata+"/operator/objects")
-	want, err := os.ReadFile("testdata/operator.txt")
+	document, err := os.ReadFile("../../../docs/migrate.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out != string(want) {
-		t.Errorf("testdata/operator.txt is not what is printed:\n%s", out)
+	for _, args := range [][]string{{}, {"--manifests"}} {
+		_, out, _ := run(t, append([]string{"migrate", "--from-dir", testdata + "/operator/objects"}, args...)...)
+		if !strings.Contains(string(document), out) {
+			t.Errorf("docs/migrate.md does not show what is printed:\n%s", out)
+		}
 	}
 }
 
@@ -154,6 +159,12 @@ func TestHelpFitsATerminal(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestEveryFlagIsDocumented(t *testing.T) {
+	var flags []string
+	migrateCommand(Environment{}, connection{}).Flags().VisitAll(func(f *pflag.Flag) { flags = append(flags, "--"+f.Name) })
+	documented.Compare(t, "Flags of `kubectl glusterfs migrate`", flags)
 }
 
 func TestCompletion(t *testing.T) {

@@ -53,7 +53,7 @@ func (p *printer) volumes(plan *migrate.Plan) {
 		if v.Claim != nil {
 			claim = v.Claim.Namespace + "/" + v.Claim.Name
 		}
-		row := []string{v.Name, claim, v.Place.String(), p.action(v.Action)}
+		row := []string{v.Name, claim, v.String(), p.action(v.Action)}
 		if p.style.Wide {
 			row = append(row, or(v.Phase), or(field(v.PersistentVolume, "spec", "storageClassName")), or(field(v.PersistentVolume, "spec", "capacity", "storage")),
 				or(modes(v.PersistentVolume)), or(strings.Join(v.Options, ",")), or(v.Endpoints), or(v.Source))
@@ -70,7 +70,7 @@ func (p *printer) inline(plan *migrate.Plan) {
 	t := table{header: []string{"IN POD TEMPLATE OF", "VOLUME", "NEW CLAIM", "DATA", "ACTION"}}
 	for _, i := range plan.Inline {
 		claim := field(i.Entry, "persistentVolumeClaim", "claimName")
-		t.rows = append(t.rows, []string{i.Workload.Kind + " " + i.Workload.Namespace + "/" + i.Workload.Name, i.Volume, or(claim), i.Place.String(), p.action(i.Action)})
+		t.rows = append(t.rows, []string{i.Workload.Kind + " " + i.Workload.Namespace + "/" + i.Workload.Name, i.Volume, or(claim), i.String(), p.action(i.Action)})
 	}
 	p.table(t)
 }

@@ -107,7 +107,10 @@ func (w *world) make(content map[string]any, namespace string) {
 	}
 	u.SetResourceVersion("")
 	u.SetUID("")
-	unstructured.RemoveNestedField(u.Object, "spec", "claimRef", "uid") // the claims get others here
+	if u.GetKind() == "PersistentVolume" || u.GetKind() == "PersistentVolumeClaim" { // what a binder has said elsewhere is not so here
+		unstructured.RemoveNestedField(u.Object, "spec", "claimRef", "uid")
+		unstructured.RemoveNestedField(u.Object, "metadata", "annotations", "pv.kubernetes.io/bind-completed")
+	}
 	status, hasStatus := u.Object["status"]
 	created, err := client.Resource(mapping.resource).Namespace(u.GetNamespace()).Create(w.Context(), u, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {

@@ -19,7 +19,7 @@ import (
 func TestOddObjects(t *testing.T) {
 	for _, name := range []string{
 		"subdirectory-and-hostnames", "heketi-old", "json", "recycled", "uneven-subsets", "selector-and-null-class", "failed", "inline-subpath",
-		"mount-options", "statefulset-heketi", "helm", "pool", "same-name-other-servers", "openshift-template", "workloads", "clusters-file",
+		"mount-options", "statefulset-heketi", "helm", "pool", "same-name-other-servers", "openshift-template", "clusters-file",
 	} {
 		t.Run(name, func(t *testing.T) { applyAndRollBack(t, name) })
 	}

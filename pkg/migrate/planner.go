@@ -99,6 +99,14 @@ func (p *planner) place() {
 		item.finish(item.group.name)
 	}
 	p.plan.ClustersFile, p.plan.Clusters = p.clusters.result()
+	for _, o := range p.in.byKind["ConfigMap"] {
+		if o.name() == ClustersConfigMap && slices.ContainsFunc(p.plan.Clusters, func(c Cluster) bool { return c.New }) {
+			p.about(o)(Finding{
+				Severity: Hand, Message: "is changed by --apply, and changed back by whoever applies the driver's manifests or chart again",
+				Cure: "put this clusters file into your copy of deploy/kubernetes/base/clusters.yaml, or into the chart's value clusters",
+			})
+		}
+	}
 }
 
 // sayAssumed says once that namespaces were assumed, and of which objects.

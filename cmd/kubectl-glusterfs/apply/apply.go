@@ -41,8 +41,12 @@ var (
 	configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 )
 
-// ErrInUse says that pods have a claim that is to be migrated.
-var ErrInUse = errors.New("pods use what is to be migrated")
+// ErrInUse says that pods have a claim that is to be migrated. ErrLeft, that what was tried could not be done for a reason of the one volume that the
+// text says; the others are done.
+var (
+	ErrInUse = errors.New("pods use what is to be migrated")
+	ErrLeft  = errors.New("not migrated")
+)
 
 // Applier changes a cluster.
 type Applier struct {
@@ -81,24 +85,43 @@ func (a *Applier) Apply(ctx context.Context, plan *migrate.Plan) error {
 	if err := a.setClusters(ctx, plan.ClustersFile); err != nil {
 		return err
 	}
+	var left error
 	for _, r := range had {
 		if r.state != done && r.kind != ofClusters {
 			a.Say("going on with %s %s", r.kind, r.of)
-			if err := a.finish(ctx, r); err != nil {
+			if err := a.finish(ctx, r); errors.Is(err, ErrLeft) {
+				left = errors.Join(left, err)
+			} else if err != nil {
 				return err
 			}
 		}
 	}
 	for _, r := range toRecord(plan) {
+		if slices.ContainsFunc(had, func(h *record) bool { return h.name == recordName(r.kind, r.of) && h.state != done }) {
+			continue // that was this one
+		}
 		begun, err := a.begin(ctx, r)
 		if err != nil {
 			return err
 		}
-		if err := a.finish(ctx, begun); err != nil {
+		if err := a.finish(ctx, begun); errors.Is(err, ErrLeft) {
+			left = errors.Join(left, err)
+		} else if err != nil {
 			return err
 		}
 	}
-	return a.bound(ctx)
+	return errors.Join(left, a.bound(ctx, unique(slices.Concat(claimsOf(plan), unfinished(had)))))
+}
+
+// unique removes repetitions.
+func unique(all []claim) []claim {
+	var kept []claim
+	for _, c := range all {
+		if !slices.Contains(kept, c) {
+			kept = append(kept, c)
+		}
+	}
+	return kept
 }
 
 // toRecord is what a plan has to do beside the clusters file.
@@ -167,12 +190,11 @@ func claimOf(r *record) []claim {
 	if err != nil {
 		return nil
 	}
-	namespace, _, _ := unstructured.NestedString(u.Object, "spec", "claimRef", "namespace")
-	name, _, _ := unstructured.NestedString(u.Object, "spec", "claimRef", "name")
+	name := text(u, "spec", "claimRef", "name")
 	if name == "" {
 		return nil
 	}
-	return []claim{{namespace, name}}
+	return []claim{{text(u, "spec", "claimRef", "namespace"), name}}
 }
 
 // free returns nil if no pod has any of the claims, ErrInUse with the pods if some have.
@@ -224,8 +246,7 @@ func (a *Applier) using(ctx context.Context, wanted []claim) ([]string, error) {
 }
 
 func claimsOfPod(pod *unstructured.Unstructured) []string {
-	phase, _, _ := unstructured.NestedString(pod.Object, "status", "phase")
-	if phase == "Succeeded" || phase == "Failed" {
+	if phase := text(pod, "status", "phase"); phase == "Succeeded" || phase == "Failed" {
 		return nil
 	}
 	list, _, _ := unstructured.NestedSlice(pod.Object, "spec", "volumes")

@@ -12,15 +12,15 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// bound waits, if that is asked for, until each claim that was migrated is Bound. Kubernetes' volume binder looks at a claim that was Lost
-// every 15 seconds.
-func (a *Applier) bound(ctx context.Context) error {
+// bound waits, if that is asked for, until each of the claims is Bound. Kubernetes' volume binder looks at a claim that was Lost every 15
+// seconds.
+func (a *Applier) bound(ctx context.Context, wanted []claim) error {
 	if !a.Wait {
 		return nil
 	}
 	said := ""
 	for {
-		waiting, err := a.unbound(ctx)
+		waiting, err := a.unbound(ctx, wanted)
 		if err != nil || len(waiting) == 0 {
 			return err
 		}
@@ -34,27 +34,18 @@ func (a *Applier) bound(ctx context.Context) error {
 	}
 }
 
-func (a *Applier) unbound(ctx context.Context) ([]string, error) {
-	all, err := a.records(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (a *Applier) unbound(ctx context.Context, wanted []claim) ([]string, error) {
 	var waiting []string
-	for _, r := range all {
-		if r.kind != ofVolume {
+	for _, c := range wanted {
+		found, err := a.Client.Resource(claims).Namespace(c.namespace).Get(ctx, c.name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
 			continue
 		}
-		for _, c := range claimOf(r) {
-			found, err := a.Client.Resource(claims).Namespace(c.namespace).Get(ctx, c.name, metav1.GetOptions{})
-			if apierrors.IsNotFound(err) {
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			if phase, _, _ := unstructured.NestedString(found.Object, "status", "phase"); phase != "Bound" {
-				waiting = append(waiting, fmt.Sprintf("claim %s/%s is %s", c.namespace, c.name, phase))
-			}
+		if err != nil {
+			return nil, err
+		}
+		if phase, _, _ := unstructured.NestedString(found.Object, "status", "phase"); phase != "Bound" {
+			waiting = append(waiting, fmt.Sprintf("claim %s/%s is %s", c.namespace, c.name, phase))
 		}
 	}
 	return waiting, nil

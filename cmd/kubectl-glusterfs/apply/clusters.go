@@ -28,6 +28,9 @@ func (a *Applier) setClusters(ctx context.Context, wanted migrate.ClustersFile) 
 	if hasAll(had, wanted.Clusters) {
 		return nil
 	}
+	if _, err := gluster.ParseClusters([]byte(had)); err != nil {
+		return fmt.Errorf("the driver's ConfigMap %s/%s cannot be read, and is not replaced: mend it first: %w", a.Namespace, migrate.ClustersConfigMap, err)
+	}
 	text := wanted.Text()
 	r, err := a.begin(ctx, &record{kind: ofClusters, of: migrate.ClustersConfigMap, old: []byte(had), new: []byte(text)})
 	if err != nil {

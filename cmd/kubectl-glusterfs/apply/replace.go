@@ -27,8 +27,8 @@ func (a *Applier) replace(ctx context.Context, r *record) error {
 		live, err := a.Client.Resource(volumes).Get(ctx, r.of, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err) && r.state == recorded:
-			return fmt.Errorf("PersistentVolume %s is gone, and not by this migration: its place stays empty. To have it again, "+
-				"run --rollback; to give it up, delete ConfigMap %s/%s", r.of, a.Namespace, r.name)
+			return fmt.Errorf("%w: PersistentVolume %s is gone, and not by this migration: its place stays empty. To have it again, "+
+				"run --rollback; to give it up, delete ConfigMap %s/%s", ErrLeft, r.of, a.Namespace, r.name)
 		case apierrors.IsNotFound(err):
 			if err := a.createVolume(ctx, r, r.new, true); err != nil {
 				return err
@@ -39,7 +39,7 @@ func (a *Applier) replace(ctx context.Context, r *record) error {
 			a.Say("PersistentVolume %s is of the driver now", r.of)
 			return a.set(ctx, r, done)
 		case live.GetUID() != old.GetUID():
-			return fmt.Errorf("PersistentVolume %s is another one than the one that was recorded: rename or delete it, and repeat", r.of)
+			return fmt.Errorf("%w: PersistentVolume %s is another one than the one that was recorded: to give that up, delete ConfigMap %s/%s", ErrLeft, r.of, a.Namespace, r.name)
 		default:
 			if err := a.remove(ctx, r, live); err != nil {
 				return err
@@ -50,16 +50,15 @@ func (a *Applier) replace(ctx context.Context, r *record) error {
 
 // remove does the next step towards the old PersistentVolume's being gone.
 func (a *Applier) remove(ctx context.Context, r *record, live *unstructured.Unstructured) error {
-	policy, _, _ := unstructured.NestedString(live.Object, "spec", "persistentVolumeReclaimPolicy")
-	if policy != "Retain" {
+	if foreign := slices.DeleteFunc(live.GetFinalizers(), migrate.OwnFinalizer); len(foreign) > 0 {
+		return fmt.Errorf("%w: PersistentVolume %s has the finalizer %s, which is not Kubernetes' own: end or configure what put it there, "+
+			"so that it removes it, and repeat", ErrLeft, r.of, strings.Join(foreign, ", "))
+	}
+	if policyOf(live) != "Retain" {
 		return a.setPolicy(ctx, r.of, live, "Retain")
 	}
 	if err := a.free(ctx, claimOf(r)); err != nil {
 		return err
-	}
-	if foreign := slices.DeleteFunc(live.GetFinalizers(), migrate.OwnFinalizer); len(foreign) > 0 {
-		return fmt.Errorf("PersistentVolume %s has the finalizer %s, which is not Kubernetes' own: end or configure what put it there, "+
-			"so that it removes it, and repeat", r.of, strings.Join(foreign, ", "))
 	}
 	if r.state == recorded {
 		return a.set(ctx, r, removing)
@@ -143,8 +142,7 @@ func (a *Applier) createVolume(ctx context.Context, r *record, text []byte, mark
 // claimRef gives a volume its claim's uid, if the claim asks for this volume: only so does a claim that is Lost become Bound again.
 // Where there is no such claim, a deletion of the volume's must not lead to one of its data.
 func (a *Applier) claimRef(ctx context.Context, volume *unstructured.Unstructured) error {
-	namespace, _, _ := unstructured.NestedString(volume.Object, "spec", "claimRef", "namespace")
-	name, _, _ := unstructured.NestedString(volume.Object, "spec", "claimRef", "name")
+	namespace, name := text(volume, "spec", "claimRef", "namespace"), text(volume, "spec", "claimRef", "name")
 	if name == "" {
 		return nil
 	}
@@ -152,16 +150,11 @@ func (a *Applier) claimRef(ctx context.Context, volume *unstructured.Unstructure
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("read claim %s/%s: %w", namespace, name, err)
 	}
-	wanted := ""
-	if err == nil {
-		wanted, _, _ = unstructured.NestedString(found.Object, "spec", "volumeName")
-	}
-	if wanted == volume.GetName() {
+	if err == nil && text(found, "spec", "volumeName") == volume.GetName() {
 		return unstructured.SetNestedField(volume.Object, string(found.GetUID()), "spec", "claimRef", "uid")
 	}
-	uid, _, _ := unstructured.NestedString(volume.Object, "spec", "claimRef", "uid")
-	policy, _, _ := unstructured.NestedString(volume.Object, "spec", "persistentVolumeReclaimPolicy")
-	if uid != "" && policy != "Retain" {
+	policy := policyOf(volume)
+	if text(volume, "spec", "claimRef", "uid") != "" && policy != "Retain" {
 		a.Say("PersistentVolume %s: its claim %s/%s is gone, so its reclaim policy stays Retain and does not become %s", volume.GetName(), namespace, name, policy)
 		return unstructured.SetNestedField(volume.Object, "Retain", "spec", "persistentVolumeReclaimPolicy")
 	}

@@ -32,6 +32,10 @@ func (a *Applier) Rollback(ctx context.Context) error {
 	if err := a.free(ctx, wanted); err != nil {
 		return err
 	}
+	wasBound, err := a.boundNow(ctx, wanted)
+	if err != nil {
+		return err
+	}
 	slices.Reverse(had) // the clusters file last: volumes need it until they are gone
 	for _, r := range had {
 		switch r.kind {
@@ -46,7 +50,22 @@ func (a *Applier) Rollback(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return a.bound(ctx, wasBound)
+}
+
+// boundNow are those of the claims that have, or had, a volume: others may wait for one for ever.
+func (a *Applier) boundNow(ctx context.Context, wanted []claim) ([]claim, error) {
+	var found []claim
+	for _, c := range wanted {
+		u, err := a.Client.Resource(claims).Namespace(c.namespace).Get(ctx, c.name, metav1.GetOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return nil, err
+		}
+		if err == nil && text(u, "spec", "volumeName") != "" {
+			found = append(found, c)
+		}
+	}
+	return found, nil
 }
 
 // restore makes the old PersistentVolume of a record stand in its place again.
@@ -92,6 +111,11 @@ func isInTree(u *unstructured.Unstructured) bool {
 }
 
 func policyOf(u *unstructured.Unstructured) string {
-	policy, _, _ := unstructured.NestedString(u.Object, "spec", "persistentVolumeReclaimPolicy")
-	return policy
+	return text(u, "spec", "persistentVolumeReclaimPolicy")
+}
+
+// text is the string at a path, or "".
+func text(u *unstructured.Unstructured, path ...string) string {
+	value, _, _ := unstructured.NestedString(u.Object, path...)
+	return value
 }

@@ -227,17 +227,19 @@ func (m *migration) change(ctx context.Context, a *apply.Applier, plan *migrate.
 		report.Stop(m.env.Err, plan)
 		return fmt.Errorf("%w: %w. Nothing was begun that is not recorded; stop the pods, and repeat", errLeft, err)
 	}
-	if err != nil {
+	if errors.Is(err, apply.ErrLeft) {
+		err = fmt.Errorf("%w: %w", errLeft, err)
+	} else if err != nil {
 		return err
 	}
 	if m.dryRun || m.rollback {
-		return nil
+		return err
 	}
 	report.After(m.env.Out, plan, report.Style{Width: m.env.Width, Colour: m.env.Colour})
-	if !plan.Complete() {
+	if err == nil && !plan.Complete() {
 		return errLeft
 	}
-	return nil
+	return err
 }
 
 func (m *migration) do(ctx context.Context, a *apply.Applier, plan *migrate.Plan) error {

@@ -47,7 +47,7 @@ func applyAndRollBack(t *testing.T, name string) {
 	succeeds(t, []int{cli.ExitDone, cli.ExitLeft}, "migrate", "--apply", "--wait", servers)
 	for _, v := range plan.Volumes {
 		if v.Action == migrate.Replace {
-			w.isMigrated(v.Name, v.Cluster+"/"+v.Place.Volume+"/"+v.Name, v.Path)
+			w.isMigrated(v.Name, v.Cluster+"/"+v.Volume+"/"+v.Name, v.Path)
 		} else if after := w.snapshot(); after["PersistentVolume /"+v.Name] != before["PersistentVolume /"+v.Name] {
 			t.Errorf("%s, which is %s, has been changed", v.Name, v.Action)
 		}

@@ -3,9 +3,14 @@
 package migrate
 
 import (
+	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/cli"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/migrate"
 )
 
 // changes bounds how many there are between the beginning and the end of a migration.
@@ -96,4 +101,69 @@ func (w *world) isAsBefore(before map[string]string, n int) {
 	if w.Failed() {
 		w.Fatalf("killed before change %d", n)
 	}
+}
+
+func TestAForeignFinalizerHoldsItsVolumeAlone(t *testing.T) {
+	w := twoAndInline(t)
+	w.edit(volumes, "", "pvc-1", func(u *unstructured.Unstructured) { u.SetFinalizers(append(u.GetFinalizers(), "example.com/backup")) })
+	before := w.snapshot()
+	code, _, progress := kubectl(t, "migrate", "--apply", "--wait")
+	if code != cli.ExitLeft || !strings.Contains(progress, "PersistentVolume pvc-1 has the finalizer example.com/backup") {
+		t.Errorf("exit %d, %s", code, progress)
+	}
+	w.isMigrated("cache", "servers/gv0/cache", "a/b")
+	if after := w.snapshot(); after["PersistentVolume /pvc-1"] != before["PersistentVolume /pvc-1"] {
+		t.Errorf("pvc-1 is now %s", after["PersistentVolume /pvc-1"])
+	}
+	w.edit(volumes, "", "pvc-1", func(u *unstructured.Unstructured) { u.SetFinalizers([]string{"kubernetes.io/pv-protection"}) })
+	succeeds(t, []int{cli.ExitLeft}, "migrate", "--apply", "--wait")
+	w.areMigrated()
+}
+
+// TestNothingIsMadeInAPlaceThatSomebodyEmptied: the old volume was recorded, and deleted by somebody else before the migration did.
+func TestNothingIsMadeInAPlaceThatSomebodyEmptied(t *testing.T) {
+	w := twoAndInline(t)
+	before := w.snapshot()
+	for n := 1; !w.isRecorded("cache"); n++ {
+		if !killed(t, n, "migrate", "--apply") {
+			t.Fatal("it is done, and cache was never only recorded")
+		}
+	}
+	if err := purge(t.Context(), made{volumes, "", "cache"}); err != nil {
+		t.Fatal(err)
+	}
+	code, _, progress := kubectl(t, "migrate", "--apply")
+	if code != cli.ExitLeft || !strings.Contains(progress, "PersistentVolume cache is gone, and not by this migration") {
+		t.Errorf("exit %d, %s", code, progress)
+	}
+	succeeds(t, []int{cli.ExitDone}, "migrate", "--rollback", "--wait")
+	w.isAsBefore(before, 0)
+}
+
+// isRecorded says whether a volume has a record.
+func (w *world) isRecorded(volume string) bool {
+	w.Helper()
+	list, err := client.Resource(configMaps).Namespace("glusterfs-csi").List(w.Context(), metav1.ListOptions{LabelSelector: "migrate.glusterfs.csi.gluster.org/record=volume"})
+	if err != nil {
+		w.Fatal(err)
+	}
+	for _, item := range list.Items {
+		if of, _, _ := unstructured.NestedString(item.Object, "data", "of"); of == volume {
+			return true
+		}
+	}
+	return false
+}
+
+func TestADamagedClustersFileIsNotReplaced(t *testing.T) {
+	w := twoAndInline(t)
+	w.edit(configMaps, "glusterfs-csi", migrate.ClustersConfigMap, func(u *unstructured.Unstructured) {
+		_ = unstructured.SetNestedField(u.Object, "clusters: [", "data", migrate.ClustersKey)
+	})
+	before := w.snapshot()
+	code, _, progress := kubectl(t, "migrate", "--apply")
+	if code != cli.ExitFailed || !strings.Contains(progress, "mend it first") {
+		t.Errorf("exit %d, %s", code, progress)
+	}
+	w.same("refused", before, w.snapshot())
 }

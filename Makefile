@@ -20,7 +20,7 @@ E2E   := go -C tests/e2e run ./cmd/e2e
 export CGO_ENABLED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help demo test quick unit sanity bench lint vuln fuzz build build-arm64 build-kubectl test-arm64 image test-image manifests check-manifests
+.PHONY: FORCE help demo test quick unit sanity bench lint vuln fuzz build build-arm64 build-kubectl krew test-arm64 image test-image manifests check-manifests
 .PHONY: chaos hung e2e e2e-full e2e-upstream e2e-up e2e-down packages packages-image packages-e2e clean
 
 help: ## Show this list
@@ -73,6 +73,9 @@ build-arm64: ## bin/arm64/glusterfs-csi
 PLUGINS := $(foreach os,linux darwin windows,$(foreach arch,amd64 arm64,bin/kubectl/$(os)-$(arch)/kubectl-glusterfs$(if $(filter windows,$(os)),.exe)))
 
 build-kubectl: $(PLUGINS) ## bin/kubectl/*/kubectl-glusterfs: the kubectl plugin for Linux, macOS and Windows, amd64 and arm64
+
+krew: build-kubectl ## As archives for krew, with its manifest: bin/kubectl/glusterfs.yaml
+	@go run ./hack/krew -version $(VERSION)
 
 $(PLUGINS): FORCE
 	@CGO_ENABLED=0 GOOS=$(word 1,$(subst -, ,$(notdir $(@D)))) GOARCH=$(word 2,$(subst -, ,$(notdir $(@D)))) \

@@ -29,7 +29,7 @@ func (p *planner) planClasses() {
 			message += ". It is the default class"
 		}
 		f := Finding{
-			Severity: Hand, Message: message,
+			Severity: ByHand, Message: message,
 			Cure: fmt.Sprintf("delete it, and make a class of the same name with provisioner: %s and a Gluster volume that is to hold the new claims' directories as parameter volume", DriverName),
 		}
 		if old := sortedKeys(mapAt(o.Content, "parameters")); len(old) > 0 {
@@ -122,10 +122,10 @@ func (p *planner) sayUnbound(claim *Object, say func(Finding)) {
 		say(f)
 	case p.isHeketis(claim):
 		name, _ := class(claim)
-		say(Finding{Severity: Hand, Message: fmt.Sprintf("waits for a volume of class %s, which nobody makes any more; it has no data yet", name), Cure: "replace the class, as said there"})
+		say(Finding{Severity: ByHand, Message: fmt.Sprintf("waits for a volume of class %s, which nobody makes any more; it has no data yet", name), Cure: "replace the class, as said there"})
 	case len(taken) > 0:
 		say(Finding{
-			Severity: Hand, Message: "has no volume of its own, and gets none: it fits " + strings.Join(taken, "; "),
+			Severity: ByHand, Message: "has no volume of its own, and gets none: it fits " + strings.Join(taken, "; "),
 			Cure: "if it is to show the same data, copy the new PersistentVolume with another name, volumeHandle and claimRef; otherwise delete the claim",
 		})
 	}

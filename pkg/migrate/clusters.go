@@ -39,7 +39,7 @@ func newClusterSet(in *input, say func(Finding)) *clusterSet {
 		}
 		parsed, err := gluster.ParseClusters([]byte(text(o.Content, "data", ClustersKey)))
 		if err != nil {
-			say(Finding{Severity: Stop, About: o.reference().String(), Source: o.Source, Message: err.Error(), Cure: "mend the clusters file first"})
+			say(Finding{Severity: Blocks, About: o.reference().String(), Source: o.Source, Message: err.Error(), Cure: "mend the clusters file first"})
 			continue
 		}
 		for _, v := range parsed.Volumes() {

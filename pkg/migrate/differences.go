@@ -40,7 +40,7 @@ func (p *planner) sayDifferences(pv *Object, b binding, say func(Finding)) {
 	for _, finalizer := range texts(pv.Content, "metadata", "finalizers") {
 		if !OwnFinalizer(finalizer) {
 			say(Finding{
-				Severity: Hand, Message: fmt.Sprintf("has the finalizer %s, which is not Kubernetes' own: it is not replaced while it has it", finalizer),
+				Severity: ByHand, Message: fmt.Sprintf("has the finalizer %s, which is not Kubernetes' own: it is not replaced while it has it", finalizer),
 				Cure: "end or configure whatever put it there, so that it removes it",
 			})
 		}
@@ -123,10 +123,10 @@ func (p *planner) sayManager(o *Object, say func(Finding)) {
 		if value == "" {
 			continue
 		}
-		say(Finding{Severity: Hand, Message: fmt.Sprintf("is managed by %s (%s: %s), whose labels and annotations are kept", m.name, m.key, value), Cure: m.cure})
+		say(Finding{Severity: ByHand, Message: fmt.Sprintf("is managed by %s (%s: %s), whose labels and annotations are kept", m.name, m.key, value), Cure: m.cure})
 		return
 	}
 	if text(o.Content, "metadata", "labels", "app.kubernetes.io/managed-by") == "Helm" || text(o.Content, "metadata", "labels", "heritage") == "Helm" {
-		say(Finding{Severity: Hand, Message: "is managed by Helm, whose labels and annotations are kept", Cure: managers[0].cure})
+		say(Finding{Severity: ByHand, Message: "is managed by Helm, whose labels and annotations are kept", Cure: managers[0].cure})
 	}
 }

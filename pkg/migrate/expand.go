@@ -18,7 +18,7 @@ func expand(content map[string]any, source string) (objects []Object, findings [
 		for i, item := range items {
 			below, ok := item.(map[string]any)
 			if !ok {
-				findings = append(findings, Finding{Severity: Stop, About: source, Message: fmt.Sprintf("item %d of its list is no object", i+1)})
+				findings = append(findings, Finding{Severity: Blocks, About: source, Message: fmt.Sprintf("item %d of its list is no object", i+1)})
 				continue
 			}
 			inherit(below, content)
@@ -36,7 +36,7 @@ func expand(content map[string]any, source string) (objects []Object, findings [
 			return nil, []Finding{{Severity: Note, About: source, Message: fmt.Sprintf("is of kind %s and %s", kind, what)}}
 		}
 		return nil, []Finding{{
-			Severity: Stop, About: source, Message: fmt.Sprintf("is of kind %s and %s: which object it is cannot be known", kind, what),
+			Severity: Blocks, About: source, Message: fmt.Sprintf("is of kind %s and %s: which object it is cannot be known", kind, what),
 			Cure: "give the object that the cluster has, by `kubectl get -o yaml`",
 		}}
 	}
@@ -90,7 +90,7 @@ func expandTemplate(template map[string]any, source string) (objects []Object, f
 		where := fmt.Sprintf("%s, object %d of %s", source, i+1, name)
 		if len(unknown) > 0 && (mentions(item) || isOurs(text(item, "kind"))) {
 			findings = append(findings, Finding{
-				Severity: Stop, About: name, Source: where,
+				Severity: Blocks, About: name, Source: where,
 				Message: fmt.Sprintf("its %s needs a value for %s, which the template does not have", text(item, "kind"), strings.Join(unknown, ", ")),
 				Cure:    "give what is made of it: `oc process -f FILE -p " + unknown[0] + "=… -o yaml`",
 			})
@@ -105,7 +105,7 @@ func expandTemplate(template map[string]any, source string) (objects []Object, f
 	}
 	if len(objects) > 0 && slices.ContainsFunc(objects, func(o Object) bool { return mentions(o.Content) }) {
 		findings = append(findings, Finding{
-			Severity: Hand, About: name, Source: source, Message: "makes objects of the old plugin whenever it is processed",
+			Severity: ByHand, About: name, Source: source, Message: "makes objects of the old plugin whenever it is processed",
 			Cure: "change the template as its objects are changed below",
 		})
 	}

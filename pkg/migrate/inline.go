@@ -22,7 +22,7 @@ func (p *planner) planInline() {
 			if source := mapAt(v, "glusterfs"); source != nil {
 				p.planInlineVolume(s, text(v, "name"), source, seen)
 			} else if _, has := v["glusterfs"]; has {
-				p.about(s.object)(Finding{Severity: Stop, Message: fmt.Sprintf("volume %s: glusterfs says nothing", text(v, "name"))})
+				p.about(s.object)(Finding{Severity: Blocks, Message: fmt.Sprintf("volume %s: glusterfs says nothing", text(v, "name"))})
 			}
 		}
 	}
@@ -55,7 +55,7 @@ func (p *planner) planInlineVolume(s podSpec, name string, source map[string]any
 	}
 	claim, volume, isMade := p.nameInline(s.owner, name, item)
 	item.unusable = func(reason string) {
-		say(Finding{Severity: Stop, Message: reason})
+		say(Finding{Severity: Blocks, Message: reason})
 		block()
 	}
 	item.finish = func(cluster string) {
@@ -64,7 +64,7 @@ func (p *planner) planInlineVolume(s podSpec, name string, source map[string]any
 		i.PersistentVolume, i.PersistentVolumeClaim = inlineVolume(volume, claim, i.Place), inlineClaim(volume, claim)
 		i.Entry = inlineEntry(name, claim.Name, isReadOnly)
 		p.sayPod(s, i.Place, isReadOnly)
-		f := Finding{Severity: Hand, Message: fmt.Sprintf("is in the pod template itself: %s has to be changed by whoever owns it", s.owner)}
+		f := Finding{Severity: ByHand, Message: fmt.Sprintf("is in the pod template itself: %s has to be changed by whoever owns it", s.owner)}
 		f.Cure = fmt.Sprintf("put the entry below in its place; the claim %s/%s is made by --apply", claim.Namespace, claim.Name)
 		if isMade {
 			i.Action = Made
@@ -108,7 +108,7 @@ func (p *planner) locateInline(s podSpec, source map[string]any, say func(Findin
 	unknown := unknownKeys(source, "endpoints", "path", "readOnly")
 	endpointsName := text(source, "endpoints")
 	if endpointsName == "" {
-		f := Finding{Severity: Stop, Message: "endpoints is missing, so that its servers are not known", Cure: "make Endpoints of the servers, and name them there"}
+		f := Finding{Severity: Blocks, Message: "endpoints is missing, so that its servers are not known", Cure: "make Endpoints of the servers, and name them there"}
 		if len(unknown) > 0 {
 			f.Message += fmt.Sprintf("; it has %s, which the plugin of no release knew", strings.Join(unknown, ", "))
 		}
@@ -120,7 +120,7 @@ func (p *planner) locateInline(s podSpec, source map[string]any, say func(Findin
 	}
 	volume, directory, err := parsePath(text(source, "path"))
 	if err != nil {
-		say(Finding{Severity: Stop, Message: err.Error(), Cure: "correct its path"})
+		say(Finding{Severity: Blocks, Message: err.Error(), Cure: "correct its path"})
 		return nil, false
 	}
 	want := wantedEndpoints{name: endpointsName, namespaces: []string{s.object.namespace()}, sure: !s.object.namespaceAssumed}
@@ -205,7 +205,7 @@ func (p *planner) sayElsewhere() {
 			if o.kind() == "PersistentVolume" && path == "spec.glusterfs" {
 				continue
 			}
-			f := Finding{Severity: Hand, Message: fmt.Sprintf("has a glusterfs source at %s, which is neither a PersistentVolume nor a volume of a pod template", path)}
+			f := Finding{Severity: ByHand, Message: fmt.Sprintf("has a glusterfs source at %s, which is neither a PersistentVolume nor a volume of a pod template", path)}
 			f.Cure = "see what its owner makes of it, and change it there"
 			if o.kind() == "Template" {
 				f.Message = fmt.Sprintf("makes objects of the old plugin whenever it is processed (%s)", path)

@@ -69,7 +69,7 @@ func merge(same []*Object, report func(Finding)) *Object {
 	slices.Sort(last.hints)
 	if len(differing) > 0 && isOurs(last.kind()) {
 		report(Finding{
-			Severity: Hand, About: last.reference().String(), Source: last.Source,
+			Severity: ByHand, About: last.reference().String(), Source: last.Source,
 			Message: fmt.Sprintf("is given more than once, and differently; used here is %s, not %s", last.Source, strings.Join(differing, ", ")),
 			Cure:    "remove the ones that are not in the cluster, if it has another",
 		})

@@ -17,17 +17,17 @@ func notYAML(content string) *Finding {
 	switch {
 	case templateAction.MatchString(content):
 		return &Finding{
-			Severity: Stop, Message: "is the source of a Helm chart (a Go template), not YAML",
+			Severity: Blocks, Message: "is the source of a Helm chart (a Go template), not YAML",
 			Cure: "give what Helm makes of it: `helm get manifest RELEASE -n NAMESPACE > file.yaml`, or `helm template CHART -f VALUES > file.yaml`",
 		}
 	case describeName.MatchString(content) && describeField.MatchString(content):
 		return &Finding{
-			Severity: Stop, Message: "is `kubectl describe` output, which lacks fields that are needed",
+			Severity: Blocks, Message: "is `kubectl describe` output, which lacks fields that are needed",
 			Cure: "give `kubectl get pv -o yaml`, and so for claims, endpoints and services",
 		}
 	case kubectlTable.MatchString(content):
 		return &Finding{
-			Severity: Stop, Message: "is the table that `kubectl get` prints, which lacks fields that are needed",
+			Severity: Blocks, Message: "is the table that `kubectl get` prints, which lacks fields that are needed",
 			Cure: "give `kubectl get … -o yaml`",
 		}
 	}

@@ -123,10 +123,10 @@ type Workload struct {
 	Reference
 	Replicas *int64   `json:"replicas,omitempty"` // what it has now, for a kind that has replicas
 	Uses     []string `json:"uses"`               // claims and inline volumes
-	// Stop and Start are commands. They are "" for what a person has to do by hand, which By says.
-	Stop  string `json:"stop,omitempty"`
-	Start string `json:"start,omitempty"`
-	By    string `json:"byHand,omitempty"`
+	// Stop and Start are commands. They are "" for what a person has to do by hand, which ByHand says.
+	Stop   string `json:"stop,omitempty"`
+	Start  string `json:"start,omitempty"`
+	ByHand string `json:"byHand,omitempty"`
 	// Stopped says that it runs no pods now.
 	Stopped bool `json:"stopped,omitempty"`
 }
@@ -135,10 +135,10 @@ type Workload struct {
 type Severity string
 
 const (
-	// Stop means: something is not migrated because of it.
-	Stop Severity = "blocked"
-	// Hand means: a person has to do something that this tool does not.
-	Hand Severity = "byHand"
+	// Blocks means: something is not migrated because of it.
+	Blocks Severity = "blocked"
+	// ByHand means: a person has to do something that this tool does not.
+	ByHand Severity = "byHand"
 	// Note means: what is different afterwards, or was understood in one of several ways.
 	Note Severity = "note"
 )

@@ -102,7 +102,7 @@ func (p *planner) place() {
 	for _, o := range p.in.byKind["ConfigMap"] {
 		if o.name() == ClustersConfigMap && slices.ContainsFunc(p.plan.Clusters, func(c Cluster) bool { return c.New }) {
 			p.about(o)(Finding{
-				Severity: Hand, Message: "is changed by --apply, and changed back by whoever applies the driver's manifests or chart again",
+				Severity: ByHand, Message: "is changed by --apply, and changed back by whoever applies the driver's manifests or chart again",
 				Cure: "put this clusters file into your copy of deploy/kubernetes/base/clusters.yaml, or into the chart's value clusters",
 			})
 		}
@@ -132,7 +132,7 @@ func (p *planner) sort() {
 	slices.SortFunc(p.plan.Inline, func(a, b Inline) int {
 		return cmp.Or(byReference(a.Workload, b.Workload), strings.Compare(a.Volume, b.Volume))
 	})
-	order := map[Severity]int{Stop: 0, Hand: 1, Note: 2}
+	order := map[Severity]int{Blocks: 0, ByHand: 1, Note: 2}
 	slices.SortStableFunc(p.plan.Findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(order[a.Severity], order[b.Severity]), strings.Compare(a.About, b.About))
 	})

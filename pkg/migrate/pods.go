@@ -104,14 +104,14 @@ func (p *planner) isUsed(claim *Object) bool {
 func (p *planner) sayPod(s podSpec, place Place, isReadOnly bool) {
 	say := p.about(s.object)
 	if users, isSaid := at(s.spec, "hostUsers").(bool); isSaid && !users {
-		say(Finding{Severity: Hand, Message: "has hostUsers: false, with which pods cannot use a GlusterFS volume", Cure: "remove hostUsers from the pod template"})
+		say(Finding{Severity: ByHand, Message: "has hostUsers: false, with which pods cannot use a GlusterFS volume", Cure: "remove hostUsers from the pod template"})
 	}
 	group, has := number(s.spec, "securityContext", "fsGroup")
 	switch {
 	case !has || isReadOnly:
 	case place.Path == "/":
 		say(Finding{
-			Severity: Hand, Message: fmt.Sprintf("has fsGroup %d, which the old plugin ignored. The driver refuses one where a volume is a whole Gluster volume (path /): pods would not start", group),
+			Severity: ByHand, Message: fmt.Sprintf("has fsGroup %d, which the old plugin ignored. The driver refuses one where a volume is a whole Gluster volume (path /): pods would not start", group),
 			Cure: "remove fsGroup from the pod template, and use supplementalGroups where the group is needed",
 		})
 	default:

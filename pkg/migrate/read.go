@@ -62,7 +62,7 @@ func isText(name string) bool {
 func readOne(dir fs.FS, name string) ([]Object, []Finding) {
 	data, err := readFile(dir, name)
 	if err != nil {
-		return nil, []Finding{{Severity: Stop, About: name, Message: "cannot be read: " + err.Error()}}
+		return nil, []Finding{{Severity: Blocks, About: name, Message: "cannot be read: " + err.Error()}}
 	}
 	return readText(name, data)
 }
@@ -89,7 +89,7 @@ func readText(name string, data []byte) (objects []Object, findings []Finding) {
 	}
 	documents, err := split(data)
 	if err != nil {
-		findings = append(findings, Finding{Severity: Stop, About: name, Message: "cannot be read: " + err.Error()})
+		findings = append(findings, Finding{Severity: Blocks, About: name, Message: "cannot be read: " + err.Error()})
 	}
 	for i, document := range documents {
 		source := name
@@ -99,7 +99,7 @@ func readText(name string, data []byte) (objects []Object, findings []Finding) {
 		content, err := decode(document)
 		switch {
 		case err != nil:
-			findings = append(findings, Finding{Severity: Stop, About: source, Message: "is no YAML: " + firstLine(err.Error()), Cure: "mend it; what else the file has was read"})
+			findings = append(findings, Finding{Severity: Blocks, About: source, Message: "is no YAML: " + firstLine(err.Error()), Cure: "mend it; what else the file has was read"})
 			continue
 		case content == nil:
 			continue

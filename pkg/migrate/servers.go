@@ -47,7 +47,7 @@ func (p *planner) resolve(want wantedEndpoints, say func(Finding)) (found endpoi
 	servers, err := checkServers(found.servers)
 	if err != nil {
 		say(Finding{
-			Severity: Stop, Message: fmt.Sprintf("the servers of %s cannot go into a clusters file: %v", found.ref, err),
+			Severity: Blocks, Message: fmt.Sprintf("the servers of %s cannot go into a clusters file: %v", found.ref, err),
 			Cure: fmt.Sprintf("say the servers: --servers %s/%s=ADDRESS,ADDRESS", found.ref.Namespace, want.name),
 		})
 		return want.unknown(), false
@@ -106,7 +106,7 @@ func (p *planner) missing(want wantedEndpoints) Finding {
 	if len(want.namespaces) > 0 {
 		where = "namespace " + strings.Join(want.namespaces, ", ")
 	}
-	f := Finding{Severity: Stop, Message: fmt.Sprintf("its servers are not known: Endpoints %s was looked for in %s", want.name, where)}
+	f := Finding{Severity: Blocks, Message: fmt.Sprintf("its servers are not known: Endpoints %s was looked for in %s", want.name, where)}
 	key := want.name
 	if len(want.namespaces) == 1 {
 		key = want.namespaces[0] + "/" + want.name
@@ -134,7 +134,7 @@ func ambiguous(want wantedEndpoints, all []endpoints) Finding {
 		choices = append(choices, fmt.Sprintf("%s with %s", e.ref, strings.Join(e.servers, ", ")))
 	}
 	return Finding{
-		Severity: Stop, Message: fmt.Sprintf("its servers are not known: of the name %s there are %s", want.name, strings.Join(choices, "; ")),
+		Severity: Blocks, Message: fmt.Sprintf("its servers are not known: of the name %s there are %s", want.name, strings.Join(choices, "; ")),
 		Cure: fmt.Sprintf("choose: --servers %s=ADDRESS,ADDRESS; or set spec.claimRef, or spec.glusterfs.endpointsNamespace, in the file", want.name),
 	}
 }

@@ -59,7 +59,7 @@ func (p *planner) planVolume(pv *Object) *Volume {
 	}
 	p.sayDifferences(pv, b, say)
 	item.unusable = func(reason string) {
-		say(Finding{Severity: Stop, Message: reason})
+		say(Finding{Severity: Blocks, Message: reason})
 		update(func(v *Volume) { v.Action = Blocked })
 	}
 	item.finish = func(cluster string) {
@@ -83,17 +83,17 @@ func (p *planner) locate(pv *Object, b binding, say func(Finding)) (item *placem
 		say(Finding{Severity: Note, Message: "spec.glusterfs has what the old plugin did not know, and what is left out: " + strings.Join(unknown, ", ")})
 	}
 	if isBlock(pv) {
-		say(Finding{Severity: Stop, Message: "its volumeMode is Block, which GlusterFS does not offer", Cure: "use volumeMode: Filesystem"})
+		say(Finding{Severity: Blocks, Message: "its volumeMode is Block, which GlusterFS does not offer", Cure: "use volumeMode: Filesystem"})
 		return nil, opts, false
 	}
 	name := text(source, "endpoints")
 	if name == "" {
-		say(Finding{Severity: Stop, Message: "spec.glusterfs.endpoints is missing, so that its servers are not known", Cure: "set it in the file, to the name of the Endpoints"})
+		say(Finding{Severity: Blocks, Message: "spec.glusterfs.endpoints is missing, so that its servers are not known", Cure: "set it in the file, to the name of the Endpoints"})
 		return nil, opts, false
 	}
 	volume, directory, err := parsePath(text(source, "path"))
 	if err != nil {
-		say(Finding{Severity: Stop, Message: err.Error(), Cure: "correct spec.glusterfs.path in the file"})
+		say(Finding{Severity: Blocks, Message: err.Error(), Cure: "correct spec.glusterfs.path in the file"})
 		return nil, opts, false
 	}
 	found, isResolved := p.resolve(p.whereEndpointsAre(pv, b, name), say)
@@ -104,7 +104,7 @@ func (p *planner) locate(pv *Object, b binding, say func(Finding)) (item *placem
 	}
 	if opts.subdir != "" && directory == "/" {
 		if directory, err = cleanDirectory(strings.Trim(opts.subdir, "/")); err != nil {
-			say(Finding{Severity: Stop, Message: fmt.Sprintf("its mount option subdir-mount=%s: %v", opts.subdir, err)})
+			say(Finding{Severity: Blocks, Message: fmt.Sprintf("its mount option subdir-mount=%s: %v", opts.subdir, err)})
 			return nil, opts, false
 		}
 	}
@@ -148,7 +148,7 @@ func (p *planner) whereEndpointsAre(pv *Object, b binding, name string) wantedEn
 }
 
 func unusedFinding(b binding, item *placement) Finding {
-	f := Finding{Severity: Hand, Message: fmt.Sprintf("is not in use and stays as it is: %s. Its data stays on Gluster volume %s", b.unused, item.volume)}
+	f := Finding{Severity: ByHand, Message: fmt.Sprintf("is not in use and stays as it is: %s. Its data stays on Gluster volume %s", b.unused, item.volume)}
 	if item.directory != "/" {
 		f.Message += ", in " + item.directory
 	}

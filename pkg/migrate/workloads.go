@@ -72,7 +72,7 @@ func (s podSpec) isReadOnly(claim Reference) bool {
 func workload(o *Object, owner Reference) *Workload {
 	w := &Workload{Reference: owner}
 	if o.reference() != owner {
-		w.By = fmt.Sprintf("stop it by its own means: it runs %s %s, and is not among the objects", o.kind(), o.name())
+		w.ByHand = fmt.Sprintf("stop it by its own means: it runs %s %s, and is not among the objects", o.kind(), o.name())
 		return w
 	}
 	kubectl := fmt.Sprintf("kubectl -n %s ", owner.Namespace)
@@ -100,7 +100,7 @@ func workload(o *Object, owner Reference) *Workload {
 		w.Stop = fmt.Sprintf("%sget %s -o yaml > %s.yaml && %sdelete %s", kubectl, target, owner.Name, kubectl, target)
 		w.Start = "kubectl create -f " + owner.Name + ".yaml"
 	default:
-		w.By = "stop it by its own means: what that is, is its owner's affair"
+		w.ByHand = "stop it by its own means: what that is, is its owner's affair"
 	}
 	if w.Stopped {
 		w.Stop, w.Start = "", ""

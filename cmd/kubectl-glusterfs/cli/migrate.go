@@ -224,7 +224,7 @@ func (m *migration) change(ctx context.Context, a *apply.Applier, plan *migrate.
 	}
 	err := m.do(ctx, a, plan)
 	if errors.Is(err, apply.ErrInUse) {
-		report.Stop(m.env.Err, plan)
+		report.StopCommands(m.env.Err, plan)
 		return fmt.Errorf("%w: %w. Nothing was begun that is not recorded; stop the pods, and repeat", errLeft, err)
 	}
 	if errors.Is(err, apply.ErrLeft) {

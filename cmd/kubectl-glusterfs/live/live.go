@@ -46,7 +46,7 @@ func Read(ctx context.Context, resources discovery.DiscoveryInterface, client dy
 		if len(lists) == 0 {
 			return nil, nil, fmt.Errorf("ask the cluster what it has: %w", err)
 		}
-		findings = append(findings, migrate.Finding{Severity: migrate.Hand, About: "cluster", Message: "some of its kinds could not be asked for: " + err.Error(),
+		findings = append(findings, migrate.Finding{Severity: migrate.ByHand, About: "cluster", Message: "some of its kinds could not be asked for: " + err.Error(),
 			Cure: "look yourself whether their pod templates have glusterfs volumes"})
 	}
 	var objects []migrate.Object
@@ -66,7 +66,7 @@ func Read(ctx context.Context, resources discovery.DiscoveryInterface, client dy
 			case slices.Contains(needed, r.Name) || !isRefusal(err):
 				return nil, nil, fmt.Errorf("list %s: %w", r.Name, err)
 			default:
-				findings = append(findings, migrate.Finding{Severity: migrate.Hand, About: r.Name, Message: "could not be read: " + err.Error(),
+				findings = append(findings, migrate.Finding{Severity: migrate.ByHand, About: r.Name, Message: "could not be read: " + err.Error(),
 					Cure: "look yourself whether their pod templates have glusterfs volumes, or ask as somebody who may list them"})
 			}
 		}

@@ -32,15 +32,15 @@ func (p *printer) next(plan *migrate.Plan, isInstalled bool) {
 	}
 }
 
-// Stop writes how to stop what is in the way.
-func Stop(out io.Writer, plan *migrate.Plan) {
+// StopCommands writes how to stop what is in the way.
+func StopCommands(out io.Writer, plan *migrate.Plan) {
 	p := newPrinter(out, Style{})
 	for _, w := range plan.Workloads {
 		switch {
 		case w.Stop != "":
 			p.line("%s", w.Stop)
-		case w.By != "":
-			p.line("%s: %s", w.Reference, w.By)
+		case w.ByHand != "":
+			p.line("%s: %s", w.Reference, w.ByHand)
 		}
 	}
 }
@@ -50,7 +50,7 @@ func After(out io.Writer, plan *migrate.Plan, style Style) {
 	p := newPrinter(out, style)
 	first := true
 	for _, w := range slices.Backward(plan.Workloads) {
-		if w.Replicas == nil && w.By == "" && w.Stop == "" {
+		if w.Replicas == nil && w.ByHand == "" && w.Stop == "" {
 			continue
 		}
 		if first {
@@ -60,7 +60,7 @@ func After(out io.Writer, plan *migrate.Plan, style Style) {
 		switch {
 		case w.Start != "":
 			p.line("  %s", w.Start)
-		case w.By != "":
+		case w.ByHand != "":
 			p.line("  %s, by its own means", w.Reference)
 		case w.Replicas != nil:
 			p.line("  kubectl -n %s scale %s/%s --replicas=…   # as many as it had", w.Namespace, lower(w.Kind), w.Name)

@@ -114,8 +114,8 @@ func (p *printer) workloads(plan *migrate.Plan) {
 		switch {
 		case w.Stop != "":
 			p.line("     %s", w.Stop)
-		case w.By != "":
-			p.wrapped("     ", "     ", w.By)
+		case w.ByHand != "":
+			p.wrapped("     ", "     ", w.ByHand)
 		}
 	}
 }
@@ -126,8 +126,8 @@ func (p *printer) findings(plan *migrate.Plan) {
 		head, sign string
 		colour     string
 	}{
-		{migrate.Stop, "Blocked:", "✘", red},
-		{migrate.Hand, "For you to do or decide:", "!", yellow},
+		{migrate.Blocks, "Blocked:", "✘", red},
+		{migrate.ByHand, "For you to do or decide:", "!", yellow},
 		{migrate.Note, "To know:", "-", ""},
 	} {
 		before := ""

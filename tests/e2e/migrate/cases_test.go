@@ -3,7 +3,9 @@
 package migrate
 
 import (
+	"errors"
 	"os"
+	"slices"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,10 +35,12 @@ func applyAndRollBack(t *testing.T, name string) {
 			t.Fatal(err)
 		}
 	}
-	w.settled()
-	for _, pv := range w.list(volumes) { // what else has a finalizer on a volume is refused, which the plan says
-		w.edit(volumes, "", pv.GetName(), func(u *unstructured.Unstructured) { u.SetFinalizers([]string{"kubernetes.io/pv-protection"}) })
+	for _, pv := range w.list(volumes) { // a volume that has another's finalizer is refused: see TestAForeignFinalizerHoldsItsVolumeAlone
+		w.edit(volumes, "", pv.GetName(), func(u *unstructured.Unstructured) {
+			u.SetFinalizers(slices.DeleteFunc(u.GetFinalizers(), func(f string) bool { return !migrate.OwnFinalizer(f) }))
+		})
 	}
+	w.settled()
 	before := w.snapshot()
 	servers := "--servers=app/gluster-dynamic-db=10.1.0.1,10.1.0.2"
 	_, out, _ := kubectl(t, "migrate", "-o", "yaml", servers)
@@ -57,7 +61,7 @@ func applyAndRollBack(t *testing.T, name string) {
 	w.same("rolled back", before, w.snapshot())
 }
 
-// settled waits until the binder has done with all claims: those that ask for a volume by name are bound.
+// settled waits until the binder has done: claims that ask for a volume by name are bound, and heketi's volumes have its finalizer.
 func (w *world) settled() {
 	w.Helper()
 	for _, c := range w.list(claims) {
@@ -65,6 +69,18 @@ func (w *world) settled() {
 		if _, err := client.Resource(volumes).Get(w.Context(), name, metav1.GetOptions{}); name != "" && err == nil {
 			w.phase(claims, c.GetNamespace(), c.GetName(), "Bound")
 		}
+	}
+	for _, pv := range w.list(volumes) {
+		policy, _, _ := unstructured.NestedString(pv.Object, "spec", "persistentVolumeReclaimPolicy")
+		if pv.GetAnnotations()["pv.kubernetes.io/provisioned-by"] != migrate.InTree || policy != "Delete" {
+			continue
+		}
+		w.await("the binder has put its finalizer on "+pv.GetName(), func() error {
+			if !slices.Contains(w.get(volumes, "", pv.GetName()).GetFinalizers(), "kubernetes.io/pv-controller") {
+				return errors.New("it has not")
+			}
+			return nil
+		})
 	}
 }
 

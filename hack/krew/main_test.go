@@ -29,7 +29,9 @@ func TestTheManifestHasTheArchivesDigests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var manifest struct{ Spec struct{ Platforms []platform } }
+	var manifest struct {
+		Spec struct{ Platforms []platform }
+	}
 	if err := yaml.Unmarshal(text, &manifest); err != nil || len(manifest.Spec.Platforms) != 2 {
 		t.Fatalf("%v\n%s", err, text)
 	}

@@ -85,32 +85,36 @@ func (a *Applier) Apply(ctx context.Context, plan *migrate.Plan) error {
 	if err := a.setClusters(ctx, plan.ClustersFile); err != nil {
 		return err
 	}
-	var left error
-	for _, r := range had {
-		if r.state != done && r.kind != ofClusters {
-			a.Say("going on with %s %s", r.kind, r.of)
-			if err := a.finish(ctx, r); errors.Is(err, ErrLeft) {
-				left = errors.Join(left, err)
-			} else if err != nil {
-				return err
-			}
-		}
-	}
-	for _, r := range toRecord(plan) {
-		if slices.ContainsFunc(had, func(h *record) bool { return h.name == recordName(r.kind, r.of) && h.state != done }) {
-			continue // that was this one
-		}
-		begun, err := a.begin(ctx, r)
-		if err != nil {
-			return err
-		}
-		if err := a.finish(ctx, begun); errors.Is(err, ErrLeft) {
-			left = errors.Join(left, err)
-		} else if err != nil {
-			return err
-		}
+	left, err := a.doAll(ctx, had, toRecord(plan))
+	if err != nil {
+		return err
 	}
 	return errors.Join(left, a.bound(ctx, unique(slices.Concat(claimsOf(plan), unfinished(had)))))
+}
+
+// doAll does what was begun, and then what is new. left is an ErrLeft of each that could not be done; err ends it.
+func (a *Applier) doAll(ctx context.Context, had, wanted []*record) (left, err error) {
+	begun := slices.DeleteFunc(slices.Clone(had), func(r *record) bool { return r.state == done || r.kind == ofClusters })
+	for _, r := range begun {
+		a.Say("going on with %s %s", r.kind, r.of)
+	}
+	for _, r := range append(begun, wanted...) {
+		if r.name == "" {
+			name := recordName(r.kind, r.of)
+			if slices.ContainsFunc(begun, func(b *record) bool { return b.name == name }) {
+				continue // that was this one
+			}
+			if r, err = a.begin(ctx, r); err != nil {
+				return left, err
+			}
+		}
+		if err := a.finish(ctx, r); errors.Is(err, ErrLeft) {
+			left = errors.Join(left, err)
+		} else if err != nil {
+			return left, err
+		}
+	}
+	return left, nil
 }
 
 // unique removes repetitions.

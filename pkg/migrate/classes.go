@@ -100,6 +100,15 @@ func (p *planner) isHeketis(claim *Object) bool {
 	return o != nil && text(o.Content, "provisioner") == InTree
 }
 
+// hasClassOfAny says whether a claim's class is that of an old PersistentVolume.
+func (p *planner) hasClassOfAny(claim *Object) bool {
+	name, _ := class(claim)
+	return slices.ContainsFunc(p.plan.Volumes, func(v Volume) bool {
+		of, _ := class(v.Old)
+		return of == name
+	})
+}
+
 // sayUnbound says why a claim has no volume, as far as old PersistentVolumes have to do with it.
 func (p *planner) sayUnbound(claim *Object, say func(Finding)) {
 	var free, taken []string
@@ -127,6 +136,10 @@ func (p *planner) sayUnbound(claim *Object, say func(Finding)) {
 		say(Finding{
 			Severity: ByHand, Message: "has no volume of its own, and gets none: it fits " + strings.Join(taken, "; "),
 			Cure: "if it is to show the same data, copy the new PersistentVolume with another name, volumeHandle and claimRef; otherwise delete the claim",
+		})
+	case p.hasClassOfAny(claim):
+		say(Finding{
+			Severity: Note, Message: "has no volume, and none of the old PersistentVolumes without a claim fits it: access modes, size, labels or volumeMode differ",
 		})
 	}
 }

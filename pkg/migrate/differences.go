@@ -89,11 +89,30 @@ func (p *planner) saySharedPlaces() {
 			byPlace[v.Place] = append(byPlace[v.Place], v.Name)
 		}
 	}
+	p.sayContested()
 	for place, names := range byPlace {
 		if len(names) > 1 {
 			p.say(Finding{
 				Severity: Note, About: place.String(),
 				Message: fmt.Sprintf("is shown by %d PersistentVolumes, as before: %s. What one writes, the others see", len(names), strings.Join(names, ", ")),
+			})
+		}
+	}
+}
+
+// sayContested says which volumes are reserved for the same claim: it gets one of them.
+func (p *planner) sayContested() {
+	byClaim := map[Reference][]string{}
+	for _, v := range p.plan.Volumes {
+		if v.Claim != nil && v.Action == Replace {
+			byClaim[*v.Claim] = append(byClaim[*v.Claim], v.Name)
+		}
+	}
+	for claim, names := range byClaim {
+		if len(names) > 1 {
+			p.say(Finding{
+				Severity: ByHand, About: claim.String(), Message: fmt.Sprintf("is named by the claimRef of %d PersistentVolumes: %s. It gets one of them", len(names), strings.Join(names, ", ")),
+				Cure: "remove the claimRef of those that are not its own, or give the claim, too, whose volumeName says which one it is",
 			})
 		}
 	}

@@ -4,6 +4,7 @@ package migrate
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -100,6 +101,7 @@ func expandTemplate(template map[string]any, source string) (objects []Object, f
 		if !ok {
 			continue
 		}
+		addLabels(below, mapAt(template, "labels"))
 		found, wrong := expand(below, where)
 		objects, findings = append(objects, found...), append(findings, wrong...)
 	}
@@ -110,6 +112,20 @@ func expandTemplate(template map[string]any, source string) (objects []Object, f
 		})
 	}
 	return objects, findings
+}
+
+// addLabels gives an object those of its template.
+func addLabels(object, labels map[string]any) {
+	metadata := mapAt(object, "metadata")
+	if metadata == nil || len(labels) == 0 {
+		return
+	}
+	own := mapAt(metadata, "labels")
+	if own == nil {
+		own = map[string]any{}
+		metadata["labels"] = own
+	}
+	maps.Copy(own, clone(labels))
 }
 
 func isOurs(kind string) bool {

@@ -98,6 +98,9 @@ func readText(name string, data []byte) (objects []Object, findings []Finding) {
 		}
 		content, err := decode(document)
 		switch {
+		case err != nil && bytes.Contains(document, []byte("{{")), err == nil && hasActions(content):
+			findings = append(findings, chartSource(source))
+			continue
 		case err != nil:
 			findings = append(findings, Finding{Severity: Blocks, About: source, Message: "is no YAML: " + firstLine(err.Error()), Cure: "mend it; what else the file has was read"})
 			continue

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestTheDriverHasNoClientOfKubernetes: the API is for kubectl-glusterfs, which is in the same module. Here it would cost tens of megabytes on a
-// Pi, and nodes have no rights to it anyway.
+// TestTheDriverHasNoClientOfKubernetes: the API is for kubectl-glusterfs, which is in the same module. Here it would
+// cost tens of megabytes on a Pi, and nodes have no rights to it anyway.
 func TestTheDriverHasNoClientOfKubernetes(t *testing.T) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || len(info.Deps) == 0 {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kubectl-glusterfs is `kubectl glusterfs`: what an operator does from a workstation about volumes on GlusterFS.
+// Command kubectl-glusterfs is `kubectl glusterfs`: what an operator does from a workstation about volumes on
+// GlusterFS.
 //
-// Exit codes: 0 done; 1 it failed (the reason is on standard error); 2 wrong usage; 3 it did what it could, and something is left that a person has to
-// decide or do, or it refused to begin.
+// Exit codes: 0 done; 1 it failed (the reason is on standard error); 2 wrong usage; 3 it did what it could, and
+// something is left that a person has to decide or do, or it refused to begin.
 package main
 
 import (

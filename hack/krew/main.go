@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command krew packs what `make build-kubectl` made as krew, kubectl's package manager, takes it: an archive for each platform, with the licence, and
-// the manifest that names them by their digests.
+// Command krew packs what `make build-kubectl` made as krew, kubectl's package manager, takes it: an archive for each
+// platform, with the licence, and the manifest that names them by their digests.
 package main
 
 import (

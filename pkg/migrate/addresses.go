@@ -20,8 +20,9 @@ type endpoints struct {
 	notes   []string
 }
 
-// lookUp returns the servers behind a name in a namespace: those that the operator says, those of the Endpoints, of EndpointSlices of a
-// Service of the name, or the name that a Service of the type ExternalName stands for. Without any, ok is false.
+// lookUp returns the servers behind a name in a namespace: those that the operator says, those of the Endpoints, of
+// EndpointSlices of a Service of the name, or the name that a Service of the type ExternalName stands for. Without any,
+// ok is false.
 func (p *planner) lookUp(namespace, name string) (found endpoints, ok bool) {
 	for _, key := range []string{namespace + "/" + name, name} {
 		if said := p.opt.Servers[key]; len(said) > 0 {
@@ -47,8 +48,8 @@ func (p *planner) lookUp(namespace, name string) (found endpoints, ok bool) {
 	return found, len(found.servers) > 0
 }
 
-// ofEndpoints reads what the old plugin read: each address of each subset, in order. It never looked at ports, host names or addresses that
-// are not ready.
+// ofEndpoints reads what the old plugin read: each address of each subset, in order. It never looked at ports, host
+// names or addresses that are not ready.
 func ofEndpoints(o *Object) endpoints {
 	found := endpoints{ref: o.reference()}
 	var notReady []string
@@ -70,7 +71,8 @@ func ofEndpoints(o *Object) endpoints {
 	return found
 }
 
-// ofSlices reads the EndpointSlices of a Service. The old plugin did not; they tell the addresses where the Endpoints are gone.
+// ofSlices reads the EndpointSlices of a Service. The old plugin did not; they tell the addresses where the Endpoints
+// are gone.
 func (p *planner) ofSlices(namespace, name string) endpoints {
 	found := endpoints{ref: Reference{"EndpointSlice", namespace, name}}
 	for _, o := range p.in.byKind["EndpointSlice"] {

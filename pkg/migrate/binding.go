@@ -10,7 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// betaClass was the place of a class's name before spec.storageClassName, on volumes and claims. Where both are, it counts.
+// betaClass was the place of a class's name before spec.storageClassName, on volumes and claims. Where both are, it
+// counts.
 const betaClass = "volume.beta.kubernetes.io/storage-class"
 
 // binding is whose an old PersistentVolume is.

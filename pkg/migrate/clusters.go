@@ -148,7 +148,8 @@ func (c *clusterSet) nameAll(groups []*serverGroup) {
 // dynamic are the names that the old plugin gave the Endpoints that it made itself, one for each claim.
 var dynamic = regexp.MustCompile(`^(glusterfs|gluster)-dynamic-`)
 
-// source is what the group is named after: of its Endpoints those that a person made, and of them the name that most have.
+// source is what the group is named after: of its Endpoints those that a person made, and of them the name that most
+// have.
 func (g *serverGroup) source() Reference {
 	count := map[string]int{}
 	for _, s := range g.sources {

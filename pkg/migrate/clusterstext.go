@@ -20,7 +20,8 @@ func (f ClustersFile) Text() string {
 	return b.String()
 }
 
-// quoted writes a flow sequence's content. What YAML would not read as the same string is quoted: 1, null, fd00::1 and others.
+// quoted writes a flow sequence's content. What YAML would not read as the same string is quoted: 1, null, fd00::1 and
+// others.
 func quoted(values ...string) string {
 	var written []string
 	for _, v := range values {

@@ -13,7 +13,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 )
 
-// FuzzPlan plans whatever a file may hold: every old PersistentVolume is in the plan, and the driver takes its clusters file.
+// FuzzPlan plans whatever a file may hold: every old PersistentVolume is in the plan, and the driver takes its clusters
+// file.
 func FuzzPlan(f *testing.F) {
 	err := filepath.WalkDir("testdata", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || !strings.Contains(path, "objects") {

@@ -130,8 +130,8 @@ func (p *planner) locateInline(s podSpec, source map[string]any, say func(Findin
 	}, true
 }
 
-// nameInline returns names for the claim and the PersistentVolume of an inline volume: those of an earlier run, if it has made them, and
-// otherwise such as nobody has. isMade says that both are there.
+// nameInline returns names for the claim and the PersistentVolume of an inline volume: those of an earlier run, if it
+// has made them, and otherwise such as nobody has. isMade says that both are there.
 func (p *planner) nameInline(workload Reference, volume string, item *placement) (claim Reference, name string, isMade bool) {
 	claim = Reference{Kind: "PersistentVolumeClaim", Namespace: workload.Namespace, Name: shorten(strings.ToLower(workload.Name+"-"+volume), 63)}
 	for _, suffix := range []string{"-" + strings.ToLower(workload.Kind), "-glusterfs", "-glusterfs", "-glusterfs"} {
@@ -147,8 +147,8 @@ func (p *planner) nameInline(workload Reference, volume string, item *placement)
 	return claim, name, isMade
 }
 
-// isInlines says whether a claim and a PersistentVolume are there, and whether the names are free: nobody has them, or an earlier run has made
-// them for this very volume.
+// isInlines says whether a claim and a PersistentVolume are there, and whether the names are free: nobody has them, or
+// an earlier run has made them for this very volume.
 func (p *planner) isInlines(claim Reference, name string, item *placement) (hasVolume, hasClaim, isFree bool) {
 	volumeThere, claimThere := p.in.find("PersistentVolume", "", name), p.in.find("PersistentVolumeClaim", claim.Namespace, claim.Name)
 	if p.names[claim.Namespace+"/"+claim.Name] || volumeThere == nil && p.names[name] {

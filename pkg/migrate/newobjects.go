@@ -16,13 +16,14 @@ const (
 	readOnlyMany = "ReadOnlyMany"
 )
 
-// notOfANewVolume are annotations of an old PersistentVolume that would be wrong on the new one: who deletes it, who bound it, what it was
-// applied from, and what has become a field.
+// notOfANewVolume are annotations of an old PersistentVolume that would be wrong on the new one: who deletes it, who
+// bound it, what it was applied from, and what has become a field.
 var notOfANewVolume = []string{
 	"pv.kubernetes.io/provisioned-by", "pv.kubernetes.io/migrated-to", "pv.kubernetes.io/bound-by-controller", lastApplied, betaClass, mountOptionsAnnotation,
 }
 
-// newVolume is the static PersistentVolume of the same directory, under the same name. What nobody here knows of the old one is kept.
+// newVolume is the static PersistentVolume of the same directory, under the same name. What nobody here knows of the
+// old one is kept.
 func newVolume(old *Object, b binding, place Place, mountOptions []string) map[string]any {
 	content := clone(old.Content)
 	content["apiVersion"] = "v1"
@@ -122,8 +123,8 @@ func writableFirst(modes []string) []string {
 	return sorted
 }
 
-// OwnFinalizer says whether a finalizer of a PersistentVolume is Kubernetes' own: it keeps one from going while a claim is bound to it, or
-// until the old plugin has deleted its data.
+// OwnFinalizer says whether a finalizer of a PersistentVolume is Kubernetes' own: it keeps one from going while a claim
+// is bound to it, or until the old plugin has deleted its data.
 func OwnFinalizer(name string) bool {
 	return slices.Contains([]string{"kubernetes.io/pv-protection", "kubernetes.io/pv-controller", "external-provisioner.volume.kubernetes.io/finalizer"}, name)
 }

@@ -13,7 +13,8 @@ var (
 	kubectlTable  = regexp.MustCompile(`^\s*(NAMESPACE\s+)?NAME\s+[A-Z]`)
 )
 
-// notYAML recognises what people keep of their clusters and nobody can read objects from. It returns nil for anything else.
+// notYAML recognises what people keep of their clusters and nobody can read objects from. It returns nil for anything
+// else.
 func notYAML(content string) *Finding {
 	switch {
 	case describeName.MatchString(content) && describeField.MatchString(content):
@@ -38,8 +39,8 @@ func chartSource(source string) Finding {
 	}
 }
 
-// hasActions says whether a name, or what says where data is, is still a template's action. Elsewhere an object may well have braces: rules of
-// Prometheus do, and workflows of Argo.
+// hasActions says whether a name, or what says where data is, is still a template's action. Elsewhere an object may
+// well have braces: rules of Prometheus do, and workflows of Argo.
 func hasActions(content map[string]any) bool {
 	has := false
 	look := func(value any) {

@@ -19,7 +19,8 @@ type Object struct {
 
 	// namespaceAssumed is set where the file does not say the namespace of an object that needs one.
 	namespaceAssumed bool
-	// hints are the namespaces that a PersistentVolume was written with. It has none, so that they say no more than whom it was meant for.
+	// hints are the namespaces that a PersistentVolume was written with. It has none, so that they say no more than
+	// whom it was meant for.
 	hints []string
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 )
 
-// mountOptionsAnnotation was the place of mount options before spec.mountOptions. The old plugin's kubelet looked at it first; a CSI
-// driver's does not look at it.
+// mountOptionsAnnotation was the place of mount options before spec.mountOptions. The old plugin's kubelet looked at it
+// first; a CSI driver's does not look at it.
 const mountOptionsAnnotation = "volume.beta.kubernetes.io/mount-options"
 
 // options is what becomes of mount options.

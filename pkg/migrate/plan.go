@@ -2,13 +2,14 @@
 
 // Package migrate plans the way from the in-tree GlusterFS plugin, which Kubernetes 1.26 has removed, to this driver.
 //
-// Its input is objects, of a running cluster or from files, and its output a Plan, which is data: the clusters file, a PersistentVolume of
-// this driver for each of the old plugin's, the claims, the workloads to stop first, and whatever cannot be done, with the reason. It asks no
-// server and changes nothing.
+// Its input is objects, of a running cluster or from files, and its output a Plan, which is data: the clusters file, a
+// PersistentVolume of this driver for each of the old plugin's, the claims, the workloads to stop first, and whatever
+// cannot be done, with the reason. It asks no server and changes nothing.
 //
-// A new PersistentVolume has the old one's name. So the claim that is bound to it stays the object that it is, since only its volumeName
-// leads there: it is never deleted, and nobody who watches it makes another one that is empty. Data is neither moved nor
-// removed: the new one is a static PersistentVolume of the directory that the old one showed, with the reclaim policy Retain.
+// A new PersistentVolume has the old one's name. So the claim that is bound to it stays the object that it is, since
+// only its volumeName leads there: it is never deleted, and nobody who watches it makes another one that is empty. Data
+// is neither moved nor removed: the new one is a static PersistentVolume of the directory that the old one showed, with
+// the reclaim policy Retain.
 package migrate
 
 import (
@@ -38,7 +39,8 @@ type Plan struct {
 	Clusters     []Cluster    `json:"clusters"`
 	Volumes      []Volume     `json:"volumes"`
 	Inline       []Inline     `json:"inlineVolumes"`
-	// Workloads use a claim or a volume of the plan. They are to be stopped in this order, and started again in the opposite one.
+	// Workloads use a claim or a volume of the plan. They are to be stopped in this order, and started again in the
+	// opposite one.
 	Workloads []Workload `json:"workloads"`
 	Findings  []Finding  `json:"findings"`
 }
@@ -83,7 +85,8 @@ type Volume struct {
 	Source    string   `json:"source,omitempty"`
 	// PersistentVolume is the new object. It has no claim's uid: that is the applier's, who has seen the claim.
 	PersistentVolume map[string]any `json:"persistentVolume,omitempty"`
-	// PersistentVolumeClaim is for a cluster that does not have the claim yet; of a plan of a running cluster it is nil.
+	// PersistentVolumeClaim is for a cluster that does not have the claim yet; of a plan of a running cluster it is
+	// nil.
 	PersistentVolumeClaim map[string]any `json:"persistentVolumeClaim,omitempty"`
 
 	// Old is the object to be replaced.
@@ -105,7 +108,8 @@ func (p Place) String() string {
 	return p.Cluster + "/" + p.Volume + ":/" + strings.TrimPrefix(p.Path, "/")
 }
 
-// Inline is a volume that a pod template has without a PersistentVolume. It gets one, and a claim; the template is its owner's to change.
+// Inline is a volume that a pod template has without a PersistentVolume. It gets one, and a claim; the template is its
+// owner's to change.
 type Inline struct {
 	Workload Reference `json:"workload"`
 	Volume   string    `json:"volume"` // its name in the template

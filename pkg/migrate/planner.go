@@ -14,7 +14,8 @@ type Options struct {
 	DefaultNamespace string
 	// Namespace, if it is set, leaves out of the plan what belongs to claims and workloads of other namespaces.
 	Namespace string
-	// Servers are those behind Endpoints that are not there any more, by <namespace>/<name>, or by the name alone for all namespaces.
+	// Servers are those behind Endpoints that are not there any more, by <namespace>/<name>, or by the name alone for
+	// all namespaces.
 	Servers map[string][]string
 	// Live says that the objects are all that a running cluster has, so that what is not among them does not exist.
 	Live bool
@@ -50,7 +51,8 @@ type placement struct {
 	unusable  func(reason string)
 }
 
-// Make plans. Neither the objects nor their order nor what they hold is changed. found are findings of the reading, which become the plan's.
+// Make plans. Neither the objects nor their order nor what they hold is changed. found are findings of the reading,
+// which become the plan's.
 func Make(objects []Object, found []Finding, opt Options) *Plan {
 	opt.DefaultNamespace = cmp.Or(opt.DefaultNamespace, "default")
 	p := &planner{opt: opt, names: map[string]bool{}, plan: &Plan{

@@ -22,8 +22,9 @@ import (
 // maxFile bounds what is read of one file, in bytes.
 const maxFile = 64 << 20
 
-// ReadFiles reads all objects of a directory and the directories below it: YAML of several documents, JSON, kinds that are lists, and
-// OpenShift's templates, whose parameters get their values. What cannot be read is among the findings, and the rest is read all the same.
+// ReadFiles reads all objects of a directory and the directories below it: YAML of several documents, JSON, kinds that
+// are lists, and OpenShift's templates, whose parameters get their values. What cannot be read is among the findings,
+// and the rest is read all the same.
 func ReadFiles(dir fs.FS) ([]Object, []Finding, error) {
 	var objects []Object
 	var findings []Finding

@@ -13,12 +13,13 @@ type wantedEndpoints struct {
 	name string
 	// namespaces in which the old plugin may have looked. None: nobody knows.
 	namespaces []string
-	// sure says that one of the namespaces is right. If not, another one will do when there is but one set of servers of the name.
+	// sure says that one of the namespaces is right. If not, another one will do when there is but one set of servers
+	// of the name.
 	sure bool
 }
 
-// resolve returns the servers that are meant, and adds what is to be said about them to the findings of an object. If it cannot know
-// them, it says why there, and ok is false; what it returns then has a name and no servers.
+// resolve returns the servers that are meant, and adds what is to be said about them to the findings of an object. If
+// it cannot know them, it says why there, and ok is false; what it returns then has a name and no servers.
 func (p *planner) resolve(want wantedEndpoints, say func(Finding)) (found endpoints, ok bool) {
 	var all []endpoints
 	for _, namespace := range want.namespaces {

@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// stopOrder is that of kinds: first what starts others by itself, then what serves, and last what keeps data for those before it.
+// stopOrder is that of kinds: first what starts others by itself, then what serves, and last what keeps data for those
+// before it.
 var stopOrder = []string{"CronJob", "", "Job", "Deployment", "DeploymentConfig", "ReplicaSet", "ReplicationController", "DaemonSet", "StatefulSet", "Pod"}
 
 func rank(kind string) int {

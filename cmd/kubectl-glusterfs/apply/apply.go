@@ -2,9 +2,10 @@
 
 // Package apply carries a migration's plan out, one step after the other, and takes it back.
 //
-// A PersistentVolume's source cannot be changed, so the object is deleted and made again under its name. Its claim stays the object that it is:
-// it goes Lost while its volume is away, and Bound again with the new one, whose claimRef has its uid (Kubernetes' volume binder; seen in
-// TestTheOperatorsObjects). So there is no moment at which somebody who watches claims, or a StatefulSet, makes an empty one in its place.
+// A PersistentVolume's source cannot be changed, so the object is deleted and made again under its name. Its claim
+// stays the object that it is: it goes Lost while its volume is away, and Bound again with the new one, whose claimRef
+// has its uid (Kubernetes' volume binder; seen in TestTheOperatorsObjects). So there is no moment at which somebody who
+// watches claims, or a StatefulSet, makes an empty one in its place.
 //
 //	record      ConfigMap with the old and the new object
 //	retain      the old one's reclaim policy becomes Retain, so that nobody's deletion of it deletes data
@@ -14,8 +15,9 @@
 //	create      the new one
 //	state       done
 //
-// What to do next is always read from the cluster and the record, never remembered. So an interruption at any point is followed by
-// going on there, from whichever machine; and two at once do the same steps, of which one is refused by uid or resourceVersion.
+// What to do next is always read from the cluster and the record, never remembered. So an interruption at any point is
+// followed by going on there, from whichever machine (TestKilledBetweenAnyTwoChanges); and of two at once that do the
+// same step one is refused by uid or resourceVersion (TestTwoAtOnce).
 package apply
 
 import (
@@ -41,8 +43,8 @@ var (
 	configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 )
 
-// ErrInUse says that pods have a claim that is to be migrated. ErrLeft, that what was tried could not be done for a reason of the one volume that the
-// text says; the others are done.
+// ErrInUse says that pods have a claim that is to be migrated. ErrLeft, that what was tried could not be done for a
+// reason of the one volume that the text says; the others are done.
 var (
 	ErrInUse = errors.New("pods use what is to be migrated")
 	ErrLeft  = errors.New("not migrated")
@@ -67,8 +69,8 @@ func (a *Applier) step(point string) error {
 	return a.Step(point)
 }
 
-// Apply does what is left of migrations that were begun, and then the plan. It begins nothing while pods have any of the claims: ErrInUse
-// names them. Repeated after an interruption, or after it is done, it ends in the same state.
+// Apply does what is left of migrations that were begun, and then the plan. It begins nothing while pods have any of
+// the claims: ErrInUse names them. Repeated after an interruption, or after it is done, it ends in the same state.
 func (a *Applier) Apply(ctx context.Context, plan *migrate.Plan) error {
 	had, err := a.records(ctx)
 	if err != nil {
@@ -225,7 +227,8 @@ func (a *Applier) free(ctx context.Context, wanted []claim) error {
 
 func inUse(using []string) error { return fmt.Errorf("%w: %s", ErrInUse, strings.Join(using, "; ")) }
 
-// using lists the pods that have one of the claims and have not ended. A pod that waits for its volume counts: it may get it at any moment.
+// using lists the pods that have one of the claims and have not ended. A pod that waits for its volume counts: it may
+// get it at any moment.
 func (a *Applier) using(ctx context.Context, wanted []claim) ([]string, error) {
 	byNamespace := map[string][]string{}
 	for _, c := range wanted {

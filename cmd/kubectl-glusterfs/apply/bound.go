@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// bound waits, if that is asked for, until each of the claims is Bound. Kubernetes' volume binder looks at a claim that was Lost every 15
-// seconds.
+// bound waits, if that is asked for, until each of the claims is Bound. Kubernetes' volume binder looks at a claim that
+// was Lost every 15 seconds.
 func (a *Applier) bound(ctx context.Context, wanted []claim) error {
 	if !a.Wait {
 		return nil

@@ -39,8 +39,8 @@ const (
 	restoring state = "restoring" // the new one goes, and the old one comes back
 )
 
-// record is what is known of one part of a migration, in a ConfigMap of the driver's namespace, so that any machine can go on or undo it.
-// Each has a ConfigMap of its own: an object of Kubernetes and what replaces it are far from 1 MiB.
+// record is what is known of one part of a migration, in a ConfigMap of the driver's namespace, so that any machine can
+// go on or undo it. Each has a ConfigMap of its own: an object of Kubernetes and what replaces it are far from 1 MiB.
 type record struct {
 	name  string // of the ConfigMap
 	kind  string

@@ -83,7 +83,8 @@ func (a *Applier) setPolicy(ctx context.Context, name string, live *unstructured
 	return nil
 }
 
-// deleteObject does the next step towards this very object's being gone: the deletion, or the release of Kubernetes' own finalizers.
+// deleteObject does the next step towards this very object's being gone: the deletion, or the release of Kubernetes'
+// own finalizers.
 func (a *Applier) deleteObject(ctx context.Context, resource schema.GroupVersionResource, namespace string, live *unstructured.Unstructured) error {
 	what := fmt.Sprintf("%s %s", live.GetKind(), live.GetName())
 	client := a.Client.Resource(resource).Namespace(namespace)
@@ -139,8 +140,8 @@ func (a *Applier) createVolume(ctx context.Context, r *record, text []byte, mark
 	return nil
 }
 
-// claimRef gives a volume its claim's uid, if the claim asks for this volume: only so does a claim that is Lost become Bound again.
-// Where there is no such claim, a deletion of the volume's must not lead to one of its data.
+// claimRef gives a volume its claim's uid, if the claim asks for this volume: only so does a claim that is Lost become
+// Bound again. Where there is no such claim, a deletion of the volume's must not lead to one of its data.
 func (a *Applier) claimRef(ctx context.Context, volume *unstructured.Unstructured) error {
 	namespace, name := text(volume, "spec", "claimRef", "namespace"), text(volume, "spec", "claimRef", "name")
 	if name == "" {

@@ -12,8 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Rollback restores what migrations have replaced, as it was but for what the API server itself sets, and removes what they have made. Data is not
-// touched. It begins nothing while pods have any of the claims: ErrInUse names them. Repeated after an interruption, it goes on.
+// Rollback restores what migrations have replaced, as it was but for what the API server itself sets, and removes what
+// they have made. Data is not touched. It begins nothing while pods have any of the claims: ErrInUse names them.
+// Repeated after an interruption, it goes on.
 func (a *Applier) Rollback(ctx context.Context) error {
 	had, err := a.records(ctx)
 	if err != nil {

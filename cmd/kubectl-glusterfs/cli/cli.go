@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cli is the command line of `kubectl glusterfs`: flags, what is printed where, exit codes. Each command has a file of its own.
+// Package cli is the command line of `kubectl glusterfs`: flags, what is printed where, exit codes. Each command has a
+// file of its own.
 package cli
 
 import (

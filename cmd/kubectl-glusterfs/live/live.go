@@ -25,8 +25,8 @@ const pageSize = 500
 // needed cannot be done without; what else cannot be read is a finding.
 var needed = []string{"persistentvolumes", "persistentvolumeclaims", "endpoints", "pods"}
 
-// builtIn are the resources of Kubernetes' own groups that a plan is made of. Of other groups, all are: a pod template may sit anywhere.
-// Secrets are not among them, and ConfigMaps only by the one name.
+// builtIn are the resources of Kubernetes' own groups that a plan is made of. Of other groups, all are: a pod template
+// may sit anywhere. Secrets are not among them, and ConfigMaps only by the one name.
 var builtIn = map[string][]string{
 	"":                 {"persistentvolumes", "persistentvolumeclaims", "endpoints", "services", "pods", "replicationcontrollers", "podtemplates"},
 	"apps":             {"deployments", "statefulsets", "daemonsets", "replicasets"},

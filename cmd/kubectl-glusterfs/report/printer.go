@@ -65,7 +65,8 @@ func (p *printer) action(action migrate.Action) string {
 	return p.coloured(green, string(action))
 }
 
-// wrapped writes a text in lines of the width; a word that is longer has a line of its own, unbroken, so that it can be copied.
+// wrapped writes a text in lines of the width; a word that is longer has a line of its own, unbroken, so that it can be
+// copied.
 func (p *printer) wrapped(first, then, text string) {
 	line, isEmpty := first, true
 	for _, word := range strings.Fields(text) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package apiserver starts what of Kubernetes keeps objects, on loopback: etcd, kube-apiserver, and the volume binder of
-// kube-controller-manager. There are no nodes, so pods are objects that nobody runs.
+// Package apiserver starts what of Kubernetes keeps objects, on loopback: etcd, kube-apiserver, and the volume binder
+// of kube-controller-manager. There are no nodes, so pods are objects that nobody runs.
 package apiserver
 
 import (
@@ -48,8 +48,8 @@ type Server struct {
 	processes  []*exec.Cmd
 }
 
-// Start builds the programs that are missing, from the modules in that directory, and starts them with their files in dir. The caller's
-// thread must live as long as they do: they end with it.
+// Start builds the programs that are missing, from the modules in that directory, and starts them with their files in
+// dir. The caller's thread must live as long as they do: they end with it.
 func Start(ctx context.Context, modules, dir string) (*Server, error) {
 	names := []string{"etcd", "kube-apiserver", "kube-controller-manager"}
 	programs := slices.DeleteFunc(build.Cluster(), func(p build.Program) bool { return !slices.Contains(names, p.Name) })

@@ -16,8 +16,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/migrate"
 )
 
-// TestOddObjects applies and rolls back the planner's cases whose objects an API server takes: what the plan says is what is there then,
-// and what is there in the end is what was there before.
+// TestOddObjects applies and rolls back the planner's cases whose objects an API server takes: what the plan says is
+// what is there then, and what is there in the end is what was there before.
 func TestOddObjects(t *testing.T) {
 	for _, name := range []string{
 		"subdirectory-and-hostnames", "heketi-old", "json", "recycled", "uneven-subsets", "selector-and-null-class", "failed", "inline-subpath",
@@ -61,7 +61,8 @@ func applyAndRollBack(t *testing.T, name string) {
 	w.same("rolled back", before, w.snapshot())
 }
 
-// settled waits until the binder has done: claims that ask for a volume by name are bound, and heketi's volumes have its finalizer.
+// settled waits until the binder has done: claims that ask for a volume by name are bound, and heketi's volumes have
+// its finalizer.
 func (w *world) settled() {
 	w.Helper()
 	for _, c := range w.list(claims) {

@@ -3,7 +3,9 @@
 package migrate
 
 import (
+	"context"
 	"strings"
+	"sync"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,7 +18,8 @@ import (
 // changes bounds how many there are between the beginning and the end of a migration.
 const changes = 60
 
-// twoAndInline is a heketi volume that would be deleted with its claim, a second volume, and a Deployment with an inline volume.
+// twoAndInline is a heketi volume that would be deleted with its claim, a second volume, and a Deployment with an
+// inline volume.
 func twoAndInline(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
@@ -37,7 +40,8 @@ func (w *world) areMigrated() {
 	w.hasClusters("other", "servers", "servers")
 }
 
-// TestKilledBetweenAnyTwoChanges kills the process before each change that it makes, and repeats: --apply, and --rollback.
+// TestKilledBetweenAnyTwoChanges kills the process before each change that it makes, and repeats: --apply, and
+// --rollback.
 func TestKilledBetweenAnyTwoChanges(t *testing.T) {
 	w := twoAndInline(t)
 	before := w.snapshot()
@@ -68,7 +72,8 @@ func TestKilledBetweenAnyTwoChanges(t *testing.T) {
 	if w.get(claims, "shop", "data").GetUID() != uid {
 		t.Error("the claim is another object")
 	}
-	// Of two volumes, seven each: record, policy (of one), state, delete, release, create, done. Of the inline one four, of the clusters file three.
+	// Of two volumes, seven each: record, policy (of one), state, delete, release, create, done. Of the inline one
+	// four, of the clusters file three.
 	if applied < 19 || restored < 15 {
 		t.Errorf("killed before %d changes of --apply and %d of --rollback only", applied, restored)
 	}
@@ -120,7 +125,8 @@ func TestAForeignFinalizerHoldsItsVolumeAlone(t *testing.T) {
 	w.areMigrated()
 }
 
-// TestNothingIsMadeInAPlaceThatSomebodyEmptied: the old volume was recorded, and deleted by somebody else before the migration did.
+// TestNothingIsMadeInAPlaceThatSomebodyEmptied: the old volume was recorded, and deleted by somebody else before the
+// migration did.
 func TestNothingIsMadeInAPlaceThatSomebodyEmptied(t *testing.T) {
 	w := twoAndInline(t)
 	before := w.snapshot()
@@ -165,4 +171,28 @@ func TestADamagedClustersFileIsNotReplaced(t *testing.T) {
 		t.Errorf("exit %d, %s", code, progress)
 	}
 	w.same("refused", before, w.snapshot())
+}
+
+// TestTwoAtOnce: each of two processes does what the other has not done yet. One may be refused by what the other has changed meanwhile; repeated,
+// either finds everything done.
+func TestTwoAtOnce(t *testing.T) {
+	w := twoAndInline(t)
+	before := w.snapshot()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for _, what := range []string{"--apply", "--rollback"} {
+		var group sync.WaitGroup
+		for range 2 {
+			group.Go(func() {
+				output, err := command(ctx, 0, "migrate", what).CombinedOutput()
+				t.Logf("%s: %v\n%s", what, err, output)
+			})
+		}
+		group.Wait()
+		succeeds(t, []int{cli.ExitDone, cli.ExitLeft}, "migrate", what, "--wait")
+		if what == "--apply" {
+			w.areMigrated()
+		}
+	}
+	w.isAsBefore(before, 0)
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package migrate tests `kubectl glusterfs migrate` on a real API server with the real volume binder, where objects of the old plugin are accepted
-// and claims are bound to them, as in every cluster since 1.26. What pods then read is in the story.
+// Package migrate tests `kubectl glusterfs migrate` on a real API server with the real volume binder, where objects of
+// the old plugin are accepted and claims are bound to them, as in every cluster since 1.26. What pods then read is in
+// the story.
 package migrate
 
 import (
@@ -25,7 +26,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/apiserver"
 )
 
-// stopAt is an environment variable: the process is the plugin, and is killed before the change of that number. 0: it is not.
+// stopAt is an environment variable: the process is the plugin, and is killed before the change of that number. 0: it
+// is not.
 const stopAt = "KILLED_BEFORE_CHANGE"
 
 // patience is for what controllers do, on a busy machine.
@@ -120,12 +122,7 @@ func killed(t *testing.T, n int, args ...string) bool {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(ctx, self, append(args, "--kubeconfig", server.Kubeconfig)...)
-	cmd.Env = append(os.Environ(), stopAt+"="+strconv.Itoa(n))
+	cmd := command(ctx, n, args...)
 	output, err := cmd.CombinedOutput()
 	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
 		t.Logf("%s", lastLine(string(output)))
@@ -135,6 +132,13 @@ func killed(t *testing.T, n int, args ...string) bool {
 		t.Fatalf("%v: %v\n%s", args, err, output)
 	}
 	return false
+}
+
+// command is the plugin as a process of its own, which is killed before its nth change. 0: it is not.
+func command(ctx context.Context, n int, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", append(args, "--kubeconfig", server.Kubeconfig)...)
+	cmd.Env = append(os.Environ(), stopAt+"="+strconv.Itoa(n))
+	return cmd
 }
 
 func lastLine(text string) string {

@@ -88,7 +88,8 @@ func (w *world) makeCase(name string) {
 	}
 }
 
-// make makes one object, unless its kind is not one of Kubernetes or somebody has made it before. Its namespace is made with it.
+// make makes one object, unless its kind is not one of Kubernetes or somebody has made it before. Its namespace is made
+// with it.
 func (w *world) make(content map[string]any, namespace string) {
 	w.Helper()
 	u := &unstructured.Unstructured{Object: content}

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// migration is the way from the operator's objects of before Kubernetes 1.26, whose pods hang, to this driver and back: the pods then read
-// what was on gv0 before.
+// migration is the way from the operator's objects of before Kubernetes 1.26, whose pods hang, to this driver and back:
+// the pods then read what was on gv0 before.
 func migration(s *step) {
 	g := s.gv0()
 	g.run("mkdir 'from the old days'; echo kept >'from the old days/file'; chmod -R a+rX 'from the old days'")

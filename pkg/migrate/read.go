@@ -43,7 +43,7 @@ func ReadFiles(dir fs.FS) ([]Object, []Finding, error) {
 			others = append(others, name)
 			return nil
 		}
-		found, wrong := readOne(dir, name)
+		found, wrong := ReadFile(dir, name)
 		objects, findings = append(objects, found...), append(findings, wrong...)
 		return nil
 	})
@@ -59,8 +59,8 @@ func isText(name string) bool {
 	return slices.Contains([]string{".yaml", ".yml", ".json", ".txt", ".tpl"}, strings.ToLower(path.Ext(name)))
 }
 
-// readOne reads the objects of a file. One that cannot be read does not keep the others from being.
-func readOne(dir fs.FS, name string) ([]Object, []Finding) {
+// ReadFile is ReadFiles for one file, whatever it is called.
+func ReadFile(dir fs.FS, name string) ([]Object, []Finding) {
 	data, err := readFile(dir, name)
 	if err != nil {
 		return nil, []Finding{{Severity: Blocks, About: name, Message: "cannot be read: " + err.Error()}}

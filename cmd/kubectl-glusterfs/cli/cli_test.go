@@ -30,10 +30,6 @@ func run(t *testing.T, args ...string) (code int, out, progress string) {
 }
 
 func TestExitCodes(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "file.yaml")
-	if err := os.WriteFile(file, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
 	complete := "--from-dir=" + testdata + "/subdirectory-and-hostnames/objects"
 	for _, test := range []struct {
 		name    string
@@ -53,7 +49,7 @@ func TestExitCodes(t *testing.T) {
 		{"apply of files", []string{"migrate", complete, "--apply"}, ExitUsage, "--manifests"},
 		{"a dry run of nothing", []string{"migrate", "--dry-run"}, ExitUsage, "need --apply or --rollback"},
 		{"servers without a name", []string{"migrate", complete, "--servers", "10.0.0.1"}, ExitUsage, "[NAMESPACE/]NAME=ADDRESS"},
-		{"a file as directory", []string{"migrate", "--from-dir", file}, ExitUsage, "give its directory"},
+		{"a file in place of a directory", []string{"migrate", "--from-dir", testdata + "/recycled/objects/objects.yaml", "--servers", "glusterfs-cluster=10.0.0.1"}, ExitDone, ""},
 		{"no such directory", []string{"migrate", "--from-dir", "/no/such"}, ExitFailed, "/no/such"},
 		{"no cluster", []string{"migrate", "--context", "nowhere"}, ExitFailed, "--from-dir"},
 	} {

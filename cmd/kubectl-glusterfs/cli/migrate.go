@@ -6,8 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -63,7 +63,7 @@ PersistentVolumes belong to no namespace, so the plan is of all of them, unless
 	}
 	addOutput(c, &m.format)
 	f := c.Flags()
-	f.StringVar(&m.fromDir, "from-dir", "", "plan of the files in `DIR`, and of no cluster")
+	f.StringVar(&m.fromDir, "from-dir", "", "plan of the files in `DIR`, or of one file,\nand of no cluster")
 	f.StringArrayVar(&m.servers, "servers", nil, "servers of Endpoints that are gone, as\n`NAME=ADDRESSES` or NAMESPACE/NAME=…; repeatable")
 	f.BoolVar(&m.manifests, "manifests", false, "print the new objects alone")
 	f.BoolVarP(&m.all, "all-namespaces", "A", false, "of all namespaces, which is so without -n")
@@ -153,17 +153,17 @@ func (m *migration) options() (migrate.Options, error) {
 	return options, nil
 }
 
+// readFiles reads a directory, or the one file that is named in its place.
 func readFiles(dir string) ([]migrate.Object, []migrate.Finding, error) {
-	if info, err := os.Stat(dir); err != nil {
+	info, err := os.Stat(dir)
+	if err != nil {
 		return nil, nil, err
-	} else if !info.IsDir() {
-		return nil, nil, fmt.Errorf("%w: --from-dir %s: it is a file; give its directory", errUsage, dir)
 	}
-	objects, findings, err := migrate.ReadFiles(os.DirFS(dir))
-	if err != nil && errors.Is(err, fs.ErrPermission) {
-		return nil, nil, fmt.Errorf("read the files of %s: %w", dir, err)
+	if !info.IsDir() {
+		objects, findings := migrate.ReadFile(os.DirFS(filepath.Dir(dir)), filepath.Base(dir))
+		return objects, findings, nil
 	}
-	return objects, findings, err
+	return migrate.ReadFiles(os.DirFS(dir))
 }
 
 // read asks the cluster.

@@ -20,7 +20,7 @@ E2E   := go -C tests/e2e run ./cmd/e2e
 export CGO_ENABLED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick unit sanity bench lint vuln fuzz build build-arm64 test-arm64 image test-image manifests check-manifests
+.PHONY: FORCE help demo test quick unit sanity bench lint vuln fuzz build build-arm64 build-kubectl krew test-arm64 image test-image manifests check-manifests
 .PHONY: chaos hung power e2e e2e-full e2e-upstream e2e-up e2e-down packages packages-image packages-e2e clean
 
 help: ## Show this list
@@ -72,6 +72,19 @@ build: ## bin/glusterfs-csi for this machine
 build-arm64: ## bin/arm64/glusterfs-csi
 	CGO_ENABLED=0 GOARCH=arm64 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/arm64/glusterfs-csi ./cmd/glusterfs-csi
 
+# Where people have kubectl.
+PLUGINS := $(foreach os,linux darwin windows,$(foreach arch,amd64 arm64,bin/kubectl/$(os)-$(arch)/kubectl-glusterfs$(if $(filter windows,$(os)),.exe)))
+
+build-kubectl: $(PLUGINS) ## bin/kubectl/*/kubectl-glusterfs: the kubectl plugin for Linux, macOS and Windows, amd64 and arm64
+
+krew: build-kubectl ## As archives for krew, with its manifest: bin/kubectl/glusterfs.yaml
+	@go run ./hack/krew -version $(VERSION)
+
+$(PLUGINS): FORCE
+	@CGO_ENABLED=0 GOOS=$(word 1,$(subst -, ,$(notdir $(@D)))) GOARCH=$(word 2,$(subst -, ,$(notdir $(@D)))) \
+	    go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/kubectl-glusterfs
+	@ls -l $@
+
 test-arm64: packages ## As arm64 under qemu-user: what quick runs, and all of pkg/safepath
 	CGO_ENABLED=0 GOARCH=arm64 $(QUICK) -exec qemu-aarch64-static -count=1 -timeout 5m
 	CGO_ENABLED=0 GOARCH=arm64 go test -exec qemu-aarch64-static -count=1 -timeout 5m ./pkg/safepath
@@ -84,6 +97,7 @@ test-image: packages-image ## What `make image` built: every client option on a 
 
 e2e: packages-e2e $(IMAGE) ## The operator's story on a real Kubernetes of two nodes; KEEP=1 leaves the cluster up
 	@go -C tests/e2e test -count=1 ./build ./cluster ./image ./install ./upstream
+	@go -C tests/e2e test -count=1 -timeout 30m ./migrate
 	@$(E2E) test $(if $(KEEP),-keep)
 
 e2e-full: packages-e2e $(IMAGE) ## As e2e, with its long parts: 200 claims at once, uninstall, Helm
@@ -98,7 +112,7 @@ e2e-up: packages-e2e $(IMAGE) ## Start the cluster of two nodes, or what does no
 e2e-down: ## End it, and fail if anything of it is left
 	@$(E2E) down
 
-$(IMAGE): Dockerfile go.mod go.sum $(shell find cmd pkg hack/image -name '*.go')
+$(IMAGE): Dockerfile go.mod go.sum $(shell find cmd/glusterfs-csi pkg hack/image -name '*.go')
 	@$(MAKE) --no-print-directory image
 
 manifests: ## deploy/kubernetes, from the Helm chart

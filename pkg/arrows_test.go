@@ -16,11 +16,14 @@ const module = "github.com/glusterfs-csi/glusterfs-csi/"
 
 // floors are the packages from the top down; those of one line know nothing of each other. docs/development.md draws them.
 var floors = [][]string{
-	{"cmd/glusterfs-csi"},
-	{"pkg/driver"},
-	{"pkg/kubelet", "pkg/mounter", "pkg/volume", "pkg/gluster/health", "pkg/gluster/repair"},
+	{"cmd/glusterfs-csi", "cmd/kubectl-glusterfs"},
+	{"pkg/driver", "cmd/kubectl-glusterfs/cli"},
+	{
+		"pkg/kubelet", "pkg/mounter", "pkg/volume", "pkg/gluster/health", "pkg/gluster/repair",
+		"cmd/kubectl-glusterfs/apply", "cmd/kubectl-glusterfs/live", "cmd/kubectl-glusterfs/report",
+	},
 	{"pkg/gluster/client", "pkg/gluster/quota", "pkg/commit"},
-	{"pkg/gluster/clientlog", "pkg/gluster/process", "pkg/gluster/statedir", "pkg/gluster/glusterd", "pkg/gluster/meta", "pkg/tree"},
+	{"pkg/gluster/clientlog", "pkg/gluster/process", "pkg/gluster/statedir", "pkg/gluster/glusterd", "pkg/gluster/meta", "pkg/tree", "pkg/migrate"},
 	{"pkg/gluster/permits"},
 	{"pkg/gluster", "pkg/mount"},
 	{"pkg/safepath", "pkg/panics"},

@@ -61,6 +61,7 @@ func TestStory(t *testing.T) {
 	run("07_outage", outage)
 	run("08_mistakes", mistakes)
 	run("11_clients", clients)
+	run("12_migrate", migration)
 	if *full {
 		run("09_many", many)
 		run("10_uninstall", uninstall)

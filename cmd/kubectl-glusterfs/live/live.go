@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package live reads from a running cluster what a migration is planned of.
+package live
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/migrate"
+)
+
+// pageSize is how many objects are asked for at a time.
+const pageSize = 500
+
+// needed cannot be done without; what else cannot be read is a finding.
+var needed = []string{"persistentvolumes", "persistentvolumeclaims", "endpoints", "pods"}
+
+// builtIn are the resources of Kubernetes' own groups that a plan is made of. Of other groups, all are: a pod template
+// may sit anywhere. Secrets are not among them, and ConfigMaps only by the one name.
+var builtIn = map[string][]string{
+	"":                 {"persistentvolumes", "persistentvolumeclaims", "endpoints", "services", "pods", "replicationcontrollers", "podtemplates"},
+	"apps":             {"deployments", "statefulsets", "daemonsets", "replicasets"},
+	"batch":            {"jobs", "cronjobs"},
+	"storage.k8s.io":   {"storageclasses", "csidrivers"},
+	"discovery.k8s.io": {"endpointslices"},
+	"extensions":       {},
+	"autoscaling":      {},
+	"policy":           {},
+}
+
+// Read returns the objects of the whole cluster, and what could not be read.
+func Read(ctx context.Context, resources discovery.DiscoveryInterface, client dynamic.Interface) ([]migrate.Object, []migrate.Finding, error) {
+	lists, err := discovery.ServerPreferredResources(resources)
+	var findings []migrate.Finding
+	if err != nil {
+		if len(lists) == 0 {
+			return nil, nil, fmt.Errorf("ask the cluster what it has: %w", err)
+		}
+		findings = append(findings, migrate.Finding{Severity: migrate.ByHand, About: "cluster", Message: "some of its kinds could not be asked for: " + err.Error(),
+			Cure: "look yourself whether their pod templates have glusterfs volumes"})
+	}
+	var objects []migrate.Object
+	for _, list := range lists {
+		group, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, r := range list.APIResources {
+			if !isWanted(group.Group, r) {
+				continue
+			}
+			found, err := readAll(ctx, client, group.WithResource(r.Name), metav1.ListOptions{})
+			switch {
+			case err == nil:
+				objects = append(objects, found...)
+			case slices.Contains(needed, r.Name) || !isRefusal(err):
+				return nil, nil, fmt.Errorf("list %s: %w", r.Name, err)
+			default:
+				findings = append(findings, migrate.Finding{Severity: migrate.ByHand, About: r.Name, Message: "could not be read: " + err.Error(),
+					Cure: "look yourself whether their pod templates have glusterfs volumes, or ask as somebody who may list them"})
+			}
+		}
+	}
+	file, err := clustersFile(ctx, client)
+	return append(objects, file...), findings, err
+}
+
+func isWanted(group string, r metav1.APIResource) bool {
+	if strings.Contains(r.Name, "/") || !slices.Contains(r.Verbs, "list") {
+		return false
+	}
+	names, isBuiltIn := builtIn[group]
+	if isBuiltIn {
+		return slices.Contains(names, r.Name)
+	}
+	return !strings.HasSuffix(group, ".k8s.io")
+}
+
+func isRefusal(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err)
+}
+
+// readAll reads all pages of a list.
+func readAll(ctx context.Context, client dynamic.Interface, resource schema.GroupVersionResource, options metav1.ListOptions) ([]migrate.Object, error) {
+	var objects []migrate.Object
+	options.Limit = pageSize
+	for {
+		page, err := client.Resource(resource).List(ctx, options)
+		if apierrors.IsResourceExpired(err) && options.Continue != "" {
+			objects, options.Continue = nil, "" // from the start: a page of an older state is gone
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, item := range page.Items {
+			objects = append(objects, migrate.Object{Content: item.Object})
+		}
+		if options.Continue = page.GetContinue(); options.Continue == "" {
+			return objects, nil
+		}
+	}
+}
+
+var configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+
+// clustersFile is the driver's ConfigMap, in whatever namespace it is.
+func clustersFile(ctx context.Context, client dynamic.Interface) ([]migrate.Object, error) {
+	found, err := readAll(ctx, client, configMaps, metav1.ListOptions{FieldSelector: "metadata.name=" + migrate.ClustersConfigMap})
+	if err != nil {
+		return nil, fmt.Errorf("look for the driver's ConfigMap %s: %w", migrate.ClustersConfigMap, err)
+	}
+	return found, nil
+}
+
+// DriverNamespace is that of the driver's clusters file among the objects, or "".
+func DriverNamespace(objects []migrate.Object) string {
+	for _, o := range objects {
+		u := unstructured.Unstructured{Object: o.Content}
+		if u.GetKind() == "ConfigMap" && u.GetName() == migrate.ClustersConfigMap {
+			return u.GetNamespace()
+		}
+	}
+	return ""
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package migrate
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Text is the file as docs/parameters.md shows it.
+func (f ClustersFile) Text() string {
+	var b strings.Builder
+	b.WriteString("clusters:\n")
+	for _, c := range f.Clusters {
+		fmt.Fprintf(&b, "  - name: %s\n    servers: [%s]\n    volumes: [%s]\n", quoted(c.Name), quoted(c.Servers...), quoted(c.Volumes...))
+	}
+	return b.String()
+}
+
+// quoted writes a flow sequence's content. What YAML would not read as the same string is quoted: 1, null, fd00::1 and
+// others.
+func quoted(values ...string) string {
+	var written []string
+	for _, v := range values {
+		var back any
+		if err := yaml.Unmarshal([]byte("["+v+"]"), &back); err != nil || !reflect.DeepEqual(back, []any{v}) {
+			v = fmt.Sprintf("%q", v)
+		}
+		written = append(written, v)
+	}
+	return strings.Join(written, ", ")
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package migrate
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"sigs.k8s.io/yaml"
+)
+
+func planOf(t *testing.T, text string, options Options) *Plan {
+	t.Helper()
+	objects, findings, err := ReadFiles(fstest.MapFS{"objects.yaml": {Data: []byte(text)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Make(objects, findings, options)
+}
+
+// says fails unless a finding of that severity about the object says this.
+func (p *Plan) says(t *testing.T, severity Severity, about, phrase string) {
+	t.Helper()
+	if !slices.ContainsFunc(p.Findings, func(f Finding) bool {
+		return f.Severity == severity && f.About == about && strings.Contains(f.Message+f.Cure, phrase)
+	}) {
+		t.Errorf("no finding %s about %s says %q: %+v", severity, about, phrase, p.Findings)
+	}
+}
+
+const twoNamespaces = `
+{apiVersion: v1, kind: PersistentVolume, metadata: {name: a}, spec: {claimRef: {namespace: one, name: c}, glusterfs: {endpoints: gfs, path: gv0}}}
+---
+{apiVersion: v1, kind: PersistentVolume, metadata: {name: b}, spec: {claimRef: {namespace: two, name: c}, glusterfs: {endpoints: gfs, path: gv0}}}
+`
+
+func TestAPlanOfOneNamespace(t *testing.T) {
+	plan := planOf(t, twoNamespaces, Options{Namespace: "one", Servers: map[string][]string{"gfs": {"10.0.0.1"}}})
+	if len(plan.Volumes) != 1 || plan.Volumes[0].Name != "a" || plan.Volumes[0].Action != Replace {
+		t.Errorf("the volumes are %+v", plan.Volumes)
+	}
+	plan.says(t, Note, "namespace one", "1 PersistentVolumes of the old plugin belong to claims elsewhere")
+}
+
+func TestServersThatAreSaid(t *testing.T) {
+	plan := planOf(t, twoNamespaces, Options{Servers: map[string][]string{"one/gfs": {"10.0.0.1"}, "gfs": {"10.0.0.2"}}})
+	have := plan.ClustersFile.Text()
+	want := "clusters:\n  - name: gfs-one\n    servers: [10.0.0.1]\n    volumes: [gv0]\n  - name: gfs-two\n    servers: [10.0.0.2]\n    volumes: [gv0]\n"
+	if have != want {
+		t.Errorf("the clusters file is\n%s", have)
+	}
+}
+
+// TestALiveClaimThatIsGone: of a cluster, what is not among the objects does not exist.
+func TestALiveClaimThatIsGone(t *testing.T) {
+	const text = `{apiVersion: v1, kind: PersistentVolume, metadata: {name: a}, spec: {claimRef: {namespace: one, name: c, uid: u}, glusterfs: {endpoints: gfs, path: gv0}}}`
+	servers := map[string][]string{"gfs": {"10.0.0.1"}}
+	if plan := planOf(t, text, Options{Live: true, Servers: servers}); plan.Volumes[0].Action != Leave {
+		t.Errorf("%+v", plan.Volumes[0])
+	}
+	if plan := planOf(t, text, Options{Servers: servers}); plan.Volumes[0].Action != Replace {
+		t.Errorf("%+v", plan.Volumes[0])
+	}
+}
+
+// TestWhatAnEarlierRunHasMade: the objects of an inline volume are known again, whole or half.
+func TestWhatAnEarlierRunHasMade(t *testing.T) {
+	const workload = `
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: shop}, spec: {template: {spec: {volumes: [{name: html, glusterfs: {endpoints: gfs, path: gv0/html}}]}}}}
+`
+	options := Options{Live: true, Servers: map[string][]string{"gfs": {"10.0.0.1"}}}
+	first := planOf(t, workload, options)
+	objects := workload
+	for i, want := range []Action{Replace, Replace, Made} {
+		plan := planOf(t, objects, options)
+		if len(plan.Inline) != 1 || plan.Inline[0].Action != want || text(plan.Inline[0].Entry, "persistentVolumeClaim", "claimName") != "web-html" {
+			t.Errorf("with %d objects: %+v", i, plan.Inline)
+		}
+		if i < 2 {
+			made, err := yaml.Marshal([]map[string]any{first.Inline[0].PersistentVolume, first.Inline[0].PersistentVolumeClaim}[i])
+			if err != nil {
+				t.Fatal(err)
+			}
+			objects += "---\n" + string(made)
+		}
+	}
+	foreign := workload + "---\n{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: web-html, namespace: shop}, spec: {volumeName: other}}\n"
+	if plan := planOf(t, foreign, options); text(plan.Inline[0].Entry, "persistentVolumeClaim", "claimName") == "web-html" {
+		t.Error("somebody else's claim is taken for it")
+	}
+}
+
+func TestClusterNames(t *testing.T) {
+	for of, want := range map[string]string{
+		"glusterfs-cluster": "glusterfs-cluster", "gluster.example.com": "gluster-example-com", "A_B": "a-b", "...": "gluster",
+		strings.Repeat("x", 40): strings.Repeat("x", 31), strings.Repeat("x", 30) + "-y": strings.Repeat("x", 30),
+	} {
+		if have := clusterName(of); have != want {
+			t.Errorf("%q: %q, not %q", of, have, want)
+		}
+	}
+}

@@ -47,6 +47,7 @@ func (s *seen) keep(names map[string]bool) {
 type sightings struct {
 	creations, trash, paths seen
 	onDelete                noted
+	live                    live
 }
 
 // noted remembers what the records of trash entries say to the reaper: a record never changes, and the trash may have

@@ -70,6 +70,12 @@ func (s *Store) lookAtData(ctx context.Context, found *inventory) error {
 		return ignoreNotExist(err)
 	}
 	for _, name := range found.strays {
+		if second, err := isSecondName(found, trash, name); second || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		cure, repair, err := s.cureStray(found, trash, name)
 		if err != nil {
 			return err
@@ -86,10 +92,11 @@ func (s *Store) lookAtData(ctx context.Context, found *inventory) error {
 		if _, restored := found.volumes[e.Record.stamp()]; restored || e.suffix == doomedSuffix || e.suffix == backSuffix {
 			return nil // on its way, or nothing but a record
 		}
-		if e.moved {
-			return s.lookAtEntryData(found, trash, e)
+		// A list is what one brick says: see names.go.
+		if absent, err := missing(trash, e.Name); err != nil || absent {
+			return errors.Join(err, s.lookAtMissingData(found, e))
 		}
-		return s.lookAtMissingData(found, e)
+		return s.lookAtEntryData(found, trash, e)
 	})
 }
 
@@ -98,8 +105,14 @@ func (s *Store) lookAtEntryData(found *inventory, trash *safepath.Dir, e TrashEn
 	if err != nil {
 		return ignoreNotExist(err)
 	}
+	defer data.Close()
 	own, err := s.isKnownAs(data, e.Record)
-	data.Close()
+	if err == nil && own {
+		var gfid string
+		if gfid, err = gfidOf(data); err == nil {
+			err = s.lookAtNames(found, e.Name, data, gfid, e.Record)
+		}
+	}
 	if err != nil || own {
 		return ignoreNotExist(err)
 	}
@@ -268,6 +281,12 @@ func (s *Store) lookAtAside(_ context.Context, found *inventory) error {
 	for _, name := range names {
 		stamp, isDir := strings.CutSuffix(name, dirSuffix)
 		if !isDir || found.begun[stamp] {
+			continue
+		}
+		if second, err := isSecondName(found, creating, name); second || err != nil {
+			if err != nil {
+				return err
+			}
 			continue
 		}
 		cure, repair, err := s.cureStray(found, creating, name)

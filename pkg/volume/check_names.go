@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+)
+
+// lookAtNames asks each brick where it has the directory of a volume, or of a trash entry. It has two names if not all of
+// them have it at the path of the volume that is there, nor all in the trash.
+func (s *Store) lookAtNames(found *inventory, subject string, dir *safepath.Dir, gfid string, r Record) error {
+	all, err := bricksOf(dir)
+	if err != nil {
+		return ignoreNotExist(err)
+	}
+	places, err := s.placesOf(found, r)
+	if err != nil {
+		return ignoreNotExist(err)
+	}
+	var cures []string
+	for _, p := range places {
+		if len(gluster.Elsewhere(all, p.path, p.parent)) == 0 {
+			return nil
+		}
+		cures = append(cures, cureOf(gfid, all, p))
+	}
+	cure := strings.Join(cures, "")
+	if len(cures) > 1 {
+		cure = fmt.Sprintf("if a PersistentVolume names it: %s; if none does, since it was deleted: %s", cures[0], cures[1])
+	}
+	found.add(Problem{
+		Kind: TwoNames, Subject: subject, Path: r.Path,
+		Why:  fmt.Sprintf("its directory has %s: a brick has forgotten a rename, as it does when its power goes", namesByBrick(all)),
+		Cure: "nothing: " + cure + ": see \"One directory with two names\" in docs/operations.md",
+	})
+	found.mu.Lock()
+	defer found.mu.Unlock()
+	found.twoNames[inodeOf(gfid)] = true
+	return nil
+}
+
+// placesOf are where the records say that the directory of a volume is: one, or two where a brick has brought back a record.
+func (s *Store) placesOf(found *inventory, r Record) ([]place, error) {
+	var places []place
+	if _, ready := found.volumes[r.stamp()]; ready {
+		p, err := s.placeOf(r.Path)
+		if err != nil {
+			return nil, err
+		}
+		places = append(places, p)
+	}
+	if name := found.entryOf(r); name != "" {
+		p, err := s.placeOfEntry(name)
+		if err != nil {
+			return nil, err
+		}
+		places = append(places, p)
+	}
+	return places, nil
+}
+
+// entryOf is the name of the trash entry of a volume; "" if it has none.
+func (i *inventory) entryOf(r Record) string {
+	for _, e := range i.entries {
+		if e.Record.stamp() == r.stamp() {
+			return e.Name
+		}
+	}
+	return ""
+}
+
+// isSecondName says whether a directory of the driver's own that no record tells of is one that was found to have two
+// names: it may be a volume in use, and nobody is to be told to remove it. It is known by its listed inode number: with an
+// arbiter GlusterFS refuses to look at a name that one brick of three has.
+func isSecondName(found *inventory, parent *safepath.Dir, name string) (bool, error) {
+	inode, err := parent.ListedInode(name)
+	if err != nil {
+		return false, ignoreNotExist(err)
+	}
+	found.mu.Lock()
+	defer found.mu.Unlock()
+	return found.twoNames[inode], nil
+}
+
+func (i *inventory) hasTwoNames(gfid string) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.twoNames[inodeOf(gfid)]
+}
+
+// cureOf are the commands that bring a directory to its place on the bricks that have it elsewhere, each for the brick's
+// own server while its process does not run: the rename, and the link by which the brick finds the directory by its gfid.
+func cureOf(gfid string, all []gluster.BrickPath, at place) string {
+	link := path.Join("../..", at.parent[:2], at.parent[2:4], at.parent, path.Base(at.path))
+	handle := path.Join(".glusterfs", gfid[:2], gfid[2:4], gfid)
+	var cures []string
+	for _, p := range gluster.Elsewhere(all, at.path, at.parent) {
+		cures = append(cures, fmt.Sprintf("on %s, with brick %s stopped, `mv -T %s %s && ln -sfn %s %s`", p.Host, p.Brick,
+			quoted(p.Real), quoted(path.Join(p.Brick, at.path)), quoted(link), quoted(path.Join(p.Brick, handle))))
+	}
+	return strings.Join(cures, ", ")
+}
+
+// quoted is one word of a shell's command.
+func quoted(text string) string {
+	if !strings.ContainsFunc(text, func(r rune) bool { return !strings.ContainsRune(plain, r) }) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// plain are characters that mean nothing to a shell.
+const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-"
+
+// lookAtNoDirectory tells of a volume whose directory is gone. One whose directory all bricks have in the trash was
+// deleted: a brick that had forgotten that has brought back its record.
+func (s *Store) lookAtNoDirectory(found *inventory, r Record) error {
+	p := Problem{Kind: NoDirectory, Subject: r.ID, Path: r.Path, id: r.ID, Why: "its directory is gone",
+		Cure: "nothing: bring the directory back, by a rename and not by a copy, or delete the volume"}
+	if name := found.entryOf(r); name != "" {
+		data, err := s.dataOf(name, r)
+		if err != nil && ignoreNotExist(err) != nil {
+			return err
+		}
+		if data != nil {
+			defer data.Close()
+			gfid, err := gfidOf(data)
+			if err != nil {
+				return ignoreNotExist(err)
+			}
+			if err := s.lookAtNames(found, r.ID, data, gfid, r); err != nil || found.hasTwoNames(gfid) {
+				return err
+			}
+			p.Why = "it was deleted, and its directory is in the trash as " + name
+			p.Cure = "forget the volume; the trash entry stays"
+			p.repair = func() error { return s.forgetDeleted(name, r) }
+		}
+	}
+	found.add(p)
+	return nil
+}
+
+// dataOf opens the data of a trash entry if it is the directory of a volume. It is nil if it is another.
+func (s *Store) dataOf(name string, r Record) (*safepath.Dir, error) {
+	trash, err := s.dir(trashDir)
+	if err != nil {
+		return nil, err
+	}
+	data, err := trash.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	own, err := s.isKnownAs(data, r)
+	if err != nil || !own {
+		data.Close()
+		return nil, err
+	}
+	return data, nil
+}
+
+// forgetDeleted removes the record of a volume whose directory, and another record, are in the trash, and ends its
+// deletion.
+func (s *Store) forgetDeleted(name string, r Record) error {
+	data, err := s.dataOf(name, r)
+	if err != nil {
+		return err
+	}
+	if data == nil {
+		return fmt.Errorf("trash entry %s has another directory now: %w", name, ErrBusy)
+	}
+	defer data.Close()
+	at, err := s.placeOfEntry(name)
+	if err == nil {
+		err = s.hasOneName(data, at)
+	}
+	if err != nil {
+		return err
+	}
+	volumes, err := s.dir(volumesDir)
+	if err == nil {
+		err = ignoreNotExist(volumes.Unlink(r.ID + recordSuffix))
+	}
+	if err != nil {
+		return err
+	}
+	e, err := s.entry(name)
+	if err != nil {
+		return err
+	}
+	return s.follow(e)
+}

@@ -69,3 +69,12 @@ func (p BrickPath) isAt(at, parent string) bool {
 func Elsewhere(all []BrickPath, at, parent string) []BrickPath {
 	return slices.DeleteFunc(slices.Clone(all), func(p BrickPath) bool { return p.isAt(at, parent) })
 }
+
+// NamesOn says for messages which name a directory has on which brick.
+func NamesOn(all []BrickPath) string {
+	var names []string
+	for _, p := range all {
+		names = append(names, "the name "+p.Name()+" on "+p.Host+":"+p.Brick)
+	}
+	return strings.Join(names, ", ")
+}

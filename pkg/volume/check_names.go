@@ -35,7 +35,7 @@ func (s *Store) lookAtNames(found *inventory, subject string, dir *safepath.Dir,
 	}
 	found.add(Problem{
 		Kind: TwoNames, Subject: subject, Path: r.Path,
-		Why:  fmt.Sprintf("its directory has %s: a brick has forgotten a rename, as it does when its power goes", namesByBrick(all)),
+		Why:  fmt.Sprintf("its directory has %s: a brick has forgotten a rename, as it does when its power goes", gluster.NamesOn(all)),
 		Cure: "nothing: " + cure + ": see \"One directory with two names\" in docs/operations.md",
 	})
 	found.mu.Lock()

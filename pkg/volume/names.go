@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"strings"
 	"sync"
 	"time"
 
@@ -61,16 +60,7 @@ func (s *Store) hasOneName(dir *safepath.Dir, at place) error {
 		return err
 	}
 	return fmt.Errorf("directory %s on %s: %w: it has %s; nothing is done with it until that is put right: see `glusterfs-csi volume check`",
-		at.path, s.volume, ErrTwoNames, namesByBrick(all))
-}
-
-// namesByBrick is for messages.
-func namesByBrick(all []gluster.BrickPath) string {
-	var names []string
-	for _, p := range all {
-		names = append(names, fmt.Sprintf("the name %s on %s:%s", p.Name(), p.Host, p.Brick))
-	}
-	return strings.Join(names, ", ")
+		at.path, s.volume, ErrTwoNames, gluster.NamesOn(all))
 }
 
 // isDeletedAlone returns nil if the data of a trash entry is no volume's that is there, and in the trash on every brick.

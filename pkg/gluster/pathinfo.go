@@ -17,8 +17,8 @@ const PathInfoXattr = "glusterfs.pathinfo"
 type BrickPath struct {
 	Host  string // as the server calls itself
 	Brick string // the brick's directory there
-	// Real is a path on that server. Below the brick it is the directory's own path, or, where the brick process has not
-	// been asked for that since its start, .glusterfs/xx/yy/<gfid of the parent>/<name>, which leads there, too.
+	// Real is a path on that server. Below the brick it is the directory's own path, or, where the brick process has
+	// not been asked for that since its start, .glusterfs/xx/yy/<gfid of the parent>/<name>, which leads there, too.
 	Real string
 }
 

@@ -204,10 +204,10 @@ func (s *Store) lookAtClaims(_ context.Context, found *inventory) error {
 // readVolumes reads the records of what is ready.
 func (s *Store) readVolumes(ctx context.Context, found *inventory) error {
 	names, err := s.namesIn(volumesDir)
-	if err != nil {
+	if err != nil || len(names)+len(found.entries)+len(found.strays) == 0 {
 		return err
 	}
-	return each(ctx, names, func(name string) error {
+	return each(ctx, found.withDeleted(names), func(name string) error {
 		id, ok := strings.CutSuffix(name, recordSuffix)
 		if !ok {
 			return nil

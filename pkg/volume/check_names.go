@@ -5,20 +5,21 @@ package volume
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
-// lookAtNames asks each brick where it has the directory of a volume, or of a trash entry. It has two names if not all of
-// them have it at the path of the volume that is there, nor all in the trash.
-func (s *Store) lookAtNames(found *inventory, subject string, dir *safepath.Dir, gfid string, r Record) error {
+// lookAtNames asks each brick where it has the directory of a volume, or of a trash entry. It has two names if not all
+// of them have it at the path of the volume that is there, nor all in the trash.
+func (s *Store) lookAtNames(found *inventory, dir *safepath.Dir, gfid string, r Record) error {
 	all, err := bricksOf(dir)
-	if err != nil {
+	if err != nil || found.hasTwoNames(gfid) {
 		return ignoreNotExist(err)
 	}
-	places, err := s.placesOf(found, r)
+	places, err := s.placesOf(r, all)
 	if err != nil {
 		return ignoreNotExist(err)
 	}
@@ -29,39 +30,90 @@ func (s *Store) lookAtNames(found *inventory, subject string, dir *safepath.Dir,
 		}
 		cures = append(cures, cureOf(gfid, all, p))
 	}
-	cure := strings.Join(cures, "")
+	if len(cures) == 0 {
+		return nil // deleted and removed meanwhile
+	}
+	cure := cures[0]
 	if len(cures) > 1 {
 		cure = fmt.Sprintf("if a PersistentVolume names it: %s; if none does, since it was deleted: %s", cures[0], cures[1])
 	}
+	found.mu.Lock()
+	found.twoNames[inodeOf(gfid)] = true
+	found.mu.Unlock()
 	found.add(Problem{
-		Kind: TwoNames, Subject: subject, Path: r.Path,
+		Kind: TwoNames, Subject: r.ID, Path: r.Path,
 		Why:  fmt.Sprintf("its directory has %s: a brick has forgotten a rename, as it does when its power goes", gluster.NamesOn(all)),
 		Cure: "nothing: " + cure + ": see \"One directory with two names\" in docs/operations.md",
 	})
-	found.mu.Lock()
-	defer found.mu.Unlock()
-	found.twoNames[inodeOf(gfid)] = true
 	return nil
 }
 
-// placesOf are where the records say that the directory of a volume is: one, or two where a brick has brought back a record.
-func (s *Store) placesOf(found *inventory, r Record) ([]place, error) {
+// placesOf are where the records say that the directory of a volume is: one place, or two where a brick has brought
+// back a record. They are asked for by name: a list is what one brick says, which may be the one that has forgotten.
+func (s *Store) placesOf(r Record, all []gluster.BrickPath) ([]place, error) {
 	var places []place
-	if _, ready := found.volumes[r.stamp()]; ready {
+	ready, err := s.isReady(r)
+	if err != nil {
+		return nil, err
+	}
+	if ready {
 		p, err := s.placeOf(r.Path)
 		if err != nil {
 			return nil, err
 		}
 		places = append(places, p)
 	}
-	if name := found.entryOf(r); name != "" {
-		p, err := s.placeOfEntry(name)
+	for _, brick := range all {
+		has, err := s.hasEntry(brick.Name(), r)
 		if err != nil {
 			return nil, err
 		}
-		places = append(places, p)
+		if !has {
+			continue
+		}
+		p, err := s.placeOfEntry(brick.Name())
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(places, p) {
+			places = append(places, p)
+		}
 	}
 	return places, nil
+}
+
+// hasEntry says whether a name is that of the trash entry of a volume. Its data is not looked at: see isSecondName.
+func (s *Store) hasEntry(name string, r Record) (bool, error) {
+	if !validEntry(name) {
+		return false, nil
+	}
+	trash, err := s.dir(trashDir)
+	if err != nil {
+		return false, ignoreNotExist(err)
+	}
+	for _, suffix := range []string{recordSuffix, heldSuffix, backSuffix, doomedSuffix} {
+		have, err := readRecord(trash, name+suffix)
+		switch {
+		case err == nil:
+			return have.stamp() == r.stamp(), nil
+		case ignoreNotExist(err) != nil && !isUnreadable(err):
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// withDeleted adds to the names of records those of all volumes that the trash tells of. A list is what one brick says:
+// one that has forgotten a restoration leaves out the volume until it is asked for by name.
+func (i *inventory) withDeleted(names []string) []string {
+	for _, e := range i.entries {
+		names = append(names, e.Record.ID+recordSuffix)
+	}
+	for _, name := range i.strays {
+		names = append(names, stampedID(name)+recordSuffix)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // entryOf is the name of the trash entry of a volume; "" if it has none.
@@ -75,8 +127,8 @@ func (i *inventory) entryOf(r Record) string {
 }
 
 // isSecondName says whether a directory of the driver's own that no record tells of is one that was found to have two
-// names: it may be a volume in use, and nobody is to be told to remove it. It is known by its listed inode number: with an
-// arbiter GlusterFS refuses to look at a name that one brick of three has.
+// names: it may be a volume in use, and nobody is to be told to remove it. It is known by its listed inode number: with
+// an arbiter GlusterFS refuses to look at a name that one brick of three has.
 func isSecondName(found *inventory, parent *safepath.Dir, name string) (bool, error) {
 	inode, err := parent.ListedInode(name)
 	if err != nil {
@@ -93,8 +145,9 @@ func (i *inventory) hasTwoNames(gfid string) bool {
 	return i.twoNames[inodeOf(gfid)]
 }
 
-// cureOf are the commands that bring a directory to its place on the bricks that have it elsewhere, each for the brick's
-// own server while its process does not run: the rename, and the link by which the brick finds the directory by its gfid.
+// cureOf are the commands that bring a directory to its place on the bricks that have it elsewhere, each for the
+// brick's own server while its process does not run: the rename, and the link by which the brick finds the directory by
+// its gfid.
 func cureOf(gfid string, all []gluster.BrickPath, at place) string {
 	link := path.Join("../..", at.parent[:2], at.parent[2:4], at.parent, path.Base(at.path))
 	handle := path.Join(".glusterfs", gfid[:2], gfid[2:4], gfid)
@@ -133,7 +186,7 @@ func (s *Store) lookAtNoDirectory(found *inventory, r Record) error {
 			if err != nil {
 				return ignoreNotExist(err)
 			}
-			if err := s.lookAtNames(found, r.ID, data, gfid, r); err != nil || found.hasTwoNames(gfid) {
+			if err := s.lookAtNames(found, data, gfid, r); err != nil || found.hasTwoNames(gfid) {
 				return err
 			}
 			p.Why = "it was deleted, and its directory is in the trash as " + name

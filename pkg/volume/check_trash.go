@@ -110,7 +110,7 @@ func (s *Store) lookAtEntryData(found *inventory, trash *safepath.Dir, e TrashEn
 	if err == nil && own {
 		var gfid string
 		if gfid, err = gfidOf(data); err == nil {
-			err = s.lookAtNames(found, e.Name, data, gfid, e.Record)
+			err = s.lookAtNames(found, data, gfid, e.Record)
 		}
 	}
 	if err != nil || own {

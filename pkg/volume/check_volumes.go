@@ -59,7 +59,7 @@ func (s *Store) lookAtVolume(found *inventory, r Record) error {
 		found.add(otherDirectory(r, fmt.Sprintf("the directory there has the gfid %s, the volume has %s", have, want)))
 		return nil
 	}
-	if err := s.lookAtNames(found, r.ID, dir, have, r); err != nil {
+	if err := s.lookAtNames(found, dir, have, r); err != nil {
 		return err
 	}
 	return s.lookAtHolder(found, r)

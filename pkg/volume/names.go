@@ -63,7 +63,8 @@ func (s *Store) hasOneName(dir *safepath.Dir, at place) error {
 		at.path, s.volume, ErrTwoNames, gluster.NamesOn(all))
 }
 
-// isDeletedAlone returns nil if the data of a trash entry is no volume's that is there, and in the trash on every brick.
+// isDeletedAlone returns nil if the data of a trash entry is no volume's that is there, and in the trash on every
+// brick.
 func (s *Store) isDeletedAlone(ctx context.Context, data *safepath.Dir, e TrashEntry) error {
 	gfid, err := gfidOf(data)
 	if err != nil {
@@ -116,9 +117,9 @@ func (s *Store) settleRestored(e TrashEntry) (done bool, err error) {
 	return false, err
 }
 
-// liveFor is for how long the list of the gfids of all volumes counts. What comes to be the volume of another directory's
-// gfid within that time does so by hand, or from a brick that comes back, which isDeletedAlone sees by the brick's answer.
-const liveFor = time.Minute
+// liveFor is for how long the list of the gfids of all volumes counts. A directory that is taken out of the trash and
+// becomes another volume's meanwhile is not in the trash any more, on one brick at least, and the bricks say so.
+const liveFor = time.Hour
 
 // live are the IDs of the volumes that are there by their gfids, as of a moment ago.
 type live struct {

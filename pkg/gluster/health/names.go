@@ -26,8 +26,8 @@ const (
 	maxPathInfo = 64 << 10
 )
 
-// names are where the bricks have the directories that are mounted. Nobody waits for an answer beyond his own time: it may
-// take as long as GlusterFS does. So one question is under way for each client, and the next waits for it.
+// names are where the bricks have the directories that are mounted. Nobody waits for an answer beyond his own time: it
+// may take as long as GlusterFS does. So one question is under way for each client, and the next waits for it.
 type names struct {
 	mu      sync.Mutex
 	known   map[mountedRoot]*nameCheck

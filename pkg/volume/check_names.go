@@ -19,7 +19,7 @@ func (s *Store) lookAtNames(found *inventory, dir *safepath.Dir, gfid string, r 
 	if err != nil || found.hasTwoNames(gfid) {
 		return ignoreNotExist(err)
 	}
-	places, err := s.placesOf(r, all)
+	places, ready, err := s.placesOf(r, all)
 	if err != nil {
 		return ignoreNotExist(err)
 	}
@@ -34,7 +34,7 @@ func (s *Store) lookAtNames(found *inventory, dir *safepath.Dir, gfid string, r 
 		return nil // deleted and removed meanwhile
 	}
 	cure := cures[0]
-	if len(cures) > 1 {
+	if ready && len(cures) > 1 {
 		cure = fmt.Sprintf("if a PersistentVolume names it: %s; if none does, since it was deleted: %s", cures[0], cures[1])
 	}
 	found.mu.Lock()
@@ -48,38 +48,38 @@ func (s *Store) lookAtNames(found *inventory, dir *safepath.Dir, gfid string, r 
 	return nil
 }
 
-// placesOf are where the records say that the directory of a volume is: one place, or two where a brick has brought
-// back a record. They are asked for by name: a list is what one brick says, which may be the one that has forgotten.
-func (s *Store) placesOf(r Record, all []gluster.BrickPath) ([]place, error) {
-	var places []place
-	ready, err := s.isReady(r)
+// placesOf are where the records say that the directory of a volume is, the path of one that is ready first: one place,
+// or more where a brick has brought back a record. They are asked for by name: a list is what one brick says, which may
+// be the one that has forgotten.
+func (s *Store) placesOf(r Record, all []gluster.BrickPath) (places []place, ready bool, err error) {
+	ready, err = s.isReady(r)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if ready {
 		p, err := s.placeOf(r.Path)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		places = append(places, p)
 	}
 	for _, brick := range all {
 		has, err := s.hasEntry(brick.Name(), r)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if !has {
 			continue
 		}
 		p, err := s.placeOfEntry(brick.Name())
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if !slices.Contains(places, p) {
 			places = append(places, p)
 		}
 	}
-	return places, nil
+	return places, ready, nil
 }
 
 // hasEntry says whether a name is that of the trash entry of a volume. Its data is not looked at: see isSecondName.

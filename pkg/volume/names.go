@@ -86,8 +86,8 @@ func (s *Store) isDeletedAlone(ctx context.Context, data *safepath.Dir, e TrashE
 	return s.hasOneName(data, at)
 }
 
-// settleRestored looks whether there is anything to restore: a volume that is there already needs nothing but that its
-// trash entry is forgotten, and what has two names is left alone.
+// settleRestored looks whether there is anything to restore: a volume that is there already, in its place, needs nothing
+// but that its trash entry is forgotten, and what has two names is left alone.
 func (s *Store) settleRestored(e TrashEntry) (done bool, err error) {
 	if e.suffix == doomedSuffix {
 		return false, nil
@@ -96,11 +96,18 @@ func (s *Store) settleRestored(e TrashEntry) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if ready, err := s.isReady(e.Record); err != nil || ready {
+	ready, err := s.isReady(e.Record)
+	if err != nil {
+		return false, err
+	}
+	if ready {
+		err := s.isThere(e.Record)
 		if err == nil {
-			err = ignoreNotExist(trash.Unlink(e.Name + e.suffix))
+			return true, ignoreNotExist(trash.Unlink(e.Name + e.suffix))
 		}
-		return true, err
+		if ignoreNotExist(err) != nil && !errors.Is(err, ErrForeign) {
+			return false, err
+		}
 	}
 	data, err := trash.Open(e.Name)
 	if errors.Is(err, fs.ErrNotExist) {

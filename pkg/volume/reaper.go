@@ -38,7 +38,7 @@ var errSlice = errors.New("the rest goes in the next round")
 // the Gluster volume is nearly full, but none that was deleted in the last hour. What is held stays. It returns how
 // many it removed. It stops when ctx is done, and leaves the rest of an entry that has more than a slice; both, and
 // a kill, are made good by the next call, here or on another host. A record is read when its entry is first seen,
-// and when it goes: not in each round.
+// and when it goes: not in each round. Those of the volumes are read once in liveFor, if anything goes.
 func (s *Store) Reap(ctx context.Context, retention time.Duration) (int, error) {
 	entries, err := s.entriesForReaper()
 	reaped := 0

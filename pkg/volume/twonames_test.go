@@ -8,6 +8,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -101,8 +102,16 @@ func TestALiveVolumeThatABrickHasInTheTrashIsLeftAlone(t *testing.T) {
 
 // A deletion that one brick has forgotten, wholly or after the record's rename.
 func TestADeletedVolumeThatABrickHasInItsPlaceIsDeletedByTheCure(t *testing.T) {
-	for name, point := range map[string]string{"of which nothing is known": "", "of which the record is known": stepFiled} {
+	for name, test := range map[string]struct {
+		point    string // after which all is forgotten
+		restored bool   // before Check has been asked again
+	}{
+		"of which nothing is known":                     {},
+		"of which nothing is known, and it is restored": {restored: true},
+		"of which the record is known":                  {point: stepFiled},
+	} {
 		t.Run(name, func(t *testing.T) {
+			point := test.point
 			v := newTorn(t, testcluster.VolumeOptions{})
 			r := v.volume("vol")
 			if point == "" {
@@ -145,17 +154,50 @@ func TestADeletedVolumeThatABrickHasInItsPlaceIsDeletedByTheCure(t *testing.T) {
 				_, cure, _ = strings.Cut(cure, "; if none does")
 			}
 			v.cure(cure)
-			if point == "" {
-				finds(t, v.store, true, "no-directory vol")
-			}
-			finds(t, v.store, false)
 			v.alike(r.GFID, "/.glusterfs-csi/trash/"+entry)
-			freshEyes(t, v.Cluster, v.name, func(mountpoint string) { same(t, audit(t, mountpoint), "trash vol") })
+			if !test.restored {
+				if point == "" {
+					finds(t, v.store, true, "no-directory vol")
+				}
+				finds(t, v.store, false)
+				freshEyes(t, v.Cluster, v.name, func(mountpoint string) { same(t, audit(t, mountpoint), "trash vol") })
+			}
 			must(t, restoreOnly(v.store))
+			finds(t, v.store, false)
 			v.alike(r.GFID, "/vol")
 			publish(t, v.store, Access{ID: "vol"})
 		})
 	}
+}
+
+// A volume whose deletion a brick has forgotten is deleted once more: then it has two names in the trash.
+func TestWhatHasTwoNamesInTheTrashIsPutRightToo(t *testing.T) {
+	v := newTorn(t, testcluster.VolumeOptions{})
+	r := v.volume("vol")
+	v.remembers(0)
+	must(t, v.store.Delete(background, "vol"))
+	v.forgets(0)
+	v.hasTwo("vol")
+	must(t, v.store.Delete(background, "vol"))
+	before := v.all(r.GFID)
+	if n, err := v.store.Reap(background, 0); n != 0 || err == nil {
+		t.Errorf("%d were reaped, %v", n, err)
+	}
+	problem := v.hasTwo("vol")
+	if strings.Contains(problem.Cure, "PersistentVolume") {
+		t.Errorf("it asks for what does not matter: %s", problem.Cure)
+	}
+	for i, after := range v.all(r.GFID) {
+		if !maps.Equal(before[i], after) {
+			t.Errorf("brick %d has %v now, and had %v", i, after, before[i])
+		}
+	}
+	v.cure(problem.Cure)
+	finds(t, v.store, false, "trash-no-data vol") // the other entry
+	v.alike(r.GFID, v.at(0, r.GFID))
+	_, err := v.store.Restore(path.Base(v.at(0, r.GFID)))
+	must(t, err)
+	publish(t, v.store, Access{ID: "vol"})
 }
 
 // Somebody has taken a deleted volume's data out of the trash by hand, and one brick has forgotten that.

@@ -10,8 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/clients"
@@ -63,11 +64,12 @@ func TestADirectoryWithTwoNamesIsToldOfItsOwnMount(t *testing.T) {
 // handle is the link by which a brick finds what is mounted.
 func handle(t *testing.T, at Place) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "getfattr", "--only-values", "--absolute-names", "-n", "glusterfs.gfid.string", at.Target).Output()
-	gfid := strings.TrimRight(string(out), "\x00\n")
-	if err != nil || len(gfid) < 4 {
-		t.Fatalf("gfid %q, %v", gfid, err)
+	value := make([]byte, 64)
+	n, err := unix.Getxattr(at.Target, "glusterfs.gfid.string", value)
+	if err != nil || n < 4 {
+		t.Fatalf("gfid %q, %v", value, err)
 	}
+	gfid := string(value[:n])
 	return filepath.Join(".glusterfs", gfid[:2], gfid[2:4], gfid)
 }
 

@@ -95,7 +95,7 @@ func (s *Store) removeMark(r Record) error {
 
 // moveToTrash moves the record, which is the deletion, and then the data.
 func (s *Store) moveToTrash(ctx context.Context, r Record) error {
-	err := s.isThere(r)
+	err := s.isThereAlone(r)
 	if errors.Is(err, fs.ErrNotExist) {
 		klog.FromContext(ctx).Info("The volume's directory was gone before it was deleted", "glusterVolume", s.volume.String(), "volume", r.ID, "path", r.Path)
 		err = nil

@@ -63,6 +63,24 @@ func (s *Store) hasOneName(dir *safepath.Dir, at place) error {
 		at.path, s.volume, ErrTwoNames, gluster.NamesOn(all))
 }
 
+// isThereAlone is isThere, and ErrTwoNames if a brick has the volume's directory elsewhere: a rename would move it on the
+// other bricks alone, and what GlusterFS makes of that differs.
+func (s *Store) isThereAlone(r Record) error {
+	dir, err := s.root.Open(r.Path)
+	if err != nil {
+		return notADirectory(err)
+	}
+	defer dir.Close()
+	if err := s.isOwn(dir, r); err != nil {
+		return err
+	}
+	at, err := s.placeOf(r.Path)
+	if err != nil {
+		return err
+	}
+	return s.hasOneName(dir, at)
+}
+
 // isDeletedAlone returns nil if the data of a trash entry is no volume's that is there, and in the trash on every
 // brick.
 func (s *Store) isDeletedAlone(ctx context.Context, data *safepath.Dir, e TrashEntry) error {

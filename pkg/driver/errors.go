@@ -27,6 +27,7 @@ var errorCodes = []struct {
 	{gluster.ErrOption, codes.InvalidArgument},
 	{volume.ErrIncompatible, codes.AlreadyExists},
 	{volume.ErrForeign, codes.FailedPrecondition},
+	{volume.ErrTwoNames, codes.FailedPrecondition},
 	{volume.ErrNested, codes.FailedPrecondition},
 	{volume.ErrNotFound, codes.NotFound},
 	{volume.ErrTooLarge, codes.OutOfRange},

@@ -71,7 +71,7 @@ func (n *node) shownAt(ctx context.Context, path string, v gluster.Volume) (heal
 	if len(at) != 1 || !client.Shows(at[0], v.Name) {
 		return health.Place{}, false
 	}
-	place := health.Place{Device: at[0].Device, Root: at[0].Root}
+	place := health.Place{Device: at[0].Device, Root: at[0].Root, Target: path}
 	if match := podPath.FindStringSubmatch(path); match != nil {
 		place.Pod = match[1]
 	}

@@ -13,6 +13,9 @@ import (
 // to an entry takes one name, never a path, and never follows a link. Errors are
 // *os.PathError or *os.LinkError holding the kernel's errno.
 
+// maxXattr is how long the kernel lets a value be, in bytes (XATTR_SIZE_MAX).
+const maxXattr = 64 << 10
+
 // Stat returns the directory's attributes.
 func (d *Dir) Stat() (unix.Stat_t, error) {
 	var st unix.Stat_t
@@ -38,11 +41,14 @@ func (d *Dir) Chmod(mode uint32) error {
 	return d.err("chmod", unix.Chmod(d.proc(), mode))
 }
 
-// Xattr returns the value of an extended attribute of at most 255 bytes, and ""
-// where there is none.
+// Xattr returns the value of an extended attribute, and "" where there is none.
 func (d *Dir) Xattr(name string) (string, error) {
-	var value [255]byte
-	n, err := unix.Getxattr(d.proc(), name, value[:])
+	value := make([]byte, 255) // which most do with
+	n, err := unix.Getxattr(d.proc(), name, value)
+	if errors.Is(err, unix.ERANGE) {
+		value = make([]byte, maxXattr)
+		n, err = unix.Getxattr(d.proc(), name, value)
+	}
 	if errors.Is(err, unix.ENODATA) {
 		return "", nil
 	}

@@ -269,6 +269,13 @@ func TestXattrs(t *testing.T) {
 	if value, err := d.Xattr(name); value != "one" || err != nil {
 		t.Errorf("%q, %v", value, err)
 	}
+	long := strings.Repeat("long", 500)
+	if err := errors.Join(d.RemoveXattr(name), d.CreateXattr(name, long)); err != nil {
+		t.Fatal(err)
+	}
+	if value, err := d.Xattr(name); value != long || err != nil {
+		t.Errorf("%q, %v", value, err)
+	}
 	for range 2 {
 		if err := d.RemoveXattr(name); err != nil {
 			t.Error(err)

@@ -51,6 +51,7 @@ type sightings struct {
 	onDelete                noted
 	flat                    emptied
 	committer               *commit.Committer
+	live                    live
 }
 
 func newSightings() *sightings { return &sightings{committer: commit.New()} }

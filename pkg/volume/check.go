@@ -20,6 +20,7 @@ type Kind string
 const (
 	NoDirectory      Kind = "no-directory"     // a volume whose directory is gone
 	OtherDirectory   Kind = "other-directory"  // a volume in whose place is something else
+	TwoNames         Kind = "two-names"        // a directory that has one name on one brick and another on the next
 	LostIdentity     Kind = "lost-identity"    // a volume of the first version that has neither mark nor recorded gfid
 	NotClaimed       Kind = "path-not-claimed" // a volume that does not hold its path
 	SharedPath       Kind = "shared-path"      // two volumes that have one path
@@ -37,7 +38,7 @@ const (
 
 // Kinds are all kinds.
 var Kinds = []Kind{
-	NoDirectory, OtherDirectory, LostIdentity, NotClaimed, SharedPath, TwoVolumes, Unreadable, HalfMade, NoVolume,
+	NoDirectory, OtherDirectory, TwoNames, LostIdentity, NotClaimed, SharedPath, TwoVolumes, Unreadable, HalfMade, NoVolume,
 	StaleClaim, Leftover, TrashNoData, TrashNoRecord, TrashOtherData, TrashHalfDeleted,
 }
 
@@ -111,6 +112,7 @@ type inventory struct {
 	deleted  map[string]bool     // stamps of the volumes of entries
 	byPath   map[string][]Record // volumes
 	byInode  map[uint64]Record   // volumes, by the inode number of the gfid that is recorded
+	twoNames map[uint64]bool     // inode numbers of directories that have them
 	problems []Problem
 }
 
@@ -124,7 +126,7 @@ func (i *inventory) add(p Problem) {
 func (s *Store) pass(ctx context.Context) ([]Problem, error) {
 	found := &inventory{
 		volumes: map[string]Record{}, begun: map[string]bool{}, deleted: map[string]bool{},
-		byPath: map[string][]Record{}, byInode: map[uint64]Record{},
+		byPath: map[string][]Record{}, byInode: map[uint64]Record{}, twoNames: map[uint64]bool{},
 	}
 	for _, read := range []func(context.Context, *inventory) error{
 		s.lookAtClaims, s.lookAtEntries, s.readVolumes, // in this order
@@ -180,10 +182,10 @@ func (s *Store) pathOf(f file) string {
 // readVolumes reads the records of what is ready.
 func (s *Store) readVolumes(ctx context.Context, found *inventory) error {
 	files, err := s.files(volumesDir)
-	if err != nil {
+	if err != nil || len(files)+len(found.entries)+len(found.strays) == 0 {
 		return err
 	}
-	return each(ctx, s.permit, files, func(at file) error {
+	return each(ctx, s.permit, s.withDeleted(found, files), func(at file) error {
 		id, ok := strings.CutSuffix(at.name, recordSuffix)
 		if !ok {
 			return nil

@@ -62,6 +62,12 @@ func (s *Store) lookAtEntries(ctx context.Context, found *inventory) error {
 // lookAtData holds the data in the trash against its records.
 func (s *Store) lookAtData(ctx context.Context, found *inventory) error {
 	for _, f := range found.strays {
+		if second, err := isSecondName(found, f); second || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		cure, repair, err := s.cureStray(found, f)
 		if err != nil {
 			return err
@@ -78,10 +84,11 @@ func (s *Store) lookAtData(ctx context.Context, found *inventory) error {
 		if _, restored := found.volumes[e.Record.stamp()]; restored || e.suffix == doomedSuffix || e.suffix == backSuffix {
 			return nil // on its way, or nothing but a record
 		}
-		if e.moved {
-			return s.lookAtEntryData(found, e)
+		// A list is what one brick says: see names.go.
+		if absent, err := missing(e.dir, e.Name); err != nil || absent {
+			return errors.Join(err, s.lookAtMissingData(found, e))
 		}
-		return s.lookAtMissingData(found, e)
+		return s.lookAtEntryData(found, e)
 	})
 }
 
@@ -90,8 +97,14 @@ func (s *Store) lookAtEntryData(found *inventory, e TrashEntry) error {
 	if err != nil {
 		return ignoreNotExist(err)
 	}
+	defer data.Close()
 	own, err := s.isKnownAs(data, e.Record)
-	data.Close()
+	if err == nil && own {
+		var gfid string
+		if gfid, err = gfidOf(data); err == nil {
+			err = s.lookAtNames(found, data, gfid, e.Record)
+		}
+	}
 	if err != nil || own {
 		return ignoreNotExist(err)
 	}
@@ -252,6 +265,12 @@ func (s *Store) lookAtAside(_ context.Context, found *inventory) error {
 	for _, f := range files {
 		stamp, isDir := strings.CutSuffix(f.name, dirSuffix)
 		if !isDir || found.begun[stamp] {
+			continue
+		}
+		if second, err := isSecondName(found, f); second || err != nil {
+			if err != nil {
+				return err
+			}
 			continue
 		}
 		cure, repair, err := s.cureStray(found, f)

@@ -39,9 +39,7 @@ func (s *Store) lookAtVolume(found *inventory, r Record) error {
 		found.add(otherDirectory(r, "what is there is not a directory"))
 		return nil
 	case err != nil && ignoreNotExist(err) == nil:
-		found.add(Problem{Kind: NoDirectory, Subject: r.ID, Path: r.Path, Why: "its directory is gone",
-			Cure: "nothing: bring the directory back, by a rename and not by a copy, or delete the volume"})
-		return nil
+		return s.lookAtNoDirectory(found, r)
 	case err != nil:
 		return err
 	}
@@ -60,6 +58,9 @@ func (s *Store) lookAtVolume(found *inventory, r Record) error {
 	if have != want {
 		found.add(otherDirectory(r, fmt.Sprintf("the directory there has the gfid %s, the volume has %s", have, want)))
 		return nil
+	}
+	if err := s.lookAtNames(found, dir, have, r); err != nil {
+		return err
 	}
 	return s.lookAtHolder(found, r)
 }

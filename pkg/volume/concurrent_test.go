@@ -93,7 +93,7 @@ func freshEyes(t *testing.T, c *testcluster.Cluster, name string, look func(moun
 
 // expected are the errors that a caller is told to try again after, or not to.
 func expected(err error) bool {
-	for _, kind := range []error{ErrBusy, ErrDisconnected, ErrIncompatible, ErrForeign, ErrNotFound} {
+	for _, kind := range []error{ErrBusy, ErrDisconnected, ErrIncompatible, ErrForeign, ErrTwoNames, ErrNotFound} {
 		if errors.Is(err, kind) {
 			return true
 		}

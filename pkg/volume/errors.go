@@ -25,6 +25,8 @@ var (
 	// ErrForeign: the directory is there but is not the volume's own: it has another gfid than the
 	// record says. Nothing was touched.
 	ErrForeign = errors.New("the directory is not this volume's")
+	// ErrTwoNames: a brick has the directory at another path than the others. Nothing was touched.
+	ErrTwoNames = errors.New("it has one name on one brick and another on the next, as after a power cut")
 	// ErrNested: the directory lies in another volume, or another volume in it.
 	ErrNested = errors.New("volumes must not lie within each other")
 	// ErrBusy: another operation on the same volume is under way; try again.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync/atomic"
 	"time"
 
@@ -36,7 +37,7 @@ var errSlice = errors.New("the rest goes in the next round")
 // the Gluster volume is nearly full, but none that was deleted in the last hour. What is held stays. It returns how
 // many it removed. It stops when ctx is done, and leaves the rest of an entry that has more than a slice; both, and
 // a kill, are made good by the next call, here or on another host. A record is read when its entry is first seen,
-// and when it goes: not in each round.
+// and when it goes: not in each round. Those of the volumes are read once in liveFor, if anything goes.
 func (s *Store) Reap(ctx context.Context, retention time.Duration) (int, error) {
 	entries, err := s.entriesForReaper()
 	reaped := 0
@@ -151,7 +152,7 @@ func (s *Store) reap(ctx context.Context, e TrashEntry, told reaping) error {
 		if err := s.follow(e); err != nil {
 			return err
 		}
-		if err := s.mayRemove(e); err != nil {
+		if err := s.mayRemove(ctx, e); err != nil {
 			return err
 		}
 		if err := s.advance(&e, doomedSuffix); err != nil {
@@ -164,7 +165,7 @@ func (s *Store) reap(ctx context.Context, e TrashEntry, told reaping) error {
 	if err := s.commit(); err != nil {
 		return err
 	}
-	if err := s.mayRemove(e); err != nil {
+	if err := s.mayRemove(ctx, e); err != nil {
 		return err
 	}
 	own, err := s.notAnothers(ctx, false)
@@ -175,31 +176,41 @@ func (s *Store) reap(ctx context.Context, e TrashEntry, told reaping) error {
 		return err
 	}
 	s.step(stepRemoved)
-	if err := s.forgetGFID(e.Record); err != nil {
-		return err
-	}
-	if err := ignoreNotExist(e.dir.Unlink(e.Name + e.suffix)); err != nil {
+	if err := s.forget(e); err != nil {
 		return err
 	}
 	s.step(stepReaped)
 	return nil
 }
 
-// mayRemove returns nil if the data of an entry is the volume's own, or gone, and no volume that is there has it.
-func (s *Store) mayRemove(e TrashEntry) error {
+// mayRemove returns nil if the data of an entry is the volume's own and nobody else's, or gone. ErrBusy where it went
+// meanwhile, or the kernel knew another directory of that name.
+func (s *Store) mayRemove(ctx context.Context, e TrashEntry) error {
 	data, err := e.dir.Open(e.Name)
-	if err != nil {
-		return ignoreNotExist(err)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	defer data.Close()
-	if err := s.isOwn(data, e.Record); err != nil {
-		return ignoreNotExist(err)
+	if err == nil {
+		defer data.Close()
+		err = s.isOwn(data, e.Record)
 	}
+	if err == nil {
+		err = s.isDeletedAlone(ctx, data, e)
+	}
+	if err != nil && ignoreNotExist(err) == nil {
+		err = fmt.Errorf("%w: %w", err, ErrBusy)
+	}
+	return err
+}
+
+// forget removes what is known of an entry whose data is gone. What is known of a volume that is there stays.
+func (s *Store) forget(e TrashEntry) error {
 	ready, err := s.isReady(e.Record)
-	if ready {
-		// A brick that was away when it was deleted, or restored, tells of the time before until it has healed.
-		err = fmt.Errorf("trash entry %s on %s is the directory of volume %s, which is there: %w; if a brick has just come back, wait until nothing is left to heal: see `gluster volume heal %s info`",
-			e.Name, s.volume, e.Record.ID, ErrForeign, s.volume.Name)
+	if err == nil && !ready {
+		err = s.forgetGFID(e.Record)
+	}
+	if err == nil {
+		err = ignoreNotExist(e.dir.Unlink(e.Name + e.suffix))
 	}
 	return err
 }

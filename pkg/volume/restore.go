@@ -51,6 +51,9 @@ func (s *Store) restore(e *TrashEntry) error {
 	if err := e.Record.writable(); err != nil {
 		return err
 	}
+	if done, err := s.settleRestored(*e); done || err != nil {
+		return err
+	}
 	held := e.Held()
 	switch {
 	case e.suffix == doomedSuffix || s.underWay(*e):

@@ -33,6 +33,8 @@ type Observer struct {
 
 	mu     sync.Mutex
 	checks map[string]*serverCheck // by cluster
+
+	names names
 }
 
 // host is what is asked of a client.Host.
@@ -82,6 +84,9 @@ const (
 	// ContainerMountDead: in a container mounts of a client that died stay dead, where the host's were repaired; the pod has to be
 	// restarted. Inaccessible for the pod that is asked for, else Degraded.
 	ContainerMountDead = "ContainerMountDead"
+	// TwoNames: a brick has the volume's directory under another name than the others, since it has forgotten a rename.
+	// Files are read and written as before. Degraded.
+	TwoNames = "TwoNames"
 	// ClientUnresponsive: a client's process runs and does not even tell its own state. Inaccessible.
 	ClientUnresponsive = "ClientUnresponsive"
 	// ProbeTimeout: a client waits for an answer, and there is no brick to blame. Degraded.
@@ -126,6 +131,7 @@ func (o *Observer) Volume(ctx context.Context, v gluster.Volume) Report {
 type Place struct {
 	Device mount.Device
 	Root   string // of the mount
+	Target string // where it is mounted
 	Pod    string // its UID in Kubernetes; "" if that is not known
 }
 
@@ -214,6 +220,7 @@ func (o *Observer) health(ctx context.Context, v gluster.Volume, at *Place) Repo
 		}
 	}
 	o.addStale(ctx, &r, v, at)
+	o.names.add(ctx, &r, v, at)
 	report := r.report(v)
 	if len(report.Reasons) == 0 && !isKnown {
 		report.State = Unknown
@@ -265,6 +272,13 @@ func (r *findings) add(state State, code, message string, age ...string) {
 
 func (r *findings) has(code string) bool {
 	return slices.ContainsFunc(r.reasons, func(reason Reason) bool { return reason.Code == code })
+}
+
+// isUsable says whether nothing is known by which a question to the Gluster volume would wait for long.
+func (r *findings) isUsable() bool {
+	return !slices.ContainsFunc(r.reasons, func(reason Reason) bool {
+		return reason.State == Inaccessible || reason.Code == ProbeTimeout || reason.Code == BrickUnreachable
+	})
 }
 
 func (r *findings) addBrick(b meta.Brick, connected bool) {

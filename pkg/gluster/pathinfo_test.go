@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gluster
+
+import (
+	"strings"
+	"testing"
+)
+
+// What GlusterFS 10.3 said on a 2×2 volume, of which one brick had the directory elsewhere.
+const pathInfo = `((<DISTRIBUTE:gv0-dht> (<REPLICATE:gv0-replicate-0> ` +
+	`<POSIX(/data/brick1/gv0):pi-worker2:/data/brick1/gv0/team/pvc-1> ` +
+	`<POSIX(/data/brick1/gv0):pi-worker1:/data/brick1/gv0/.glusterfs/ef/e7/efe78bd2-69e0-4dd0-9c61-43c2393a837b/pvc-1.20261126T165100.000000000Z>) ` +
+	`(<REPLICATE:gv0-replicate-1> <POSIX(/data/brick2/gv0):pi-worker1:/data/brick2/gv0/team/pvc-1> ` +
+	`<POSIX(/data/brick2/gv0):pi-worker2:/data/brick2/gv0/.glusterfs/00/00/00000000-0000-0000-0000-000000000007/pvc-1>)) (gv0-dht-layout (gv0-replicate-0 0 1)))`
+
+func TestWhatEachBrickSaysOfADirectory(t *testing.T) {
+	all := ParsePathInfo(pathInfo)
+	var said []string
+	for _, p := range all {
+		said = append(said, p.String()+" "+p.Brick+" "+p.Name())
+	}
+	want := []string{
+		"pi-worker1:/data/brick1/gv0/.glusterfs/ef/e7/efe78bd2-69e0-4dd0-9c61-43c2393a837b/pvc-1.20261126T165100.000000000Z /data/brick1/gv0 pvc-1.20261126T165100.000000000Z",
+		"pi-worker1:/data/brick2/gv0/team/pvc-1 /data/brick2/gv0 pvc-1",
+		"pi-worker2:/data/brick1/gv0/team/pvc-1 /data/brick1/gv0 pvc-1",
+		"pi-worker2:/data/brick2/gv0/.glusterfs/00/00/00000000-0000-0000-0000-000000000007/pvc-1 /data/brick2/gv0 pvc-1",
+	}
+	if strings.Join(said, "\n") != strings.Join(want, "\n") {
+		t.Errorf("it says\n%s\nwant\n%s", strings.Join(said, "\n"), strings.Join(want, "\n"))
+	}
+	const parent = "00000000-0000-0000-0000-000000000007"
+	for name, test := range map[string]struct {
+		at, parent string
+		elsewhere  int
+	}{
+		"where three have it":               {"team/pvc-1", parent, 1},
+		"… and the parent is not known":     {"team/pvc-1", "", 1},
+		"in another parent of that name":    {"team/pvc-1", "00000000-0000-0000-0000-000000000008", 2},
+		"where one has it":                  {".glusterfs-csi/trash/pvc-1.20261126T165100.000000000Z", "efe78bd2-69e0-4dd0-9c61-43c2393a837b", 3},
+		"where none has it":                 {"pvc-2", "", 4},
+		"in another parent, by two of them": {"other/pvc-1", "", 3},
+	} {
+		if got := Elsewhere(all, test.at, test.parent); len(got) != test.elsewhere {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestOtherFormsAreLeftOut(t *testing.T) {
+	for _, value := range []string{
+		"", "(<REPLICATE:gv0-replicate-0> )", "<POSIX(/b):h:/b>", "<POSIX(/b):h:/b/>", "<POSIX(/b):h:/other/pvc-1>", "<POSIX():h:/b/x>", "<POSIX(/b):h:>",
+	} {
+		if all := ParsePathInfo(value); len(all) != 0 {
+			t.Errorf("%q says %v", value, all)
+		}
+	}
+}
+
+func FuzzPathInfo(f *testing.F) {
+	f.Add(pathInfo, "team/pvc-1", "")
+	f.Add("<POSIX(/b):h:/b/x>", "x", "efe78bd2-69e0-4dd0-9c61-43c2393a837b")
+	f.Fuzz(func(t *testing.T, value, at, parent string) {
+		all := ParsePathInfo(value)
+		for _, p := range all {
+			if p.Host == "" || !strings.HasPrefix(p.Real, strings.TrimSuffix(p.Brick, "/")+"/") || !strings.Contains(value, p.Real) {
+				t.Errorf("%q says %+v", value, p)
+			}
+		}
+		if len(Elsewhere(all, at, parent)) > len(all) {
+			t.Errorf("more are elsewhere than there are")
+		}
+	})
+}

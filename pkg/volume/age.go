@@ -3,6 +3,7 @@
 package volume
 
 import (
+	"context"
 	"maps"
 	"sync"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/commit"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
 // seen remembers since when this process has known of something, by its monotonic clock. A stamp is of the clock of
@@ -51,10 +53,15 @@ type sightings struct {
 	onDelete                noted
 	flat                    emptied
 	committer               *commit.Committer
-	live                    live
+	// commit is the committer's, and blocks as long as GlusterFS does, as all of a store does.
+	commit func(root *safepath.Dir) error
+	live   live
 }
 
-func newSightings() *sightings { return &sightings{committer: commit.New()} }
+func newSightings() *sightings {
+	c := commit.New()
+	return &sightings{committer: c, commit: func(root *safepath.Dir) error { return c.Commit(context.Background(), root) }}
+}
 
 // emptied are the kinds of files of which none is left where all were before they were spread.
 type emptied struct {

@@ -3,7 +3,6 @@
 package volume
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -107,7 +106,7 @@ func (s *Store) placeTaken(r Record, held holder) error {
 			errs = append(errs, s.undoFile(b))
 		}
 	}
-	return errors.Join(append(errs, s.finishDeletion(context.Background(), r.ID), s.takeBackUnrecorded(held))...)
+	return errors.Join(append(errs, s.finishDeletion(r.ID), s.takeBackUnrecorded(held))...)
 }
 
 // takeBackUnrecorded takes back what a creation has made that was killed before its record was there. The path may also

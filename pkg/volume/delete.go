@@ -46,7 +46,7 @@ func (s *Store) delete(ctx context.Context, id string) error {
 	case err != nil:
 		return err
 	case f.state != ready:
-		err = s.finishDeletion(ctx, id)
+		err = s.finishDeletion(id)
 	case f.record.writable() != nil:
 		return f.record.writable()
 	case f.record.Origin == Adopted || f.record.OnDelete == Retain:
@@ -104,7 +104,7 @@ func (s *Store) moveToTrash(ctx context.Context, f found) error {
 	// A record that a server has lost the removal of is of a volume that is deleted already.
 	if newer, err := s.newerEntry(r); err != nil || newer != nil {
 		if err == nil {
-			err = s.followAlone(ctx, *newer)
+			err = s.followAlone(*newer)
 		}
 		return err
 	}
@@ -123,7 +123,7 @@ func (s *Store) moveToTrash(ctx context.Context, f found) error {
 	entry := stamped(r.ID, now())
 	if err := f.dir.Rename(r.ID+recordSuffix, trash, entry+recordSuffix); err != nil {
 		if ignoreNotExist(err) == nil {
-			return s.finishDeletion(ctx, r.ID) // another controller was faster
+			return s.finishDeletion(r.ID) // another controller was faster
 		}
 		return err
 	}
@@ -149,7 +149,7 @@ func (s *Store) newerEntry(r Record) (*TrashEntry, error) {
 
 // finishDeletion does what an interrupted deletion of the volume has left to do. ErrBusy if it may
 // still go on.
-func (s *Store) finishDeletion(ctx context.Context, id string) error {
+func (s *Store) finishDeletion(id string) error {
 	entries, err := s.entries(id)
 	errs := []error{err}
 	for _, e := range entries {
@@ -158,14 +158,14 @@ func (s *Store) finishDeletion(ctx context.Context, id string) error {
 		case !e.moved && s.mayGoOn(&s.sightings.trash, e.Name):
 			errs = append(errs, fmt.Errorf("it is just being deleted: %w", ErrBusy))
 		default:
-			errs = append(errs, s.followAlone(ctx, e))
+			errs = append(errs, s.followAlone(e))
 		}
 	}
 	return errors.Join(errs...)
 }
 
 // followAlone is follow for a deletion that is repeated: it is not at its end as long as a brick has the data elsewhere.
-func (s *Store) followAlone(ctx context.Context, e TrashEntry) error {
+func (s *Store) followAlone(e TrashEntry) error {
 	if err := s.follow(e); err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func (s *Store) followAlone(ctx context.Context, e TrashEntry) error {
 		return ignoreNotExist(err)
 	}
 	defer data.Close()
-	return s.isDeletedAlone(ctx, data, e)
+	return s.isDeletedAlone(data, e)
 }
 
 // follow makes the data of a deleted volume follow the record, gives up the path, and removes the parents. A volume

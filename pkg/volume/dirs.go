@@ -3,7 +3,6 @@
 package volume
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -233,15 +232,9 @@ func (s *Store) files(kind string) ([]file, error) {
 			all = append(all, file{flat, name})
 		}
 	}
-	var mu sync.Mutex
-	err = each(context.Background(), s.permit, spread, func(name string) error {
-		files, err := s.filesIn(kind + "/" + name)
-		mu.Lock()
-		defer mu.Unlock()
-		all = append(all, files...)
-		return err
-	})
-	return all, err
+	lists, errs := make([][]file, len(spread)), make([]error, len(spread))
+	beside(s.permit, len(spread), func(i int) { lists[i], errs[i] = s.filesIn(kind + "/" + spread[i]) })
+	return append(slices.Concat(lists...), all...), errors.Join(errs...)
 }
 
 // filesIn lists one of the driver's own directories, which may not be there yet.

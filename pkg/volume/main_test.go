@@ -280,7 +280,7 @@ func put(t *testing.T, s *Store, r Record) {
 }
 
 // recordFile is where the record of a volume is, below the mount point; trashFile where a file of an entry, claimFile where
-// the claim of a path, creatingFile where a file of a creation.
+// the claim of a path.
 func recordFile(id string) string {
 	return filepath.Join(ownDir, volumesDir, shard(id), id+recordSuffix)
 }
@@ -291,10 +291,6 @@ func trashFile(entry string) string {
 
 func claimFile(path string) string {
 	return filepath.Join(ownDir, pathsDir, shard(pathName(path)), pathName(path))
-}
-
-func creatingFile(stamp, suffix string) string {
-	return filepath.Join(ownDir, creatingDir, shard(stampedID(stamp)), stamp+suffix)
 }
 
 var background = context.Background()

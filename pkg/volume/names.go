@@ -3,7 +3,6 @@
 package volume
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -78,12 +77,12 @@ func (s *Store) isThereAlone(r Record) error {
 
 // isDeletedAlone returns nil if the data of a trash entry is no volume's that is there, and in the trash on every
 // brick.
-func (s *Store) isDeletedAlone(ctx context.Context, data *safepath.Dir, e TrashEntry) error {
+func (s *Store) isDeletedAlone(data *safepath.Dir, e TrashEntry) error {
 	gfid, err := gfidOf(data)
 	if err != nil {
 		return err
 	}
-	id, err := s.volumeWith(ctx, gfid, e.Record)
+	id, err := s.volumeWith(gfid, e.Record)
 	if err != nil {
 		return err
 	}
@@ -146,11 +145,11 @@ type live struct {
 
 // volumeWith returns the ID of a volume that is there and has the directory with this gfid: the one of a deleted
 // record, or any other; "" if none has.
-func (s *Store) volumeWith(ctx context.Context, gfid string, deleted Record) (string, error) {
+func (s *Store) volumeWith(gfid string, deleted Record) (string, error) {
 	if ready, err := s.isReady(deleted); ready || err != nil {
 		return deleted.ID, err
 	}
-	ids, err := s.liveIDs(ctx, gfid)
+	ids, err := s.liveIDs(gfid)
 	if err != nil {
 		return "", err
 	}
@@ -170,7 +169,7 @@ func (s *Store) volumeWith(ctx context.Context, gfid string, deleted Record) (st
 }
 
 // liveIDs reads the records of all volumes at most once in liveFor. Those that cannot be read are left out.
-func (s *Store) liveIDs(ctx context.Context, gfid string) ([]string, error) {
+func (s *Store) liveIDs(gfid string) ([]string, error) {
 	l := &s.sightings.live
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -178,9 +177,6 @@ func (s *Store) liveIDs(ctx context.Context, gfid string) ([]string, error) {
 		began, ids := time.Now(), map[string][]string{}
 		for after := ""; ; {
 			page, err := s.List(after, maxLivePage)
-			if err == nil {
-				err = ctx.Err()
-			}
 			if err != nil {
 				return nil, err
 			}

@@ -79,7 +79,7 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 				return explain(v, err)
 			}
 			defer leave()
-			s := newStore(v, open, m.seen(v))
+			s := newStore(v, open, m.seen(v)) //nolint:contextcheck // what it makes outlives the call
 			s.permit = permit
 			if err = fn(context.WithoutCancel(ctx), s, op); isOutdated(err) {
 				m.views.forget(client, open)

@@ -65,13 +65,7 @@ func (s *Store) Directory(ctx context.Context, a Access) (dir *safepath.Dir, roo
 
 // locate returns the path and the owner asked for, from the record where there is one.
 func (s *Store) locate(ctx context.Context, a Access) (path string, owner Owner, r *Record, err error) {
-	f, err := s.look(a.ID)
-	have := f.record
-	if err == nil && f.state == absent {
-		err = fmt.Errorf("volume %s on %s: %w", a.ID, s.volume, ErrNotFound)
-	} else if err == nil && f.state == begun {
-		err = fmt.Errorf("volume %s on %s is just being made: %w", a.ID, s.volume, ErrBusy)
-	}
+	have, err := s.getOrBusy(a.ID)
 	switch {
 	case err == nil && a.Path != "" && a.Path != have.Path:
 		return "", Owner{}, nil, fmt.Errorf("volume %s on %s: %w: its path is %q, the volume context says %q", a.ID, s.volume, ErrInvalid, have.Path, a.Path)
@@ -90,6 +84,18 @@ func (s *Store) locate(ctx context.Context, a Access) (path string, owner Owner,
 		return "", Owner{}, nil, err
 	}
 	return a.Path, a.Owner, nil, nil
+}
+
+// getOrBusy is Get, and ErrBusy for a volume that is being made.
+func (s *Store) getOrBusy(id string) (Record, error) {
+	f, err := s.look(id)
+	switch {
+	case err == nil && f.state == absent:
+		err = fmt.Errorf("volume %s on %s: %w", id, s.volume, ErrNotFound)
+	case err == nil && f.state == begun:
+		err = fmt.Errorf("volume %s on %s is just being made: %w", id, s.volume, ErrBusy)
+	}
+	return f.record, err
 }
 
 // isNobodys refuses a directory that belongs to a volume, or lies in one: it may be one that is being made, or has

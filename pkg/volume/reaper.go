@@ -152,7 +152,7 @@ func (s *Store) reap(ctx context.Context, e TrashEntry, told reaping) error {
 		if err := s.follow(e); err != nil {
 			return err
 		}
-		if err := s.mayRemove(ctx, e); err != nil {
+		if err := s.mayRemove(e); err != nil {
 			return err
 		}
 		if err := s.advance(&e, doomedSuffix); err != nil {
@@ -165,7 +165,7 @@ func (s *Store) reap(ctx context.Context, e TrashEntry, told reaping) error {
 	if err := s.commit(); err != nil {
 		return err
 	}
-	if err := s.mayRemove(ctx, e); err != nil {
+	if err := s.mayRemove(e); err != nil {
 		return err
 	}
 	own, err := s.notAnothers(ctx, false)
@@ -185,7 +185,7 @@ func (s *Store) reap(ctx context.Context, e TrashEntry, told reaping) error {
 
 // mayRemove returns nil if the data of an entry is the volume's own and nobody else's, or gone. ErrBusy where it went
 // meanwhile, or the kernel knew another directory of that name.
-func (s *Store) mayRemove(ctx context.Context, e TrashEntry) error {
+func (s *Store) mayRemove(e TrashEntry) error {
 	data, err := e.dir.Open(e.Name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -195,7 +195,7 @@ func (s *Store) mayRemove(ctx context.Context, e TrashEntry) error {
 		err = s.isOwn(data, e.Record)
 	}
 	if err == nil {
-		err = s.isDeletedAlone(ctx, data, e)
+		err = s.isDeletedAlone(data, e)
 	}
 	if err != nil && ignoreNotExist(err) == nil {
 		err = fmt.Errorf("%w: %w", err, ErrBusy)

@@ -116,15 +116,17 @@ func (s *Store) makeReady(r Record) (Record, error) {
 		return made, err
 	}
 	f, err := s.look(r.ID)
-	if err == nil && f.state == begun {
-		// An attempt that was killed before it wrote the record, or a creation: both are taken back.
+	switch {
+	case err != nil:
+		return Record{}, err
+	case f.state == ready && f.record.stamp() == r.stamp():
+		return f.record, nil // by another process
+	case f.state == ready:
+		err = fs.ErrExist
+	default: // an attempt that was killed before it wrote the record, or a creation: both are taken back
 		if err = s.undoBegun(r.ID); err == nil {
 			made, err = s.writeReady(next)
 		}
-	} else if err == nil && f.state == ready && f.record.stamp() == r.stamp() {
-		return f.record, nil // by another process
-	} else if err == nil {
-		err = fs.ErrExist
 	}
 	if errors.Is(err, fs.ErrExist) {
 		err = fmt.Errorf("a volume %s was made meanwhile: %w; delete it first", r.ID, ErrIncompatible)

@@ -42,7 +42,6 @@ package volume
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -298,7 +297,7 @@ func (s *Store) commit() error {
 		return err
 	}
 	defer mount.Close()
-	err = s.sightings.committer.Commit(context.Background(), mount)
+	err = s.sightings.commit(mount)
 	s.step(stepCommitted)
 	return err
 }

@@ -71,15 +71,10 @@ func (s *Store) unrestorable(e TrashEntry) (string, error) {
 	if err := e.Record.writable(); err != nil {
 		return err.Error(), nil //nolint:nilerr // that is the answer
 	}
-	have, err := s.Get(e.Record.ID)
+	if reason, err := s.hasSuccessor(e); reason != "" || err != nil {
+		return reason, err
+	}
 	switch {
-	case err == nil && have.stamp() == e.Record.stamp() && !e.isNewerThan(have):
-		return "it has been restored", nil
-	case err == nil && have.stamp() == e.Record.stamp():
-	case err == nil:
-		return "a volume of its name is there again", nil
-	case !errors.Is(err, ErrNotFound):
-		return "", err
 	case !e.moved:
 		err := s.isThere(e.Record)
 		if (errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrForeign)) && !s.underWay(e) {
@@ -94,6 +89,22 @@ func (s *Store) unrestorable(e TrashEntry) (string, error) {
 		return "something is in its place, " + e.Record.Path, nil
 	}
 	return "", err
+}
+
+// hasSuccessor says which volume is there instead of an entry's.
+func (s *Store) hasSuccessor(e TrashEntry) (string, error) {
+	have, err := s.Get(e.Record.ID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return "", nil
+	case err != nil:
+		return "", err
+	case have.stamp() != e.Record.stamp():
+		return "a volume of its name is there again", nil
+	case !e.isNewerThan(have):
+		return "it has been restored", nil
+	}
+	return "", nil
 }
 
 // entryFiles returns the entries of a volume, or of all where id is "", the oldest first, without reading their records.

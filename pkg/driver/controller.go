@@ -26,6 +26,7 @@ var controllerCapabilities = []csi.ControllerServiceCapability_RPC_Type{
 	csi.ControllerServiceCapability_RPC_LIST_VOLUMES,
 	csi.ControllerServiceCapability_RPC_GET_CAPACITY,
 	csi.ControllerServiceCapability_RPC_GET_VOLUME,
+	csi.ControllerServiceCapability_RPC_EXPAND_VOLUME,
 	csi.ControllerServiceCapability_RPC_SINGLE_NODE_MULTI_WRITER,
 }
 
@@ -93,9 +94,9 @@ func checkCreate(request *csi.CreateVolumeRequest) (parameters, error) {
 }
 
 func specOf(request *csi.CreateVolumeRequest, p parameters) (volume.Spec, error) {
-	required, limit := request.GetCapacityRange().GetRequiredBytes(), request.GetCapacityRange().GetLimitBytes()
-	if required < 0 || limit < 0 || limit > 0 && required > limit {
-		return volume.Spec{}, status.Errorf(codes.OutOfRange, "the capacity range from %d to %d bytes is empty", required, limit)
+	required, limit, err := capacityRange(request.GetCapacityRange())
+	if err != nil {
+		return volume.Spec{}, err
 	}
 	if p.vars.PVName == "" {
 		// Without --extra-create-metadata; the ID is the name made safe for a path.

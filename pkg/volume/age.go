@@ -47,10 +47,10 @@ func (s *seen) keep(names map[string]bool) {
 
 // sightings are what is seen of one Gluster volume, and what is shared by those who see it.
 type sightings struct {
-	creations, trash, paths seen
-	onDelete                noted
-	flat                    emptied
-	committer               *commit.Committer
+	creations, trash, paths, attributes seen
+	onDelete                            noted
+	flat                                emptied
+	committer                           *commit.Committer
 }
 
 func newSightings() *sightings { return &sightings{committer: commit.New()} }

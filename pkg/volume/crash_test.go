@@ -48,6 +48,7 @@ var operations = map[string]struct {
 	"reap":            {makeTrash, func(s *Store) error { _, err := s.Reap(background, 0); return err }},
 	"restore":         {makeTrash, restoreOnly},
 	"give way":        {makeTrash, giveWay},
+	"expand":          {makeExpanded, func(s *Store) error { _, err := s.Expand("vol", 3, 0); return err }},
 }
 
 func nothing(*Store) error { return nil }
@@ -126,6 +127,14 @@ func makeTrash(s *Store) error {
 	return s.Delete(background, "vol")
 }
 
+func makeExpanded(s *Store) error {
+	if err := makeVolume(s, Trash); err != nil {
+		return err
+	}
+	_, err := s.Expand("vol", 2, 0)
+	return err
+}
+
 // restoreOnly restores the entry that there is, if it was not done to its end before.
 func restoreOnly(s *Store) error {
 	entries, err := s.TrashEntries()
@@ -202,6 +211,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 		{"reap", []string{stepCleared, stepGivenUp, stepDoomed, stepCommitted, stepRemoving, stepRemoved, stepReaped}, map[string][]string{"repeat": nil}},
 		{"restore", []string{stepCleared, stepGivenUp, stepTaken, stepParent, stepPathBack, stepPlaced, stepReturned, stepNamed, stepBack, stepForgot, stepCommitted}, map[string][]string{"repeat": ready, "reconcile": ready}},
 		{"give way", []string{stepCleared, stepGivenUp, stepTaken, stepParent, stepPathBack, stepPlaced, stepReturned, stepPutBack, stepFound, stepMoved, stepPathAside}, map[string][]string{"repeat": {"ready vol", "trash vol"}}},
+		{"expand", []string{stepChanging, stepChanged, stepCommitted, stepForgotten}, map[string][]string{"repeat": ready, "reconcile": ready, "delete": nil}},
 	}
 	for _, test := range tests {
 		t.Run(test.operation, func(t *testing.T) {
@@ -284,6 +294,9 @@ func killAndGoOn(t *testing.T, mountpoint string, j job, next string, want []str
 	if r, err := s.Get("vol"); err == nil && r.Path == crashSpec.Path {
 		if got := owner(t, filepath.Join(mountpoint, crashSpec.Path)); got != "1001:0 2770" {
 			t.Errorf("the owner is %s", got)
+		}
+		if j.Operation == "expand" && next == "repeat" && r.Capacity != 3 {
+			t.Errorf("the capacity is %d", r.Capacity)
 		}
 	}
 	clean(t, mountpoint)

@@ -48,10 +48,14 @@ func (s *Store) Create(spec Spec) (Record, error) {
 		return Record{}, s.explain(fmt.Errorf("make volume %s on %s: %w", IDFor(spec.Name), s.volume, err))
 	}
 	if f.state == ready {
-		if err := f.record.satisfies(spec); err != nil {
-			return f.record, err
+		have, err := s.current(f.record)
+		if err == nil {
+			err = have.satisfies(spec)
 		}
-		return f.record, s.explain(s.commit())
+		if err == nil {
+			err = s.explain(s.commit())
+		}
+		return have, err
 	}
 	r := newRecord(spec)
 	c, err := s.claimBoth(r)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 
 	"k8s.io/klog/v2"
 )
@@ -76,7 +77,7 @@ func (s *Store) release(f found) error {
 	}
 	err := ignoreNotExist(f.dir.Unlink(r.ID + recordSuffix))
 	s.step(stepUnrecorded)
-	return err
+	return errors.Join(err, s.forgetAttributes(r, math.MaxInt64))
 }
 
 // removeMark makes a directory nobody's again that has a mark of the first version.

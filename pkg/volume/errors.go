@@ -45,8 +45,8 @@ var (
 	ErrCorrupt = errors.New("the record is damaged")
 	// ErrHeld: a trash entry is to be kept.
 	ErrHeld = errors.New("it is held")
-	// ErrTooLarge: the volume would be larger than the Gluster volume.
-	ErrTooLarge = errors.New("larger than the Gluster volume")
+	// ErrTooLarge: the volume would be larger than the Gluster volume, or is larger than was asked for.
+	ErrTooLarge = errors.New("too large")
 	// ErrNewer: a newer driver has written the record, and says that this one must leave it alone.
 	ErrNewer = errors.New("a newer driver made it: update this one")
 )

@@ -121,7 +121,7 @@ func (s *Store) isNobodys(dir *safepath.Dir, id, rel string) error {
 
 func (s *Store) anothers(id, rel string, held holder) error {
 	err := fmt.Errorf("directory %s on %s belongs to volume %s, not to %s: %w", rel, s.volume, stampedID(held.stamp), id, ErrForeign)
-	r, getErr := s.Get(stampedID(held.stamp))
+	r, getErr := s.get(stampedID(held.stamp))
 	if errors.Is(getErr, ErrNotFound) || getErr == nil && r.stamp() != held.stamp {
 		return fmt.Errorf("%w: %w: it is just being made or removed", err, ErrBusy)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -174,7 +175,7 @@ func (s *Store) reap(ctx context.Context, e TrashEntry, told reaping) error {
 		return err
 	}
 	s.step(stepRemoved)
-	if err := s.forgetGFID(e.Record); err != nil {
+	if err := errors.Join(s.forgetGFID(e.Record), s.forgetAttributes(e.Record, math.MaxInt64)); err != nil {
 		return err
 	}
 	if err := ignoreNotExist(e.dir.Unlink(e.Name + e.suffix)); err != nil {

@@ -82,14 +82,35 @@ func ParseRecord(data []byte) (Record, error) {
 	if err := r.check(); err != nil {
 		return Record{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	if err := json.Unmarshal(data, &r.unknown); err != nil {
-		return Record{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	var err error
+	r.unknown, err = unknownFields[Record](data)
+	return r, err
+}
+
+// unknownFields returns those fields of a JSON object that T does not have.
+func unknownFields[T any](data []byte) (map[string]json.RawMessage, error) {
+	var unknown map[string]json.RawMessage
+	if err := json.Unmarshal(data, &unknown); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	for field := range reflect.TypeFor[Record]().Fields() {
+	for field := range reflect.TypeFor[T]().Fields() {
 		key, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		delete(r.unknown, key)
+		delete(unknown, key)
 	}
-	return r, nil
+	return unknown, nil
+}
+
+// withUnknown returns what encodes as v with the fields that were unknown.
+func withUnknown(v any, unknown map[string]json.RawMessage) (any, error) {
+	if len(unknown) == 0 {
+		return v, nil
+	}
+	all := maps.Clone(unknown)
+	data, err := json.Marshal(v)
+	if err == nil {
+		err = json.Unmarshal(data, &all)
+	}
+	return all, err
 }
 
 // writable returns an ErrNewer unless a driver of this version may change what belongs to the record.
@@ -133,12 +154,10 @@ func (r Record) check() error {
 
 // encode gives a record the form in which it is kept, what this driver does not know included.
 func (r Record) encode() []byte {
-	data, err := json.MarshalIndent(r, "", "  ")
-	if err == nil && len(r.unknown) > 0 {
-		all := maps.Clone(r.unknown)
-		if err = json.Unmarshal(data, &all); err == nil {
-			data, err = json.MarshalIndent(all, "", "  ")
-		}
+	all, err := withUnknown(r, r.unknown)
+	var data []byte
+	if err == nil {
+		data, err = json.MarshalIndent(all, "", "  ")
 	}
 	if err != nil {
 		panic(err) // no field of a Record can fail to be encoded

@@ -11,6 +11,7 @@
 //	    trash/<id>.<deleted>.json     … that was deleted, beside its data in
 //	    trash/<id>.<deleted>/
 //	    paths/<hash of a path>        a link that says which volume holds the path
+//	    attributes/<id>.<created>.<n> a link that says what was changed of a volume: see attributes.go
 //	    gfids/<id>.<created>          a link to the gfid of a volume that the first version of the driver made
 //
 // A ready volume's record is never changed: how far a volume has come is said by the place
@@ -184,8 +185,17 @@ func (s *Store) lookIn(dir *safepath.Dir, name string) (found, error) {
 	return found{ready, r, dir}, nil
 }
 
-// Get returns the record of a volume that is ready, or ErrNotFound.
+// Get returns the record of a volume that is ready, with what was changed since, or ErrNotFound.
 func (s *Store) Get(id string) (Record, error) {
+	r, err := s.get(id)
+	if err != nil {
+		return r, err
+	}
+	return s.current(r)
+}
+
+// get is Get without what was changed.
+func (s *Store) get(id string) (Record, error) {
 	f, err := s.look(id)
 	if err == nil && f.state != ready {
 		err = fmt.Errorf("volume %s on %s: %w", id, s.volume, ErrNotFound)

@@ -60,6 +60,8 @@ func (s *Store) TrashEntries() ([]TrashEntry, error) {
 	for i := range entries {
 		entries[i].Unrestorable, err = s.unrestorable(entries[i])
 		errs = append(errs, s.explain(err))
+		entries[i].Record, err = s.current(entries[i].Record)
+		errs = append(errs, err)
 	}
 	return entries, errors.Join(errs...)
 }
@@ -71,7 +73,7 @@ func (s *Store) unrestorable(e TrashEntry) (string, error) {
 	if err := e.Record.writable(); err != nil {
 		return err.Error(), nil //nolint:nilerr // that is the answer
 	}
-	have, err := s.Get(e.Record.ID)
+	have, err := s.get(e.Record.ID)
 	switch {
 	case err == nil && have.stamp() == e.Record.stamp() && !e.isNewerThan(have):
 		return "it has been restored", nil

@@ -106,7 +106,9 @@ func specOf(request *csi.CreateVolumeRequest, p parameters) (volume.Spec, error)
 	if err != nil {
 		return volume.Spec{}, fmt.Errorf("StorageClass parameter path: %w", err)
 	}
-	return volume.Spec{Name: request.GetName(), Path: path, Required: required, Limit: limit, Owner: p.owner, OnDelete: p.onDelete}, nil
+	return volume.Spec{
+		Name: request.GetName(), Path: path, Required: required, Limit: limit, Owner: p.owner, OnDelete: p.onDelete, Quota: p.quota,
+	}, nil
 }
 
 func toCSI(v volume.Volume) *csi.Volume {

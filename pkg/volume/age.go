@@ -51,6 +51,7 @@ type sightings struct {
 	onDelete                            noted
 	flat                                emptied
 	committer                           *commit.Committer
+	limits                              limited
 }
 
 func newSightings() *sightings { return &sightings{committer: commit.New()} }

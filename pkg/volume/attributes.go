@@ -193,8 +193,9 @@ func (s *Store) allCurrent(p *Page) error {
 	return nil
 }
 
-// change gives a volume that is there other attributes, unless it has them. They are on disk when it returns.
-func (s *Store) change(r Record, change func(*attributes)) (attributes, error) {
+// change gives a volume that is there other attributes, unless it has them, and then has them applied. They are on disk
+// when it returns, and so is what apply has done.
+func (s *Store) change(r Record, change func(*attributes), apply func() error) (attributes, error) {
 	const attempts = 10
 	for range attempts {
 		a, generation, err := s.attributesOf(r)
@@ -207,8 +208,14 @@ func (s *Store) change(r Record, change func(*attributes)) (attributes, error) {
 		}
 		change(&a)
 		content, err := a.encode()
-		if err != nil || content == before {
-			return a, errors.Join(err, s.commit()) // perhaps not on disk yet
+		if err == nil && content == before {
+			if err = apply(); err == nil { // perhaps it was killed before that
+				err = s.commit()
+			}
+			return a, err
+		}
+		if err != nil {
+			return a, err
 		}
 		dir, err := s.attributesHome(r.ID)
 		if err != nil {
@@ -220,7 +227,7 @@ func (s *Store) change(r Record, change func(*attributes)) (attributes, error) {
 			if err != nil {
 				return a, err
 			}
-			return a, s.finishChange(r, file{dir, name}, generation+1)
+			return a, s.finishChange(r, attributesFile{file{dir, name}, r.stamp(), generation + 1}, apply)
 		}
 	}
 	return attributes{}, fmt.Errorf("the attributes of volume %s on %s change again and again: %w", r.ID, s.volume, ErrBusy)
@@ -238,9 +245,9 @@ func (s *Store) attributesHome(id string) (*safepath.Dir, error) {
 	return s.own(name)
 }
 
-// finishChange puts what was changed on disk, and removes what counted before. Where the volume was given up meanwhile,
-// by another controller, the link goes.
-func (s *Store) finishChange(r Record, link file, generation int64) error {
+// finishChange applies what was changed, puts it on disk, and removes what counted before. Where the volume was given up
+// meanwhile, by another controller, the link goes.
+func (s *Store) finishChange(r Record, link attributesFile, apply func() error) error {
 	s.step(stepChanged)
 	if gone, err := s.isGone(r.stamp()); err != nil || gone {
 		if gone {
@@ -248,10 +255,14 @@ func (s *Store) finishChange(r Record, link file, generation int64) error {
 		}
 		return err
 	}
-	if err := s.commit(); err != nil {
+	err := apply()
+	if err == nil {
+		err = s.commit()
+	}
+	if err != nil {
 		return err
 	}
-	err := s.forgetAttributes(r, generation)
+	err = s.forgetAttributes(r, link.generation)
 	s.step(stepForgotten)
 	return err
 }

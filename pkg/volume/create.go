@@ -199,7 +199,9 @@ func (s *Store) make(c *claim, r *Record) error {
 		return err
 	}
 	r.GFID = gfid
-	if err := both(func() error { return s.setOwner(dir, r.Owner) }, func() error { return s.stillHolds(*r) }); err != nil {
+	if err := both(func() error { return s.setOwner(dir, r.Owner) }, func() error {
+		return both(func() error { return s.stillHolds(*r) }, func() error { return s.limit(*r) })
+	}); err != nil {
 		return err
 	}
 	return both(s.commit, func() error {

@@ -65,7 +65,7 @@ func (s *Store) delete(ctx context.Context, id string) error {
 // taken for one of a creation that was killed, whose empty directory goes.
 func (s *Store) release(f found) error {
 	r := f.record
-	if err := s.removeMark(r); err != nil {
+	if err := errors.Join(s.lift(r), s.removeMark(r)); err != nil {
 		return err
 	}
 	if err := s.releasePath(r.Path, heldBy(r.stamp())); err != nil {

@@ -58,6 +58,6 @@ func (s *Store) expand(id string, required, limit int64) (Record, error) {
 		if required > max(a.Capacity, f.record.Capacity) { // what another has set meanwhile counts
 			a.Capacity = required
 		}
-	})
+	}, func() error { return s.limitCurrent(f.record) })
 	return a.over(f.record), err
 }

@@ -70,6 +70,7 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 				return err
 			}
 			defer s.Close()
+			s.privileged = m.privileged(context.WithoutCancel(ctx), v)
 			return fn(context.WithoutCancel(ctx), s, op)
 		})
 		// Before the caller is told: who is told that all is over may look for what is in use.

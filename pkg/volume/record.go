@@ -4,6 +4,7 @@ package volume
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -59,6 +60,8 @@ type Record struct {
 	Capacity   int64     `json:"capacity"` // bytes, as asked for
 	Owner      Owner     `json:"owner"`
 	OnDelete   OnDelete  `json:"onDelete"`
+	Quota      Quota     `json:"quota,omitempty"`    // as asked for; "" in records of drivers that had none
+	Enforced   bool      `json:"enforced,omitempty"` // the directory is held to the capacity
 	Origin     Origin    `json:"origin"`
 	Created    time.Time `json:"created"`
 
@@ -144,6 +147,12 @@ func (r Record) check() error {
 	if _, err := ParseOnDelete(string(r.OnDelete)); err != nil {
 		return err
 	}
+	if _, err := ParseQuota(string(r.Quota.OrAuto())); err != nil {
+		return err
+	}
+	if r.Enforced && r.Capacity == 0 {
+		return errors.New("enforced without a capacity")
+	}
 	switch r.Origin {
 	case Created, Adopted, Cloned:
 	default:
@@ -169,7 +178,7 @@ func newRecord(spec Spec) Record {
 	return Record{
 		Schema: schema, MinReader: minReader, MinWriter: minWriter,
 		ID: IDFor(spec.Name), Name: spec.Name, Path: spec.Path, Capacity: max(spec.Required, 0),
-		Owner: spec.Owner, OnDelete: spec.OnDelete, Origin: Created, Created: now(), GFID: noGFID, Generation: 1,
+		Owner: spec.Owner, OnDelete: spec.OnDelete, Quota: spec.Quota, Enforced: spec.Enforced, Origin: Created, Created: now(), GFID: noGFID, Generation: 1,
 	}
 }
 

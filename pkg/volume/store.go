@@ -98,6 +98,9 @@ type Store struct {
 	// slice is how many files of a trash entry are removed in a round.
 	slice int64
 
+	// privileged opens the root by the client that sets limits; release is to be called once.
+	privileged func() (root *safepath.Dir, release func(), err error)
+
 	closeToo func()
 }
 
@@ -120,6 +123,9 @@ func openSeen(v gluster.Volume, mountpoint string, before *sightings) (*Store, e
 	return &Store{
 		volume: v, root: root.Called(v.String()), dirs: ownDirs{open: map[string]*safepath.Dir{}}, step: func(string) {},
 		recent: recent, abandoned: abandoned, earliest: earliest, sightings: before, isClockRight: isClockRight, slice: slice, closeToo: func() {},
+		privileged: func() (*safepath.Dir, func(), error) {
+			return nil, nil, fmt.Errorf("%s: %w: there is no client here that sets limits", v, ErrInvalid)
+		},
 	}, nil
 }
 

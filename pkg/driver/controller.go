@@ -27,6 +27,7 @@ var controllerCapabilities = []csi.ControllerServiceCapability_RPC_Type{
 	csi.ControllerServiceCapability_RPC_GET_CAPACITY,
 	csi.ControllerServiceCapability_RPC_GET_VOLUME,
 	csi.ControllerServiceCapability_RPC_EXPAND_VOLUME,
+	csi.ControllerServiceCapability_RPC_MODIFY_VOLUME,
 	csi.ControllerServiceCapability_RPC_SINGLE_NODE_MULTI_WRITER,
 }
 
@@ -83,10 +84,10 @@ func checkCreate(request *csi.CreateVolumeRequest) (parameters, error) {
 	if request.GetVolumeContentSource() != nil {
 		return parameters{}, invalid("volumes cannot be made from snapshots or other volumes yet")
 	}
-	if len(request.GetMutableParameters()) > 0 {
-		return parameters{}, invalid("VolumeAttributesClass is not offered: remove spec.volumeAttributesClassName from the claim")
-	}
 	p, err := parseParameters(request.GetParameters())
+	if err == nil {
+		err = p.setMutable(request.GetMutableParameters())
+	}
 	if err != nil {
 		return parameters{}, err
 	}

@@ -205,3 +205,20 @@ func TestLimitsAreBackAfterQuotaWasOff(t *testing.T) {
 	r.wantStatus("/metrics", http.StatusOK, fmt.Sprintf(`glusterfs_csi_limits_set_again_total{cluster=%q,volume=%q} 1`, testcluster.Name, name))
 	r.unpublish(v, target)
 }
+
+func wantsAtLeast(target string, size int64) error {
+	var st unix.Statfs_t
+	err := unix.Statfs(target, &st)
+	if got := int64(st.Blocks) * st.Bsize; err == nil && got < size {
+		err = fmt.Errorf("%s shows %d bytes, less than %d", target, got, size)
+	}
+	return err
+}
+
+func wantsOwner(t *testing.T, path, want string) error {
+	t.Helper()
+	if got := owner(t, path); got != want {
+		return fmt.Errorf("the owner of %s is %s, not %s", path, got, want)
+	}
+	return nil
+}

@@ -77,8 +77,8 @@ func (e *emptied) set(kind string) {
 	e.kinds[kind] = true
 }
 
-// noted remembers what the records of trash entries say to the reaper: a record never changes, and the trash may have
-// 100,000 entries.
+// noted remembers what the records of trash entries say to the reaper: neither a record nor what was changed
+// of a volume changes there, and the trash may have 100,000 entries.
 type noted struct {
 	mu sync.Mutex
 	of map[string]OnDelete // by the entry's name

@@ -3,13 +3,12 @@
 package volume
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
@@ -28,16 +27,21 @@ import (
 const (
 	stepChanging  = "change: attributes read"
 	stepChanged   = "change: new attributes made"
+	stepApplied   = "change: owner applied"
 	stepForgotten = "change: earlier ones removed"
 )
 
 // attributesSchema is the version of attributes that this driver knows.
 const attributesSchema = 1
 
-// attributes are what counts of a volume instead of what its record says.
+// attributes are what counts of a volume instead of what its record says; what is not there is as the record says.
 type attributes struct {
-	MinReader int   `json:"minReader,omitempty"` // as in Record; for those that change them, too
-	Capacity  int64 `json:"capacity,omitempty"`  // bytes, 0: as the record says
+	MinReader int      `json:"minReader,omitempty"` // as in Record; for those that change them, too
+	Capacity  int64    `json:"capacity,omitempty"`  // bytes
+	Owner     *Owner   `json:"owner,omitempty"`
+	OnDelete  OnDelete `json:"onDelete,omitempty"`
+	Quota     Quota    `json:"quota,omitempty"`
+	Enforced  *bool    `json:"enforced,omitempty"` // beside Quota
 
 	unknown map[string]json.RawMessage // of a newer driver
 }
@@ -56,8 +60,16 @@ func parseAttributes(content string) (attributes, error) {
 			ErrNewer, a.MinReader, attributesSchema)
 	case a.Capacity < 0:
 		return attributes{}, fmt.Errorf("%w: capacity %d", ErrCorrupt, a.Capacity)
+	case (a.Quota == "") != (a.Enforced == nil):
+		return attributes{}, fmt.Errorf("%w: quota %q", ErrCorrupt, a.Quota)
 	}
-	var err error
+	_, err := ParseOnDelete(string(cmp.Or(a.OnDelete, Trash)))
+	if err == nil {
+		_, err = ParseQuota(string(a.Quota.OrAuto()))
+	}
+	if err != nil {
+		return attributes{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
 	a.unknown, err = unknownFields[attributes]([]byte(content))
 	return a, err
 }
@@ -79,44 +91,14 @@ func (a attributes) over(r Record) Record {
 	if a.Capacity > 0 {
 		r.Capacity = a.Capacity
 	}
+	if a.Owner != nil {
+		r.Owner = *a.Owner
+	}
+	r.OnDelete = cmp.Or(a.OnDelete, r.OnDelete)
+	if a.Quota != "" {
+		r.Quota, r.Enforced = a.Quota, *a.Enforced
+	}
 	return r
-}
-
-// attributesFile is the name of a link, taken apart.
-type attributesFile struct {
-	file
-	stamp      string
-	generation int64
-}
-
-func parseAttributesFile(f file) (attributesFile, bool) {
-	stamp, number, _ := cutLast(f.name, ".")
-	_, _, isStamp := parseStamp(stamp)
-	generation, err := strconv.ParseInt(number, 10, 64)
-	return attributesFile{f, stamp, generation}, isStamp && err == nil && generation > 0 && attributesName(stamp, generation) == f.name
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	at := strings.LastIndex(s, sep)
-	if at < 0 {
-		return s, "", false
-	}
-	return s[:at], s[at+len(sep):], true
-}
-
-func attributesName(stamp string, generation int64) string {
-	return stamp + "." + strconv.FormatInt(generation, 10)
-}
-
-// highest are the links of the highest generation in one directory, by stamp.
-func highest(files []file) map[string]attributesFile {
-	found := map[string]attributesFile{}
-	for _, f := range files {
-		if a, ok := parseAttributesFile(f); ok && a.generation > found[a.stamp].generation {
-			found[a.stamp] = a
-		}
-	}
-	return found
 }
 
 // attributesOf returns what counts instead of a record, and of which generation it is; 0 where there is nothing. It

@@ -53,7 +53,11 @@ var operations = map[string]struct {
 	"expand":          {func(s *Store) error { return makeExpanded(s, crashSpec) }, expandTo3},
 	"create enforced": {nothing, createSpec(enforced())},
 	"expand enforced": {func(s *Store) error { return makeExpanded(s, enforced()) }, expandTo3},
-	"give back":       {func(s *Store) error { _, err := s.Create(enforced()); return err }, deleteVolume},
+	"modify": {createSpec(crashSpec), func(s *Store) error {
+		_, err := s.Modify("vol", Changes{Owner: Owner{GID: ptr[uint32](7)}, OnDelete: Retain})
+		return err
+	}},
+	"give back": {func(s *Store) error { _, err := s.Create(enforced()); return err }, deleteVolume},
 }
 
 func nothing(*Store) error { return nil }
@@ -231,6 +235,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 		{"give way", []string{stepCleared, stepGivenUp, stepTaken, stepParent, stepPathBack, stepPlaced, stepReturned, stepPutBack, stepFound, stepMoved, stepPathAside}, map[string][]string{"repeat": {"ready vol", "trash vol"}}},
 		{"create enforced", append(slices.Clone(create), stepLimited), map[string][]string{"repeat": ready}},
 		{"expand enforced", []string{stepChanging, stepChanged, stepLimited, stepCommitted, stepForgotten}, map[string][]string{"repeat": ready, "settle limits": ready}},
+		{"modify", []string{stepChanging, stepChanged, stepApplied, stepCommitted, stepForgotten}, map[string][]string{"repeat": ready}},
 		{"give back", []string{stepLifted, stepUnrecorded, stepPathAside, stepGivenUp, stepCommitted}, map[string][]string{"repeat": {"directory team", "directory team/app", "directory team/app/vol"}}},
 		{"expand", []string{stepChanging, stepChanged, stepCommitted, stepForgotten}, map[string][]string{"repeat": ready, "reconcile": ready, "delete": nil}},
 	}
@@ -315,7 +320,8 @@ func killAndGoOn(t *testing.T, mountpoint string, j job, next string, want []str
 	}
 	same(t, got, want...)
 	if r, err := s.Get("vol"); err == nil && r.Path == crashSpec.Path {
-		if got := owner(t, filepath.Join(mountpoint, crashSpec.Path)); got != "1001:0 2770" {
+		want := map[bool]string{true: "1001:7 2770", false: "1001:0 2770"}[j.Operation == "modify"]
+		if got := owner(t, filepath.Join(mountpoint, crashSpec.Path)); got != want {
 			t.Errorf("the owner is %s", got)
 		}
 		if strings.HasPrefix(j.Operation, "expand") && next == "repeat" && r.Capacity != 3 {

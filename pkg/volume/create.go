@@ -50,7 +50,9 @@ func (s *Store) Create(spec Spec) (Record, error) {
 	if f.state == ready {
 		have, err := s.current(f.record)
 		if err == nil {
-			err = have.satisfies(spec)
+			asked := f.record // what was asked for by name counts, whatever it was changed to
+			asked.Capacity = have.Capacity
+			err = asked.satisfies(spec)
 		}
 		if err == nil {
 			err = s.explain(s.commit())

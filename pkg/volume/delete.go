@@ -50,15 +50,25 @@ func (s *Store) delete(ctx context.Context, id string) error {
 		err = s.finishDeletion(id)
 	case f.record.writable() != nil:
 		return f.record.writable()
-	case f.record.Origin == Adopted || f.record.OnDelete == Retain:
-		err = s.release(f)
 	default:
-		err = s.moveToTrash(ctx, f)
+		err = s.giveUp(ctx, f)
 	}
 	if err != nil {
 		return err
 	}
 	return s.commit()
+}
+
+func (s *Store) giveUp(ctx context.Context, f found) error {
+	now, err := s.current(f.record)
+	switch {
+	case err != nil:
+		return err
+	case now.Origin == Adopted || now.OnDelete == Retain:
+		f.record = now
+		return s.release(f)
+	}
+	return s.moveToTrash(ctx, f)
 }
 
 // release forgets a volume and leaves its directory. The record goes last: the path of a volume that is there is not

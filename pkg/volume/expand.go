@@ -34,17 +34,8 @@ func (s *Store) Expand(id string, required, limit int64) (Record, error) {
 }
 
 func (s *Store) expand(id string, required, limit int64) (Record, error) {
-	f, err := s.look(id)
+	f, err := s.lookReady(id)
 	if err != nil {
-		return Record{}, err
-	}
-	switch f.state {
-	case absent:
-		return Record{}, ErrNotFound
-	case begun:
-		return Record{}, fmt.Errorf("it is just being made: %w", ErrBusy)
-	}
-	if err := f.record.writable(); err != nil {
 		return Record{}, err
 	}
 	r, err := s.current(f.record)

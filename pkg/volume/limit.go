@@ -133,7 +133,7 @@ func (s *Store) limitCurrent(r Record) error {
 		if err == nil {
 			err = s.limit(now)
 		}
-		if err != nil || !r.Enforced {
+		if err != nil || !now.Enforced {
 			return err
 		}
 		limited := now.Capacity
@@ -162,8 +162,11 @@ func (s *Store) lift(r Record) error {
 func (s *Store) settleLimits(ctx context.Context, lock func(id string) (unlock func(), free bool)) (int, error) {
 	set := 0
 	err := s.forEach(ctx, func(r Record) error {
-		if !r.Enforced || ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return nil
+		}
+		if now, err := s.current(r); err != nil || !now.Enforced {
+			return err
 		}
 		unlock, free := lock(r.ID)
 		if !free {
@@ -187,8 +190,8 @@ func (s *Store) settleLimits(ctx context.Context, lock func(id string) (unlock f
 
 func (s *Store) settleLimit(ctx context.Context, r Record) (changed bool, err error) {
 	now, err := s.Get(r.ID)
-	if errors.Is(err, ErrNotFound) || err == nil && now.stamp() != r.stamp() {
-		return false, nil // deleted meanwhile
+	if errors.Is(err, ErrNotFound) || err == nil && (now.stamp() != r.stamp() || !now.Enforced) {
+		return false, nil // deleted meanwhile, or held to nothing
 	}
 	if err != nil {
 		return false, err

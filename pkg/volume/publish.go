@@ -75,8 +75,11 @@ func (s *Store) locate(ctx context.Context, a Access) (path string, owner Owner,
 	switch {
 	case err == nil && a.Path != "" && a.Path != have.Path:
 		return "", Owner{}, nil, fmt.Errorf("volume %s on %s: %w: its path is %q, the volume context says %q", a.ID, s.volume, ErrInvalid, have.Path, a.Path)
+	case err == nil && a.ReadOnly: // then the owner is not mended
+		return have.Path, Owner{}, &have, nil
 	case err == nil:
-		return have.Path, have.Owner, &have, nil
+		now, err := s.current(have)
+		return have.Path, now.Owner, &have, err
 	case !errors.Is(err, ErrNotFound) || a.Path == "":
 		return "", Owner{}, nil, err
 	case a.Path == WholePath && a.Group != nil && !a.ReadOnly:

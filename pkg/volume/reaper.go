@@ -100,7 +100,12 @@ func (s *Store) entriesForReaper() ([]TrashEntry, error) {
 				errs = append(errs, s.explain(ignoreNotExist(err)))
 				continue
 			}
-			onDelete = read.Record.OnDelete
+			now, err := s.current(read.Record)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			onDelete = now.OnDelete
 			s.sightings.onDelete.put(e.Name, onDelete)
 		}
 		e.Record.OnDelete = onDelete

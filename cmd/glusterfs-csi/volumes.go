@@ -18,6 +18,7 @@ type volumeRow struct {
 	ID       string          `json:"id"`
 	Path     string          `json:"path"`
 	Capacity int64           `json:"capacityBytes"`
+	Enforced bool            `json:"enforced"` // it ends there
 	Owner    volume.Owner    `json:"owner"`
 	OnDelete volume.OnDelete `json:"onDelete"`
 	Origin   volume.Origin   `json:"origin"`
@@ -39,15 +40,22 @@ func volumeList(shared *sharedFlags) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			return withVolumes(c.Context(), shared, func(ctx context.Context, m *volume.Manager, volumes []gluster.Volume) error {
 				rows, err := fromEach(ctx, volumes, func(ctx context.Context, v gluster.Volume) ([]volumeRow, error) { return listVolumes(ctx, m, v) })
-				header := []string{"VOLUME", "PATH", "CAPACITY", "OWNER", "ON DELETE", "ORIGIN", "CREATED"}
+				header := []string{"VOLUME", "PATH", "CAPACITY", "ENFORCED", "OWNER", "ON DELETE", "ORIGIN", "CREATED"}
 				return errors.Join(err, write(c.OutOrStdout(), o, rows, header, func(r volumeRow) []string {
-					return []string{r.ID, r.Path, bytesIEC(r.Capacity), r.Owner.String(), string(r.OnDelete), string(r.Origin), isoTime(r.Created)}
+					return []string{r.ID, r.Path, bytesIEC(r.Capacity), yesNo(r.Enforced), r.Owner.String(), string(r.OnDelete), string(r.Origin), isoTime(r.Created)}
 				}))
 			})
 		},
 	}
 	o.add(c)
 	return c
+}
+
+func yesNo(is bool) string {
+	if is {
+		return "yes"
+	}
+	return "no"
 }
 
 const listPage = 500
@@ -59,7 +67,7 @@ func listVolumes(ctx context.Context, m *volume.Manager, v gluster.Volume) ([]vo
 		page, err := listOnePage(ctx, m, v, after)
 		for _, v := range page {
 			r := v.Record
-			rows = append(rows, volumeRow{v.ID.String(), r.Path, r.Capacity, r.Owner, r.OnDelete, r.Origin, r.Created})
+			rows = append(rows, volumeRow{v.ID.String(), r.Path, r.Capacity, r.Enforced, r.Owner, r.OnDelete, r.Origin, r.Created})
 		}
 		if err != nil || len(page) < listPage {
 			return rows, err

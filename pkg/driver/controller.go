@@ -26,6 +26,8 @@ var controllerCapabilities = []csi.ControllerServiceCapability_RPC_Type{
 	csi.ControllerServiceCapability_RPC_LIST_VOLUMES,
 	csi.ControllerServiceCapability_RPC_GET_CAPACITY,
 	csi.ControllerServiceCapability_RPC_GET_VOLUME,
+	csi.ControllerServiceCapability_RPC_EXPAND_VOLUME,
+	csi.ControllerServiceCapability_RPC_MODIFY_VOLUME,
 	csi.ControllerServiceCapability_RPC_SINGLE_NODE_MULTI_WRITER,
 }
 
@@ -82,10 +84,10 @@ func checkCreate(request *csi.CreateVolumeRequest) (parameters, error) {
 	if request.GetVolumeContentSource() != nil {
 		return parameters{}, invalid("volumes cannot be made from snapshots or other volumes yet")
 	}
-	if len(request.GetMutableParameters()) > 0 {
-		return parameters{}, invalid("VolumeAttributesClass is not offered: remove spec.volumeAttributesClassName from the claim")
-	}
 	p, err := parseParameters(request.GetParameters())
+	if err == nil {
+		err = p.setMutable(request.GetMutableParameters())
+	}
 	if err != nil {
 		return parameters{}, err
 	}
@@ -93,9 +95,9 @@ func checkCreate(request *csi.CreateVolumeRequest) (parameters, error) {
 }
 
 func specOf(request *csi.CreateVolumeRequest, p parameters) (volume.Spec, error) {
-	required, limit := request.GetCapacityRange().GetRequiredBytes(), request.GetCapacityRange().GetLimitBytes()
-	if required < 0 || limit < 0 || limit > 0 && required > limit {
-		return volume.Spec{}, status.Errorf(codes.OutOfRange, "the capacity range from %d to %d bytes is empty", required, limit)
+	required, limit, err := capacityRange(request.GetCapacityRange())
+	if err != nil {
+		return volume.Spec{}, err
 	}
 	if p.vars.PVName == "" {
 		// Without --extra-create-metadata; the ID is the name made safe for a path.
@@ -105,7 +107,9 @@ func specOf(request *csi.CreateVolumeRequest, p parameters) (volume.Spec, error)
 	if err != nil {
 		return volume.Spec{}, fmt.Errorf("StorageClass parameter path: %w", err)
 	}
-	return volume.Spec{Name: request.GetName(), Path: path, Required: required, Limit: limit, Owner: p.owner, OnDelete: p.onDelete}, nil
+	return volume.Spec{
+		Name: request.GetName(), Path: path, Required: required, Limit: limit, Owner: p.owner, OnDelete: p.onDelete, Quota: p.quota,
+	}, nil
 }
 
 func toCSI(v volume.Volume) *csi.Volume {

@@ -27,6 +27,7 @@ type parameters struct {
 	path            string // a template
 	owner           volume.Owner
 	onDelete        volume.OnDelete
+	quota           volume.Quota
 	strict          bool // consistency; it is of the mount, not of the data, so it goes into the volume context and into no record
 	vars            volume.Vars
 }
@@ -40,6 +41,7 @@ var setters = map[string]func(p *parameters, value string) error{
 	"gid":           func(p *parameters, v string) error { return setOwnerID(&p.owner.GID, v) },
 	"mode":          func(p *parameters, v string) error { return setMode(&p.owner.Mode, v) },
 	"onDelete":      func(p *parameters, v string) (err error) { p.onDelete, err = volume.ParseOnDelete(v); return },
+	"quota":         func(p *parameters, v string) (err error) { p.quota, err = volume.ParseQuota(v); return },
 	consistencyKey:  func(p *parameters, v string) error { return setStrict(&p.strict, v) },
 	pvNameKey:       func(p *parameters, v string) error { p.vars.PVName = v; return nil },
 	pvcNameKey:      func(p *parameters, v string) error { p.vars.PVCName = v; return nil },
@@ -49,7 +51,7 @@ var setters = map[string]func(p *parameters, value string) error{
 // parseParameters reads the parameters of CreateVolume. Unknown keys are refused, the
 // nearest known one named.
 func parseParameters(raw map[string]string) (parameters, error) {
-	p := parameters{path: volume.DefaultPath, onDelete: volume.Trash}
+	p := parameters{path: volume.DefaultPath, onDelete: volume.Trash, quota: volume.QuotaAuto}
 	for _, key := range slices.Sorted(maps.Keys(raw)) {
 		set := setters[key]
 		if set == nil {

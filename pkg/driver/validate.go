@@ -23,7 +23,7 @@ func compareParameters(request *csi.ValidateVolumeCapabilitiesRequest, id volume
 		consistency, hasConsistency = relaxed, true
 	}
 	known := map[string]string{
-		"cluster": id.Volume.Cluster, "volume": id.Volume.Name, "onDelete": string(r.OnDelete),
+		"cluster": id.Volume.Cluster, "volume": id.Volume.Name, "onDelete": string(r.OnDelete), "quota": string(r.Quota.OrAuto()),
 		"uid": number(r.Owner.UID), "gid": number(r.Owner.GID), "mode": "",
 	}
 	if r.Owner.Mode != nil {

@@ -49,10 +49,11 @@ func (s *seen) keep(names map[string]bool) {
 
 // sightings are what is seen of one Gluster volume, and what is shared by those who see it.
 type sightings struct {
-	creations, trash, paths seen
-	onDelete                noted
-	flat                    emptied
-	committer               *commit.Committer
+	creations, trash, paths, attributes seen
+	onDelete                            noted
+	flat                                emptied
+	limits                              limited
+	committer                           *commit.Committer
 	// commit is the committer's, and blocks as long as GlusterFS does, as all of a store does.
 	commit func(root *safepath.Dir) error
 	live   live
@@ -84,8 +85,8 @@ func (e *emptied) set(kind string) {
 	e.kinds[kind] = true
 }
 
-// noted remembers what the records of trash entries say to the reaper: a record never changes, and the trash may have
-// 100,000 entries.
+// noted remembers what the records of trash entries say to the reaper: neither a record nor what was changed
+// of a volume changes there, and the trash may have 100,000 entries.
 type noted struct {
 	mu sync.Mutex
 	of map[string]OnDelete // by the entry's name

@@ -13,22 +13,24 @@ import (
 )
 
 // both does two things that do not depend on each other, beside each other as long as there is a permit that nobody waits
-// for: over a network it is waiting that takes the time. It returns when both have ended, and panics with what either has
-// panicked with.
-func both(permit *permits.Permit, one, other func() error) error {
-	another, free := permit.Another()
+// for: over a network it is waiting that takes the time. Each gets a store with the permit that is its own. It returns when
+// both have ended, and panics with what either has panicked with.
+func (s *Store) both(one, other func(*Store) error) error {
+	another, free := s.permit.Another()
 	if !free {
-		err := one()
-		return errors.Join(err, other())
+		err := one(s)
+		return errors.Join(err, other(s))
 	}
 	var err, otherErr error
 	var beside panics.Group
 	beside.Go(func() {
 		defer another.Release()
-		otherErr = other()
+		theirs := *s
+		theirs.permit = another
+		otherErr = other(&theirs)
 	})
-	caught := panics.Try(func() { err = one() })
-	permit.Without(beside.Wait)
+	caught := panics.Try(func() { err = one(s) })
+	s.permit.Without(beside.Wait)
 	caught.Again()
 	return errors.Join(err, otherErr)
 }

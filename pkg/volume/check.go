@@ -29,6 +29,7 @@ const (
 	HalfMade         Kind = "half-made"        // a creation that was interrupted
 	NoVolume         Kind = "no-volume"        // a directory whose path is claimed for a volume that is not there
 	StaleClaim       Kind = "stale-claim"      // a path claim of which nothing is left
+	StaleAttributes  Kind = "stale-attributes" // what was changed of a volume of which nothing is left
 	Leftover         Kind = "leftover"         // a path claim or a directory that was moved aside, and neither removed nor put back
 	TrashNoData      Kind = "trash-no-data"    // a trash entry whose data is gone
 	TrashNoRecord    Kind = "trash-no-record"  // data in the trash that no record tells of
@@ -39,7 +40,7 @@ const (
 // Kinds are all kinds.
 var Kinds = []Kind{
 	NoDirectory, OtherDirectory, TwoNames, LostIdentity, NotClaimed, SharedPath, TwoVolumes, Unreadable, HalfMade, NoVolume,
-	StaleClaim, Leftover, TrashNoData, TrashNoRecord, TrashOtherData, TrashHalfDeleted,
+	StaleClaim, StaleAttributes, Leftover, TrashNoData, TrashNoRecord, TrashOtherData, TrashHalfDeleted,
 }
 
 // Problem is something that Check has found.
@@ -130,7 +131,7 @@ func (s *Store) pass(ctx context.Context) ([]Problem, error) {
 	}
 	for _, read := range []func(context.Context, *inventory) error{
 		s.lookAtClaims, s.lookAtEntries, s.readVolumes, // in this order
-		s.lookAtVolumes, s.lookAtData, s.lookAtPaths, s.lookAtAside,
+		s.lookAtVolumes, s.lookAtData, s.lookAtPaths, s.lookAtAside, s.lookAtAttributes,
 	} {
 		if err := read(ctx, found); err != nil {
 			return found.problems, s.explain(fmt.Errorf("check %s: %w", s.volume, err))

@@ -21,6 +21,8 @@ func (r Record) satisfies(spec Spec) error {
 		return differs("its capacity in bytes", r.Capacity, fmt.Sprintf("at most %d", spec.Limit))
 	case r.OnDelete != spec.OnDelete:
 		return differs("onDelete", r.OnDelete, spec.OnDelete)
+	case r.Quota.OrAuto() != spec.Quota.OrAuto():
+		return differs("quota", r.Quota.OrAuto(), spec.Quota.OrAuto())
 	case !r.Owner.equal(spec.Owner):
 		return differs("its owner", r.Owner, spec.Owner)
 	}

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -31,6 +32,7 @@ type job struct {
 	Mountpoint string `json:"mountpoint"`
 	Operation  string `json:"operation"`
 	Point      int    `json:"point"` // kill at the n-th point passed, counted from 0
+	Privileged string `json:"privileged"`
 }
 
 var crashSpec = Spec{Name: "vol", Path: "team/app/vol", Required: 1, OnDelete: Trash, Owner: Owner{UID: ptr[uint32](1001)}}
@@ -48,6 +50,14 @@ var operations = map[string]struct {
 	"reap":            {makeTrash, func(s *Store) error { _, err := s.Reap(background, 0); return err }},
 	"restore":         {makeTrash, restoreOnly},
 	"give way":        {makeTrash, giveWay},
+	"expand":          {func(s *Store) error { return makeExpanded(s, crashSpec) }, expandTo3},
+	"create enforced": {nothing, createSpec(enforced())},
+	"expand enforced": {func(s *Store) error { return makeExpanded(s, enforced()) }, expandTo3},
+	"modify": {createSpec(crashSpec), func(s *Store) error {
+		_, err := s.Modify("vol", Changes{Owner: Owner{GID: ptr[uint32](7)}, OnDelete: Retain})
+		return err
+	}},
+	"give back": {func(s *Store) error { _, err := s.Create(enforced()); return err }, deleteVolume},
 }
 
 func nothing(*Store) error { return nil }
@@ -126,6 +136,26 @@ func makeTrash(s *Store) error {
 	return s.Delete(background, "vol")
 }
 
+// enforced is retained, too: then the limit is lifted.
+func enforced() Spec {
+	spec := retained()
+	spec.Quota, spec.Enforced = QuotaAuto, true
+	return spec
+}
+
+func makeExpanded(s *Store, spec Spec) error {
+	if _, err := s.Create(spec); err != nil {
+		return err
+	}
+	_, err := s.Expand("vol", 2, 0)
+	return err
+}
+
+func expandTo3(s *Store) error {
+	_, err := s.Expand("vol", 3, 0)
+	return err
+}
+
 // restoreOnly restores the entry that there is, if it was not done to its end before.
 func restoreOnly(s *Store) error {
 	entries, err := s.TrashEntries()
@@ -150,6 +180,7 @@ func crash() {
 	if err != nil {
 		panic(err)
 	}
+	s.privileged = rootAt(j.Privileged)
 	var passed atomic.Int64
 	s.step = func(string) {
 		if passed.Add(1) == int64(j.Point)+1 {
@@ -166,7 +197,7 @@ func crash() {
 // points returns the names of the points that an operation passes, by doing it once.
 func points(t *testing.T, mountpoint, operation string) []string {
 	t.Helper()
-	s := open(t, mountpoint)
+	s := privilegedStore(t, mountpoint)
 	if err := operations[operation].prepare(s); err != nil {
 		t.Fatal(err)
 	}
@@ -202,6 +233,11 @@ func TestKilledAtEveryPoint(t *testing.T) {
 		{"reap", []string{stepCleared, stepGivenUp, stepDoomed, stepCommitted, stepRemoving, stepRemoved, stepReaped}, map[string][]string{"repeat": nil}},
 		{"restore", []string{stepCleared, stepGivenUp, stepTaken, stepParent, stepPathBack, stepPlaced, stepReturned, stepNamed, stepBack, stepForgot, stepCommitted}, map[string][]string{"repeat": ready, "reconcile": ready}},
 		{"give way", []string{stepCleared, stepGivenUp, stepTaken, stepParent, stepPathBack, stepPlaced, stepReturned, stepPutBack, stepFound, stepMoved, stepPathAside}, map[string][]string{"repeat": {"ready vol", "trash vol"}}},
+		{"create enforced", append(slices.Clone(create), stepLimited), map[string][]string{"repeat": ready}},
+		{"expand enforced", []string{stepChanging, stepChanged, stepLimited, stepCommitted, stepForgotten}, map[string][]string{"repeat": ready, "settle limits": ready}},
+		{"modify", []string{stepChanging, stepChanged, stepApplied, stepCommitted, stepForgotten}, map[string][]string{"repeat": ready}},
+		{"give back", []string{stepLifted, stepUnrecorded, stepPathAside, stepGivenUp, stepCommitted}, map[string][]string{"repeat": {"directory team", "directory team/app", "directory team/app/vol"}}},
+		{"expand", []string{stepChanging, stepChanged, stepCommitted, stepForgotten}, map[string][]string{"repeat": ready, "reconcile": ready, "delete": nil}},
 	}
 	for _, test := range tests {
 		t.Run(test.operation, func(t *testing.T) {
@@ -222,7 +258,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 						if test.operation == "restore" && next == "reconcile" && (point == stepCleared || point == stepGivenUp) {
 							want = trashed
 						}
-						killAndGoOn(t, mountpoint, job{mountpoint, test.operation, n}, next, want)
+						killAndGoOn(t, mountpoint, job{mountpoint, test.operation, n, privilegedPath(t, mountpoint)}, next, want)
 					})
 				}
 			}
@@ -231,7 +267,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 }
 
 func killAndGoOn(t *testing.T, mountpoint string, j job, next string, want []string) {
-	s := open(t, mountpoint)
+	s := privilegedStore(t, mountpoint)
 	if err := operations[j.Operation].prepare(s); err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +282,7 @@ func killAndGoOn(t *testing.T, mountpoint string, j job, next string, want []str
 		t.Fatalf("the child was not killed: %v\n%s", child.ProcessState, output)
 	}
 
-	s = open(t, mountpoint) // what a restarted driver has
+	s = privilegedStore(t, mountpoint) // what a restarted driver has
 	s.recent, s.abandoned = 0, 0
 	switch next {
 	case "repeat":
@@ -267,6 +303,8 @@ func killAndGoOn(t *testing.T, mountpoint string, j job, next string, want []str
 		err = restoreOnly(s)
 	case "reconcile":
 		err = s.Reconcile(background, unlocked)
+	case "settle limits":
+		_, err = s.settleLimits(background, unlocked)
 	}
 	if err != nil {
 		t.Errorf("%s: %v", next, err)
@@ -282,9 +320,18 @@ func killAndGoOn(t *testing.T, mountpoint string, j job, next string, want []str
 	}
 	same(t, got, want...)
 	if r, err := s.Get("vol"); err == nil && r.Path == crashSpec.Path {
-		if got := owner(t, filepath.Join(mountpoint, crashSpec.Path)); got != "1001:0 2770" {
+		want := map[bool]string{true: "1001:7 2770", false: "1001:0 2770"}[j.Operation == "modify"]
+		if got := owner(t, filepath.Join(mountpoint, crashSpec.Path)); got != want {
 			t.Errorf("the owner is %s", got)
 		}
+		if strings.HasPrefix(j.Operation, "expand") && next == "repeat" && r.Capacity != 3 {
+			t.Errorf("the capacity is %d", r.Capacity)
+		}
+		if got := limitAt(t, s, crashSpec.Path); r.Enforced && got != r.Capacity || !r.Enforced && got != 0 {
+			t.Errorf("the limit is %d bytes, the capacity %d", got, r.Capacity)
+		}
+	} else if j.Operation == "give back" && limitAt(t, s, crashSpec.Path) != 0 {
+		t.Error("what was given back has a limit")
 	}
 	clean(t, mountpoint)
 }
@@ -292,7 +339,7 @@ func killAndGoOn(t *testing.T, mountpoint string, j job, next string, want []str
 // clean empties the Gluster volume for the next kill.
 func clean(t *testing.T, mountpoint string) {
 	t.Helper()
-	s := open(t, mountpoint)
+	s := privilegedStore(t, mountpoint)
 	if err := s.Delete(background, "vol"); err != nil {
 		t.Error(err)
 	}

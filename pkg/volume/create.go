@@ -48,10 +48,16 @@ func (s *Store) Create(spec Spec) (Record, error) {
 		return Record{}, s.explain(fmt.Errorf("make volume %s on %s: %w", IDFor(spec.Name), s.volume, err))
 	}
 	if f.state == ready {
-		if err := f.record.satisfies(spec); err != nil {
-			return f.record, err
+		have, err := s.current(f.record)
+		if err == nil {
+			asked := f.record // what was asked for by name counts, whatever it was changed to
+			asked.Capacity = have.Capacity
+			err = asked.satisfies(spec)
 		}
-		return f.record, s.explain(s.commit())
+		if err == nil {
+			err = s.explain(s.commit())
+		}
+		return have, err
 	}
 	r := newRecord(spec)
 	c, err := s.claimBoth(r)
@@ -72,13 +78,13 @@ func (s *Store) Create(spec Spec) (Record, error) {
 func (s *Store) claimBoth(r Record) (*claim, error) {
 	var c *claim
 	var held holder
-	err := both(s.permit, func() (err error) {
+	err := s.both(func(s *Store) (err error) {
 		c, err = s.claim(r)
 		if errors.Is(err, fs.ErrExist) {
 			err = fmt.Errorf("another controller is making volume %s: %w: %w", r.ID, err, ErrBusy)
 		}
 		return err
-	}, func() (err error) {
+	}, func(s *Store) (err error) {
 		held, err = s.takePlace(r.ID, holder{stamp: r.stamp(), path: r.Path})
 		return err
 	})
@@ -195,10 +201,13 @@ func (s *Store) make(c *claim, r *Record) error {
 		return err
 	}
 	r.GFID = gfid
-	if err := both(s.permit, func() error { return s.setOwner(dir, r.Owner) }, func() error { return s.stillHolds(*r) }); err != nil {
+	owner := func(s *Store) error { return s.setOwner(dir, r.Owner) }
+	if err := s.both(owner, func(s *Store) error {
+		return s.both(func(s *Store) error { return s.stillHolds(*r) }, func(s *Store) error { return s.limit(*r) })
+	}); err != nil {
 		return err
 	}
-	return both(s.permit, s.commit, func() error {
+	return s.both((*Store).commit, func(s *Store) error {
 		err := c.complete(*r)
 		s.step(stepCompleted)
 		return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 
 	"k8s.io/klog/v2"
 )
@@ -49,10 +50,8 @@ func (s *Store) delete(ctx context.Context, id string) error {
 		err = s.finishDeletion(id)
 	case f.record.writable() != nil:
 		return f.record.writable()
-	case f.record.Origin == Adopted || f.record.OnDelete == Retain:
-		err = s.release(f)
 	default:
-		err = s.moveToTrash(ctx, f)
+		err = s.giveUp(ctx, f)
 	}
 	if err != nil {
 		return err
@@ -60,11 +59,23 @@ func (s *Store) delete(ctx context.Context, id string) error {
 	return s.commit()
 }
 
+func (s *Store) giveUp(ctx context.Context, f found) error {
+	now, err := s.current(f.record)
+	switch {
+	case err != nil:
+		return err
+	case now.Origin == Adopted || now.OnDelete == Retain:
+		f.record = now
+		return s.release(f)
+	}
+	return s.moveToTrash(ctx, f)
+}
+
 // release forgets a volume and leaves its directory. The record goes last: the path of a volume that is there is not
 // taken for one of a creation that was killed, whose empty directory goes.
 func (s *Store) release(f found) error {
 	r := f.record
-	if err := s.removeMark(r); err != nil {
+	if err := errors.Join(s.lift(r), s.removeMark(r)); err != nil {
 		return err
 	}
 	if err := s.releasePath(r.Path, heldBy(r.stamp())); err != nil {
@@ -76,7 +87,7 @@ func (s *Store) release(f found) error {
 	}
 	err := ignoreNotExist(f.dir.Unlink(r.ID + recordSuffix))
 	s.step(stepUnrecorded)
-	return err
+	return errors.Join(err, s.forgetAttributes(r, math.MaxInt64))
 }
 
 // removeMark makes a directory nobody's again that has a mark of the first version.

@@ -23,6 +23,8 @@ const (
 	trashDir    = "trash"
 	pathsDir    = "paths"
 	gfidsDir    = "gfids"
+
+	attributesDir = "attributes" // made when first something changes
 )
 
 // kinds are what is spread over directories, in the order in which those of a volume are made: the one without which a
@@ -165,7 +167,7 @@ func (s *Store) makeHome(kind, key string) error {
 		return err
 	}
 	if !slices.Contains(kinds, kind) {
-		return s.makeIn(kind, shard(key))
+		return errors.Join(s.makeIn("", kind), s.makeIn(kind, shard(key)))
 	}
 	for _, kind := range kinds {
 		if err := s.makeIn(kind, shard(key)); err != nil {

@@ -47,8 +47,10 @@ var (
 	ErrCorrupt = errors.New("the record is damaged")
 	// ErrHeld: a trash entry is to be kept.
 	ErrHeld = errors.New("it is held")
-	// ErrTooLarge: the volume would be larger than the Gluster volume.
-	ErrTooLarge = errors.New("larger than the Gluster volume")
+	// ErrTooLarge: the volume would be larger than the Gluster volume, or is larger than was asked for.
+	ErrTooLarge = errors.New("too large")
+	// ErrUnlimited: the volume is to be held to its capacity, and the Gluster volume would not hold it.
+	ErrUnlimited = errors.New("nothing would hold it to that")
 	// ErrNewer: a newer driver has written the record, and says that this one must leave it alone.
 	ErrNewer = errors.New("a newer driver made it: update this one")
 )

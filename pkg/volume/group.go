@@ -18,7 +18,7 @@ func (s *Store) grantGroup(ctx context.Context, id string, dir *safepath.Dir, gi
 	if err != nil || granted {
 		return s.explain(err)
 	}
-	_, err = s.Get(id)
+	_, err = s.get(id)
 	isStatic := errors.Is(err, ErrNotFound)
 	if err != nil && !isStatic {
 		return err

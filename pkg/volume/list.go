@@ -18,10 +18,20 @@ type Page struct {
 	begun   []found  // volumes that are being made, which are no part of the list
 }
 
-// List returns at most limit volumes that come after the one with the given ID ("" for the first). The order is that of
+// List returns at most limit volumes, with what was changed since they were made, that come after the one with the given
+// ID ("" for the first); see list.
+func (s *Store) List(after string, limit int) (Page, error) {
+	page, err := s.list(after, limit)
+	if err == nil {
+		err = s.explain(s.allCurrent(&page))
+	}
+	return page, err
+}
+
+// list returns at most limit volumes that come after the one with the given ID ("" for the first). The order is that of
 // the directories that have the records, and of the IDs in each: a page reads the names in one or two of them, and the
 // records of the page.
-func (s *Store) List(after string, limit int) (Page, error) {
+func (s *Store) list(after string, limit int) (Page, error) {
 	before, err := s.listBefore()
 	if err != nil {
 		return Page{}, s.explain(err)
@@ -119,7 +129,7 @@ func (s *Store) forEachPage(ctx context.Context, do func(Page)) error {
 	const size = 256
 	var errs []error
 	for after := ""; ; {
-		page, err := s.List(after, size)
+		page, err := s.list(after, size)
 		errs = append(errs, err)
 		do(page)
 		if page.Next == "" || ctx.Err() != nil {

@@ -202,6 +202,7 @@ func audit(t *testing.T, mountpoint string) []string {
 		found = append(found, "directory "+path)
 	}
 	auditPaths(t, mountpoint, records)
+	auditAttributes(t, mountpoint, records, entries)
 	slices.Sort(found)
 	return found
 }
@@ -230,6 +231,28 @@ func auditPaths(t *testing.T, mountpoint string, records []Record) {
 		_, statErr := os.Lstat(filepath.Join(mountpoint, h.path))
 		if !held[name] && (!h.parent || statErr != nil) {
 			t.Errorf("path claim %q is nobody's", content)
+		}
+	}
+}
+
+// auditAttributes fails the test where attributes are of nothing, or there are several of one volume.
+func auditAttributes(t *testing.T, mountpoint string, records []Record, entries []TrashEntry) {
+	t.Helper()
+	there := map[string]int{}
+	for _, r := range records {
+		there[r.stamp()] = 1
+	}
+	for _, e := range entries {
+		there[e.Record.stamp()] = 1
+	}
+	links, err := filepath.Glob(filepath.Join(mountpoint, ownDir, attributesDir, "??", "*"))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, link := range links {
+		a, ok := parseAttributesFile(file{name: filepath.Base(link)})
+		if there[a.stamp]--; !ok || there[a.stamp] < 0 {
+			t.Errorf("attributes %s are nobody's, or of an earlier generation", link)
 		}
 	}
 }

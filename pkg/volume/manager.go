@@ -4,6 +4,7 @@ package volume
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
 )
 
 // Manager is the volumes of all Gluster volumes in the clusters file. Every method
@@ -34,6 +36,8 @@ type Manager struct {
 	tries    tries
 	sizes    sizes
 	problems *prometheus.GaugeVec
+	quotas   *quota.States
+	limits   *prometheus.CounterVec
 
 	mu        sync.Mutex
 	sightings map[gluster.Volume]*sightings
@@ -49,7 +53,7 @@ func NewManager(
 ) *Manager {
 	return &Manager{
 		clusters: clusters, host: host, permits: pool, own: own, sightings: map[gluster.Volume]*sightings{},
-		problems: newProblems(registry),
+		problems: newProblems(registry), quotas: quota.NewStates(clusters), limits: newLimits(registry),
 	}
 }
 
@@ -80,13 +84,21 @@ func (m *Manager) Choose(cluster, volume string) (gluster.Volume, error) {
 	return clusters.Choose(cluster, volume)
 }
 
-// Create is Store.Create, and ErrTooLarge for a new volume that is larger than the Gluster volume. What an earlier try on
+// Create is Store.Create, and ErrTooLarge for a new volume that is larger than the Gluster volume, and ErrUnlimited for
+// one that is to be held to its capacity where nothing holds it; whether it is enforced is decided here. What an earlier try on
 // another Gluster volume has left, of which this process knows, is given up by Maintain.
 func (m *Manager) Create(ctx context.Context, v gluster.Volume, spec Spec) (Record, error) {
 	m.tries.begin(spec.Name, v)
+	enforced, quotaErr := m.enforces(ctx, v, spec)
+	spec.Enforced = enforced
 	r, err := one(ctx, m, v, IDFor(spec.Name), func(s *Store) (Record, error) {
 		if err := m.sizes.fits(s, spec); err != nil {
 			return Record{}, err
+		}
+		if quotaErr != nil {
+			if _, err := s.get(IDFor(spec.Name)); errors.Is(err, ErrNotFound) { // else it was decided when it was made
+				return Record{}, quotaErr
+			}
 		}
 		return s.Create(spec)
 	})

@@ -69,8 +69,11 @@ func (s *Store) locate(ctx context.Context, a Access) (path string, owner Owner,
 	switch {
 	case err == nil && a.Path != "" && a.Path != have.Path:
 		return "", Owner{}, nil, fmt.Errorf("volume %s on %s: %w: its path is %q, the volume context says %q", a.ID, s.volume, ErrInvalid, have.Path, a.Path)
+	case err == nil && a.ReadOnly: // then the owner is not mended
+		return have.Path, Owner{}, &have, nil
 	case err == nil:
-		return have.Path, have.Owner, &have, nil
+		now, err := s.current(have)
+		return have.Path, now.Owner, &have, err
 	case !errors.Is(err, ErrNotFound) || a.Path == "":
 		return "", Owner{}, nil, err
 	case a.Path == WholePath && a.Group != nil && !a.ReadOnly:
@@ -127,7 +130,7 @@ func (s *Store) isNobodys(dir *safepath.Dir, id, rel string) error {
 
 func (s *Store) anothers(id, rel string, held holder) error {
 	err := fmt.Errorf("directory %s on %s belongs to volume %s, not to %s: %w", rel, s.volume, stampedID(held.stamp), id, ErrForeign)
-	r, getErr := s.Get(stampedID(held.stamp))
+	r, getErr := s.get(stampedID(held.stamp))
 	if errors.Is(getErr, ErrNotFound) || getErr == nil && r.stamp() != held.stamp {
 		return fmt.Errorf("%w: %w: it is just being made or removed", err, ErrBusy)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -101,7 +102,12 @@ func (s *Store) entriesForReaper() ([]TrashEntry, error) {
 				errs = append(errs, s.explain(ignoreNotExist(err)))
 				continue
 			}
-			onDelete = read.Record.OnDelete
+			now, err := s.current(read.Record)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			onDelete = now.OnDelete
 			s.sightings.onDelete.put(e.Name, onDelete)
 		}
 		e.Record.OnDelete = onDelete
@@ -207,7 +213,7 @@ func (s *Store) mayRemove(e TrashEntry) error {
 func (s *Store) forget(e TrashEntry) error {
 	ready, err := s.isReady(e.Record)
 	if err == nil && !ready {
-		err = s.forgetGFID(e.Record)
+		err = errors.Join(s.forgetGFID(e.Record), s.forgetAttributes(e.Record, math.MaxInt64))
 	}
 	if err == nil {
 		err = ignoreNotExist(e.dir.Unlink(e.Name + e.suffix))

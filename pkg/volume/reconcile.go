@@ -47,7 +47,7 @@ func (s *Store) Reconcile(ctx context.Context, lock func(id string) (unlock func
 			alone(e.Record.ID, func() error { return s.restore(&e) })
 		}
 	}
-	errs = append(errs, s.takeOverAll(ctx, alone), s.explain(s.settlePaths(deleted)))
+	errs = append(errs, s.takeOverAll(ctx, alone), s.explain(s.settlePaths(deleted)), s.settleAttributes(alone))
 	return errors.Join(append(errs, ctx.Err())...)
 }
 

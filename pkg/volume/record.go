@@ -4,6 +4,7 @@ package volume
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -59,6 +60,8 @@ type Record struct {
 	Capacity   int64     `json:"capacity"` // bytes, as asked for
 	Owner      Owner     `json:"owner"`
 	OnDelete   OnDelete  `json:"onDelete"`
+	Quota      Quota     `json:"quota,omitempty"`    // as asked for; "" in records of drivers that had none
+	Enforced   bool      `json:"enforced,omitempty"` // the directory is held to the capacity
 	Origin     Origin    `json:"origin"`
 	Created    time.Time `json:"created"`
 
@@ -82,14 +85,35 @@ func ParseRecord(data []byte) (Record, error) {
 	if err := r.check(); err != nil {
 		return Record{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	if err := json.Unmarshal(data, &r.unknown); err != nil {
-		return Record{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	var err error
+	r.unknown, err = unknownFields[Record](data)
+	return r, err
+}
+
+// unknownFields returns those fields of a JSON object that T does not have.
+func unknownFields[T any](data []byte) (map[string]json.RawMessage, error) {
+	var unknown map[string]json.RawMessage
+	if err := json.Unmarshal(data, &unknown); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	for field := range reflect.TypeFor[Record]().Fields() {
+	for field := range reflect.TypeFor[T]().Fields() {
 		key, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		delete(r.unknown, key)
+		delete(unknown, key)
 	}
-	return r, nil
+	return unknown, nil
+}
+
+// withUnknown returns what encodes as v with the fields that were unknown.
+func withUnknown(v any, unknown map[string]json.RawMessage) (any, error) {
+	if len(unknown) == 0 {
+		return v, nil
+	}
+	all := maps.Clone(unknown)
+	data, err := json.Marshal(v)
+	if err == nil {
+		err = json.Unmarshal(data, &all)
+	}
+	return all, err
 }
 
 // writable returns an ErrNewer unless a driver of this version may change what belongs to the record.
@@ -123,6 +147,12 @@ func (r Record) check() error {
 	if _, err := ParseOnDelete(string(r.OnDelete)); err != nil {
 		return err
 	}
+	if _, err := ParseQuota(string(r.Quota.OrAuto())); err != nil {
+		return err
+	}
+	if r.Enforced && r.Capacity == 0 {
+		return errors.New("enforced without a capacity")
+	}
 	switch r.Origin {
 	case Created, Adopted, Cloned:
 	default:
@@ -133,12 +163,10 @@ func (r Record) check() error {
 
 // encode gives a record the form in which it is kept, what this driver does not know included.
 func (r Record) encode() []byte {
-	data, err := json.MarshalIndent(r, "", "  ")
-	if err == nil && len(r.unknown) > 0 {
-		all := maps.Clone(r.unknown)
-		if err = json.Unmarshal(data, &all); err == nil {
-			data, err = json.MarshalIndent(all, "", "  ")
-		}
+	all, err := withUnknown(r, r.unknown)
+	var data []byte
+	if err == nil {
+		data, err = json.MarshalIndent(all, "", "  ")
 	}
 	if err != nil {
 		panic(err) // no field of a Record can fail to be encoded
@@ -150,7 +178,7 @@ func newRecord(spec Spec) Record {
 	return Record{
 		Schema: schema, MinReader: minReader, MinWriter: minWriter,
 		ID: IDFor(spec.Name), Name: spec.Name, Path: spec.Path, Capacity: max(spec.Required, 0),
-		Owner: spec.Owner, OnDelete: spec.OnDelete, Origin: Created, Created: now(), GFID: noGFID, Generation: 1,
+		Owner: spec.Owner, OnDelete: spec.OnDelete, Quota: spec.Quota, Enforced: spec.Enforced, Origin: Created, Created: now(), GFID: noGFID, Generation: 1,
 	}
 }
 

@@ -19,6 +19,13 @@ func newProblems(registry prometheus.Registerer) *prometheus.GaugeVec {
 	}, []string{"cluster", "volume", "kind"})
 }
 
+func newLimits(registry prometheus.Registerer) *prometheus.CounterVec {
+	return promauto.With(registry).NewCounterVec(prometheus.CounterOpts{
+		Name: "glusterfs_csi_limits_set_again_total",
+		Help: "Volumes that had another limit on the Gluster volume than they are to have, and were given theirs.",
+	}, []string{"cluster", "volume"})
+}
+
 // Checked is a problem, and what became of it.
 type Checked struct {
 	Problem

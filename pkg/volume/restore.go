@@ -44,7 +44,7 @@ func (s *Store) Restore(name string) (Record, error) {
 	if err != nil {
 		return Record{}, s.explain(fmt.Errorf("restore %s on %s: %w", name, s.volume, err))
 	}
-	return e.Record, nil
+	return s.current(e.Record)
 }
 
 func (s *Store) restore(e *TrashEntry) error {
@@ -80,7 +80,7 @@ func (s *Store) restore(e *TrashEntry) error {
 // bringBack moves the data back, makes the volume ready, and removes the entry.
 func (s *Store) bringBack(e *TrashEntry) error {
 	r := e.Record
-	have, err := s.Get(r.ID)
+	have, err := s.get(r.ID)
 	isThere := err == nil && have.stamp() == r.stamp()
 	if err == nil && !isThere {
 		return fmt.Errorf("a volume %s is there: %w; delete it first", r.ID, ErrIncompatible)

@@ -28,13 +28,22 @@ const sizeHolds = time.Minute
 // fits returns an ErrTooLarge if what is wanted is more than the Gluster volume has, however full it is, and is not
 // there yet.
 func (z *sizes) fits(s *Store, spec Spec) error {
-	if spec.Required == 0 {
-		return nil
+	err := z.has(s, IDFor(spec.Name), spec.Required)
+	if !errors.Is(err, ErrTooLarge) {
+		return err
 	}
+	if _, getErr := s.get(IDFor(spec.Name)); !errors.Is(getErr, ErrNotFound) {
+		return getErr // it was made when the Gluster volume was larger
+	}
+	return err
+}
+
+// has returns an ErrTooLarge if the Gluster volume has not as many bytes as a volume is to have.
+func (z *sizes) has(s *Store, id string, wanted int64) error {
 	z.mu.Lock()
 	known := z.known[s.volume]
 	z.mu.Unlock()
-	if spec.Required <= known.bytes && time.Since(known.since) < sizeHolds {
+	if wanted == 0 || wanted <= known.bytes && time.Since(known.since) < sizeHolds {
 		return nil
 	}
 	_, total, err := s.Capacity()
@@ -47,12 +56,9 @@ func (z *sizes) fits(s *Store, spec Spec) error {
 	}
 	z.known[s.volume] = size{total, time.Now()}
 	z.mu.Unlock()
-	if spec.Required <= total {
+	if wanted <= total {
 		return nil
 	}
-	if _, err := s.Get(IDFor(spec.Name)); !errors.Is(err, ErrNotFound) {
-		return err // it was made when the Gluster volume was larger
-	}
 	return fmt.Errorf("volume %s would have %d bytes, and %s has %d in all: %w: ask for less, or add bricks",
-		IDFor(spec.Name), spec.Required, s.volume, total, ErrTooLarge)
+		id, wanted, s.volume, total, ErrTooLarge)
 }

@@ -96,4 +96,7 @@ type Spec struct {
 	Required, Limit int64
 	Owner           Owner
 	OnDelete        OnDelete
+	Quota           Quota
+	// Enforced is whether the directory is to be held to the capacity: what Quota comes to where the volume is made.
+	Enforced bool
 }

@@ -11,6 +11,7 @@
 //	    trash/<shard>/<id>.<deleted>.json    the record of a volume that was deleted, beside its data in
 //	    trash/<shard>/<id>.<deleted>/
 //	    paths/<shard>/<hash of a path>       a link that says which volume holds the path
+//	    attributes/<shard>/<id>.<created>.<n> a link that says what was changed of a volume: see attributes.go
 //	    commit/<n>/<n>                       pkg/commit's
 //	    gfids/<id>.<created>                 a link to the gfid of a volume that the first version of the driver made
 //
@@ -101,6 +102,9 @@ type Store struct {
 	permit       *permits.Permit // of the operation; nil where nobody counts
 	// slice is how many files of a trash entry are removed in a round.
 	slice int64
+
+	// privileged opens the root by the client that sets limits; release is to be called once.
+	privileged func() (root *safepath.Dir, release func(), err error)
 }
 
 // Open returns the store behind a client's mount point, without asking GlusterFS
@@ -118,6 +122,9 @@ func newStore(v gluster.Volume, of *view, before *sightings) *Store {
 	return &Store{
 		volume: v, root: of.root, dirs: of.dirs, step: func(string) {},
 		recent: recent, abandoned: abandoned, earliest: earliest, sightings: before, isClockRight: isClockRight, slice: slice,
+		privileged: func() (*safepath.Dir, func(), error) {
+			return nil, nil, fmt.Errorf("%s: %w: there is no client here that sets limits", v, ErrInvalid)
+		},
 	}
 }
 
@@ -183,8 +190,17 @@ func (s *Store) lookIn(dir *safepath.Dir, name string) (found, error) {
 	return found{ready, r, dir}, nil
 }
 
-// Get returns the record of a volume that is ready, or ErrNotFound.
+// Get returns the record of a volume that is ready, with what was changed since, or ErrNotFound.
 func (s *Store) Get(id string) (Record, error) {
+	r, err := s.get(id)
+	if err != nil {
+		return r, err
+	}
+	return s.current(r)
+}
+
+// get is Get without what was changed.
+func (s *Store) get(id string) (Record, error) {
 	f, err := s.look(id)
 	if err == nil && f.state != ready {
 		err = fmt.Errorf("volume %s on %s: %w", id, s.volume, ErrNotFound)

@@ -60,6 +60,8 @@ func (s *Store) TrashEntries() ([]TrashEntry, error) {
 	for i := range entries {
 		entries[i].Unrestorable, err = s.unrestorable(entries[i])
 		errs = append(errs, s.explain(err))
+		entries[i].Record, err = s.current(entries[i].Record)
+		errs = append(errs, err)
 	}
 	return entries, errors.Join(errs...)
 }

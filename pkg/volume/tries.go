@@ -85,7 +85,7 @@ func (m *Manager) giveUpUnused(ctx context.Context, v gluster.Volume) error {
 // deleteUnused deletes the volume of a CSI name, half made or ready, unless there is something in it: that is an
 // ErrForeign.
 func (s *Store) deleteUnused(ctx context.Context, name string) error {
-	r, err := s.Get(IDFor(name))
+	r, err := s.get(IDFor(name))
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}

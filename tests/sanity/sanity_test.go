@@ -34,7 +34,7 @@ var subvolumes = flag.Int("subvolumes", 1, "replica sets of gv0; the suite runs 
 // them when it skips a spec for one. Any other reason to skip fails the test.
 var notAdvertised = []string{
 	"snapshot", "controllerpublishvolume", "controllerunpublishvolume", "controller publish, unpublishvolume",
-	"controllerexpandvolume", "nodeexpandvolume", "nodestagevolume", "nodeunstagevolume", "volume cloning",
+	"nodeexpandvolume", "nodestagevolume", "nodeunstagevolume", "volume cloning",
 	"groupcontrollerservice", "modify volume", "modifyvolume", "controllergetvolumehealth", "controllerlistvolumehealth",
 }
 

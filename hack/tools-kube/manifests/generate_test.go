@@ -135,7 +135,8 @@ func TestEveryExampleIsOneThatTheAPIKnows(t *testing.T) {
 
 func TestTheChartHasJustTheseObjects(t *testing.T) {
 	want := []string{
-		"CSIDriver/glusterfs.csi.gluster.org", "ClusterRole/glusterfs-csi-provisioner", "ClusterRoleBinding/glusterfs-csi-provisioner",
+		"CSIDriver/glusterfs.csi.gluster.org", "ClusterRole/glusterfs-csi-provisioner", "ClusterRole/glusterfs-csi-resizer",
+		"ClusterRoleBinding/glusterfs-csi-provisioner", "ClusterRoleBinding/glusterfs-csi-resizer",
 		"ConfigMap/glusterfs-csi-clusters", "DaemonSet/glusterfs-csi-mounter", "DaemonSet/glusterfs-csi-node", "Deployment/glusterfs-csi-controller", "Namespace/glusterfs-csi",
 		"PersistentVolumeClaim/glusterfs-csi-test", "Pod/glusterfs-csi-test", "ServiceAccount/glusterfs-csi-controller", "ServiceAccount/glusterfs-csi-node",
 		"StorageClass/glusterfs",
@@ -151,13 +152,18 @@ func TestTheChartMakesNoNamespaceThatTheReleaseIsIn(t *testing.T) {
 	}
 }
 
+// sidecars are the containers beside the driver in the controller.
+var sidecars = []string{"provisioner", "resizer"}
+
 func TestMoreControllersElectALeader(t *testing.T) {
 	for replicas, want := range map[string]bool{"1": false, "2": true} {
 		documents := rendered(t, "--set=controller.replicas="+replicas)
-		provisioner := container(t, find[*appsv1.Deployment](t, documents).Spec.Template.Spec, "provisioner")
-		elects := slices.Contains(provisioner.Args, "--leader-election")
-		if elects != want || slices.Contains(kinds(documents), "Role/glusterfs-csi-leader") != want || (provisioner.LivenessProbe != nil) != want {
-			t.Errorf("%s replicas: leader election %t, probe %v", replicas, elects, provisioner.LivenessProbe)
+		for _, name := range sidecars {
+			sidecar := container(t, find[*appsv1.Deployment](t, documents).Spec.Template.Spec, name)
+			elects := slices.Contains(sidecar.Args, "--leader-election")
+			if elects != want || slices.Contains(kinds(documents), "Role/glusterfs-csi-leader") != want || (sidecar.LivenessProbe != nil) != want {
+				t.Errorf("%s replicas of the %s: leader election %t, probe %v", replicas, name, elects, sidecar.LivenessProbe)
+			}
 		}
 	}
 }
@@ -204,6 +210,7 @@ func TestAllComponentsFitOnOneNode(t *testing.T) {
 	for component, c := range map[string]corev1.Container{
 		"controller":  container(t, find[*appsv1.Deployment](t, documents).Spec.Template.Spec, "driver"),
 		"provisioner": container(t, find[*appsv1.Deployment](t, documents).Spec.Template.Spec, "provisioner"),
+		"resizer":     container(t, find[*appsv1.Deployment](t, documents).Spec.Template.Spec, "resizer"),
 		"node":        container(t, daemonSet(t, documents, "node").Template.Spec, "driver"),
 		"mounter":     container(t, daemonSet(t, documents, "mounter").Template.Spec, "mounter"),
 	} {
@@ -263,16 +270,18 @@ func propagation(c corev1.Container) map[string]corev1.MountPropagationMode {
 	return modes
 }
 
-func TestTheProvisionerWaitsLongerThanPingTimeout(t *testing.T) {
-	for _, arg := range container(t, find[*appsv1.Deployment](t, rendered(t)).Spec.Template.Spec, "provisioner").Args {
-		if value, ok := strings.CutPrefix(arg, "--timeout="); ok {
-			if timeout, err := time.ParseDuration(value); err != nil || timeout < 60*time.Second {
-				t.Errorf("%s: %v", arg, err)
-			}
-			return
+func TestSidecarsWaitLongerThanPingTimeout(t *testing.T) {
+	for _, name := range sidecars {
+		args := container(t, find[*appsv1.Deployment](t, rendered(t)).Spec.Template.Spec, name).Args
+		i := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--timeout=") })
+		if i < 0 {
+			t.Errorf("the %s has no --timeout", name)
+			continue
+		}
+		if timeout, err := time.ParseDuration(strings.TrimPrefix(args[i], "--timeout=")); err != nil || timeout < 60*time.Second {
+			t.Errorf("the %s: %s: %v", name, args[i], err)
 		}
 	}
-	t.Error("no --timeout")
 }
 
 func TestKubeletsDirectoryIsUnderItsOwnPath(t *testing.T) {

@@ -18,7 +18,7 @@ type Program struct {
 	Test bool
 }
 
-// Cluster are the programs of a cluster, and the sidecar of the driver's controller.
+// Cluster are the programs of a cluster, and the sidecars of the driver's controller.
 func Cluster() []Program {
 	const kubernetes, containerd = "k8s.io/kubernetes", "github.com/containerd/containerd/v2"
 	programs := []Program{{Name: "pause", Module: "kubernetes", Origin: kubernetes, Package: "build/pause/linux/pause.c", C: true}}
@@ -35,6 +35,9 @@ func Cluster() []Program {
 	programs = append(programs, Program{Name: "runc", Module: "runc", Origin: "github.com/opencontainers/runc", Tags: "seccomp", Cgo: true})
 	return append(programs, Program{
 		Name: "csi-provisioner", Module: "provisioner", Origin: "github.com/kubernetes-csi/external-provisioner/v6", Package: "cmd/csi-provisioner",
+		Stamp: []string{"main.version=VERSION"},
+	}, Program{
+		Name: "csi-resizer", Module: "resizer", Origin: "github.com/kubernetes-csi/external-resizer/v2", Package: "cmd/csi-resizer",
 		Stamp: []string{"main.version=VERSION"},
 	})
 }

@@ -87,7 +87,7 @@ func image(ctx context.Context, base string) (Image, error) {
 		made.Entrypoint, made.Command = []string{"/agnhost"}, []string{"pause"}
 		made.Files = append(made.Files, File{Path: "/agnhost", From: build.Path(build.Agnhost)})
 		return made, err
-	case "csi-provisioner":
+	case "csi-provisioner", "csi-resizer":
 		return Image{Entrypoint: []string{"/" + base}, Files: []File{{Path: "/" + base, From: build.Path(base)}}}, nil
 	}
 	return Image{}, fmt.Errorf("a manifest names the image %s, and nothing here makes it", base)

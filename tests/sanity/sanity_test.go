@@ -35,7 +35,7 @@ var subvolumes = flag.Int("subvolumes", 1, "replica sets of gv0; the suite runs 
 var notAdvertised = []string{
 	"snapshot", "controllerpublishvolume", "controllerunpublishvolume", "controller publish, unpublishvolume",
 	"nodeexpandvolume", "nodestagevolume", "nodeunstagevolume", "volume cloning",
-	"groupcontrollerservice", "modify volume", "modifyvolume", "controllergetvolumehealth", "controllerlistvolumehealth",
+	"groupcontrollerservice", "controllergetvolumehealth", "controllerlistvolumehealth",
 }
 
 func isCapability(reason string) bool {

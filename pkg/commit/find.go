@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
@@ -33,8 +34,26 @@ func (f found) close() {
 	}
 }
 
-// find opens one file of each replica set, and makes what is missing.
-func find(root *safepath.Dir) (_ found, err error) {
+// find opens one file of each replica set, and makes what is missing. Where there is no room for that, because the Gluster
+// volume was full before this driver came, it opens what there is of records.
+func find(root *safepath.Dir) (found, error) {
+	files, err := findOrMake(root)
+	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
+		return files, err
+	}
+	records, sets, otherErr := findRecords(root)
+	if otherErr != nil || len(records) == 0 {
+		records.close()
+		return nil, errors.Join(err, otherErr)
+	}
+	if missing := slices.DeleteFunc(sets, func(s set) bool { return records[s.name] != nil }); len(missing) > 0 {
+		klog.Background().Error(err, "There is no room for the file whose sync puts on disk what is done, so a power cut may undo it; free space",
+			"glusterVolume", root.Name(), "notSynced", fmt.Sprint(missing))
+	}
+	return records, nil
+}
+
+func findOrMake(root *safepath.Dir) (_ found, err error) {
 	dir, err := makeDirs(root, ownDir, commitDir)
 	if err != nil {
 		return nil, err
@@ -84,7 +103,7 @@ func makeDirs(root *safepath.Dir, names ...string) (*safepath.Dir, error) {
 		}
 		next, openErr := at.Open(name)
 		if errors.Is(openErr, fs.ErrNotExist) {
-			if err = at.Mkdir(name, 0o700); err == nil || errors.Is(err, fs.ErrExist) {
+			if openErr = ignoreExist(at.Mkdir(name, 0o700)); openErr == nil {
 				next, openErr = at.Open(name)
 			}
 		}
@@ -205,6 +224,13 @@ func numbersIn(dir *safepath.Dir) ([]int, error) {
 	}
 	slices.Sort(numbers)
 	return numbers, nil
+}
+
+func ignoreExist(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
 }
 
 func ignoreNotExist(err error) error {

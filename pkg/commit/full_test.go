@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -28,19 +26,7 @@ func TestOnAFullGlusterVolume(t *testing.T) {
 	})
 	g := mountVolume(t, c, "tiny")
 	g.mustCommit()
-	ballast, err := os.OpenFile(filepath.Join(g.path, "ballast"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for size := 1 << 20; size >= 4<<10; size /= 2 {
-		for err = nil; err == nil; {
-			_, err = ballast.Write(make([]byte, size))
-		}
-	}
-	_ = ballast.Close() // it says what the last write said
-	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EIO) {
-		t.Fatal(err)
-	}
+	fill(t, filepath.Join(g.path, "ballast"))
 	if err := os.Rename(filepath.Join(g.path, "ballast"), filepath.Join(g.path, "trash")); err != nil {
 		t.Fatal(err)
 	}

@@ -226,15 +226,27 @@ func (s *Store) returnRecord(b begunFile, r Record) error {
 }
 
 // creationsOf are those of an ID of which only the claims of their paths say where they were to be: nothing was
-// written into the record. It reads the claims of all paths.
+// written into the record. It reads the claims of all paths. A claim may be of the volume that has been made since: the
+// record that tells of nothing comes back where the power went before it was gone for good
+// (TestAnEmptyClaimThatComesBackTakesNothingFromTheVolumeMadeSince).
 func (s *Store) creationsOf(id string) ([]Record, error) {
+	others := map[string]bool{} // by stamp
+	since, err := s.look(id)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case since.state != absent && since.record.Schema == 0:
+		return nil, fmt.Errorf("volume %s on %s is just being made again: %w", id, s.volume, ErrBusy)
+	case since.state != absent:
+		others[since.record.stamp()] = true
+	}
 	entries, err := s.entries(id)
 	if err != nil {
 		return nil, err
 	}
-	deleted := map[string]bool{}
 	for _, e := range entries {
-		deleted[e.Record.stamp()] = true
+		others[e.Record.stamp()] = true
 	}
 	claims, err := s.files(pathsDir)
 	if err != nil {
@@ -250,7 +262,7 @@ func (s *Store) creationsOf(id string) ([]Record, error) {
 			return nil, err
 		}
 		h, err := parseHolder(content)
-		if err != nil || h.parent || h.entry != "" || deleted[h.stamp] || stampedID(h.stamp) != id {
+		if err != nil || h.parent || h.entry != "" || others[h.stamp] || stampedID(h.stamp) != id {
 			continue
 		}
 		creations = append(creations, h.creation())

@@ -122,6 +122,17 @@ func TestAnEmptyClaimIsTakenBackWithWhatWasMadeForIt(t *testing.T) {
 	}
 }
 
+// The power goes when an empty claim was taken back and before that was on disk: what says that it is being taken back
+// comes back, and by then the volume may have been made again.
+func TestAnEmptyClaimThatComesBackTakesNothingFromTheVolumeMadeSince(t *testing.T) {
+	s, mountpoint := newStore(t)
+	s.recent, s.abandoned = 0, 0
+	create(t, s, spec("vol"))
+	must(t, os.WriteFile(filepath.Join(mountpoint, creatingFile(stamped("vol", time.Now()), revokedSuffix)), nil, 0o600))
+	must(t, s.Reconcile(background, unlocked))
+	same(t, audit(t, mountpoint), "ready vol")
+}
+
 func TestAClaimOfANewerDriverIsLeftAlone(t *testing.T) {
 	s, mountpoint := storeOf(t)
 	create(t, s, spec("vol"))

@@ -125,7 +125,7 @@ func TestAnEmptyClaimIsTakenBackWithWhatWasMadeForIt(t *testing.T) {
 // The power goes when an empty claim was taken back and before that was on disk: what says that it is being taken back
 // comes back, and by then the volume may have been made again.
 func TestAnEmptyClaimThatComesBackTakesNothingFromTheVolumeMadeSince(t *testing.T) {
-	s, mountpoint := newStore(t)
+	s, mountpoint := storeOf(t)
 	s.recent, s.abandoned = 0, 0
 	create(t, s, spec("vol"))
 	must(t, os.WriteFile(filepath.Join(mountpoint, creatingFile(stamped("vol", time.Now()), revokedSuffix)), nil, 0o600))

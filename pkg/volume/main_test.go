@@ -316,6 +316,11 @@ func claimFile(path string) string {
 	return filepath.Join(ownDir, pathsDir, shard(pathName(path)), pathName(path))
 }
 
+// creatingFile is where a file of a creation is that is taken back.
+func creatingFile(stamp, suffix string) string {
+	return filepath.Join(ownDir, creatingDir, shard(stampedID(stamp)), stamp+suffix)
+}
+
 var background = context.Background()
 
 // unlocked lets Reconcile have every volume.

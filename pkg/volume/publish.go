@@ -69,11 +69,9 @@ func (s *Store) locate(ctx context.Context, a Access) (path string, owner Owner,
 	switch {
 	case err == nil && a.Path != "" && a.Path != have.Path:
 		return "", Owner{}, nil, fmt.Errorf("volume %s on %s: %w: its path is %q, the volume context says %q", a.ID, s.volume, ErrInvalid, have.Path, a.Path)
-	case err == nil && a.ReadOnly: // then the owner is not mended
-		return have.Path, Owner{}, &have, nil
 	case err == nil:
-		now, err := s.current(have)
-		return have.Path, now.Owner, &have, err
+		owner, err := s.ownerOf(have, a)
+		return have.Path, owner, &have, err
 	case !errors.Is(err, ErrNotFound) || a.Path == "":
 		return "", Owner{}, nil, err
 	case a.Path == WholePath && a.Group != nil && !a.ReadOnly:
@@ -99,6 +97,15 @@ func (s *Store) getOrBusy(id string) (Record, error) {
 		err = fmt.Errorf("volume %s on %s is just being made: %w", id, s.volume, ErrBusy)
 	}
 	return f.record, err
+}
+
+// ownerOf is the owner to be mended, which a read-only publish leaves as it is.
+func (s *Store) ownerOf(r Record, a Access) (Owner, error) {
+	if a.ReadOnly {
+		return Owner{}, nil
+	}
+	now, err := s.current(r)
+	return now.Owner, err
 }
 
 // isNobodys refuses a directory that belongs to a volume, or lies in one: it may be one that is being made, or has

@@ -226,27 +226,11 @@ func (s *Store) returnRecord(b begunFile, r Record) error {
 }
 
 // creationsOf are those of an ID of which only the claims of their paths say where they were to be: nothing was
-// written into the record. It reads the claims of all paths. A claim may be of the volume that has been made since: the
-// record that tells of nothing comes back where the power went before it was gone for good
-// (TestAnEmptyClaimThatComesBackTakesNothingFromTheVolumeMadeSince).
+// written into the record. It reads the claims of all paths.
 func (s *Store) creationsOf(id string) ([]Record, error) {
-	others := map[string]bool{} // by stamp
-	since, err := s.look(id)
+	others, err := s.livesOf(id)
 	if err != nil {
 		return nil, err
-	}
-	switch {
-	case since.state != absent && since.record.Schema == 0:
-		return nil, fmt.Errorf("volume %s on %s is just being made again: %w", id, s.volume, ErrBusy)
-	case since.state != absent:
-		others[since.record.stamp()] = true
-	}
-	entries, err := s.entries(id)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		others[e.Record.stamp()] = true
 	}
 	claims, err := s.files(pathsDir)
 	if err != nil {
@@ -268,4 +252,25 @@ func (s *Store) creationsOf(id string) ([]Record, error) {
 		creations = append(creations, h.creation())
 	}
 	return creations, nil
+}
+
+// livesOf are the stamps of an ID that have a record of their own: of a volume that is deleted, or was made since. What
+// tells of a creation without a stamp comes back where the power went before it was gone for good
+// (TestAnEmptyClaimThatComesBackTakesNothingFromTheVolumeMadeSince).
+func (s *Store) livesOf(id string) (map[string]bool, error) {
+	stamps := map[string]bool{}
+	since, err := s.look(id)
+	switch {
+	case err != nil:
+		return nil, err
+	case since.state != absent && since.record.Schema == 0:
+		return nil, fmt.Errorf("volume %s on %s is just being made again: %w", id, s.volume, ErrBusy)
+	case since.state != absent:
+		stamps[since.record.stamp()] = true
+	}
+	entries, err := s.entries(id)
+	for _, e := range entries {
+		stamps[e.Record.stamp()] = true
+	}
+	return stamps, err
 }

@@ -60,6 +60,24 @@ func TestOnAFullGlusterVolumeDeletingWorksAndFreesSpace(t *testing.T) {
 	same(t, audit(t, mountpoint), "directory retained", "ready late")
 }
 
+// A driver of before has made no file whose sync puts on disk what is done, and there is no room for one.
+func TestOnAFullGlusterVolumeOfAnEarlierVersionDeletingWorks(t *testing.T) {
+	_, _, mountpoint := fresh(t, testcluster.VolumeOptions{BrickSize: 32 << 20})
+	earlier := open(t, mountpoint)
+	create(t, earlier, spec("vol"))
+	create(t, earlier, spec("other"))
+	must(t, os.RemoveAll(filepath.Join(mountpoint, ownDir, "commit")))
+	fill(t, filepath.Join(mountpoint, "vol", "ballast"))
+	s := open(t, mountpoint)
+	s.earliest = 0
+	must(t, s.Delete(background, "vol"), s.Delete(background, "vol"))
+	same(t, audit(t, mountpoint), "ready other", "trash vol")
+	if n, err := s.Reap(background, time.Hour); n != 1 || err != nil {
+		t.Errorf("reaped %d, %v", n, err)
+	}
+	same(t, audit(t, mountpoint), "ready other")
+}
+
 // A deletion that a kill has cut short on a full Gluster volume comes to its end there, too.
 func TestOnAFullGlusterVolumeDeletingIsFinished(t *testing.T) {
 	_, _, mountpoint := fresh(t, testcluster.VolumeOptions{BrickSize: 32 << 20})

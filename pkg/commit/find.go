@@ -34,6 +34,21 @@ func (f found) close() {
 	}
 }
 
+// hold replaces each by a descriptor that is open for nothing.
+func (f found) hold() (found, error) {
+	defer f.close()
+	held := found{}
+	for set, file := range f {
+		var err error
+		if held[set], err = reopen(file, unix.O_PATH); err != nil {
+			delete(held, set)
+			held.close()
+			return nil, err
+		}
+	}
+	return held, nil
+}
+
 // find opens one file of each replica set, and makes what is missing. Where there is no room for that, because the Gluster
 // volume was full before this driver came, it opens what there is of records.
 func find(root *safepath.Dir) (found, error) {

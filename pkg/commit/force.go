@@ -35,7 +35,10 @@ type files struct {
 	device mount.Device // of the mount they are on
 	client *meta.Reader
 	state  string // of the client as it was when the files were opened
-	bySet  map[string]*os.File
+	// bySet are held by descriptors that are open for nothing: a process that is started has copies of all descriptors
+	// for a moment, and closing one that is open for writing waits for GlusterFS
+	// (TestNothingPilesUpWhileEveryServerHangs in pkg/driver).
+	bySet map[string]*os.File
 }
 
 func (f *files) isOpen() bool { return f.client != nil }
@@ -81,16 +84,32 @@ func (f *files) forceOnce(root *safepath.Dir) error {
 	if now := stateOf(reading); now != f.state || len(f.bySet) == 0 {
 		// Other bricks are other sets. One that has come back may lack a file, and a lookup has GlusterFS heal it.
 		f.closeFiles()
-		if f.bySet, err = find(root); err != nil {
+		found, err := find(root)
+		if err != nil {
+			return err
+		}
+		f.bySet, err = found.hold()
+		if err != nil {
 			return err
 		}
 		f.state = now
 	}
 	var all panics.Group
 	results := make(chan error, 2*len(f.bySet))
-	for name, file := range f.bySet {
-		all.Go(func() { results <- putOnDisk(file) })
-		all.Go(func() { results <- isStillOn(file, name, reading) })
+	for name, held := range f.bySet {
+		all.Go(func() {
+			file, err := reopen(held, unix.O_RDWR)
+			if err != nil {
+				results <- err
+				results <- nil
+				return
+			}
+			defer file.Close()
+			var question panics.Group
+			question.Go(func() { results <- isStillOn(file, name, reading) })
+			results <- putOnDisk(file)
+			question.Wait()
+		})
 	}
 	all.Wait()
 	for range 2 * len(f.bySet) {
@@ -104,6 +123,15 @@ func (f *files) closeFiles() {
 		_ = file.Close()
 	}
 	f.bySet = nil
+}
+
+// reopen opens the file that a descriptor leads to, for other uses.
+func reopen(file *os.File, flags int) (*os.File, error) {
+	fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(int(file.Fd())), flags|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: file.Name(), Err: err}
+	}
+	return os.NewFile(uintptr(fd), file.Name()), nil
 }
 
 // follow gives up what is open on another mount than root's, and opens the client's own state.

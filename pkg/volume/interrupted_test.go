@@ -74,11 +74,10 @@ func prepared(t *testing.T, m *testcluster.RawMount, seen *sightings, v verb) *i
 func (u *interrupted) reopen(t *testing.T, m *testcluster.RawMount, seen *sightings) {
 	t.Helper()
 	u.root = filepath.Join(m.Path, filepath.Base(u.root))
-	own := newSightings()
-	own.committer = seen.committer
-	s, err := openSeen(gv0, u.root, own)
+	s, err := Open(gv0, u.root)
 	must(t, err)
 	t.Cleanup(s.Close)
+	s.sightings.committer, s.sightings.commit = seen.committer, seen.commit
 	s.recent, s.abandoned = 0, 0
 	u.store = s
 }

@@ -149,6 +149,11 @@ func (s *Store) removeAside(creating *safepath.Dir, aside string, r Record, entr
 		return err
 	}
 	if !goes {
+		// A rename replaces an empty directory: that of the next volume, where a server has brought this one back.
+		if free, err := s.isFree(r.Path); err != nil || !free {
+			return errors.Join(err, fmt.Errorf("%s/%s is not what was to go, and something is at %s: %w: see `glusterfs-csi volume check`",
+				creating.Name(), aside, r.Path, ErrForeign))
+		}
 		return s.putBack(creating, aside, r.Path)
 	}
 	err = ignoreNotExist(creating.Rmdir(aside))

@@ -20,6 +20,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 )
 
 func init() { child = crash }
@@ -53,6 +56,7 @@ func crash() {
 		panic(err)
 	}
 	s.privileged = rootAt(j.Privileged)
+	oneByOne(s)
 	var passed atomic.Int64
 	s.step = func(string) {
 		if passed.Add(1) == int64(j.Point)+1 {
@@ -66,10 +70,21 @@ func crash() {
 	os.Exit(3)
 }
 
+// oneByOne has a store do one after the other what it would do beside each other: what is under way when a process is
+// killed comes to its end a moment later, and may leave an empty parent directory behind all that looks for it now.
+func oneByOne(s *Store) {
+	permit, err := permits.New(1, func() []gluster.Volume { return []gluster.Volume{gv0} }).Acquire(background, gv0)
+	if err != nil {
+		panic(err)
+	}
+	s.permit = permit
+}
+
 // points returns the names of the points that an operation passes, by doing it once.
 func points(t *testing.T, mountpoint, operation string) []string {
 	t.Helper()
 	s := privilegedStore(t, mountpoint)
+	oneByOne(s)
 	if err := operations[operation].prepare(s); err != nil {
 		t.Fatal(err)
 	}

@@ -99,6 +99,15 @@ func TestALiveVolumeThatABrickHasInTheTrashIsLeftAlone(t *testing.T) {
 	}
 }
 
+// ofTheDeletion is the part of a cure that is for a volume which was deleted: where GlusterFS has brought back the record
+// once more, there is one for a volume that is there, too.
+func ofTheDeletion(cure string) string {
+	if _, deleted, both := strings.Cut(cure, "; if none does"); both {
+		return deleted
+	}
+	return cure
+}
+
 // A deletion that one brick has forgotten, wholly or after the record's rename.
 func TestADeletedVolumeThatABrickHasInItsPlaceIsDeletedByTheCure(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -147,7 +156,7 @@ func TestADeletedVolumeThatABrickHasInItsPlaceIsDeletedByTheCure(t *testing.T) {
 				}
 			}
 			cure := v.hasTwo("vol").Cure
-			v.cure(cure)
+			v.cure(ofTheDeletion(cure))
 			v.alike(r.GFID, "/"+trashFile(entry))
 			if !test.restored {
 				finds(t, v.store, false)
@@ -180,7 +189,7 @@ func TestWhatHasTwoNamesIsNotDeletedBeforeTheCure(t *testing.T) {
 			t.Errorf("brick %d has %v now, and had %v", i, after, before[i])
 		}
 	}
-	v.cure(problem.Cure)
+	v.cure(ofTheDeletion(problem.Cure))
 	must(t, v.store.Delete(background, "vol"))
 	finds(t, v.store, false)
 	v.alike(r.GFID, "/"+trashFile(entry))

@@ -49,11 +49,11 @@ func (s *seen) keep(names map[string]bool) {
 
 // sightings are what is seen of one Gluster volume, and what is shared by those who see it.
 type sightings struct {
-	creations, trash, paths, attributes seen
-	onDelete                            noted
-	flat                                emptied
-	limits                              limited
-	committer                           *commit.Committer
+	creations, trash, paths, attributes, asides seen
+	onDelete                                    noted
+	flat                                        emptied
+	limits                                      limited
+	committer                                   *commit.Committer
 	// commit is the committer's, and blocks as long as GlusterFS does, as all of a store does.
 	commit func(root *safepath.Dir) error
 	live   live

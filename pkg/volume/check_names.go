@@ -90,7 +90,7 @@ func (s *Store) homeOfEntry(name string, r Record) (*safepath.Dir, error) {
 	}
 	homes, err := s.homes(trashDir, stampedID(name))
 	for _, dir := range homes {
-		for _, suffix := range []string{recordSuffix, heldSuffix, backSuffix, doomedSuffix} {
+		for _, suffix := range entrySuffixes {
 			have, err := readRecord(dir, name+suffix)
 			switch {
 			case err == nil && have.stamp() == r.stamp():

@@ -156,7 +156,7 @@ func (s *Store) undoFile(b begunFile) error {
 			moved.stamp = stamped(b.id, now())
 		}
 		moved.file = file{creating, moved.stamp + aside}
-		if err := b.dir.Rename(b.name, creating, moved.name); err != nil {
+		if err := s.moveRecord(b.file, moved.file); err != nil {
 			return ignoreNotExist(err) // come to its end meanwhile, or another takes it back
 		}
 		b = moved

@@ -34,7 +34,7 @@ func (s *Store) removeOlder(f found, e TrashEntry) error {
 		return err
 	}
 	b := begunFile{file: file{creating, f.record.stamp() + revokedSuffix}, id: f.record.ID, stamp: f.record.stamp()}
-	if err := f.dir.Rename(f.record.ID+recordSuffix, creating, b.name); err != nil {
+	if err := s.moveRecord(file{f.dir, f.record.ID + recordSuffix}, b.file); err != nil {
 		return ignoreNotExist(err)
 	}
 	moved, err := s.lookIn(creating, b.name)

@@ -131,6 +131,9 @@ func (s *Store) reapSlice(ctx context.Context, e TrashEntry) error {
 	if err != nil {
 		return ignoreNotExist(err) // restored or reaped meanwhile
 	}
+	if err := s.settleSuffix(&e); err != nil {
+		return err
+	}
 	var removed atomic.Int64
 	return s.reap(ctx, e, reaping{begun: func() {}, removed: func() {
 		if removed.Add(1) == s.slice {

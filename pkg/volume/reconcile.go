@@ -28,6 +28,7 @@ func (s *Store) Reconcile(ctx context.Context, lock func(id string) (unlock func
 		}
 	}
 	errs = append(errs, s.spread(ctx, alone))
+	errs = append(errs, s.settleNames(alone))
 	begun, err := s.allBegun(ctx)
 	errs = append(errs, s.explain(err))
 	for _, b := range begun {
@@ -40,15 +41,27 @@ func (s *Store) Reconcile(ctx context.Context, lock func(id string) (unlock func
 	deleted := map[string]bool{}
 	for _, e := range entries {
 		deleted[e.Record.stamp()] = true
-		switch {
-		case e.suffix == recordSuffix && s.isAbandoned(&s.sightings.trash, e.Name):
-			alone(e.Record.ID, func() error { return s.follow(e) })
-		case e.suffix == backSuffix && s.isAbandoned(&s.sightings.trash, e.Name+backSuffix):
-			alone(e.Record.ID, func() error { return s.restore(&e) })
+		if e.suffix == recordSuffix && s.isAbandoned(&s.sightings.trash, e.Name) ||
+			e.suffix == backSuffix && s.isAbandoned(&s.sightings.trash, e.Name+backSuffix) {
+			alone(e.Record.ID, func() error { return s.finishEntry(e) })
 		}
 	}
 	errs = append(errs, s.takeOverAll(ctx, alone), s.explain(s.settlePaths(deleted)), s.settleAttributes(alone))
 	return errors.Join(append(errs, ctx.Err())...)
+}
+
+// finishEntry finishes what an entry's record says was begun with it.
+func (s *Store) finishEntry(e TrashEntry) error {
+	if err := s.settleSuffix(&e); err != nil {
+		return err
+	}
+	switch e.suffix {
+	case recordSuffix:
+		return s.follow(e)
+	case backSuffix:
+		return s.restore(&e)
+	}
+	return nil
 }
 
 // allBegun lists the creations that have not come to their end, of all volumes.

@@ -122,7 +122,7 @@ func (s *Store) entryFiles(id string) ([]TrashEntry, error) {
 		return nil, s.explain(err)
 	}
 	var found []TrashEntry
-	moved := map[string]bool{}
+	moved, at := map[string]bool{}, map[string]int{}
 	for _, f := range files {
 		e, ok := parseEntry(f)
 		switch {
@@ -130,7 +130,14 @@ func (s *Store) entryFiles(id string) ([]TrashEntry, error) {
 		case e.suffix == "":
 			moved[e.Name] = true
 		default:
-			found = append(found, e)
+			i, twice := at[e.Name]
+			switch {
+			case !twice:
+				at[e.Name] = len(found)
+				found = append(found, e)
+			case isFurther(e.suffix, found[i].suffix): // see secondname.go
+				found[i] = e
+			}
 		}
 	}
 	for i := range found {
@@ -181,12 +188,16 @@ func (s *Store) entry(name string) (TrashEntry, error) {
 	if err != nil {
 		return TrashEntry{}, err
 	}
-	for _, suffix := range []string{recordSuffix, heldSuffix, backSuffix, doomedSuffix} {
+	for _, suffix := range entrySuffixes {
 		for _, dir := range homes {
 			e, err := s.readEntry(file{dir, name + suffix})
-			if !errors.Is(err, fs.ErrNotExist) {
-				return e, err
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
 			}
+			if err == nil {
+				err = s.settleSuffix(&e)
+			}
+			return e, err
 		}
 	}
 	return TrashEntry{}, fmt.Errorf("trash entry %s on %s: %w", name, s.volume, ErrNotFound)

@@ -57,6 +57,7 @@ type sightings struct {
 	// commit is the committer's, and blocks as long as GlusterFS does, as all of a store does.
 	commit func(root *safepath.Dir) error
 	live   live
+	freed  freed
 }
 
 func newSightings() *sightings {

@@ -127,7 +127,7 @@ func (s *Store) claimPath(h holder) (holder, error) {
 	}
 	const attempts = 3
 	for range attempts {
-		claimed := paths.Symlink(h.String(), pathName(h.path))
+		claimed := s.makeClaim(paths, h)
 		if !errors.Is(claimed, fs.ErrExist) {
 			return h, claimed
 		}
@@ -151,6 +151,17 @@ func (s *Store) claimPath(h holder) (holder, error) {
 		}
 	}
 	return holder{}, fmt.Errorf("path %s on %s is claimed and given up again and again: %w", h.path, s.volume, ErrBusy)
+}
+
+// makeClaim is exclusive, and the name's only file on every disk.
+func (s *Store) makeClaim(paths *safepath.Dir, h holder) error {
+	name := pathName(h.path)
+	if s.sightings.freed.has(name) {
+		if err := s.commit(); err != nil {
+			return err
+		}
+	}
+	return paths.Symlink(h.String(), name)
 }
 
 // livesBeside is lives for one who wants the path. A volume that is restored does not go on with the claim of the life
@@ -214,7 +225,7 @@ func (s *Store) givePathUp(path string, mayGo func(holder) (bool, error)) error 
 		return err
 	}
 	aside := name + asideSuffix + strconv.FormatUint(rand.Uint64(), 36)
-	if err := paths.Rename(name, paths, aside); err != nil {
+	if err := s.sightings.freed.free(name, func() error { return paths.Rename(name, paths, aside) }); err != nil {
 		return ignoreNotExist(err)
 	}
 	s.step(stepPathAside)
@@ -238,7 +249,7 @@ func (s *Store) settlePath(paths *safepath.Dir, name, aside string, mayGo func(h
 	}
 	goes, err := mayGo(moved)
 	if err == nil && !goes {
-		err = ignoreExist(paths.Symlink(content, name))
+		err = ignoreExist(s.makeClaim(paths, moved))
 	}
 	if err != nil {
 		return err

@@ -313,7 +313,7 @@ func (s *Store) commit() error {
 		return err
 	}
 	defer mount.Close()
-	err = s.sightings.commit(mount)
+	err = s.sightings.freed.force(func() error { return s.sightings.commit(mount) })
 	s.step(stepCommitted)
 	return err
 }

@@ -81,12 +81,15 @@ func (s *Store) lookAtData(ctx context.Context, found *inventory) error {
 		})
 	}
 	return each(ctx, s.permit, found.entries, func(e TrashEntry) error {
-		if _, restored := found.volumes[e.Record.stamp()]; restored || e.suffix == doomedSuffix || e.suffix == backSuffix {
+		if _, restored := found.volumes[e.Record.stamp()]; restored || e.suffix == doomedSuffix {
 			return nil // on its way, or nothing but a record
 		}
 		// A list is what one brick says: see names.go.
 		if absent, err := missing(e.dir, e.Name); err != nil || absent {
-			return errors.Join(err, s.lookAtMissingData(found, e))
+			if err == nil && e.suffix != backSuffix { // else it may be back already
+				err = s.lookAtMissingData(found, e)
+			}
+			return err
 		}
 		return s.lookAtEntryData(found, e)
 	})

@@ -38,6 +38,7 @@ func (s *Store) Reconcile(ctx context.Context, lock func(id string) (unlock func
 	}
 	entries, err := s.entries("")
 	errs = append(errs, err)
+	s.settleEntries(entries, alone)
 	deleted := map[string]bool{}
 	for _, e := range entries {
 		deleted[e.Record.stamp()] = true

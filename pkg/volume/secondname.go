@@ -116,6 +116,30 @@ func isOneFile(a, b file) (bool, error) {
 	return inodes[0] == inodes[1], nil
 }
 
+// settleEntries removes what a deletion has left that was repeated when one brick had forgotten that it had begun: its
+// record, under the name of another entry, which has no data.
+func (s *Store) settleEntries(entries []TrashEntry, alone func(id string, do func() error)) {
+	of := map[string]TrashEntry{} // those with data, by the stamp of the volume
+	for _, e := range entries {
+		if e.moved {
+			of[e.Record.stamp()] = e
+		}
+	}
+	for _, e := range entries {
+		with, twice := of[e.Record.stamp()]
+		if e.moved || !twice {
+			continue
+		}
+		alone(e.Record.ID, func() error {
+			name, other := file{e.dir, e.Name + e.suffix}, file{with.dir, with.Name + with.suffix}
+			if twice, err := isOneFile(name, other); err != nil || !twice {
+				return err
+			}
+			return s.dropName(name, other)
+		})
+	}
+}
+
 // settleNames finishes what a kill has left of removing a second name.
 func (s *Store) settleNames(alone func(id string, do func() error)) error {
 	var errs []error

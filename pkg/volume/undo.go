@@ -94,17 +94,22 @@ func (s *Store) removeEmpty(r Record, entry string) error {
 		return err
 	}
 	aside := r.stamp() + dirSuffix
-	if err := s.removeAside(creating, aside, r, entry); err != nil { // what a kill has left
-		return err
-	}
 	parent, name, err := s.split(r.Path)
-	if notThere(err) {
-		return nil
+	if err == nil {
+		defer parent.Close()
+		if done, err := s.removeTwice(file{creating, aside}, file{parent, name}, r, entry); done || err != nil {
+			return err
+		}
+	}
+	if asideErr := s.removeAside(creating, aside, r, entry); asideErr != nil { // what a kill has left
+		return asideErr
 	}
 	if err != nil {
+		if notThere(err) {
+			err = nil
+		}
 		return err
 	}
-	defer parent.Close()
 	dir, err := parent.Open(name)
 	if notThere(err) {
 		return nil
@@ -130,6 +135,37 @@ func (s *Store) removeEmpty(r Record, entry string) error {
 	}
 	s.step(stepDirAside)
 	return s.removeAside(creating, aside, r, entry)
+}
+
+// removeTwice removes an empty directory that one brick has at r's path and another moved aside, as one has forgotten the
+// rename: nobody can move it then. It says whether there was one.
+func (s *Store) removeTwice(aside, at file, r Record, entry string) (done bool, err error) {
+	twice, err := isOneFile(aside, at)
+	if err != nil || !twice {
+		return false, err
+	}
+	dir, err := at.dir.Open(at.name)
+	if err != nil {
+		return false, ignoreNotExist(err)
+	}
+	st, err := dir.Stat()
+	goes := false
+	if err == nil {
+		goes, err = s.isMadeFor(dir, r, entry, st.Ino)
+	}
+	if err == nil && goes {
+		err = s.isEmpty(dir)
+	}
+	dir.Close()
+	if err != nil || !goes {
+		return false, err
+	}
+	for _, name := range []file{at, aside} {
+		if err := ignoreNotExist(name.dir.Rmdir(name.name)); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // removeAside removes an empty directory that was moved aside from r's path, or puts it back. What the kernel knows of

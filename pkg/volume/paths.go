@@ -229,7 +229,7 @@ func (s *Store) givePathUp(path string, mayGo func(holder) (bool, error)) error 
 		return ignoreNotExist(err)
 	}
 	s.step(stepPathAside)
-	return s.settlePath(paths, name, aside, mayGo)
+	return s.settlePath(paths, aside, mayGo)
 }
 
 // heldBy is a holder of any life of a volume: as it was made, or restored.
@@ -238,7 +238,7 @@ func heldBy(stamp string) func(holder) bool {
 }
 
 // settlePath removes a claim that was moved aside if it may go, and puts it back if not.
-func (s *Store) settlePath(paths *safepath.Dir, name, aside string, mayGo func(holder) (bool, error)) error {
+func (s *Store) settlePath(paths *safepath.Dir, aside string, mayGo func(holder) (bool, error)) error {
 	content, err := readlink(paths, aside)
 	if err != nil {
 		return ignoreNotExist(err)
@@ -278,11 +278,11 @@ func (s *Store) settlePaths(deleted map[string]bool) error {
 // client without fresh names knows of a volume that was just made again may be of the one before. With it goes what a
 // creation has left that was killed before its record was written.
 func (s *Store) settleClaim(claim file, deleted map[string]bool, sure bool) (needed bool, err error) {
-	if name, _, aside := strings.Cut(claim.name, asideSuffix); aside {
+	if strings.Contains(claim.name, asideSuffix) {
 		if !sure {
 			return false, nil
 		}
-		return false, s.settlePath(claim.dir, name, claim.name, func(h holder) (bool, error) {
+		return false, s.settlePath(claim.dir, claim.name, func(h holder) (bool, error) {
 			needed, err := s.isNeeded(h)
 			return !needed, err
 		})

@@ -110,23 +110,7 @@ func (s *Store) removeEmpty(r Record, entry string) error {
 		}
 		return err
 	}
-	dir, err := parent.Open(name)
-	if notThere(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	st, err := dir.Stat()
-	goes := false
-	if err == nil {
-		goes, err = s.isMadeFor(dir, r, entry, st.Ino)
-	}
-	if err == nil && goes {
-		err = s.isEmpty(dir)
-	}
-	dir.Close()
-	if err != nil || !goes {
+	if goes, err := s.mayRemoveEmpty(file{parent, name}, r, entry); err != nil || !goes {
 		return err
 	}
 	s.step(stepDirFound)
@@ -137,17 +121,16 @@ func (s *Store) removeEmpty(r Record, entry string) error {
 	return s.removeAside(creating, aside, r, entry)
 }
 
-// removeTwice removes an empty directory that one brick has at r's path and another moved aside, as one has forgotten the
-// rename: nobody can move it then. It says whether there was one.
-func (s *Store) removeTwice(aside, at file, r Record, entry string) (done bool, err error) {
-	twice, err := isOneFile(aside, at)
-	if err != nil || !twice {
-		return false, err
-	}
+// mayRemoveEmpty says whether a directory at r's path is there and was made for it. ErrForeign if something is in it.
+func (s *Store) mayRemoveEmpty(at file, r Record, entry string) (bool, error) {
 	dir, err := at.dir.Open(at.name)
 	if err != nil {
-		return false, ignoreNotExist(err)
+		if notThere(err) {
+			err = nil
+		}
+		return false, err
 	}
+	defer dir.Close()
 	st, err := dir.Stat()
 	goes := false
 	if err == nil {
@@ -156,8 +139,17 @@ func (s *Store) removeTwice(aside, at file, r Record, entry string) (done bool, 
 	if err == nil && goes {
 		err = s.isEmpty(dir)
 	}
-	dir.Close()
-	if err != nil || !goes {
+	return goes, err
+}
+
+// removeTwice removes an empty directory that one brick has at r's path and another moved aside, as one has forgotten the
+// rename: nobody can move it then. It says whether there was one.
+func (s *Store) removeTwice(aside, at file, r Record, entry string) (done bool, err error) {
+	twice, err := isOneFile(aside, at)
+	if err != nil || !twice {
+		return false, err
+	}
+	if goes, err := s.mayRemoveEmpty(at, r, entry); err != nil || !goes {
 		return false, err
 	}
 	for _, name := range []file{at, aside} {

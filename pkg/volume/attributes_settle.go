@@ -3,12 +3,9 @@
 package volume
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 )
 
 // settleAttributes removes what a kill, or a server that has forgotten a removal, has left: attributes of an earlier
@@ -37,12 +34,12 @@ func (s *Store) settleAttributes(alone func(id string, do func() error)) error {
 	for stamp := range counts {
 		seen[stamp] = true
 		gone, goneErr := s.isGone(stamp)
-		if gone && s.isAbandoned(&s.sightings.attributes, stamp) {
+		if gone && s.isAbandoned(&s.memory.attributes, stamp) {
 			alone(stampedID(stamp), func() error { return s.forgetGone(stamp) })
 		}
 		err = errors.Join(err, goneErr)
 	}
-	s.sightings.attributes.keep(seen)
+	s.memory.attributes.keep(seen)
 	return s.explain(err)
 }
 
@@ -57,37 +54,4 @@ func (s *Store) forgetGone(stamp string) error {
 	}
 	id, created, _ := parseStamp(stamp)
 	return s.forgetAttributes(Record{ID: id, Created: created}, math.MaxInt64)
-}
-
-// lookAtAttributes finds those of no volume, and those that cannot be read.
-func (s *Store) lookAtAttributes(ctx context.Context, found *inventory) error {
-	files, err := s.files(attributesDir)
-	if err != nil {
-		return err
-	}
-	counts := highest(files)
-	unknown := map[string]bool{} // whether there is a volume
-	for stamp := range counts {
-		unknown[stamp] = isUnreadableVolume(found, stampedID(stamp))
-	}
-	return each(ctx, s.permit, slices.Collect(maps.Keys(counts)), func(stamp string) error {
-		link, id := counts[stamp], stampedID(stamp)
-		_, err := s.readAttributes(link)
-		if isUnreadable(err) {
-			found.add(unreadable(id, s.pathOf(link.file), err))
-			return nil
-		}
-		if err != nil || found.deleted[stamp] || unknown[stamp] {
-			return ignoreNotExist(err)
-		}
-		if _, there := found.volumes[stamp]; there {
-			return nil
-		}
-		found.add(Problem{
-			Kind: StaleAttributes, Subject: id, Path: s.pathOf(link.file), id: id,
-			Why:  "what was changed of a volume of which nothing is left",
-			Cure: "remove it", repair: func() error { return s.forgetGone(stamp) },
-		})
-		return nil
-	})
 }

@@ -5,7 +5,6 @@ package volume
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -143,9 +142,6 @@ func (s *Store) pass(ctx context.Context) ([]Problem, error) {
 	return found.problems, nil
 }
 
-// isUnreadable says of an error in reading a record that reading it again is no cure.
-func isUnreadable(err error) bool { return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewer) }
-
 // lookAtClaims finds creations that nobody goes on with.
 func (s *Store) lookAtClaims(_ context.Context, found *inventory) error {
 	all, err := s.begunBefore("")
@@ -161,7 +157,7 @@ func (s *Store) lookAtClaims(_ context.Context, found *inventory) error {
 func (s *Store) lookAtBegun(found *inventory, b begunFile) {
 	_, begun, isStamped := parseStamp(b.stamp)
 	isOld := isStamped && s.isClockRight() && now().Sub(begun) > s.abandoned
-	isAbandoned := s.isAbandoned(&s.sightings.creations, b.key())
+	isAbandoned := s.isAbandoned(&s.memory.creations, b.key())
 	found.mu.Lock()
 	found.begun[b.key()] = true
 	found.mu.Unlock()
@@ -173,11 +169,6 @@ func (s *Store) lookAtBegun(found *inventory, b begunFile) {
 		Why: "its creation was interrupted", Cure: "take it back: an empty directory and its claims go",
 		repair: func() error { return s.undoFile(b) },
 	})
-}
-
-// pathOf is where a file of the driver's own is on the Gluster volume.
-func (s *Store) pathOf(f file) string {
-	return strings.TrimPrefix(f.dir.Name(), s.volume.String()+"/") + "/" + f.name
 }
 
 // readVolumes reads the records of what is ready.
@@ -216,12 +207,4 @@ func (s *Store) readVolumes(ctx context.Context, found *inventory) error {
 		}
 		return nil
 	})
-}
-
-func unreadable(subject, at string, err error) Problem {
-	cure := "nothing: see what is in it, and take it from a backup"
-	if errors.Is(err, ErrNewer) {
-		cure = "nothing: update this driver"
-	}
-	return Problem{Kind: Unreadable, Subject: subject, Path: at, Why: err.Error(), Cure: cure}
 }

@@ -240,12 +240,12 @@ func TestCheckSaysNothingOfWhatGoesOn(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		other, err := Open(gv0, mountpoint)
+		other, closeStore, err := openStore(mountpoint)
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		defer other.Close()
+		defer closeStore()
 		for i := range 20 {
 			name := fmt.Sprint("vol", i)
 			_, err := other.Create(spec(name))

@@ -10,8 +10,6 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
 // lookAtEntries reads the records in the trash, and finds the data that has none.
@@ -137,25 +135,11 @@ func (s *Store) lookAtMissingData(found *inventory, e TrashEntry) error {
 	if err != nil {
 		return err
 	}
-	if !s.isAbandoned(&s.sightings.trash, e.Name) && (!s.isClockRight() || now().Sub(e.Deleted) <= s.abandoned) {
+	if !s.isAbandoned(&s.memory.trash, e.Name) && (!s.isClockRight() || now().Sub(e.Deleted) <= s.abandoned) {
 		return nil // its deletion may go on
 	}
 	found.add(p)
 	return nil
-}
-
-// isKnownAs is isOwn, and takes nothing over.
-func (s *Store) isKnownAs(dir *safepath.Dir, r Record) (bool, error) {
-	have, err := gfidOf(dir)
-	if err != nil {
-		return false, err
-	}
-	want, err := s.recordedGFID(r)
-	if err != nil || want != "" {
-		return have == want, err
-	}
-	mark, err := dir.Xattr(markXattr)
-	return mark == r.stamp(), err
 }
 
 // cureStray says what becomes of a directory of the driver's own that is not where it belongs: the directory of a

@@ -183,11 +183,11 @@ func TestWhateverTwoControllersDoAtOnceEndsAsOneOfThemWould(t *testing.T) {
 		all.Wait()
 		alike(t, c, name)
 		freshEyes(t, c, name, func(mountpoint string) {
-			s, err := Open(gv0, mountpoint)
+			s, closeStore, err := openStore(mountpoint)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer s.Close()
+			defer closeStore()
 			s.abandoned = 0
 			if err := s.Reconcile(background, unlocked); err != nil {
 				t.Error(err)

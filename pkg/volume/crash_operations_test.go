@@ -71,11 +71,11 @@ func giveWay(s *Store) error {
 	step := s.step
 	s.step = func(point string) {
 		if point == stepReturned {
-			other, err := Open(gv0, rootOf(s))
+			other, closeStore, err := openStore(rootOf(s))
 			if err != nil {
 				panic(err)
 			}
-			defer other.Close()
+			defer closeStore()
 			if _, err := other.Create(spec("vol")); err != nil {
 				panic(err)
 			}

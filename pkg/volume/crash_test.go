@@ -51,7 +51,7 @@ func crash() {
 	if err := json.Unmarshal([]byte(text), &j); err != nil {
 		panic(err)
 	}
-	s, err := Open(gv0, j.Mountpoint)
+	s, _, err := openStore(j.Mountpoint)
 	if err != nil {
 		panic(err)
 	}

@@ -11,22 +11,15 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
-// The named points of Create: a kill at any of them is finished by the next Create
+// The named points of Create, beside those of pkg creation: a kill at any of them is finished by the next Create
 // or Delete of the same volume.
 const (
-	stepOpened    = "create: record made"
-	stepClaimed   = "create: claimed"
-	stepParent    = "create: parent made"
 	stepPathHeld  = "create: path claimed"
 	stepMade      = "create: directory made"
 	stepOwned     = "create: owner set"
 	stepMode      = "create: mode set"
 	stepCompleted = "create: record complete"
-	stepCommitted = "on disk"
 )
-
-// newMode is the mode of a volume's directory until its owner is set: nobody else may enter it.
-const newMode = 0o700
 
 // Create makes a volume, or returns the one that is there. What it returns is on the disks of all bricks that are up.
 // Errors: ErrIncompatible, ErrForeign (the path is taken), ErrNested, ErrBusy (another
@@ -108,84 +101,11 @@ func (s *Store) placeTaken(r Record, held holder) error {
 	left, beginErr := s.begunBefore(r.ID)
 	errs := []error{err, beginErr}
 	for _, b := range left {
-		if !s.mayGoOn(&s.sightings.creations, b.key()) {
+		if !s.mayGoOn(&s.memory.creations, b.key()) {
 			errs = append(errs, s.undoFile(b))
 		}
 	}
 	return errors.Join(append(errs, s.finishDeletion(r.ID), s.takeBackUnrecorded(held))...)
-}
-
-// takeBackUnrecorded takes back what a creation has made that was killed before its record was there. The path may also
-// be held for a volume that is deleted, and whose data is in its place.
-func (s *Store) takeBackUnrecorded(h holder) error {
-	lives, err := s.lives(h)
-	if err != nil || lives || h.parent || h.entry != "" {
-		return err
-	}
-	entries, err := s.entries(stampedID(h.stamp))
-	for _, e := range entries {
-		if e.Record.stamp() == h.stamp {
-			return nil
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return s.takeBack(h.creation())
-}
-
-// takePlace makes h the holder of a path at which nothing is, after making the directories on the way to it, and
-// returns the holder that there is: h, or another of the same path. ErrForeign where something is that nobody holds,
-// ErrNested if it is in a volume, or volumes are in it.
-func (s *Store) takePlace(id string, h holder) (held holder, err error) {
-	err = s.afresh(h.path, func() error {
-		held, err = s.tryPlace(id, h)
-		return err
-	})
-	return held, err
-}
-
-func (s *Store) tryPlace(id string, h holder) (holder, error) {
-	parent, err := s.makeParents(h.path, h.stamp)
-	if err != nil {
-		return holder{}, err
-	}
-	defer parent.Close()
-	// First: what is there now was not made by whoever claims the path next.
-	absent, err := missing(parent, path.Base(h.path))
-	if err != nil {
-		return holder{}, err
-	}
-	if !absent {
-		return s.holderOfPlace(parent, h.path, id)
-	}
-	held, err := s.claimPath(h)
-	switch {
-	case err == nil:
-		return held, nil
-	case errors.Is(err, fs.ErrExist) && held.parent:
-		return holder{}, fmt.Errorf("directory %s on %s is being made to hold volume %s: %w: %w", h.path, s.volume, stampedID(held.stamp), ErrNested, ErrBusy)
-	case errors.Is(err, fs.ErrExist):
-		return held, nil
-	}
-	return holder{}, err
-}
-
-// holderOfPlace returns the holder of a path at which something is.
-func (s *Store) holderOfPlace(parent *safepath.Dir, p, id string) (holder, error) {
-	dir, err := parent.Open(path.Base(p))
-	if err != nil {
-		return holder{}, notADirectory(err)
-	}
-	defer dir.Close()
-	held, err := s.whoHolds(dir, p)
-	if err != nil {
-		return holder{}, err
-	}
-	if held.parent || held.stamp == "" {
-		return holder{}, errors.Join(s.undoUnmarked(id), s.foreign(dir, id, ""))
-	}
-	return held, nil
 }
 
 // make makes the directory of a volume whose ID and path are claimed, and completes its record.
@@ -253,25 +173,4 @@ func (s *Store) makeDirectory(r Record) (dir *safepath.Dir, err error) {
 		return errors.Join(s.foreign(dir, r.ID, ""), s.releasePath(r.Path, heldBy(r.stamp())))
 	})
 	return dir, err
-}
-
-// setOwner sets what mkdir could not. The mode comes last: a change of owner clears setgid, and
-// until the mode is set nobody but root can enter.
-func (s *Store) setOwner(dir *safepath.Dir, owner Owner) error {
-	st, err := dir.Stat()
-	if err != nil {
-		return err
-	}
-	uid, gid := or(owner.UID, 0), or(owner.GID, 0)
-	if uid != st.Uid || gid != st.Gid {
-		if err := dir.Chown(int(uid), int(gid)); err != nil {
-			return err
-		}
-	}
-	s.step(stepOwned)
-	if err := dir.Chmod(uint32(or(owner.Mode, DefaultMode))); err != nil {
-		return err
-	}
-	s.step(stepMode)
-	return nil
 }

@@ -17,7 +17,6 @@ import (
 )
 
 const (
-	ownDir      = ".glusterfs-csi"
 	creatingDir = "creating"
 	volumesDir  = "volumes"
 	trashDir    = "trash"
@@ -125,7 +124,7 @@ func (s *Store) openOwn() (*safepath.Dir, error) {
 // something in it, the one that the driver had for all before.
 func (s *Store) homes(kind, key string) ([]*safepath.Dir, error) {
 	names := []string{kind + "/" + shard(key)}
-	if !s.sightings.flat.isEmpty(kind) {
+	if !s.memory.flat.isEmpty(kind) {
 		names = append(names, kind)
 	}
 	var dirs []*safepath.Dir
@@ -272,3 +271,8 @@ func (s *Store) filesOf(kind, key string) ([]file, error) {
 }
 
 func isShard(name string) bool { return len(name) == 2 }
+
+// pathOf is where a file of the driver's own is on the Gluster volume.
+func (s *Store) pathOf(f file) string {
+	return strings.TrimPrefix(f.dir.Name(), s.volume.String()+"/") + "/" + f.name
+}

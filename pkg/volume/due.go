@@ -2,20 +2,14 @@
 
 package volume
 
-import "time"
-
-// Due is when the reaper may remove the entry, given how long the trash is kept.
-func (e TrashEntry) Due(retention time.Duration) time.Time {
-	if e.Record.OnDelete == Delete {
-		return e.Deleted
-	}
-	return e.Deleted.Add(retention)
-}
+import (
+	"time"
+)
 
 // isDue says whether the reaper may remove an entry: when its time has come by its stamp, and this process has seen it
 // for a while. A clock that is not known to be right counts for nothing.
 func (s *Store) isDue(e TrashEntry, retention time.Duration) bool {
-	age := s.sightings.trash.age(e.Name)
+	age := s.memory.trash.age(e.Name)
 	keep := e.Due(retention).Sub(e.Deleted)
 	return age >= keep || age >= min(keep, s.abandoned) && !now().Before(e.Deleted.Add(keep)) && s.isClockRight()
 }
@@ -23,7 +17,7 @@ func (s *Store) isDue(e TrashEntry, retention time.Duration) bool {
 // isFresh says of an entry whether it was deleted so lately that it must not go for space. Where the stamp cannot be
 // trusted, what this process has seen counts.
 func (s *Store) isFresh(e TrashEntry) bool {
-	if s.sightings.trash.age(e.Name) >= s.earliest {
+	if s.memory.trash.age(e.Name) >= s.earliest {
 		return false
 	}
 	return !s.isClockRight() || now().Sub(e.Deleted) < s.earliest

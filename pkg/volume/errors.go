@@ -82,10 +82,8 @@ func ignoreNotExist(err error) error {
 	return err
 }
 
-// explain adds the kind and the cure to an error that GlusterFS gave, and leaves
+// explain adds the kind and the cure to an error that the Gluster volume gave, and leaves
 // an error that has no errno as it is.
-func (s *Store) explain(err error) error { return explain(s.volume, err) }
-
 func explain(v gluster.Volume, err error) error {
 	var errno unix.Errno
 	if err == nil || !errors.As(err, &errno) {
@@ -110,3 +108,19 @@ func notADirectory(err error) error {
 	}
 	return err
 }
+
+// notThere says of an error in opening a directory that none can be there: nothing is made
+// behind a link or a file.
+func notThere(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, safepath.ErrLink) || errors.Is(err, unix.ENOTDIR)
+}
+
+func ignoreExist(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+// isUnreadable says of an error in reading a record that reading it again is no cure.
+func isUnreadable(err error) bool { return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewer) }

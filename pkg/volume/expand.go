@@ -3,23 +3,8 @@
 package volume
 
 import (
-	"context"
 	"fmt"
 )
-
-// Expand is Store.Expand, and ErrTooLarge for what is larger than the Gluster volume.
-func (m *Manager) Expand(ctx context.Context, id ID, required, limit int64) (Record, error) {
-	return one(ctx, m, id.Volume, id.ID, func(s *Store) (Record, error) {
-		r, err := s.Get(id.ID)
-		if err == nil && required > r.Capacity {
-			err = m.sizes.has(s, id.ID, required)
-		}
-		if err != nil {
-			return r, err
-		}
-		return s.Expand(id.ID, required, limit)
-	})
-}
 
 // Expand gives a volume a capacity of at least so many bytes, at most limit (0: any), and returns its record. One that
 // is as large already stays as it is. It may be in use meanwhile. What Expand returns is on the disks of all bricks

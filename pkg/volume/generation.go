@@ -9,11 +9,6 @@ package volume
 // record, and must not need space: so of the same generation the one in the trash is newer, unless the entry is just
 // being restored (by a driver that does not raise it).
 
-// isNewerThan says which of an entry and a record of the same volume was there last.
-func (e TrashEntry) isNewerThan(r Record) bool {
-	return e.Record.Generation > r.Generation || e.Record.Generation == r.Generation && e.suffix != backSuffix
-}
-
 // settle looks whether there is a record of an entry's volume beside the entry. It says whether that is newer, so that the
 // volume has been restored; an older one is removed.
 func (s *Store) settle(e TrashEntry) (restored bool, err error) {

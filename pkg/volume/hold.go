@@ -2,7 +2,9 @@
 
 package volume
 
-import "fmt"
+import (
+	"fmt"
+)
 
 // Hold keeps a trash entry from being reaped and purged, until it is released or restored. Like every step of an
 // entry it is one rename, so it is had by one process alone, and works on a full Gluster volume. Holding what is
@@ -39,6 +41,3 @@ func (s *Store) turn(name, what, from, to string) error {
 	}
 	return nil
 }
-
-// Held says whether the entry is kept until it is released.
-func (e TrashEntry) Held() bool { return e.suffix == heldSuffix }

@@ -5,7 +5,6 @@ package volume
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"strconv"
 	"strings"
 
@@ -26,7 +25,7 @@ const markXattr = "trusted.csi.volume"
 // gfidOf returns a directory's own.
 func gfidOf(dir *safepath.Dir) (string, error) {
 	gfid, err := dir.Xattr(gfidXattr)
-	if err == nil && !gfidForm.MatchString(gfid) {
+	if err == nil && !isGFID(gfid) {
 		err = fmt.Errorf("directory %s has the gfid %q: %w: is it on a GlusterFS client's mount?", dir.Name(), gfid, ErrInvalid)
 	}
 	return gfid, err
@@ -35,7 +34,7 @@ func gfidOf(dir *safepath.Dir) (string, error) {
 // inodeOf returns the inode number that GlusterFS gives what has a gfid: its last 8 bytes.
 func inodeOf(gfid string) uint64 {
 	digits := strings.ReplaceAll(gfid, "-", "")
-	inode, _ := strconv.ParseUint(digits[len(digits)-16:], 16, 64) // gfidForm has no others
+	inode, _ := strconv.ParseUint(digits[len(digits)-16:], 16, 64) // isGFID lets no others through
 	return inode
 }
 
@@ -130,29 +129,16 @@ func (s *Store) foreign(dir *safepath.Dir, id, holder string) error {
 	return fmt.Errorf("directory %s belongs to volume %s, not to %s: %w: a `path` that ends in ${pv.name} is never taken twice", dir.Name(), stampedID(holder), id, ErrForeign)
 }
 
-func ignoreExist(err error) error {
-	if errors.Is(err, fs.ErrExist) {
-		return nil
+// isKnownAs is isOwn, and takes nothing over.
+func (s *Store) isKnownAs(dir *safepath.Dir, r Record) (bool, error) {
+	have, err := gfidOf(dir)
+	if err != nil {
+		return false, err
 	}
-	return err
-}
-
-// readlink reads a symbolic link of the driver's own as it is now, even if another host has just replaced it.
-func readlink(dir *safepath.Dir, name string) (string, error) {
-	return reread(dir, name, func() (string, error) { return dir.Readlink(name) })
-}
-
-// reread repeats what failed because the kernel knew an earlier file of that name.
-func reread[T any](dir *safepath.Dir, name string, read func() (T, error)) (T, error) {
-	const attempts = 3
-	result, err := read()
-	for range attempts {
-		if !errors.Is(err, unix.ESTALE) {
-			break
-		}
-		if err = dir.Refresh(name); err == nil || errors.Is(err, unix.ESTALE) {
-			result, err = read()
-		}
+	want, err := s.recordedGFID(r)
+	if err != nil || want != "" {
+		return have == want, err
 	}
-	return result, err
+	mark, err := dir.Xattr(markXattr)
+	return mark == r.stamp(), err
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/commit"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -59,25 +60,24 @@ type interrupted struct {
 	earlier  []error
 }
 
-func prepared(t *testing.T, m *testcluster.RawMount, seen *sightings, v verb) *interrupted {
+func prepared(t *testing.T, m *testcluster.RawMount, c *commit.Committer, v verb) *interrupted {
 	t.Helper()
 	u := &interrupted{verb: v, root: filepath.Join(m.Path, fmt.Sprint(storePrefix, names.Add(1)))}
 	for _, c := range []*chan struct{}{&u.held, &u.goOn, &u.stopped, &u.resume, &u.ended} {
 		*c = make(chan struct{})
 	}
 	must(t, os.Mkdir(u.root, 0o755))
-	u.reopen(t, m, seen)
+	u.reopen(t, m, c)
 	return u
 }
 
 // reopen gives it the store of a driver that knows nothing, behind another client.
-func (u *interrupted) reopen(t *testing.T, m *testcluster.RawMount, seen *sightings) {
+func (u *interrupted) reopen(t *testing.T, m *testcluster.RawMount, c *commit.Committer) {
 	t.Helper()
 	u.root = filepath.Join(m.Path, filepath.Base(u.root))
-	s, err := Open(gv0, u.root)
+	s, closeView, err := openWith(u.root, c)
 	must(t, err)
-	t.Cleanup(s.Close)
-	s.sightings.committer, s.sightings.commit = seen.committer, seen.commit
+	t.Cleanup(closeView)
 	s.recent, s.abandoned = 0, 0
 	u.store = s
 }

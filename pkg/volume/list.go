@@ -98,7 +98,7 @@ func (s *Store) idsIn(shard string) ([]string, error) {
 
 // listBefore returns the IDs of the records that are where all were before, by the shard they belong to.
 func (s *Store) listBefore() (map[string][]string, error) {
-	if s.sightings.flat.isEmpty(volumesDir) {
+	if s.memory.flat.isEmpty(volumesDir) {
 		return nil, nil
 	}
 	files, err := s.filesIn(volumesDir)

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/commit"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
@@ -60,32 +61,58 @@ func fresh(t *testing.T, options testcluster.VolumeOptions) (c *testcluster.Clus
 
 func open(t *testing.T, mountpoint string) *Store {
 	t.Helper()
-	s, err := Open(gv0, mountpoint)
+	s, closeStore, err := openStore(mountpoint)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Close)
+	t.Cleanup(closeStore)
 	return s
+}
+
+// openStore is the store of a driver that knows nothing, behind a mount point.
+func openStore(mountpoint string) (s *Store, closeStore func(), err error) {
+	c := commit.New()
+	s, closeView, err := openWith(mountpoint, c)
+	return s, func() { closeView(); c.Close() }, err
+}
+
+// openWith is openStore with a committer that others use, too.
+func openWith(mountpoint string, c *commit.Committer) (s *Store, closeView func(), err error) {
+	v, err := openView(gv0, mountpoint)
+	if err != nil {
+		return nil, nil, err
+	}
+	memory := newMemory(func(root *safepath.Dir) error {
+		mount, err := mountOf(root)
+		if err != nil {
+			return err
+		}
+		defer mount.Close()
+		return c.Commit(context.Background(), mount)
+	})
+	return newVolumes(newStore(v, memory, nil), &trashMemory{}, noPrivileged), v.close, nil
+}
+
+func noPrivileged() (*safepath.Dir, func(), error) {
+	return nil, nil, fmt.Errorf("%w: there is no client here that sets limits", ErrInvalid)
+}
+
+// mountOf returns the root of the client's mount: a store of storeOf is in a directory of it.
+func mountOf(root *safepath.Dir) (*safepath.Dir, error) {
+	at, err := os.Readlink(fmt.Sprint("/proc/self/fd/", root.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(filepath.Base(at), storePrefix) {
+		at = filepath.Dir(at)
+	}
+	return safepath.OpenRoot(at)
 }
 
 // shared is the one raw mount of gv0 that most tests use; the cluster's end ends it.
 var shared struct {
 	sync.Mutex
 	path string
-}
-
-// A store of storeOf is in a directory of the mount.
-func init() {
-	mountOf = func(root *safepath.Dir) (*safepath.Dir, error) {
-		at, err := os.Readlink(fmt.Sprint("/proc/self/fd/", root.Fd()))
-		if err != nil {
-			return nil, err
-		}
-		if strings.HasPrefix(filepath.Base(at), storePrefix) {
-			at = filepath.Dir(at)
-		}
-		return safepath.OpenRoot(at)
-	}
 }
 
 const storePrefix = "store-"
@@ -127,11 +154,11 @@ func create(t *testing.T, s *Store, spec Spec) Record {
 // there, sorted, and fails the test where data and records do not belong together.
 func audit(t *testing.T, mountpoint string) []string {
 	t.Helper()
-	s, err := Open(gv0, mountpoint)
+	s, closeStore, err := openStore(mountpoint)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer closeStore()
 	page, err := s.List("", 1000)
 	if err := errors.Join(err, page.Damaged); err != nil {
 		t.Error(err)

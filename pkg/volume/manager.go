@@ -15,10 +15,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/klog/v2"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/commit"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
 // Manager is the volumes of all Gluster volumes in the clusters file. Every method
@@ -39,8 +41,8 @@ type Manager struct {
 	quotas   *quota.States
 	limits   *prometheus.CounterVec
 
-	mu        sync.Mutex
-	sightings map[gluster.Volume]*sightings
+	mu         sync.Mutex
+	remembered map[gluster.Volume]*remembered
 }
 
 // NewManager returns a manager that uses the clients of this host: for all but what is published those with the given
@@ -52,7 +54,7 @@ func NewManager(
 	clusters *gluster.ClustersFile, host *client.Host, pool *permits.Pool, registry prometheus.Registerer, own ...string,
 ) *Manager {
 	return &Manager{
-		clusters: clusters, host: host, permits: pool, own: own, sightings: map[gluster.Volume]*sightings{},
+		clusters: clusters, host: host, permits: pool, own: own, remembered: map[gluster.Volume]*remembered{},
 		problems: newProblems(registry), quotas: quota.NewStates(clusters), limits: newLimits(registry),
 	}
 }
@@ -61,18 +63,30 @@ func NewManager(
 func (m *Manager) Close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, s := range m.sightings {
-		s.committer.Close()
+	for _, r := range m.remembered {
+		r.committer.Close()
 	}
 }
 
-func (m *Manager) seen(v gluster.Volume) *sightings {
+// remembered is what the manager knows of a Gluster volume from one operation to the next.
+type remembered struct {
+	committer *commit.Committer
+	store     *Memory
+	trash     *trashMemory
+	limits    limited
+}
+
+func (m *Manager) remember(v gluster.Volume) *remembered {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.sightings[v] == nil {
-		m.sightings[v] = newSightings()
+	if m.remembered[v] == nil {
+		c := commit.New()
+		m.remembered[v] = &remembered{
+			committer: c, trash: &trashMemory{},
+			store: newMemory(func(mount *safepath.Dir) error { return c.Commit(context.Background(), mount) }),
+		}
 	}
-	return m.sightings[v]
+	return m.remembered[v]
 }
 
 // Choose returns the Gluster volume that a request names, "" standing for the only one.

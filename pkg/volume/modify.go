@@ -3,38 +3,8 @@
 package volume
 
 import (
-	"context"
 	"fmt"
 )
-
-// Changes are what of a volume is to be another; what is zero stays as it is.
-type Changes struct {
-	Owner    Owner
-	OnDelete OnDelete
-	Quota    Quota
-	// Enforced is what Quota comes to.
-	Enforced bool
-}
-
-// Modify is Store.Modify, and ErrUnlimited for a volume that is to be held to its capacity where nothing holds it;
-// whether it is enforced is decided here.
-func (m *Manager) Modify(ctx context.Context, id ID, c Changes) (Record, error) {
-	if c.Quota != "" {
-		r, err := m.Get(ctx, id)
-		if err != nil {
-			return Record{}, err
-		}
-		enforced, err := m.enforces(ctx, id.Volume, Spec{Name: r.Name, Required: r.Capacity, Quota: c.Quota})
-		switch {
-		case c.Quota == r.Quota && (err != nil || c.Quota == QuotaAuto):
-			c.Quota = "" // that was decided when it was asked for first
-		case err != nil:
-			return Record{}, err
-		}
-		c.Enforced = enforced
-	}
-	return one(ctx, m, id.Volume, id.ID, func(s *Store) (Record, error) { return s.Modify(id.ID, c) })
-}
 
 // Modify changes what a volume is, and returns its record. The volume may be in use. Owner and mode are those of its
 // directory alone, not of what is in it. What Modify returns is on the disks of all bricks that are up. Errors:
@@ -65,36 +35,6 @@ func (s *Store) lookReady(id string) (found, error) {
 		err = f.record.writable()
 	}
 	return f, err
-}
-
-// to returns what makes the changes to attributes of a volume that has this record; what is so already is no change.
-func (c Changes) to(r Record) func(*attributes) {
-	return func(a *attributes) {
-		now := a.over(r)
-		if wanted := c.Owner.over(now.Owner); !wanted.equal(now.Owner) {
-			a.Owner = &wanted
-		}
-		if c.OnDelete != "" && c.OnDelete != now.OnDelete {
-			a.OnDelete = c.OnDelete
-		}
-		if c.Quota != "" && (c.Quota != now.Quota || c.Enforced != now.Enforced) {
-			a.Quota, a.Enforced = c.Quota, &c.Enforced
-		}
-	}
-}
-
-// over returns p with what o has by name.
-func (o Owner) over(p Owner) Owner {
-	if o.UID != nil {
-		p.UID = o.UID
-	}
-	if o.GID != nil {
-		p.GID = o.GID
-	}
-	if o.Mode != nil {
-		p.Mode = o.Mode
-	}
-	return p
 }
 
 // applyChanges does to the volume's directory what was written down. Of what another has changed meanwhile the

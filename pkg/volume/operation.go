@@ -76,12 +76,11 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 		err := guarded(func() error {
 			open, leave, err := m.views.use(client)
 			if err != nil {
-				return explain(v, err)
+				return err
 			}
 			defer leave()
-			s := newStore(v, open, m.seen(v)) //nolint:contextcheck // what it makes outlives the call
-			s.permit = permit
-			s.privileged = m.privileged(context.WithoutCancel(ctx), v)
+			remembered := m.remember(v) //nolint:contextcheck // what it makes outlives the call
+			s := newVolumes(newStore(open.view, remembered.store, permit), remembered.trash, m.privileged(context.WithoutCancel(ctx), v))
 			if err = fn(context.WithoutCancel(ctx), s, op); isOutdated(err) {
 				m.views.forget(client, open)
 			}

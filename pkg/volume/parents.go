@@ -14,6 +14,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
+const stepParent = "create: parent made"
+
 // parentMode is the mode of a directory that the driver makes to hold volumes.
 const parentMode = 0o755
 

@@ -3,14 +3,11 @@
 package volume
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"strconv"
-	"strings"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
@@ -23,69 +20,12 @@ import (
 // A holder that is dead (killed between two steps, and undone by name) is found out by looking whether what it names
 // is there: a creation, a volume, a restoration.
 
-// holder is the content of a claim.
-type holder struct {
-	// stamp is of the volume that has the path, or for which a parent was made.
-	stamp string
-	// entry is the trash entry that is being, or was, restored there; "" for none.
-	entry string
-	// parent says that the path is that of a directory which the driver made to hold volumes.
-	parent bool
-	path   string
-}
-
-const (
-	volumeWord  = "volume"
-	parentWord  = "parent"
-	restoreWord = "restore:"
-)
-
-// String is what a claim says: the stamp, what the path is to it, and the path, which may have spaces.
-func (h holder) String() string {
-	what := volumeWord
-	switch {
-	case h.parent:
-		what = parentWord
-	case h.entry != "":
-		what = restoreWord + h.entry
-	}
-	return h.stamp + " " + what + " " + h.path
-}
-
-func parseHolder(content string) (holder, error) {
-	words := strings.SplitN(content, " ", 3)
-	if len(words) == 3 {
-		h := holder{stamp: words[0], parent: words[1] == parentWord, path: words[2]}
-		restored := false
-		h.entry, restored = strings.CutPrefix(words[1], restoreWord)
-		if !restored {
-			h.entry = ""
-		}
-		_, _, ok := parseStamp(h.stamp)
-		known := h.parent || words[1] == volumeWord || restored && validEntry(h.entry)
-		if ok && known && CheckPath(h.path) == nil {
-			return h, nil
-		}
-	}
-	return holder{}, fmt.Errorf("the claim of a path says %.200q: %w", content, ErrCorrupt)
-}
-
-// pathName is the name of a path's claim: short, and of one component.
-func pathName(path string) string {
-	sum := sha256.Sum256([]byte(path))
-	return hex.EncodeToString(sum[:16])
-}
-
-// creation is what a claim says of the volume that was to be made.
-func (h holder) creation() Record {
-	id, created, _ := parseStamp(h.stamp)
-	return Record{Schema: schema, ID: id, Path: h.path, Created: created, GFID: noGFID}
-}
+const stepPathAside = "path: claim moved aside"
 
 // pathHome is the directory in which a path is claimed. A claim that was made when all were in one is moved on.
 func (s *Store) pathHome(name string) (*safepath.Dir, error) {
 	paths, err := s.home(pathsDir, name)
-	if err != nil || s.sightings.flat.isEmpty(pathsDir) {
+	if err != nil || s.memory.flat.isEmpty(pathsDir) {
 		return paths, err
 	}
 	flat, err := s.own(pathsDir)
@@ -221,11 +161,6 @@ func (s *Store) givePathUp(path string, mayGo func(holder) (bool, error)) error 
 	return s.settlePath(paths, name, aside, mayGo)
 }
 
-// heldBy is a holder of any life of a volume: as it was made, or restored.
-func heldBy(stamp string) func(holder) bool {
-	return func(h holder) bool { return h.stamp == stamp && !h.parent }
-}
-
 // settlePath removes a claim that was moved aside if it may go, and puts it back if not.
 func (s *Store) settlePath(paths *safepath.Dir, name, aside string, mayGo func(holder) (bool, error)) error {
 	content, err := readlink(paths, aside)
@@ -244,69 +179,4 @@ func (s *Store) settlePath(paths *safepath.Dir, name, aside string, mayGo func(h
 		return err
 	}
 	return ignoreNotExist(paths.Unlink(aside))
-}
-
-// settlePaths gives up the paths whose holders are dead, and finishes what a kill has left of giving up one. deleted
-// are the stamps of volumes that are in the trash: their data may still be in its place.
-func (s *Store) settlePaths(deleted map[string]bool) error {
-	claims, err := s.files(pathsDir)
-	errs := []error{err}
-	unneeded := map[string]bool{}
-	for _, claim := range claims {
-		needed, err := s.settleClaim(claim, deleted, s.isAbandoned(&s.sightings.paths, claim.name))
-		errs = append(errs, ignoreNotExist(err))
-		if err == nil && !needed {
-			unneeded[claim.name] = true
-		}
-	}
-	s.sightings.paths.keep(unneeded)
-	return errors.Join(errs...)
-}
-
-// settleClaim gives up one path, or finishes giving it up, if nobody needs it, and that is sure: what the kernel of a
-// client without fresh names knows of a volume that was just made again may be of the one before. With it goes what a
-// creation has left that was killed before its record was written.
-func (s *Store) settleClaim(claim file, deleted map[string]bool, sure bool) (needed bool, err error) {
-	if name, _, aside := strings.Cut(claim.name, asideSuffix); aside {
-		if !sure {
-			return false, nil
-		}
-		return false, s.settlePath(claim.dir, name, claim.name, func(h holder) (bool, error) {
-			needed, err := s.isNeeded(h)
-			return !needed, err
-		})
-	}
-	content, err := readlink(claim.dir, claim.name)
-	if err != nil {
-		return false, err
-	}
-	h, err := parseHolder(content)
-	if err != nil {
-		return false, err
-	}
-	if deleted[h.stamp] && !h.parent {
-		return true, nil
-	}
-	if needed, err := s.isNeeded(h); err != nil || needed || !sure {
-		return needed, err
-	}
-	if !h.parent && h.entry == "" {
-		err := s.takeBack(h.creation())
-		if errors.Is(err, ErrForeign) { // something is in the directory: that is for Check to say
-			return true, nil
-		}
-		return false, err
-	}
-	return false, s.releasePath(h.path, func(held holder) bool { return held == h })
-}
-
-// isNeeded says whether a claim still means something. That of a parent is of all volumes below it.
-func (s *Store) isNeeded(h holder) (bool, error) {
-	needed, err := s.lives(h)
-	if err == nil && !needed && h.parent {
-		var free bool
-		free, err = s.isFree(h.path)
-		needed = !free
-	}
-	return needed, err
 }

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/commit"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -123,10 +124,11 @@ func connected(t *testing.T, c *testcluster.Cluster, m *testcluster.RawMount) {
 func pointsOf(t *testing.T, c *testcluster.Cluster) map[string][]point {
 	t.Helper()
 	m := controllers(t, c)
-	seen := newSightings()
+	committer := commit.New()
+	defer committer.Close()
 	passed := map[string][]point{}
 	for _, v := range verbs {
-		u := prepared(t, m, seen, v)
+		u := prepared(t, m, committer, v)
 		must(t, v.prepare(u.store))
 		u.begin(nil, nil)
 		<-u.ended
@@ -143,16 +145,17 @@ func pointsOf(t *testing.T, c *testcluster.Cluster) map[string][]point {
 // losePower has every verb stopped at every point, cuts the power of these servers, and judges what there is when all
 // has been repeated.
 func losePower(t *testing.T, c *testcluster.Cluster, passed map[string][]point, servers []int) {
-	m, seen := controllers(t, c), newSightings()
+	m, committer := controllers(t, c), commit.New()
+	defer committer.Close()
 	connected(t, c, m)
 	var all []*interrupted
 	for _, v := range verbs {
-		all = append(all, prepared(t, m, seen, v)) // to be acknowledged
+		all = append(all, prepared(t, m, committer, v)) // to be acknowledged
 		for i := range passed[v.name] {
 			if len(servers) < len(c.Servers()) {
 				continue
 			}
-			u := prepared(t, m, seen, v)
+			u := prepared(t, m, committer, v)
 			u.hold, u.stop = split(passed[v.name], i)
 			all = append(all, u)
 		}
@@ -187,7 +190,8 @@ func losePower(t *testing.T, c *testcluster.Cluster, passed map[string][]point, 
 // judge repeats what was not acknowledged, by a driver that knows nothing, and looks at everything.
 func judge(t *testing.T, c *testcluster.Cluster, all []*interrupted) {
 	t.Helper()
-	m, seen := controllers(t, c), newSightings()
+	m, committer := controllers(t, c), commit.New()
+	defer committer.Close()
 	began := time.Now()
 	eyes, err := c.Mount(t.Context(), "gv0") // with caches, which makes it quick
 	must(t, err)
@@ -195,7 +199,7 @@ func judge(t *testing.T, c *testcluster.Cluster, all []*interrupted) {
 	connected(t, c, m)
 	connected(t, c, eyes)
 	for _, u := range all {
-		u.reopen(t, m, seen)
+		u.reopen(t, m, committer)
 	}
 	inParallel(t, all, func(u *interrupted) error {
 		if u.acknowledged() {

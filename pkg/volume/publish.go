@@ -143,30 +143,3 @@ func (s *Store) anothers(id, rel string, held holder) error {
 	}
 	return err
 }
-
-// mendOwner sets what was asked for by name and is not so. Where a group is granted, it
-// decides about group and mode.
-func mendOwner(dir *safepath.Dir, owner Owner, granted bool) error {
-	if granted {
-		owner.GID, owner.Mode = nil, nil
-	}
-	if owner == (Owner{}) {
-		return nil
-	}
-	st, err := dir.Stat()
-	if err != nil {
-		return err
-	}
-	uid, gid, mode := or(owner.UID, st.Uid), or(owner.GID, st.Gid), or(owner.Mode, Mode(st.Mode&0o7777))
-	chown := uid != st.Uid || gid != st.Gid
-	if chown {
-		if err := dir.Chown(int(uid), int(gid)); err != nil {
-			return err
-		}
-	}
-	// A change of owner may have cleared setgid.
-	if chown || uint32(mode) != st.Mode&0o7777 {
-		return dir.Chmod(uint32(mode))
-	}
-	return nil
-}

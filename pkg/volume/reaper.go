@@ -95,7 +95,7 @@ func (s *Store) entriesForReaper() ([]TrashEntry, error) {
 			continue
 		}
 		s.permit.GiveWay()
-		onDelete, known := s.sightings.onDelete.get(e.Name)
+		onDelete, known := s.remembered.onDelete.get(e.Name)
 		if !known {
 			read, err := s.readEntry(file{e.dir, e.Name + e.suffix})
 			if err != nil {
@@ -108,13 +108,13 @@ func (s *Store) entriesForReaper() ([]TrashEntry, error) {
 				continue
 			}
 			onDelete = now.OnDelete
-			s.sightings.onDelete.put(e.Name, onDelete)
+			s.remembered.onDelete.put(e.Name, onDelete)
 		}
 		e.Record.OnDelete = onDelete
 		entries = append(entries, e)
 	}
-	s.sightings.trash.keep(there)
-	s.sightings.onDelete.keep(there)
+	s.memory.trash.keep(there)
+	s.remembered.onDelete.keep(there)
 	return entries, errors.Join(errs...)
 }
 

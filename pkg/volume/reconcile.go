@@ -31,7 +31,7 @@ func (s *Store) Reconcile(ctx context.Context, lock func(id string) (unlock func
 	begun, err := s.allBegun(ctx)
 	errs = append(errs, s.explain(err))
 	for _, b := range begun {
-		if s.isAbandoned(&s.sightings.creations, b.key()) {
+		if s.isAbandoned(&s.memory.creations, b.key()) {
 			alone(b.id, func() error { return s.undoFile(b) })
 		}
 	}
@@ -41,9 +41,9 @@ func (s *Store) Reconcile(ctx context.Context, lock func(id string) (unlock func
 	for _, e := range entries {
 		deleted[e.Record.stamp()] = true
 		switch {
-		case e.suffix == recordSuffix && s.isAbandoned(&s.sightings.trash, e.Name):
+		case e.suffix == recordSuffix && s.isAbandoned(&s.memory.trash, e.Name):
 			alone(e.Record.ID, func() error { return s.follow(e) })
-		case e.suffix == backSuffix && s.isAbandoned(&s.sightings.trash, e.Name+backSuffix):
+		case e.suffix == backSuffix && s.isAbandoned(&s.memory.trash, e.Name+backSuffix):
 			alone(e.Record.ID, func() error { return s.restore(&e) })
 		}
 	}
@@ -66,6 +66,16 @@ func (s *Store) allBegun(ctx context.Context) ([]begunFile, error) {
 	for _, b := range all {
 		there[b.key()] = true
 	}
-	s.sightings.creations.keep(there)
+	s.memory.creations.keep(there)
 	return all, err
+}
+
+// takeOverAll gives every volume of schema 1 a gfid, before the Gluster volume gets bricks that do not have its mark.
+func (s *Store) takeOverAll(ctx context.Context, alone func(id string, do func() error)) error {
+	return s.forEach(ctx, func(r Record) error {
+		if r.Schema == 1 {
+			alone(r.ID, func() error { return ignoreNotExist(s.isThere(r)) })
+		}
+		return nil
+	})
 }

@@ -70,6 +70,9 @@ type Record struct {
 
 var gfidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
+// isGFID says whether a text has the form of a gfid.
+func isGFID(s string) bool { return gfidForm.MatchString(s) }
+
 func now() time.Time { return time.Now().UTC() }
 
 // ParseRecord reads a record: ErrNewer if it wants a newer driver, ErrCorrupt if no driver can have written it.
@@ -129,7 +132,7 @@ func (r Record) check() error {
 	if r.Schema < 1 {
 		return fmt.Errorf("schema %d", r.Schema)
 	}
-	if r.Schema > 1 && !gfidForm.MatchString(r.GFID) {
+	if r.Schema > 1 && !isGFID(r.GFID) {
 		return fmt.Errorf("gfid %q", r.GFID)
 	}
 	if !validID(r.ID) {

@@ -9,8 +9,6 @@ import (
 	"path"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
 // The named points of Restore.
@@ -135,12 +133,8 @@ func (s *Store) makeReady(r Record) (Record, error) {
 }
 
 func (s *Store) writeReady(r Record) (Record, error) {
-	dir, err := s.home(volumesDir, r.ID)
+	c, err := s.openRecord(r.ID)
 	if err != nil {
-		return Record{}, err
-	}
-	c := &claim{dir: dir, name: r.ID + recordSuffix}
-	if c.file, err = dir.OpenFile(c.name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600); err != nil {
 		return Record{}, err
 	}
 	defer c.close()
@@ -258,14 +252,36 @@ func (s *Store) giveUpRestore(e TrashEntry) error {
 	return errors.Join(err, s.follow(e), releaseErr)
 }
 
-func missing(dir *safepath.Dir, name string) (bool, error) {
-	found, err := dir.Entry(name)
+// settleRestored looks whether there is anything to restore: a volume that is there already, in its place, needs nothing
+// but that its trash entry is forgotten, and what has two names is left alone.
+func (s *Store) settleRestored(e TrashEntry) (done bool, err error) {
+	if e.suffix == doomedSuffix {
+		return false, nil
+	}
+	restored, err := s.settle(e)
+	if err != nil {
+		return false, err
+	}
+	if restored {
+		err := s.isThere(e.Record)
+		if err == nil {
+			return true, ignoreNotExist(e.dir.Unlink(e.Name + e.suffix))
+		}
+		if ignoreNotExist(err) != nil && !errors.Is(err, ErrForeign) {
+			return false, err
+		}
+	}
+	data, err := e.dir.Open(e.Name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil
+		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	found.Close()
-	return false, nil
+	defer data.Close()
+	at, err := s.placeOfFile(file{e.dir, e.Name})
+	if err == nil {
+		err = s.hasOneName(data, at)
+	}
+	return false, err
 }

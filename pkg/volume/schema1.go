@@ -3,7 +3,6 @@
 package volume
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -74,20 +73,10 @@ func (s *Store) undoUnmarked(id string) error {
 			continue // of this version, or not to be judged here
 		}
 		err := fmt.Errorf("an earlier creation of it is cleared away: %w", ErrBusy)
-		if !s.mayGoOn(&s.sightings.creations, b.stamp) {
+		if !s.mayGoOn(&s.memory.creations, b.stamp) {
 			err = errors.Join(err, s.undoFile(b))
 		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
-}
-
-// takeOverAll gives every volume of schema 1 a gfid, before the Gluster volume gets bricks that do not have its mark.
-func (s *Store) takeOverAll(ctx context.Context, alone func(id string, do func() error)) error {
-	return s.forEach(ctx, func(r Record) error {
-		if r.Schema == 1 {
-			alone(r.ID, func() error { return ignoreNotExist(s.isThere(r)) })
-		}
-		return nil
-	})
 }

@@ -15,7 +15,7 @@ func (s *Store) spread(ctx context.Context, alone func(id string, do func() erro
 	var errs []error
 	moved := false
 	for _, kind := range []string{volumesDir, creatingDir, pathsDir, trashDir} {
-		if s.sightings.flat.isEmpty(kind) {
+		if s.memory.flat.isEmpty(kind) {
 			continue
 		}
 		files, err := s.filesIn(kind)
@@ -41,7 +41,7 @@ func (s *Store) spread(ctx context.Context, alone func(id string, do func() erro
 			}
 		}
 		if isEmpty && ctx.Err() == nil {
-			s.sightings.flat.set(kind)
+			s.memory.flat.set(kind)
 		}
 	}
 	if moved {

@@ -60,6 +60,9 @@ func RenderPath(template string, vars Vars) (string, error) {
 	return path.String(), nil
 }
 
+// ownDir is the driver's own directory on a Gluster volume.
+const ownDir = ".glusterfs-csi"
+
 // maxPath bounds a volume's path, in bytes: with what is before it in a mount point, and beside it in its claim, it
 // must stay below Linux's limit of 4095.
 const maxPath = 3072

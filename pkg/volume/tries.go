@@ -5,11 +5,8 @@ package volume
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
-
-	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 )
@@ -80,29 +77,4 @@ func (m *Manager) giveUpUnused(ctx context.Context, v gluster.Volume) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
-}
-
-// deleteUnused deletes the volume of a CSI name, half made or ready, unless there is something in it: that is an
-// ErrForeign.
-func (s *Store) deleteUnused(ctx context.Context, name string) error {
-	r, err := s.get(IDFor(name))
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return err
-	}
-	if err == nil {
-		dir, err := s.root.Open(r.Path)
-		if err != nil && !notThere(err) {
-			return s.explain(err)
-		}
-		if err == nil {
-			err = s.isEmpty(dir)
-			dir.Close()
-		}
-		if err != nil && !notThere(err) {
-			return s.explain(fmt.Errorf("volume %s on %s, whose claim has its volume on another Gluster volume now: %w", r.ID, s.volume, err))
-		}
-		klog.FromContext(ctx).Info("A volume goes whose claim has its volume on another Gluster volume now",
-			"glusterVolume", s.volume.String(), "volume", r.ID)
-	}
-	return s.Delete(ctx, IDFor(name))
 }

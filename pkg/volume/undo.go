@@ -5,7 +5,6 @@ package volume
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"golang.org/x/sys/unix"
 
@@ -14,13 +13,12 @@ import (
 
 // The named points of a claim's end.
 const (
-	stepUndoing   = "undo: claim renamed"
-	stepDirFound  = "undo: directory found"
-	stepDirAside  = "undo: directory moved aside"
-	stepEmptied   = "undo: directory removed"
-	stepPruned    = "undo: parents removed"
-	stepPathAside = "path: claim moved aside"
-	stepReleased  = "undo: path given up"
+	stepUndoing  = "undo: claim renamed"
+	stepDirFound = "undo: directory found"
+	stepDirAside = "undo: directory moved aside"
+	stepEmptied  = "undo: directory removed"
+	stepPruned   = "undo: parents removed"
+	stepReleased = "undo: path given up"
 )
 
 // undo takes back a creation of this process that has failed, unless it has come to its end. claimed says whether its
@@ -78,11 +76,6 @@ func (s *Store) giveUpPlace(r Record) error {
 		return err
 	}
 	return s.commit() // before the same names are made again
-}
-
-func (s *Store) isReady(r Record) (bool, error) {
-	f, err := s.look(r.ID)
-	return f.state == ready && f.record.stamp() == r.stamp(), err
 }
 
 // removeEmpty removes the directory that a creation has made, or the place that the restoration of a trash entry has, if
@@ -210,8 +203,21 @@ func (s *Store) putBack(from *safepath.Dir, aside, p string) error {
 	return nil
 }
 
-// notThere says of an error in opening a directory that none can be there: nothing is made
-// behind a link or a file.
-func notThere(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, safepath.ErrLink) || errors.Is(err, unix.ENOTDIR)
+// takeBackUnrecorded takes back what a creation has made that was killed before its record was there. The path may also
+// be held for a volume that is deleted, and whose data is in its place.
+func (s *Store) takeBackUnrecorded(h holder) error {
+	lives, err := s.lives(h)
+	if err != nil || lives || h.parent || h.entry != "" {
+		return err
+	}
+	entries, err := s.entries(stampedID(h.stamp))
+	for _, e := range entries {
+		if e.Record.stamp() == h.stamp {
+			return nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return s.takeBack(h.creation())
 }

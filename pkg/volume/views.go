@@ -3,43 +3,37 @@
 package volume
 
 import (
-	"errors"
-	"io/fs"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
-// view is what is open of a Gluster volume through one client: its root and the driver's own directories. Operations share
-// it, as each name on the way to a directory that is looked up anew is a round trip to the bricks.
-type view struct {
-	root  *safepath.Dir
-	dirs  *ownDirs
+// openedView is a view, and how many use it.
+type openedView struct {
+	*view
+
 	users int
 }
 
 // views are those of all clients that somebody uses. The zero value has none.
 type views struct {
 	mu sync.Mutex
-	of map[*client.Client]*view
+	of map[*client.Client]*openedView
 }
 
 // use returns the view of a client, which stays open until leave is called. It asks GlusterFS nothing.
-func (vs *views) use(c *client.Client) (v *view, leave func(), err error) {
+func (vs *views) use(c *client.Client) (v *openedView, leave func(), err error) {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
 	v = vs.of[c]
 	if v == nil {
-		root, err := safepath.OpenRoot(c.Mountpoint())
+		opened, err := openView(c.Volume(), c.Mountpoint())
 		if err != nil {
 			return nil, nil, err
 		}
-		v = &view{root: root.Called(c.Volume().String()), dirs: &ownDirs{}}
+		v = &openedView{view: opened}
 		if vs.of == nil {
-			vs.of = map[*client.Client]*view{}
+			vs.of = map[*client.Client]*openedView{}
 		}
 		vs.of[c] = v
 	}
@@ -47,7 +41,7 @@ func (vs *views) use(c *client.Client) (v *view, leave func(), err error) {
 	return v, sync.OnceFunc(func() { vs.leave(c, v) }), nil
 }
 
-func (vs *views) leave(c *client.Client, v *view) {
+func (vs *views) leave(c *client.Client, v *openedView) {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
 	if v.users--; v.users > 0 {
@@ -56,12 +50,11 @@ func (vs *views) leave(c *client.Client, v *view) {
 	if vs.of[c] == v {
 		delete(vs.of, c)
 	}
-	v.dirs.close()
-	v.root.Close()
+	v.close()
 }
 
 // forget lets those who use the view go on with it, and opens another for those who come.
-func (vs *views) forget(c *client.Client, v *view) {
+func (vs *views) forget(c *client.Client, v *openedView) {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
 	if vs.of[c] == v {
@@ -80,9 +73,4 @@ func (vs *views) renew(c *client.Client) (leave func(), err error) {
 	left()
 	_, leave, err = vs.use(c)
 	return leave, err
-}
-
-// isOutdated says of an operation's error that what was open may be the cause.
-func isOutdated(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESTALE) || errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED)
 }

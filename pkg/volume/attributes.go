@@ -25,7 +25,6 @@ import (
 const (
 	stepChanging  = "change: attributes read"
 	stepChanged   = "change: new attributes made"
-	stepApplied   = "change: owner applied"
 	stepForgotten = "change: earlier ones removed"
 )
 

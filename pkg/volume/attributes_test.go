@@ -17,32 +17,6 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
-// expand gives a volume a capacity, and fails the test unless it has it then for everybody.
-func expand(t *testing.T, s *Store, id string, required, limit, want int64) {
-	t.Helper()
-	r, err := s.Expand(id, required, limit)
-	if err != nil || r.Capacity != want {
-		t.Fatalf("expand %s to %d, at most %d: %d, %v; want %d", id, required, limit, r.Capacity, err, want)
-	}
-	isOf(t, s, id, want)
-}
-
-func isOf(t *testing.T, s *Store, id string, want int64) {
-	t.Helper()
-	if r, err := s.Get(id); err != nil || r.Capacity != want {
-		t.Errorf("volume %s has %d bytes, %v, want %d", id, r.Capacity, err, want)
-	}
-	page, err := s.List("", 1000)
-	if err := errors.Join(err, page.Damaged); err != nil {
-		t.Error(err)
-	}
-	for _, r := range page.Records {
-		if r.ID == id && r.Capacity != want {
-			t.Errorf("volume %s is listed with %d bytes, want %d", id, r.Capacity, want)
-		}
-	}
-}
-
 func attributeLinks(t *testing.T, mountpoint string) []string {
 	t.Helper()
 	links, err := filepath.Glob(filepath.Join(mountpoint, ownDir, attributesDir, "??", "*"))
@@ -196,9 +170,9 @@ func TestAChangeOfAVolumeThatIsGoneMeanwhile(t *testing.T) {
 
 func putAttributes(t *testing.T, s *Store, r Record, generation int64, content string) {
 	t.Helper()
-	dir, err := s.attributesHome(r.ID)
+	dir, err := s.home(attributesDir, r.ID)
 	if err == nil {
-		err = dir.Symlink(content, attributesName(r.stamp(), generation))
+		err = dir.Symlink(content, fmt.Sprintf("%s.%d", r.stamp(), generation))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -210,9 +184,9 @@ func TestAttributesOfANewerDriver(t *testing.T) {
 	kept := create(t, s, spec("kept"))
 	putAttributes(t, s, kept, 7, `{"minReader":1,"color":"red"}`)
 	expand(t, s, "kept", 2<<30, 0, 2<<30)
-	putAttributes(t, s, create(t, s, spec("refused")), 7, fmt.Sprintf(`{"minReader":%d}`, attributesSchema+1))
+	putAttributes(t, s, create(t, s, spec("refused")), 7, `{"minReader":2}`)
 	links := attributeLinks(t, mountpoint)
-	content, err := os.Readlink(filepath.Join(mountpoint, ownDir, attributesDir, shard("kept"), attributesName(kept.stamp(), 8)))
+	content, err := os.Readlink(filepath.Join(mountpoint, ownDir, attributesDir, shardOf("kept"), kept.stamp()+".8"))
 	if err != nil || content != `{"capacity":2147483648,"color":"red","minReader":1}` {
 		t.Errorf("the attributes are %s, %v; there are %q", content, err, links)
 	}

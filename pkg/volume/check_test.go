@@ -17,59 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checked returns "kind subject" of what Check finds, and lets each be repaired if it is to be.
-func checked(t *testing.T, s *Store, repair bool) []string {
-	t.Helper()
-	problems, err := s.Check(background)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found []string
-	for _, p := range problems {
-		found = append(found, string(p.Kind)+" "+p.Subject)
-		if p.Why == "" || p.Cure == "" || strings.HasPrefix(p.Cure, "nothing") == p.Repairable() || !slices.Contains(Kinds, p.Kind) {
-			t.Errorf("it does not say enough: %+v", p)
-		}
-		if !repair {
-			continue
-		}
-		if done, err := s.Repair(p, unlocked); err != nil || done != p.Repairable() {
-			t.Errorf("repair %s %s: %v, %v", p.Kind, p.Subject, done, err)
-		}
-	}
-	return found
-}
-
-// finds fails the test unless Check finds just that. The times in the names of trash entries are left out.
-func finds(t *testing.T, s *Store, repair bool, want ...string) {
-	t.Helper()
-	got := checked(t, s, repair)
-	for i, found := range got {
-		kind, subject, _ := strings.Cut(found, " ")
-		got[i] = kind + " " + stampedID(subject)
-	}
-	slices.Sort(got)
-	slices.Sort(want)
-	if !slices.Equal(got, want) {
-		t.Errorf("it found %q, want %q", got, want)
-	}
-}
-
-// checkStore is a store that waits for nobody.
-func checkStore(t *testing.T) (s *Store, mountpoint, own string) {
-	t.Helper()
-	s, mountpoint = storeOf(t)
-	s.recent, s.abandoned = 0, 0
-	return s, mountpoint, filepath.Join(mountpoint, ownDir)
-}
-
-func must(t *testing.T, errs ...error) {
-	t.Helper()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestCheckFindsNothingWhereAllIsWell(t *testing.T) {
 	s, _, _ := checkStore(t)
 	finds(t, s, false)

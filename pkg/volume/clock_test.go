@@ -53,7 +53,7 @@ func TestWhatWasDeletedByAWrongClockIsKept(t *testing.T) {
 			if err := s.Delete(background, "vol"); err != nil {
 				t.Fatal(err)
 			}
-			restamp(t, filepath.Join(mountpoint, ownDir, trashDir, shard("vol")), recordSuffix, test.wrong)
+			restamp(t, filepath.Join(mountpoint, ownDir, trashDir, shardOf("vol")), recordSuffix, test.wrong)
 			s.isClockRight = func() bool { return test.right }
 			for range 3 {
 				if n, err := s.Reap(background, day); n != 0 || err != nil {
@@ -92,24 +92,5 @@ func TestWhatWasInterruptedByAWrongClockIsTakenUp(t *testing.T) {
 			testcluster.Eventually(t, 10*time.Second, func() error { return s.Delete(background, "vol") })
 			same(t, audit(t, mountpoint), "ready first")
 		})
-	}
-}
-
-func TestWhatWasDeletedInTheLastHourDoesNotGoForSpace(t *testing.T) {
-	s, _ := storeOf(t)
-	entry := func(ago time.Duration) TrashEntry {
-		at := now().Add(-ago)
-		return TrashEntry{Name: stamped("vol", at), Deleted: at}
-	}
-	lately, before := entry(time.Minute), entry(2*time.Hour)
-	for right, want := range map[bool]bool{true: false, false: true} {
-		s.isClockRight = func() bool { return right }
-		if !s.isFresh(lately) || s.isFresh(before) != want {
-			t.Errorf("with a clock that is right: %t: a minute ago %t, two hours ago %t", right, s.isFresh(lately), s.isFresh(before))
-		}
-	}
-	s.earliest = 0 // this process has seen both for as long as that
-	if s.isFresh(lately) || s.isFresh(before) {
-		t.Error("what has been seen for its time is kept")
 	}
 }

@@ -5,41 +5,16 @@
 package volume
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
-
-// two are a Gluster volume seen through two clients of the driver's own, as two controllers do.
-func two(t *testing.T, options testcluster.VolumeOptions) (c *testcluster.Cluster, name string, mountpoints []string) {
-	t.Helper()
-	c, name, _ = fresh(t, options)
-	for range 2 {
-		m, err := c.Mount(t.Context(), name, gluster.Arguments(name, []string{gluster.FreshNames})...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := m.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		mountpoints = append(mountpoints, m.Path)
-	}
-	return c, name, mountpoints
-}
 
 // alike waits until both bricks of a volume have the same directories: GlusterFS 10.3 leaves one on one brick only, once in
 // a few hundred times when two clients change one directory at the same moment, until it heals.
@@ -53,42 +28,6 @@ func alike(t *testing.T, c *testcluster.Cluster, name string) {
 		_, err := c.Gluster("volume", "heal", name, "full")
 		return errors.Join(fmt.Errorf("brick 0 has %v, brick 1 %v", first, second), err)
 	})
-}
-
-// directories are those of a brick, with their gfids.
-func directories(t *testing.T, brick string) map[string]string {
-	t.Helper()
-	found := map[string]string{}
-	err := filepath.WalkDir(brick, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
-			return err
-		}
-		if d.Name() == ".glusterfs" {
-			return fs.SkipDir
-		}
-		gfid := make([]byte, 16)
-		_, err = unix.Lgetxattr(path, "trusted.gfid", gfid)
-		found[strings.TrimPrefix(path, brick)] = hex.EncodeToString(gfid)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found
-}
-
-// freshEyes look at a Gluster volume through a client that remembers nothing: one that has seen it
-// before trusts what it saw for a second.
-func freshEyes(t *testing.T, c *testcluster.Cluster, name string, look func(mountpoint string)) {
-	t.Helper()
-	m, err := c.Mount(t.Context(), name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	look(m.Path)
-	if err := m.Close(); err != nil {
-		t.Error(err)
-	}
 }
 
 // expected are the errors that a caller is told to try again after, or not to.

@@ -53,17 +53,12 @@ func deleteVolume(s *Store) error {
 
 // beginVolume leaves a volume half made.
 func beginVolume(s *Store) error {
-	r := newRecord(crashSpec)
-	c, err := s.claimBoth(r)
-	if err != nil {
-		return err
+	ended := false
+	cut(s, stepMade, func(s *Store) { _, _ = s.Create(crashSpec); ended = true })
+	if ended {
+		return errors.New("the creation was not stopped")
 	}
-	defer c.close()
-	dir, err := s.makeDirectory(r)
-	if err == nil {
-		dir.Close()
-	}
-	return err
+	return nil
 }
 
 // giveWay restores an entry, and makes another volume of its ID when the data is back already.
@@ -127,14 +122,5 @@ func makeExpanded(s *Store, spec Spec) error {
 
 func expandTo3(s *Store) error {
 	_, err := s.Expand("vol", 3, 0)
-	return err
-}
-
-// restoreOnly restores the entry that there is, if it was not done to its end before.
-func restoreOnly(s *Store) error {
-	entries, err := s.TrashEntries()
-	if err == nil && len(entries) == 1 {
-		_, err = s.Restore(entries[0].Name)
-	}
 	return err
 }

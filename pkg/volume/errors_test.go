@@ -6,13 +6,10 @@ package volume
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // The mount point of a client differs between hosts and from start to start: with it no two events are the same.
@@ -36,17 +33,5 @@ func TestErrorsNameThePathOnTheGlusterVolume(t *testing.T) {
 		if err == nil || strings.Contains(err.Error(), mountpoint) || !strings.Contains(err.Error(), strings.TrimSuffix(want, "/sub")) {
 			t.Errorf("want an error that names %s: %v", want, err)
 		}
-	}
-}
-
-func TestCausesNameTheGlusterVolume(t *testing.T) {
-	for _, c := range causes {
-		err := explain(gv0, fmt.Errorf("try: %w", c.errno))
-		if !errors.Is(err, c.kind) || strings.Contains(err.Error(), "VOLUME") || strings.Contains(err.Error(), "%") {
-			t.Errorf("%v: %v", c.errno, err)
-		}
-	}
-	if err := explain(gv0, fmt.Errorf("read: %w", unix.EIO)); errors.Is(err, ErrDisconnected) || !strings.Contains(err.Error(), "heal gv0 info") {
-		t.Errorf("EIO: %v", err)
 	}
 }

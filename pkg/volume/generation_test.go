@@ -11,13 +11,6 @@ import (
 	"time"
 )
 
-// again brings back what a server has forgotten that it went: it has the name before and the name after then, both of
-// one file.
-func again(t *testing.T, mountpoint, now, before string) {
-	t.Helper()
-	must(t, os.Link(filepath.Join(mountpoint, now), filepath.Join(mountpoint, before)))
-}
-
 // A record that comes back after its volume was deleted is older than the entry, whoever meets it.
 func TestARecordThatComesBackDoesNotUndoADeletion(t *testing.T) {
 	tests := map[string]struct {

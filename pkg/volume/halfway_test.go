@@ -12,21 +12,6 @@ import (
 	"time"
 )
 
-// cut does something and stops it at a point, as a kill does.
-func cut(s *Store, point string, do func(s *Store)) {
-	step := s.step
-	defer func() {
-		s.step = step
-		_ = recover()
-	}()
-	s.step = func(at string) {
-		if at == point {
-			panic("killed")
-		}
-	}
-	do(s)
-}
-
 func TestWhatAnotherHostMayStillBeDoingIsLeftToIt(t *testing.T) {
 	s, mountpoint := storeOf(t)
 	create(t, s, spec("deleted"))

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
@@ -160,26 +159,5 @@ func TestAnotherDirectoryGetsNoLimit(t *testing.T) {
 	}
 	if got := limitAt(t, s, "vol"); got != 0 {
 		t.Errorf("it has the limit %d", got)
-	}
-}
-
-func TestWhenLimitsAreLookedAt(t *testing.T) {
-	var l limited
-	for i, look := range []struct {
-		on, due, all bool
-	}{
-		{false, false, true}, {true, true, false}, {true, true, true}, {true, false, true}, {false, false, true}, {true, true, true},
-	} {
-		due := l.isDue(look.on)
-		if due != look.due {
-			t.Errorf("look %d: due %t", i, due)
-		}
-		if due {
-			l.done(look.all)
-		}
-	}
-	l.settled = time.Now().Add(-2 * abandoned)
-	if !l.isDue(true) {
-		t.Error("not due after an hour")
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 )
 
+const stepApplied = "change: owner applied"
+
 // Modify changes what a volume is, and returns its record. The volume may be in use. Owner and mode are those of its
 // directory alone, not of what is in it. What Modify returns is on the disks of all bricks that are up. Errors:
 // ErrNotFound, ErrBusy, ErrNewer, and ErrForeign where the volume's directory is another's.

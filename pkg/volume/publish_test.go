@@ -49,16 +49,6 @@ func TestPublishMendsOnlyWhatWasAskedForByName(t *testing.T) {
 	}
 }
 
-func publish(t *testing.T, s *Store, a Access) string {
-	t.Helper()
-	dir, root, err := s.Directory(background, a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir.Close()
-	return root
-}
-
 func TestPublishOfStaticVolumes(t *testing.T) {
 	s, mountpoint := storeOf(t)
 	create(t, s, spec("vol"))

@@ -78,12 +78,3 @@ func TestRecordsOfANewerDriver(t *testing.T) {
 		})
 	}
 }
-
-func TestARecordKeepsItsSizeWhenTheGFIDIsRecorded(t *testing.T) {
-	r := newRecord(spec("vol"))
-	before := len(r.encode())
-	r.GFID = "d901cbfa-310a-49ed-9783-fed6c512c125"
-	if after := len(r.encode()); after != before {
-		t.Errorf("%d bytes, then %d", before, after)
-	}
-}

@@ -6,43 +6,12 @@ package volume
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// makeSchema1 makes a volume as the first version of the driver did: marked, with a record that has no gfid.
-func makeSchema1(t *testing.T, s *Store, id, path string) (stamp string) {
-	t.Helper()
-	if _, err := s.home(volumesDir, id); err != nil {
-		t.Fatal(err)
-	}
-	created := time.Now().UTC()
-	record := fmt.Sprintf(`{"schema": 1, "id": %q, "name": %q, "path": %q, "capacity": 1073741824, "owner": {}, "onDelete": "trash", "origin": "created", "created": %q}`,
-		id, id, path, created.Format(time.RFC3339Nano))
-	root := rootOf(s)
-	stamp = stamped(id, created)
-	for _, parent := range ancestors(path) {
-		at := filepath.Join(root, parent)
-		if err := os.Mkdir(at, 0o755); err == nil {
-			if err := unix.Setxattr(at, parentXattr, []byte("1"), 0); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	at := filepath.Join(root, path)
-	if err := errors.Join(
-		os.Mkdir(at, 0o770), unix.Setxattr(at, markXattr, []byte(stamp), 0), unix.Chmod(at, 0o2770),
-		os.WriteFile(filepath.Join(root, ownDir, volumesDir, id+recordSuffix), []byte(record), 0o600),
-	); err != nil {
-		t.Fatal(err)
-	}
-	return stamp
-}
 
 func TestVolumesOfTheFirstVersionAreVolumes(t *testing.T) {
 	s, mountpoint := storeOf(t)
@@ -85,7 +54,7 @@ func TestVolumesOfTheFirstVersionAreVolumes(t *testing.T) {
 		t.Errorf("reaped %d, %v", n, err)
 	}
 	same(t, audit(t, mountpoint))
-	if left, err := os.ReadDir(filepath.Join(mountpoint, ownDir, gfidsDir)); len(left) > 0 || err != nil {
+	if left, err := os.ReadDir(filepath.Join(mountpoint, ownDir, "gfids")); len(left) > 0 || err != nil {
 		t.Errorf("gfids left: %v, %v", left, err)
 	}
 }
@@ -113,7 +82,7 @@ func TestCreationsOfTheFirstVersionAreTakenBack(t *testing.T) {
 			at := filepath.Join(mountpoint, "old")
 			err := os.Rename(filepath.Join(own, volumesDir, "old.json"), filepath.Join(own, creatingDir, stamp+recordSuffix))
 			if !marked {
-				err = errors.Join(err, unix.Removexattr(at, markXattr), unix.Chmod(at, unmarkedMode))
+				err = errors.Join(err, unix.Removexattr(at, markXattr), unix.Chmod(at, 0o1000))
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -123,7 +92,7 @@ func TestCreationsOfTheFirstVersionAreTakenBack(t *testing.T) {
 			s.recent = 0
 			_, err = s.Create(spec("old"))
 			wants(t, err, ErrBusy)
-			if r := create(t, s, spec("old")); r.Schema != schema {
+			if r := create(t, s, spec("old")); r.Schema != 2 {
 				t.Errorf("schema %d", r.Schema)
 			}
 			same(t, audit(t, mountpoint), "ready old")

@@ -5,7 +5,6 @@
 package volume
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -29,17 +28,6 @@ func flatten(t *testing.T, mountpoint string) {
 			must(t, os.Remove(shard))
 		}
 	}
-}
-
-func older(t *testing.T, at string) {
-	t.Helper()
-	data, err := os.ReadFile(at)
-	must(t, err)
-	var record map[string]any
-	must(t, json.Unmarshal(data, &record))
-	delete(record, "generation")
-	data, err = json.MarshalIndent(record, "", "  ")
-	must(t, err, os.WriteFile(at, data, 0o600))
 }
 
 func flattened(t *testing.T) (*Store, string) {

@@ -261,7 +261,7 @@ func TestListReadsPagesInOrder(t *testing.T) {
 		create(t, s, spec(name))
 		want = append(want, name)
 	}
-	slices.SortFunc(want, func(a, b string) int { return cmp.Or(cmp.Compare(shard(a), shard(b)), cmp.Compare(a, b)) })
+	slices.SortFunc(want, func(a, b string) int { return cmp.Or(cmp.Compare(shardOf(a), shardOf(b)), cmp.Compare(a, b)) })
 	var got []string
 	pages := 0
 	for after := ""; ; pages++ {

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"testing"
+)
+
+func TestARecordKeepsItsSizeWhenTheGFIDIsRecorded(t *testing.T) {
+	r := newRecord(Spec{Name: "vol", Path: "vol", OnDelete: Trash})
+	before := len(r.encode())
+	r.GFID = "d901cbfa-310a-49ed-9783-fed6c512c125"
+	if after := len(r.encode()); after != before {
+		t.Errorf("%d bytes, then %d", before, after)
+	}
+}

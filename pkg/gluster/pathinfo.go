@@ -70,6 +70,25 @@ func Elsewhere(all []BrickPath, at, parent string) []BrickPath {
 	return slices.DeleteFunc(slices.Clone(all), func(p BrickPath) bool { return p.isAt(at, parent) })
 }
 
+// IsOnePlace says whether all bricks have a directory at one place, wherever that is.
+func IsOnePlace(all []BrickPath) bool {
+	var place, parent string
+	for _, p := range all {
+		if p.Name() != all[0].Name() {
+			return false
+		}
+		known, own := &place, p.below()
+		if match := byParent.FindStringSubmatch(own); match != nil {
+			known, own = &parent, match[1]
+		}
+		if *known != "" && *known != own {
+			return false
+		}
+		*known = own
+	}
+	return len(all) > 0
+}
+
 // NamesOn says for messages which name a directory has on which brick.
 func NamesOn(all []BrickPath) string {
 	var names []string

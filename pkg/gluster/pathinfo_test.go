@@ -3,6 +3,7 @@
 package gluster
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -43,6 +44,36 @@ func TestWhatEachBrickSaysOfADirectory(t *testing.T) {
 	} {
 		if got := Elsewhere(all, test.at, test.parent); len(got) != test.elsewhere {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestOnePlaceOnAllBricks(t *testing.T) {
+	said := func(paths ...string) []BrickPath {
+		var all []BrickPath
+		for i, p := range paths {
+			brick := "/b" + strconv.Itoa(i)
+			all = append(all, BrickPath{Host: "h", Brick: brick, Real: brick + "/" + p})
+		}
+		return all
+	}
+	const handle = ".glusterfs/ef/e7/efe78bd2-69e0-4dd0-9c61-43c2393a837b/pvc-1"
+	for name, test := range map[string]struct {
+		all  []BrickPath
+		want bool
+	}{
+		"of none":                        {nil, false},
+		"of one":                         {said("team/pvc-1"), true},
+		"one path":                       {said("team/pvc-1", "team/pvc-1"), true},
+		"in two parents":                 {said("team/pvc-1", "other/pvc-1"), false},
+		"two names":                      {said("team/pvc-1", "team/pvc-2"), false},
+		"one parent by its gfid":         {said(handle, handle), true},
+		"two parents by their gfids":     {said(handle, ".glusterfs/00/00/00000000-0000-0000-0000-000000000007/pvc-1"), false},
+		"by a path, and by a gfid":       {said("team/pvc-1", handle), true},
+		"the third of them is elsewhere": {said("team/pvc-1", handle, "other/pvc-1"), false},
+	} {
+		if got := IsOnePlace(test.all); got != test.want {
+			t.Errorf("%s: %t", name, got)
 		}
 	}
 }

@@ -4,6 +4,8 @@ package volume
 
 import (
 	"fmt"
+	"io/fs"
+	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
@@ -13,6 +15,9 @@ import (
 // had agreed when it was done: the directory has one name on one brick and another on the next, both names answer, and
 // what is removed below one of them is removed below both. So whoever removes asks each brick where it has the
 // directory, and Check tells of what has two names: TestALiveVolumeThatABrickHasInTheTrashIsLeftAlone.
+
+// stepSeen is the named point between the look at a directory and the question where each brick has it.
+const stepSeen = "names: directory seen"
 
 // place is where a directory is to be.
 type place struct {
@@ -43,11 +48,28 @@ func bricksOf(dir *safepath.Dir) ([]gluster.BrickPath, error) {
 	return gluster.ParsePathInfo(value), err
 }
 
-// hasOneName returns an ErrTwoNames if a brick has a directory elsewhere than in its place.
+// A rename that is just under way is on one brick before it is on the next: names that differ are looked at again.
+const (
+	looks     = 3
+	lookAgain = 100 * time.Millisecond
+)
+
+// hasOneName returns an ErrTwoNames if a brick has a directory elsewhere than in its place. Where all have it elsewhere,
+// another controller has moved it since it was opened: fs.ErrNotExist, and ErrBusy.
 func (s *Store) hasOneName(dir *safepath.Dir, at place) error {
-	all, err := bricksOf(dir)
-	if err != nil || len(gluster.Elsewhere(all, at.path, at.parent)) == 0 {
-		return err
+	s.step(stepSeen)
+	var all []gluster.BrickPath
+	for look := range looks {
+		if look > 0 {
+			s.permit.Without(func() { time.Sleep(lookAgain) })
+		}
+		var err error
+		if all, err = bricksOf(dir); err != nil || len(gluster.Elsewhere(all, at.path, at.parent)) == 0 {
+			return err
+		}
+		if gluster.IsOnePlace(all) {
+			return fmt.Errorf("directory %s on %s was just moved by another controller: %w: %w", at.path, s.volume, fs.ErrNotExist, ErrBusy)
+		}
 	}
 	return fmt.Errorf("directory %s on %s: %w: it has %s; nothing is done with it until that is put right: see `glusterfs-csi volume check`",
 		at.path, s.volume, ErrTwoNames, gluster.NamesOn(all))

@@ -160,6 +160,42 @@ func TestWhatStoodStillHarmsNotTheNextVolume(t *testing.T) {
 	}
 }
 
+// A directory that another has moved since it was opened is on no brick where it was, which is not the same as two names.
+func TestADirectoryThatAnotherMovesHasOneName(t *testing.T) {
+	for name, test := range map[string]struct {
+		prepare      func(s *Store) error
+		do, anothers func(s *Store) error
+	}{
+		"deleted by two": {
+			prepare:  func(*Store) error { return nil },
+			do:       func(s *Store) error { return s.Delete(background, "vol") },
+			anothers: func(s *Store) error { return s.Delete(background, "vol") },
+		},
+		"restored while it is reaped": {
+			prepare:  func(s *Store) error { return s.Delete(background, "vol") },
+			do:       func(s *Store) error { _, err := s.Reap(background, 0); return err },
+			anothers: restoreOnly,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, mountpoint := storeOf(t)
+			create(t, s, spec("vol"))
+			must(t, test.prepare(s))
+			met := false
+			s.step = func(point string) {
+				if point == stepSeen && !met {
+					met = true
+					must(t, test.anothers(open(t, mountpoint)))
+				}
+			}
+			if err := test.do(s); err != nil && !errors.Is(err, ErrBusy) || !met {
+				t.Errorf("it was met: %t, %v", met, err)
+			}
+			audit(t, mountpoint)
+		})
+	}
+}
+
 // A creation that stands still until it was taken back, and its path given to another, makes no volume.
 func TestACreationThatStoodStillDoesNotTakeTheNextVolumesPath(t *testing.T) {
 	first, next := spec("first"), spec("next")

@@ -21,7 +21,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/repair"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mounter"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
 
 // Driver is one process's CSI services.
@@ -32,7 +32,7 @@ type Driver struct {
 	health   *health.Observer
 	repairer *repair.Repairer // nil where a mounter has the clients
 	permits  *permits.Pool
-	volumes  *volume.Manager
+	volumes  *manager.Manager
 	metrics  *metrics
 }
 
@@ -56,7 +56,7 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 	}
 	d := &Driver{
 		options: options, clusters: clusters, host: host, health: health.New(host, clusters, m.registry),
-		permits: pool, volumes: volume.NewManager(clusters, host, pool, m.registry, ownOptions(options.Mode)...), metrics: m,
+		permits: pool, volumes: manager.New(clusters, host, pool, m.registry, ownOptions(options.Mode)...), metrics: m,
 	}
 	if options.Mounter == "" {
 		d.repairer = repair.New(host, m.registry)

@@ -11,10 +11,10 @@ type Changes struct {
 	Enforced bool
 }
 
-// to returns what makes the changes to attributes of a volume that has this record; what is so already is no change.
-func (c Changes) to(r Record) func(*attributes) {
-	return func(a *attributes) {
-		now := a.over(r)
+// ApplyTo returns what makes the changes to attributes of a volume that has this record; what is so already is no change.
+func (c Changes) ApplyTo(r Record) func(*Attributes) {
+	return func(a *Attributes) {
+		now := a.ApplyTo(r)
 		if wanted := c.Owner.over(now.Owner); !wanted.equal(now.Owner) {
 			a.Owner = &wanted
 		}

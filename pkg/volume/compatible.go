@@ -4,9 +4,9 @@ package volume
 
 import "fmt"
 
-// satisfies returns an ErrIncompatible naming the first property of the volume that
+// Satisfies returns an ErrIncompatible naming the first property of the volume that
 // is not what spec asks for.
-func (r Record) satisfies(spec Spec) error {
+func (r Record) Satisfies(spec Spec) error {
 	differs := func(what string, have, want any) error {
 		return fmt.Errorf("volume %q %w: %s is %v, not %v", spec.Name, ErrIncompatible, what, have, want)
 	}

@@ -22,21 +22,14 @@ type BrickPath struct {
 	Real string
 }
 
-// posixForm is what one brick says, among what the translators above it add.
-var posixForm = regexp.MustCompile(`<POSIX\(([^()<>]+)\):([^:<>]+):([^<>]+)>`)
-
 // byParent is the second form of Real, below the brick.
 var byParent = regexp.MustCompile(`^\.glusterfs/[0-9a-f]{2}/[0-9a-f]{2}/([0-9a-f-]{36})/([^/]+)$`)
 
 // ParsePathInfo reads the value of PathInfoXattr, in the order of host and brick. What a brick says in another form is
-// left out.
+// left out, and so is what follows where the value ends too early.
 func ParsePathInfo(value string) []BrickPath {
-	var all []BrickPath
-	for _, match := range posixForm.FindAllStringSubmatch(value, -1) {
-		if p := (BrickPath{Brick: match[1], Host: match[2], Real: match[3]}); p.below() != "" {
-			all = append(all, p)
-		}
-	}
+	_, top, _ := parseList(value, 0)
+	all := slices.DeleteFunc(top.bricks(), func(p BrickPath) bool { return p.below() == "" })
 	slices.SortFunc(all, func(a, b BrickPath) int { return strings.Compare(a.String(), b.String()) })
 	return slices.Compact(all)
 }

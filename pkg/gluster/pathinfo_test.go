@@ -81,8 +81,19 @@ func TestOnePlaceOnAllBricks(t *testing.T) {
 func TestOtherFormsAreLeftOut(t *testing.T) {
 	for _, value := range []string{
 		"", "(<REPLICATE:gv0-replicate-0> )", "<POSIX(/b):h:/b>", "<POSIX(/b):h:/b/>", "<POSIX(/b):h:/other/pvc-1>", "<POSIX():h:/b/x>", "<POSIX(/b):h:>",
+		"(<POSIX(/b):h:/b/x", "(<POSIX(/b):h:/b>)", "(<POSIX(/b):h:/other/pvc-1>)", "(<POSIX():h:/b/x>)", "(<POSIX(/b)::/b/x>)",
 	} {
 		if all := ParsePathInfo(value); len(all) != 0 {
+			t.Errorf("%q says %v", value, all)
+		}
+	}
+}
+
+func TestWhatIsReadBeforeAValueEndsCounts(t *testing.T) {
+	for _, value := range []string{
+		"(<DISTRIBUTE:d> (<REPLICATE:r> <POSIX(/b):h:/b/x> <POSIX(/c):h:/c/", "(<POSIX(/b):h:/b/x>", "(<POSIX(/b):h:/b/x>) more",
+	} {
+		if all := ParsePathInfo(value); len(all) != 1 || all[0] != (BrickPath{Host: "h", Brick: "/b", Real: "/b/x"}) {
 			t.Errorf("%q says %v", value, all)
 		}
 	}

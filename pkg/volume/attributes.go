@@ -26,8 +26,8 @@ type Attributes struct {
 // maxAttributes is what a symbolic link takes, in bytes.
 const maxAttributes = 4095
 
-// ParseAttributes reads what Encode writes: ErrNewer if it wants a newer driver, ErrCorrupt if no driver can have written
-// it. Fields that this driver does not know are kept.
+// ParseAttributes reads what Encode writes: ErrNewer if it wants a newer driver, ErrCorrupt if no driver can have
+// written it. Fields that this driver does not know are kept.
 func ParseAttributes(content string) (Attributes, error) {
 	var a Attributes
 	if err := json.Unmarshal([]byte(content), &a); err != nil {

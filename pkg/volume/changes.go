@@ -11,7 +11,8 @@ type Changes struct {
 	Enforced bool
 }
 
-// ApplyTo returns what makes the changes to attributes of a volume that has this record; what is so already is no change.
+// ApplyTo returns what makes the changes to attributes of a volume that has this record; what is so already is no
+// change.
 func (c Changes) ApplyTo(r Record) func(*Attributes) {
 	return func(a *Attributes) {
 		now := a.ApplyTo(r)

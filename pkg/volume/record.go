@@ -19,8 +19,8 @@ import (
 const (
 	// schema is the version that this driver knows, and writes.
 	schema = 2
-	// minReader and minWriter are what this driver demands of those that meet what it has written. A driver of version 1
-	// does not know volumes without a mark.
+	// minReader and minWriter are what this driver demands of those that meet what it has written. A driver of version
+	// 1 does not know volumes without a mark.
 	minReader = 2
 	minWriter = 2
 )

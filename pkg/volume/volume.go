@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package volume says what a volume is: what was asked for, what its record says, what of it may change, the IDs and paths
-// by which it is known, and the kinds of failure. It does no I/O.
+// Package volume says what a volume is: what was asked for, what its record says, what of it may change, the IDs and
+// paths by which it is known, and the kinds of failure. It does no I/O.
 //
 // The packages below keep volumes on a Gluster volume, one directory each; each knows only those before it:
 //

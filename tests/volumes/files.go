@@ -16,8 +16,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
-// RecordFile is where the record of a volume is, below the mount point; TrashFile where a file of an entry, ClaimFile where
-// the claim of a path.
+// RecordFile is where the record of a volume is, below the mount point; TrashFile where a file of an entry, ClaimFile
+// where the claim of a path.
 func RecordFile(id string) string {
 	return filepath.Join(volume.OwnDir, store.VolumesDir, ShardOf(id), id+store.RecordSuffix)
 }
@@ -35,8 +35,8 @@ func CreatingFile(stamp, suffix string) string {
 	return filepath.Join(volume.OwnDir, store.CreatingDir, ShardOf(volume.IDOfStamp(stamp)), stamp+suffix)
 }
 
-// BringBack brings back what a server has forgotten that it went: it has the name before and the name after then, both of
-// one file.
+// BringBack brings back what a server has forgotten that it went: it has the name before and the name after then, both
+// of one file.
 func BringBack(t *testing.T, mountpoint, now, before string) {
 	t.Helper()
 	Must(t, os.Link(filepath.Join(mountpoint, now), filepath.Join(mountpoint, before)))

@@ -2,8 +2,8 @@
 
 //go:build !quick
 
-// Package volumes is what the tests of the packages below pkg/volume share: volumes on a real Gluster volume, and an audit
-// of everything that is there.
+// Package volumes is what the tests of the packages below pkg/volume share: volumes on a real Gluster volume, and an
+// audit of everything that is there.
 package volumes
 
 import (

@@ -104,8 +104,8 @@ func TestALiveVolumeThatABrickHasInTheTrashIsLeftAlone(t *testing.T) {
 	}
 }
 
-// ofTheDeletion is the part of a cure that is for a volume which was deleted: where GlusterFS has brought back the record
-// once more, there is one for a volume that is there, too.
+// ofTheDeletion is the part of a cure that is for a volume which was deleted: where GlusterFS has brought back the
+// record once more, there is one for a volume that is there, too.
 func ofTheDeletion(cure string) string {
 	if _, deleted, both := strings.Cut(cure, "; if none does"); both {
 		return deleted

@@ -7,8 +7,8 @@
 // there for everybody. What has begun and not come to its end is taken back by the repetition of the call, or by the
 // reconciler: the record is moved to creating/ first and looked at then, so a maker who goes on after all has either
 // completed it before, and it goes back, or finds that it is gone. Nothing that holds data can go: only an empty
-// directory is removed, and what is to go from a path is moved to a name of the driver's own first, looked at there, and
-// put back if it is another's.
+// directory is removed, and what is to go from a path is moved to a name of the driver's own first, looked at there,
+// and put back if it is another's.
 package creation
 
 import "github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"

@@ -14,7 +14,8 @@ import (
 )
 
 // HalfMade is a file that says that a creation has not come to its end: a record that is not complete, one that was
-// moved away to take the creation back, or one where drivers had it before a volume was ready (schema 2 at first, and 1).
+// moved away to take the creation back, or one where drivers had it before a volume was ready (schema 2 at first, and
+// 1).
 type HalfMade struct {
 	store.File
 	Stamp     string // "" if nothing was written yet

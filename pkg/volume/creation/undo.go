@@ -23,8 +23,8 @@ const (
 	stepReleased = "undo: path given up"
 )
 
-// UndoFailed takes back a creation of this process that has failed, unless it has come to its end. claimed says whether its
-// record was made. Nothing that holds data can go: only an empty directory is removed.
+// UndoFailed takes back a creation of this process that has failed, unless it has come to its end. claimed says whether
+// its record was made. Nothing that holds data can go: only an empty directory is removed.
 func (s *Creations) UndoFailed(r volume.Record, claimed bool) error {
 	err := s.tryUndo(r, claimed)
 	if err != nil {
@@ -80,8 +80,8 @@ func (s *Creations) giveUpPlace(r volume.Record) error {
 	return s.Commit() // before the same names are made again
 }
 
-// RemoveEmpty removes the directory that a creation has made, or the place that the restoration of a trash entry has, if
-// nothing is in it. As between a look and an act the path may have become another volume's, it is moved aside first,
+// RemoveEmpty removes the directory that a creation has made, or the place that the restoration of a trash entry has,
+// if nothing is in it. As between a look and an act the path may have become another volume's, it is moved aside first,
 // looked at then, and put back if it is not the one.
 func (s *Creations) RemoveEmpty(r volume.Record, entry string) error {
 	creating, err := s.EnsureShard(store.CreatingDir, r.ID)
@@ -191,8 +191,8 @@ func (s *Creations) isMadeFor(dir *safepath.Dir, r volume.Record, entry string, 
 	return held.Stamp == r.Stamp() && held.Entry == entry && (gfid == "" || inode != store.InodeOf(gfid)), nil
 }
 
-// PutBack returns what was moved aside from a path and is not what was looked for. What is there by now is not replaced,
-// unless it is an empty directory.
+// PutBack returns what was moved aside from a path and is not what was looked for. What is there by now is not
+// replaced, unless it is an empty directory.
 func (s *Creations) PutBack(from *safepath.Dir, aside, p string) error {
 	parent, name, err := s.OpenParent(p)
 	if err == nil {

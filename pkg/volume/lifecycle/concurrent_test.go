@@ -20,8 +20,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
 )
 
-// alike waits until both bricks of a volume have the same directories: GlusterFS 10.3 leaves one on one brick only, once in
-// a few hundred times when two clients change one directory at the same moment, until it heals.
+// alike waits until both bricks of a volume have the same directories: GlusterFS 10.3 leaves one on one brick only,
+// once in a few hundred times when two clients change one directory at the same moment, until it heals.
 func alike(t *testing.T, c *testcluster.Cluster, name string) {
 	t.Helper()
 	testcluster.Eventually(t, time.Minute, func() error {

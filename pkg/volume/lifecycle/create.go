@@ -137,8 +137,8 @@ func (s *Volumes) make(c *creation.RecordClaim, r *volume.Record) error {
 	})
 }
 
-// stillHolds returns an ErrBusy if the path of a creation was given up as that of a dead maker, by one who looked before
-// the record was there. Nobody does so after that.
+// stillHolds returns an ErrBusy if the path of a creation was given up as that of a dead maker, by one who looked
+// before the record was there. Nobody does so after that.
 func (s *Volumes) stillHolds(r volume.Record) error {
 	held, err := s.HolderOf(r.Path)
 	if err == nil && held.Stamp != r.Stamp() {

@@ -311,7 +311,8 @@ func TestADamagedRecordIsNamedAndHidesNoOther(t *testing.T) {
 	}
 }
 
-// A record that a disk has emptied is not told from that of a creation which was killed: what is in its directory stays.
+// A record that a disk has emptied is not told from that of a creation which was killed: what is in its directory
+// stays.
 func TestAnEmptiedRecordLosesNoData(t *testing.T) {
 	s, mountpoint := volumes.OnGV0(t)
 	s.Recent, s.Abandoned = 0, 0

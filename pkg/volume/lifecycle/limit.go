@@ -82,8 +82,8 @@ func (s *Volumes) lift(r volume.Record) error {
 	return err
 }
 
-// SettleLimits gives volumes the limits that they are to have and have not, because quota was turned off and on again or
-// somebody has changed them, and returns how many. One that is in use is left for the next time.
+// SettleLimits gives volumes the limits that they are to have and have not, because quota was turned off and on again
+// or somebody has changed them, and returns how many. One that is in use is left for the next time.
 func (s *Volumes) SettleLimits(ctx context.Context, lock func(id string) (unlock func(), free bool)) (int, error) {
 	set := 0
 	err := s.ForEach(ctx, func(r volume.Record) error {

@@ -70,9 +70,9 @@ func onEntry(do func(*trash.Trash, string) error) func(*lifecycle.Volumes) error
 }
 
 // TestLossOfPowerWithinEveryVerb cuts the power of all servers at each named point of each verb, and after it, and that
-// of one server after it. All verbs stop at their points at the same time, for one cut. Forces would put on disk what the
-// others have done, so each goes in two parts: to the last force before its point and, when all have come there, to the
-// point.
+// of one server after it. All verbs stop at their points at the same time, for one cut. Forces would put on disk what
+// the others have done, so each goes in two parts: to the last force before its point and, when all have come there, to
+// the point.
 func TestLossOfPowerWithinEveryVerb(t *testing.T) {
 	for i, shape := range []struct {
 		name    string

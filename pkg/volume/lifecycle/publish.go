@@ -37,8 +37,8 @@ type Access struct {
 // root ("/pvc-1"), after setting on it what the class (or
 // the volume context) asked for by name. Only the directory itself is looked at; what
 // is below it is GrantGroup's. Errors: ErrNotFound, ErrForeign (it is another's), ErrNested (a directory
-// without a record that lies in a volume), ErrBusy (being made), ErrInvalid (the whole Gluster volume for a group, among
-// others), and what the Gluster volume says.
+// without a record that lies in a volume), ErrBusy (being made), ErrInvalid (the whole Gluster volume for a group,
+// among others), and what the Gluster volume says.
 func (s *Volumes) Directory(ctx context.Context, a Access) (dir *safepath.Dir, root string, err error) {
 	rel, owner, r, err := s.locate(ctx, a)
 	if err != nil {

@@ -165,7 +165,8 @@ func TestWhatStoodStillHarmsNotTheNextVolume(t *testing.T) {
 	}
 }
 
-// A directory that another has moved since it was opened is on no brick where it was, which is not the same as two names.
+// A directory that another has moved since it was opened is on no brick where it was, which is not the same as two
+// names.
 func TestADirectoryThatAnotherMovesHasOneName(t *testing.T) {
 	for name, test := range map[string]struct {
 		prepare      func(s *lifecycle.Volumes) error

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package lifecycle is what may be done with the volumes of one Gluster volume: create, delete, restore, publish, expand,
-// modify, and to finish what was interrupted.
+// Package lifecycle is what may be done with the volumes of one Gluster volume: create, delete, restore, publish,
+// expand, modify, and to finish what was interrupted.
 //
 // The order of the steps is such that a kill between any two of them leaves a record in a place from which the
 // repetition of the call, or Reconcile, goes on: TestKilledAtEveryPoint. What is acknowledged is on the disks of all
@@ -32,8 +32,8 @@ type Volumes struct {
 	remembered *trash.Memory
 }
 
-// New returns the volumes of a Gluster volume, for a process that remembers its trash. Until Privileged is set, none can
-// be held to its capacity.
+// New returns the volumes of a Gluster volume, for a process that remembers its trash. Until Privileged is set, none
+// can be held to its capacity.
 func New(s *store.Store, remembered *trash.Memory) *Volumes {
 	t := trash.New(s, remembered)
 	return &Volumes{Store: s, Creations: t.Creations, Trash: t, remembered: remembered, Privileged: func() (*safepath.Dir, func(), error) {

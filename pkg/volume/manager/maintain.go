@@ -98,7 +98,8 @@ func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, retention ti
 	}
 }
 
-// keepOpen keeps a client from being idle, and what is open of its Gluster volume from being closed between two operations.
+// keepOpen keeps a client from being idle, and what is open of its Gluster volume from being closed between two
+// operations.
 func (m *Manager) keepOpen(c *client.Client) (release func(), err error) {
 	leave, err := m.views.renew(c)
 	if err != nil {

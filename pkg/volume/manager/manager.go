@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package manager is the volumes of all Gluster volumes in the clusters file. It gives each operation of pkg lifecycle a
-// deadline, the right client, a permit and a lock, so that there is one at a time per volume, and does what is to be done
-// without a call: it empties the trash, finishes what was interrupted, and looks whether records and directories belong
-// together.
+// Package manager is the volumes of all Gluster volumes in the clusters file. It gives each operation of pkg lifecycle
+// a deadline, the right client, a permit and a lock, so that there is one at a time per volume, and does what is to be
+// done without a call: it empties the trash, finishes what was interrupted, and looks whether records and directories
+// belong together.
 package manager
 
 import (
@@ -106,9 +106,9 @@ func (m *Manager) Choose(cluster, volume string) (gluster.Volume, error) {
 	return clusters.Choose(cluster, volume)
 }
 
-// Create is Volumes.Create, and ErrTooLarge for a new volume that is larger than the Gluster volume, and ErrUnlimited for
-// one that is to be held to its capacity where nothing holds it; whether it is enforced is decided here. What an earlier try on
-// another Gluster volume has left, of which this process knows, is given up by Maintain.
+// Create is Volumes.Create, and ErrTooLarge for a new volume that is larger than the Gluster volume, and ErrUnlimited
+// for one that is to be held to its capacity where nothing holds it; whether it is enforced is decided here. What an
+// earlier try on another Gluster volume has left, of which this process knows, is given up by Maintain.
 func (m *Manager) Create(ctx context.Context, v gluster.Volume, spec volume.Spec) (volume.Record, error) {
 	m.tries.begin(spec.Name, v)
 	enforced, quotaErr := m.enforces(ctx, v, spec)
@@ -176,7 +176,8 @@ func (m *Manager) Release(ctx context.Context, v gluster.Volume, entry string) e
 // purgeEnds is how long Purge waits, when its context is done, for the last file to go, so that what p says is true.
 const purgeEnds = 5 * time.Second
 
-// Purge is Trash.Purge, and ErrDisconnected where it does not end soon after its context: then what p says may not be so.
+// Purge is Trash.Purge, and ErrDisconnected where it does not end soon after its context: then what p says may not be
+// so.
 func (m *Manager) Purge(ctx context.Context, v gluster.Volume, entry string, p *trash.Purging) error {
 	outer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -228,8 +229,8 @@ func (m *Manager) List(ctx context.Context, after string, limit int) (volumes []
 	return volumes, "", nil
 }
 
-// ListOn returns at most limit volumes of one Gluster volume whose IDs on it sort after the given one, in order; fewer at
-// the end.
+// ListOn returns at most limit volumes of one Gluster volume whose IDs on it sort after the given one, in order; fewer
+// at the end.
 func (m *Manager) ListOn(ctx context.Context, v gluster.Volume, after string, limit int) ([]Volume, error) {
 	return one(ctx, m, v, "", func(s *lifecycle.Volumes) ([]Volume, error) {
 		var volumes []Volume

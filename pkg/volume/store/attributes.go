@@ -12,8 +12,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
 
-// What may change of a volume stands apart from its record, in a symbolic link that is named by the volume's stamp and a
-// generation: attributes/<stamp>.<generation>. The highest generation counts, and says all; the record says what does
+// What may change of a volume stands apart from its record, in a symbolic link that is named by the volume's stamp and
+// a generation: attributes/<stamp>.<generation>. The highest generation counts, and says all; the record says what does
 // not change, and the rest as long as there is no link. A link is made in one step, whole and exclusive: so of two that
 // change a volume at once, the one that comes second finds the generation taken, and reads again.
 //
@@ -104,8 +104,8 @@ func (s *Store) allCurrent(p *Page) error {
 	return nil
 }
 
-// ChangeAttributes gives a volume that is there other attributes, unless it has them, and then has them applied. They are on disk
-// when it returns, and so is what apply has done.
+// ChangeAttributes gives a volume that is there other attributes, unless it has them, and then has them applied. They
+// are on disk when it returns, and so is what apply has done.
 func (s *Store) ChangeAttributes(r volume.Record, change func(*volume.Attributes), apply func() error) (volume.Attributes, error) {
 	const attempts = 10
 	for range attempts {
@@ -156,8 +156,8 @@ func (s *Store) attributesShard(id string) (*safepath.Dir, error) {
 	return s.ownDirectory(name)
 }
 
-// finishChange applies what was changed, puts it on disk, and removes what counted before. Where the volume was given up
-// meanwhile, by another controller, the link goes.
+// finishChange applies what was changed, puts it on disk, and removes what counted before. Where the volume was given
+// up meanwhile, by another controller, the link goes.
 func (s *Store) finishChange(r volume.Record, link AttributesFile, apply func() error) error {
 	s.Step(stepChanged)
 	if gone, err := s.isGivenUp(r.Stamp()); err != nil || gone {
@@ -178,8 +178,8 @@ func (s *Store) finishChange(r volume.Record, link AttributesFile, apply func() 
 	return err
 }
 
-// isGivenUp says whether there is neither a volume of a stamp nor an entry of it in the trash. What begins is looked for
-// before what it becomes, and once more, as a restoration goes the other way.
+// isGivenUp says whether there is neither a volume of a stamp nor an entry of it in the trash. What begins is looked
+// for before what it becomes, and once more, as a restoration goes the other way.
 func (s *Store) isGivenUp(stamp string) (bool, error) {
 	id := volume.IDOfStamp(stamp)
 	isReady := func() (bool, error) {

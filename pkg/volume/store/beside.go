@@ -12,9 +12,9 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
-// Both does two things that do not depend on each other, beside each other as long as there is a permit that nobody waits
-// for: over a network it is waiting that takes the time. Each gets a store with the permit that is its own. It returns when
-// both have ended, and panics with what either has panicked with.
+// Both does two things that do not depend on each other, beside each other as long as there is a permit that nobody
+// waits for: over a network it is waiting that takes the time. Each gets a store with the permit that is its own. It
+// returns when both have ended, and panics with what either has panicked with.
 func (s *Store) Both(one, other func(*Store) error) error {
 	another, free := s.Permit.Another()
 	if !free {

@@ -55,8 +55,8 @@ const (
 	lookAgain = 100 * time.Millisecond
 )
 
-// CheckOneName returns an ErrTwoNames if a brick has a directory elsewhere than in its place. Where all have it elsewhere,
-// another controller has moved it since it was opened: fs.ErrNotExist, and ErrBusy.
+// CheckOneName returns an ErrTwoNames if a brick has a directory elsewhere than in its place. Where all have it
+// elsewhere, another controller has moved it since it was opened: fs.ErrNotExist, and ErrBusy.
 func (s *Store) CheckOneName(dir *safepath.Dir, at Place) error {
 	s.Step(stepSeen)
 	var all []gluster.BrickPath
@@ -76,8 +76,8 @@ func (s *Store) CheckOneName(dir *safepath.Dir, at Place) error {
 		at.Path, s.Volume, volume.ErrTwoNames, gluster.NamesOn(all))
 }
 
-// CheckInPlaceOnAllBricks is CheckInPlace, and ErrTwoNames if a brick has the volume's directory elsewhere: a rename would move it on the
-// other bricks alone, and what GlusterFS makes of that differs.
+// CheckInPlaceOnAllBricks is CheckInPlace, and ErrTwoNames if a brick has the volume's directory elsewhere: a rename
+// would move it on the other bricks alone, and what GlusterFS makes of that differs.
 func (s *Store) CheckInPlaceOnAllBricks(r volume.Record) error {
 	dir, err := s.Root.Open(r.Path)
 	if err != nil {

@@ -32,9 +32,9 @@ const (
 // volume cannot be made comes last, so that the trash is there when the Gluster volume is full.
 var kinds = []string{TrashDir, CreatingDir, VolumesDir}
 
-// shards is how many directories each kind of the driver's own files is spread over. The kernel locks a directory for each
-// change in it, so what is made and deleted at once waits for each other only within one; and what belongs to a volume is
-// found in a directory that has a small part of all.
+// shards is how many directories each kind of the driver's own files is spread over. The kernel locks a directory for
+// each change in it, so what is made and deleted at once waits for each other only within one; and what belongs to a
+// volume is found in a directory that has a small part of all.
 const shards = 64
 
 // shard is the name of the directory that has what belongs to a volume's ID, or to the name of a path's claim.
@@ -76,8 +76,8 @@ func (d *ownDirs) close() {
 	}
 }
 
-// ownDirectory opens one of the driver's own directories, "" being the one that has all others; fs.ErrNotExist where nothing was
-// ever stored.
+// ownDirectory opens one of the driver's own directories, "" being the one that has all others; fs.ErrNotExist where
+// nothing was ever stored.
 func (s *Store) ownDirectory(rel string) (*safepath.Dir, error) {
 	if dir := s.dirs.get(rel); dir != nil {
 		return dir, nil
@@ -122,8 +122,8 @@ func (s *Store) openTop() (*safepath.Dir, error) {
 	return top, nil
 }
 
-// ExistingShards are the directories that may have what belongs to a key: the one of its hash and, as long as there may be
-// something in it, the one that the driver had for all before.
+// ExistingShards are the directories that may have what belongs to a key: the one of its hash and, as long as there may
+// be something in it, the one that the driver had for all before.
 func (s *Store) ExistingShards(kind, key string) ([]*safepath.Dir, error) {
 	names := []string{kind + "/" + shard(key)}
 	if !s.Memory.flat.isEmpty(kind) {
@@ -143,8 +143,8 @@ func (s *Store) ExistingShards(kind, key string) ([]*safepath.Dir, error) {
 	return dirs, nil
 }
 
-// EnsureShard is the directory in which what belongs to a key is made, after making what is missing. Where there is no room
-// for a directory, it is the one that the driver had for all before, if there is that.
+// EnsureShard is the directory in which what belongs to a key is made, after making what is missing. Where there is no
+// room for a directory, it is the one that the driver had for all before, if there is that.
 func (s *Store) EnsureShard(kind, key string) (*safepath.Dir, error) {
 	name := kind + "/" + shard(key)
 	dir, err := s.ownDirectory(name)

@@ -45,7 +45,8 @@ func (e TrashEntry) Due(retention time.Duration) time.Time {
 	return e.Deleted.Add(retention)
 }
 
-// EntryFiles returns the entries of a volume, or of all where id is "", the oldest first, without reading their records.
+// EntryFiles returns the entries of a volume, or of all where id is "", the oldest first, without reading their
+// records.
 func (s *Store) EntryFiles(id string) ([]TrashEntry, error) {
 	var files []File
 	var err error

@@ -124,8 +124,8 @@ func (s *Store) ForgetGFID(r volume.Record) error {
 	return volume.IgnoreNotExist(err)
 }
 
-// ForeignError is the ErrForeign of a directory in a volume's place: holder is the stamp of the volume that has it, "" if
-// none is known.
+// ForeignError is the ErrForeign of a directory in a volume's place: holder is the stamp of the volume that has it, ""
+// if none is known.
 func (s *Store) ForeignError(dir *safepath.Dir, id, holder string) error {
 	if holder == "" {
 		return fmt.Errorf("directory %s was there before volume %s and is not the driver's: %w: choose another `path` in the StorageClass, or use the directory as it is by a static PersistentVolume", dir.Name(), id, volume.ErrForeign)

@@ -20,8 +20,8 @@ type Page struct {
 	Begun   []Lookup        // volumes that are being made, which are no part of the list
 }
 
-// List returns at most limit volumes, with what was changed since they were made, that come after the one with the given
-// ID ("" for the first); see list.
+// List returns at most limit volumes, with what was changed since they were made, that come after the one with the
+// given ID ("" for the first); see list.
 func (s *Store) List(after string, limit int) (Page, error) {
 	page, err := s.list(after, limit)
 	if err == nil {
@@ -113,8 +113,8 @@ func (s *Store) listBefore() (map[string][]string, error) {
 	return ids, err
 }
 
-// ForEach calls do with the record of each volume, page by page. What is wrong with one is in the error, and holds up no
-// other.
+// ForEach calls do with the record of each volume, page by page. What is wrong with one is in the error, and holds up
+// no other.
 func (s *Store) ForEach(ctx context.Context, do func(volume.Record) error) error {
 	var errs []error
 	err := s.ForEachPage(ctx, func(p Page) {

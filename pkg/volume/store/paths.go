@@ -137,8 +137,8 @@ func (s *Store) HasAny(kind, id string, names ...string) (bool, error) {
 }
 
 // ReleasePath gives up a path, if its holder is the one that is meant. Another may be faster, and a third have claimed
-// the path again, between the look and the act: so the claim is moved aside first and looked at then, and put back if it
-// is another's.
+// the path again, between the look and the act: so the claim is moved aside first and looked at then, and put back if
+// it is another's.
 func (s *Store) ReleasePath(path string, isMeant func(volume.PathClaim) bool) error {
 	held, err := s.HolderOf(path)
 	if err != nil || !isMeant(held) {

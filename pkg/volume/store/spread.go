@@ -11,8 +11,8 @@ import (
 )
 
 // Spread moves what the driver had in one directory for each kind, before there were many, to where it belongs. What
-// it cannot move it finds where it is. Trash entries stay until they are reaped: with a directory that is moved goes the
-// risk that a server forgets it, for nothing.
+// it cannot move it finds where it is. Trash entries stay until they are reaped: with a directory that is moved goes
+// the risk that a server forgets it, for nothing.
 func (s *Store) Spread(ctx context.Context, alone func(id string, do func() error)) error {
 	var errs []error
 	moved := false

@@ -8,8 +8,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
 
-// View is what is open of a Gluster volume through one client: its root and the driver's own directories. Operations share
-// it, as each name on the way to a directory that is looked up anew is a round trip to the bricks.
+// View is what is open of a Gluster volume through one client: its root and the driver's own directories. Operations
+// share it, as each name on the way to a directory that is looked up anew is a round trip to the bricks.
 type View struct {
 	volume gluster.Volume
 	root   *safepath.Dir

@@ -107,8 +107,8 @@ func (s *Trash) completeDeletionOnAllBricks(e store.TrashEntry) error {
 	return s.isDeletedAlone(data, e)
 }
 
-// CompleteDeletion makes the data of a deleted volume follow the record, gives up the path, and removes the parents. A volume
-// that was restored, and whose entry a kill has left, is not deleted.
+// CompleteDeletion makes the data of a deleted volume follow the record, gives up the path, and removes the parents. A
+// volume that was restored, and whose entry a kill has left, is not deleted.
 func (s *Trash) CompleteDeletion(e store.TrashEntry) error {
 	if err := e.Record.CheckWritable(); err != nil {
 		return err

@@ -15,8 +15,8 @@ import (
 // record, and must not need space: so of the same generation the one in the trash is newer, unless the entry is just
 // being restored (by a driver that does not raise it).
 
-// settle looks whether there is a record of an entry's volume beside the entry. It says whether that is newer, so that the
-// volume has been restored; an older one is removed.
+// settle looks whether there is a record of an entry's volume beside the entry. It says whether that is newer, so that
+// the volume has been restored; an older one is removed.
 func (s *Trash) settle(e store.TrashEntry) (restored bool, err error) {
 	f, err := s.Find(e.Record.ID)
 	if err != nil || f.State != store.Ready || f.Record.Stamp() != e.Record.Stamp() {

@@ -147,8 +147,8 @@ func (s *Trash) writeReady(r volume.Record) (volume.Record, error) {
 	return r, c.Complete(r)
 }
 
-// mayHaveLost looks what became of an entry that another process has taken while its volume was made ready: if that gave
-// the restoration up, its data goes back to the trash, and so does the record.
+// mayHaveLost looks what became of an entry that another process has taken while its volume was made ready: if that
+// gave the restoration up, its data goes back to the trash, and so does the record.
 func (s *Trash) mayHaveLost(e *store.TrashEntry) error {
 	given, err := s.HasAny(store.TrashDir, e.Record.ID, e.Name+store.RecordSuffix, e.Name+store.HeldSuffix)
 	if err != nil || !given {
@@ -257,8 +257,8 @@ func (s *Trash) giveUpRestore(e store.TrashEntry) error {
 	return errors.Join(err, s.CompleteDeletion(e), releaseErr)
 }
 
-// settleRestored looks whether there is anything to restore: a volume that is there already, in its place, needs nothing
-// but that its trash entry is forgotten, and what has two names is left alone.
+// settleRestored looks whether there is anything to restore: a volume that is there already, in its place, needs
+// nothing but that its trash entry is forgotten, and what has two names is left alone.
 func (s *Trash) settleRestored(e store.TrashEntry) (done bool, err error) {
 	if e.Suffix == store.DoomedSuffix {
 		return false, nil

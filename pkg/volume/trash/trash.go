@@ -11,8 +11,8 @@
 //	trash/….json   → trash/….doomed  being removed for good
 //
 // Renaming and removing need no free space (GlusterFS refuses everything else on a full volume), so deleting always
-// works. Before anything is removed, each brick is asked where it has the directory, and no volume that is there may have
-// its gfid. An entry goes when it is due by its stamp and this process has seen it for long enough (due.go).
+// works. Before anything is removed, each brick is asked where it has the directory, and no volume that is there may
+// have its gfid. An entry goes when it is due by its stamp and this process has seen it for long enough (due.go).
 package trash
 
 import (

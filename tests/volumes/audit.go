@@ -159,6 +159,7 @@ func auditAttributes(t *testing.T, mountpoint string, records []volume.Record, e
 	}
 }
 
+// Same fails the test unless Audit has found just that.
 func Same(t *testing.T, got []string, want ...string) {
 	t.Helper()
 	slices.Sort(want)
@@ -167,6 +168,7 @@ func Same(t *testing.T, got []string, want ...string) {
 	}
 }
 
+// OwnerOf is "uid:gid mode" of a file, no link followed.
 func OwnerOf(t *testing.T, path string) string {
 	t.Helper()
 	info, err := os.Lstat(path)

@@ -14,10 +14,12 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
+// Spec is a volume of 1 GiB at the path of its name.
 func Spec(name string) volume.Spec {
 	return volume.Spec{Name: name, Path: name, Required: 1 << 30, OnDelete: volume.Trash}
 }
 
+// Create makes a volume, or ends the test.
 func Create(t *testing.T, s *lifecycle.Volumes, spec volume.Spec) volume.Record {
 	t.Helper()
 	r, err := s.Create(spec)
@@ -66,6 +68,7 @@ func StopAt(s *lifecycle.Volumes, point string, do func(s *lifecycle.Volumes)) {
 	do(s)
 }
 
+// Must ends the test if there is an error.
 func Must(t *testing.T, errs ...error) {
 	t.Helper()
 	if err := errors.Join(errs...); err != nil {
@@ -86,8 +89,10 @@ func Wants(t *testing.T, err, kind error, words ...string) {
 	}
 }
 
+// Ptr is for what may be left out.
 func Ptr[T any](v T) *T { return &v }
 
+// Publish returns the path of the directory that is to be published.
 func Publish(t *testing.T, s *lifecycle.Volumes, a lifecycle.Access) string {
 	t.Helper()
 	dir, root, err := s.Directory(Background, a)
@@ -117,6 +122,7 @@ func Expand(t *testing.T, s *lifecycle.Volumes, id string, required, limit, want
 	ShowsCapacity(t, s, id, want)
 }
 
+// ShowsCapacity fails the test unless a volume has this capacity by its name and in the list.
 func ShowsCapacity(t *testing.T, s *lifecycle.Volumes, id string, want int64) {
 	t.Helper()
 	if r, err := s.Get(id); err != nil || r.Capacity != want {

@@ -16,16 +16,17 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
-// RecordFile is where the record of a volume is, below the mount point; TrashFile where a file of an entry, ClaimFile
-// where the claim of a path.
+// RecordFile is where the record of a volume is, below the mount point.
 func RecordFile(id string) string {
 	return filepath.Join(volume.OwnDir, store.VolumesDir, ShardOf(id), id+store.RecordSuffix)
 }
 
+// TrashFile is where a file of a trash entry is.
 func TrashFile(entry string) string {
 	return filepath.Join(volume.OwnDir, store.TrashDir, ShardOf(volume.IDOfStamp(entry)), entry)
 }
 
+// ClaimFile is where the claim of a path is.
 func ClaimFile(path string) string {
 	return filepath.Join(volume.OwnDir, store.PathsDir, ShardOf(volume.PathClaimName(path)), volume.PathClaimName(path))
 }
@@ -42,6 +43,7 @@ func BringBack(t *testing.T, mountpoint, now, before string) {
 	Must(t, os.Link(filepath.Join(mountpoint, now), filepath.Join(mountpoint, before)))
 }
 
+// ForgetGeneration makes of a record one of a driver that had no generations.
 func ForgetGeneration(t *testing.T, at string) {
 	t.Helper()
 	data, err := os.ReadFile(at)

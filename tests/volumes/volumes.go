@@ -28,16 +28,18 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
+// GV0 is what the stores of the tests call their Gluster volume, whichever it is.
 var GV0 = gluster.Volume{Cluster: testcluster.Name, Name: "gv0"}
 
-var Counter atomic.Int64
+// made numbers what the tests make.
+var made atomic.Int64
 
 // NewGlusterVolume is a Gluster volume of the test's own, seen through a client that the driver
 // does not know.
 func NewGlusterVolume(t *testing.T, options testcluster.VolumeOptions) (c *testcluster.Cluster, name, mountpoint string) {
 	t.Helper()
 	c = testcluster.Shared(t, testcluster.Options{})
-	name = fmt.Sprintf("v%d", Counter.Add(1))
+	name = fmt.Sprintf("v%d", made.Add(1))
 	if err := c.CreateVolume(name, options); err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +55,7 @@ func NewGlusterVolume(t *testing.T, options testcluster.VolumeOptions) (c *testc
 	return c, name, m.Path
 }
 
+// Open is OpenStore for the time of a test.
 func Open(t *testing.T, mountpoint string) *lifecycle.Volumes {
 	t.Helper()
 	s, closeStore, err := OpenStore(mountpoint)
@@ -96,7 +99,7 @@ func mountOf(root *safepath.Dir) (*safepath.Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	if strings.HasPrefix(filepath.Base(at), StorePrefix) {
+	if strings.HasPrefix(filepath.Base(at), storePrefix) {
 		at = filepath.Dir(at)
 	}
 	return safepath.OpenRoot(at)
@@ -108,7 +111,8 @@ var shared struct {
 	path string
 }
 
-const StorePrefix = "store-"
+// storePrefix begins the name of a directory that serves as the root of a Gluster volume.
+const storePrefix = "store-"
 
 // OnGV0 is a store of the test's own, on gv0: a directory of it serves as well as the
 // root of a Gluster volume, and is there at once.
@@ -123,11 +127,18 @@ func OnGV0(t *testing.T) (*lifecycle.Volumes, string) {
 		}
 		shared.path = m.Path
 	}
-	mountpoint := filepath.Join(shared.path, fmt.Sprint(StorePrefix, Counter.Add(1)))
-	if err := os.Mkdir(mountpoint, 0o755); err != nil {
+	mountpoint := NewRoot(t, shared.path)
+	return Open(t, mountpoint), mountpoint
+}
+
+// NewRoot makes a directory of a mount that serves as the root of a Gluster volume.
+func NewRoot(t *testing.T, mountpoint string) string {
+	t.Helper()
+	root := filepath.Join(mountpoint, fmt.Sprint(storePrefix, made.Add(1)))
+	if err := os.Mkdir(root, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return Open(t, mountpoint), mountpoint
+	return root
 }
 
 // OnGV0WithoutWaiting is a store that waits for nobody.
@@ -171,6 +182,7 @@ func FreshEyes(t *testing.T, c *testcluster.Cluster, name string, look func(moun
 	}
 }
 
+// Background is the context of calls that have no deadline.
 var Background = context.Background()
 
 // Unlocked lets Reconcile have every volume.

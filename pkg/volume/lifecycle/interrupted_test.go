@@ -7,7 +7,6 @@ package lifecycle_test
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -64,11 +63,10 @@ type interrupted struct {
 
 func prepared(t *testing.T, m *testcluster.RawMount, c *commit.Committer, v verb) *interrupted {
 	t.Helper()
-	u := &interrupted{verb: v, root: filepath.Join(m.Path, fmt.Sprint(volumes.StorePrefix, volumes.Counter.Add(1)))}
+	u := &interrupted{verb: v, root: volumes.NewRoot(t, m.Path)}
 	for _, c := range []*chan struct{}{&u.held, &u.goOn, &u.stopped, &u.resume, &u.ended} {
 		*c = make(chan struct{})
 	}
-	volumes.Must(t, os.Mkdir(u.root, 0o755))
 	u.reopen(t, m, c)
 	return u
 }

@@ -12,7 +12,9 @@
 //
 // Renaming and removing need no free space (GlusterFS refuses everything else on a full volume), so deleting always
 // works. Before anything is removed, each brick is asked where it has the directory, and no volume that is there may
-// have its gfid. An entry goes when it is due by its stamp and this process has seen it for long enough (due.go).
+// have its gfid. A server that loses its power may bring a record back: which of an entry and a record counts is said
+// by their generation (generation.go). An entry goes when it is due by its stamp and this process has seen it for long
+// enough (due.go).
 package trash
 
 import (

@@ -151,6 +151,6 @@ func (n node) bricks() (all []BrickPath) {
 func parseBrick(tag string) (p BrickPath, ok bool) {
 	rest, isBrick := strings.CutPrefix(tag, "POSIX(")
 	brick, rest, closed := strings.Cut(rest, "):")
-	host, real, named := strings.Cut(rest, ":")
-	return BrickPath{Brick: brick, Host: host, Real: real}, isBrick && closed && named && brick != "" && host != ""
+	host, below, named := strings.Cut(rest, ":")
+	return BrickPath{Brick: brick, Host: host, Real: below}, isBrick && closed && named && brick != "" && host != ""
 }

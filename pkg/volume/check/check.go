@@ -7,6 +7,7 @@ package check
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -227,4 +228,12 @@ func (s *Checker) readVolumes(ctx context.Context, found *inventory) error {
 		}
 		return nil
 	})
+}
+
+func unreadableProblem(subject, at string, err error) Problem {
+	cure := "nothing: see what is in it, and take it from a backup"
+	if errors.Is(err, volume.ErrNewer) {
+		cure = "nothing: update this driver"
+	}
+	return Problem{Kind: Unreadable, Subject: subject, Path: at, Why: err.Error(), Cure: cure}
 }

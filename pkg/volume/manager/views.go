@@ -3,7 +3,11 @@
 package manager
 
 import (
+	"errors"
+	"io/fs"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
@@ -74,4 +78,9 @@ func (vs *views) renew(c *client.Client) (leave func(), err error) {
 	left()
 	_, leave, err = vs.use(c)
 	return leave, err
+}
+
+// isOutdated says of an operation's error that what was open may be the cause.
+func isOutdated(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESTALE) || errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED)
 }

@@ -41,7 +41,7 @@ const (
 )
 
 // Record is what the driver remembers of a volume. It says nothing of how far the volume has
-// come: its place does (see the package comment). What it says is what was asked for and what the volume is;
+// come: its place does (see pkg store). What it says is what was asked for and what the volume is;
 // neither ever changes. What was changed since is in attributes.go.
 type Record struct {
 	Schema    int    `json:"schema"`

@@ -85,7 +85,7 @@ func (s *Checker) lookAtData(ctx context.Context, found *inventory) error {
 		if _, restored := found.volumes[e.Record.Stamp()]; restored || e.Suffix == store.DoomedSuffix || e.Suffix == store.BackSuffix {
 			return nil // on its way, or nothing but a record
 		}
-		// A list is what one brick says: see names.go.
+		// A list is what one brick says: see pkg store, bricks.go.
 		if absent, err := store.IsMissing(e.Dir, e.Name); err != nil || absent {
 			return errors.Join(err, s.lookAtMissingData(found, e))
 		}

@@ -109,7 +109,11 @@ func points(t *testing.T, mountpoint, operation string) []string {
 func TestKilledAtEveryPoint(t *testing.T) {
 	ready := []string{"directory team", "directory team/app", "ready vol"}
 	trashed := []string{"trash vol"}
-	create := []string{"create: record made", "create: claimed", "create: parent made", "create: path claimed", "create: directory made", "create: owner set", "create: mode set", "create: record complete", "on disk"}
+	beforeTaken := []string{"names: directory seen", "delete: parents removed", "delete: path given up"}
+	create := []string{
+		"create: record made", "create: claimed", "create: parent made", "create: path claimed",
+		"create: directory made", "create: owner set", "create: mode set", "create: record complete", "on disk",
+	}
 	tests := []struct {
 		operation string
 		passes    []string // every named point
@@ -117,17 +121,78 @@ func TestKilledAtEveryPoint(t *testing.T) {
 	}{
 		{"create", create, map[string][]string{"repeat": ready, "delete": nil, "reconcile": nil}},
 		{"create retained", create, map[string][]string{"repeat": ready}},
-		{"take back", []string{"undo: claim renamed", "undo: directory found", "undo: directory moved aside", "undo: directory removed", "path: claim moved aside", "undo: parents removed", "undo: path given up", "on disk"}, map[string][]string{"repeat": nil, "reconcile": nil, "create": ready}},
-		{"delete", []string{"delete: record moved", "delete: directory found", "delete: data moved", "path: claim moved aside", "delete: parents removed", "delete: path given up", "on disk"}, map[string][]string{"repeat": trashed, "reconcile": trashed, "reap": nil, "restore": ready, "create": {"directory team", "directory team/app", "ready vol", "trash vol"}}},
-		{"delete retained", []string{"delete: record removed", "path: claim moved aside", "delete: path given up", "on disk"}, map[string][]string{"repeat": {"directory team", "directory team/app", "directory team/app/vol"}}},
-		{"reap", []string{"delete: parents removed", "delete: path given up", "reap: entry doomed", "on disk", "reap: one file removed", "reap: data removed", "reap: record removed"}, map[string][]string{"repeat": nil}},
-		{"restore", []string{"delete: parents removed", "delete: path given up", "restore: entry taken", "create: parent made", "restore: path claimed", "restore: place made", "restore: data moved back", "restore: record made", "restore: ready", "restore: trash entry removed", "on disk"}, map[string][]string{"repeat": ready, "reconcile": ready}},
-		{"give way", []string{"delete: parents removed", "delete: path given up", "restore: entry taken", "create: parent made", "restore: path claimed", "restore: place made", "restore: data moved back", "restore: given up", "delete: directory found", "delete: data moved", "path: claim moved aside"}, map[string][]string{"repeat": {"ready vol", "trash vol"}}},
+		{
+			"take back", []string{
+				"undo: claim renamed", "undo: directory found", "undo: directory moved aside",
+				"undo: directory removed", "path: claim moved aside", "undo: parents removed", "undo: path given up",
+				"on disk",
+			},
+			map[string][]string{"repeat": nil, "reconcile": nil, "create": ready},
+		},
+		{
+			"delete", []string{
+				"delete: record moved", "delete: directory found", "delete: data moved", "path: claim moved aside",
+				"delete: parents removed", "delete: path given up", "on disk", "names: directory seen",
+			},
+			map[string][]string{"repeat": trashed, "reconcile": trashed, "reap": nil, "restore": ready, "create": {"directory team", "directory team/app", "ready vol", "trash vol"}},
+		},
+		{
+			"delete retained", []string{
+				"delete: record removed", "path: claim moved aside", "delete: path given up", "on disk",
+			},
+			map[string][]string{"repeat": {"directory team", "directory team/app", "directory team/app/vol"}},
+		},
+		{
+			"reap", []string{
+				"delete: parents removed", "delete: path given up", "reap: entry doomed", "on disk",
+				"reap: one file removed", "reap: data removed", "reap: record removed", "names: directory seen",
+			},
+			map[string][]string{"repeat": nil},
+		},
+		{
+			"restore", []string{
+				"delete: parents removed", "delete: path given up", "restore: entry taken", "create: parent made",
+				"restore: path claimed", "restore: place made", "restore: data moved back", "restore: record made",
+				"restore: ready", "restore: trash entry removed", "on disk", "names: directory seen",
+			},
+			map[string][]string{"repeat": ready, "reconcile": ready},
+		},
+		{
+			"give way", []string{
+				"delete: parents removed", "delete: path given up", "restore: entry taken", "create: parent made",
+				"restore: path claimed", "restore: place made", "restore: data moved back", "restore: given up",
+				"delete: directory found", "delete: data moved", "path: claim moved aside", "names: directory seen",
+			},
+			map[string][]string{"repeat": {"ready vol", "trash vol"}},
+		},
 		{"create enforced", append(slices.Clone(create), "limit set"), map[string][]string{"repeat": ready}},
-		{"expand enforced", []string{"change: attributes read", "change: new attributes made", "limit set", "on disk", "change: earlier ones removed"}, map[string][]string{"repeat": ready, "settle limits": ready}},
-		{"modify", []string{"change: attributes read", "change: new attributes made", "change: owner applied", "on disk", "change: earlier ones removed"}, map[string][]string{"repeat": ready}},
-		{"give back", []string{"delete: limit lifted", "delete: record removed", "path: claim moved aside", "delete: path given up", "on disk"}, map[string][]string{"repeat": {"directory team", "directory team/app", "directory team/app/vol"}}},
-		{"expand", []string{"change: attributes read", "change: new attributes made", "on disk", "change: earlier ones removed"}, map[string][]string{"repeat": ready, "reconcile": ready, "delete": nil}},
+		{
+			"expand enforced", []string{
+				"change: attributes read", "change: new attributes made", "limit set", "on disk",
+				"change: earlier ones removed",
+			},
+			map[string][]string{"repeat": ready, "settle limits": ready},
+		},
+		{
+			"modify", []string{
+				"change: attributes read", "change: new attributes made", "change: owner applied", "on disk",
+				"change: earlier ones removed",
+			},
+			map[string][]string{"repeat": ready},
+		},
+		{
+			"give back", []string{
+				"delete: limit lifted", "delete: record removed", "path: claim moved aside", "delete: path given up",
+				"on disk",
+			},
+			map[string][]string{"repeat": {"directory team", "directory team/app", "directory team/app/vol"}},
+		},
+		{
+			"expand", []string{
+				"change: attributes read", "change: new attributes made", "on disk", "change: earlier ones removed",
+			},
+			map[string][]string{"repeat": ready, "reconcile": ready, "delete": nil},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.operation, func(t *testing.T) {
@@ -144,9 +209,11 @@ func TestKilledAtEveryPoint(t *testing.T) {
 			for n, point := range passed {
 				for next, want := range test.want {
 					t.Run(fmt.Sprintf("%d %s, then %s", n, point, next), func(t *testing.T) {
-						// What comes before the entry is taken is the rest of its deletion.
-						if test.operation == "restore" && next == "reconcile" && (point == "delete: parents removed" || point == "delete: path given up") {
-							want = trashed
+						switch {
+						case test.operation == "delete" && point == "names: directory seen" && next != "repeat":
+							want = ready // nothing has begun
+						case test.operation == "restore" && next == "reconcile" && slices.Contains(beforeTaken, point):
+							want = trashed // what comes before the entry is taken is the rest of its deletion
 						}
 						killAndGoOn(t, mountpoint, job{mountpoint, test.operation, n, privilegedPath(t, mountpoint)}, next, want)
 					})

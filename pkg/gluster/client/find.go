@@ -117,8 +117,10 @@ func (s *slot) find(lock *statedir.Lock) (*Client, error) {
 func (s *slot) cleanUp(f startState, lock *statedir.Lock) error {
 	switch {
 	case f.isUsable(): // a second one serves its binds without a mount here
+	case f.process != nil && f.isSpared: // somebody unmounted it here; its binds need the process until they are repaired
+		return s.keepDeadMount(f.start, lock)
 	case f.process != nil:
-		return nil // somebody unmounted it here; its binds need the process
+		return nil
 	case !f.isReady:
 		// Whoever started it was killed before it was ready: nobody has used it, and it may wait for a silent server
 		// for ever.

@@ -76,10 +76,11 @@ const stampTime = "20060102T150405.000000000Z"
 
 var stampForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)\.(\d{8}T\d{6}\.\d{9}Z)$`)
 
-func stamped(id string, t time.Time) string { return id + "." + t.UTC().Format(stampTime) }
+// StampOf is the stamp of an ID and a time.
+func StampOf(id string, t time.Time) string { return id + "." + t.UTC().Format(stampTime) }
 
-// parseStamp returns the ID and the time in a stamp.
-func parseStamp(s string) (id string, t time.Time, ok bool) {
+// ParseStamp returns the ID and the time in a stamp.
+func ParseStamp(s string) (id string, t time.Time, ok bool) {
 	match := stampForm.FindStringSubmatch(s)
 	if match == nil || !validID(match[1]) {
 		return "", time.Time{}, false
@@ -88,10 +89,31 @@ func parseStamp(s string) (id string, t time.Time, ok bool) {
 	return match[1], t, err == nil
 }
 
-// stampedID returns the ID in a stamp, and what is no stamp as it is.
-func stampedID(s string) string {
-	if id, _, ok := parseStamp(s); ok {
+// IDOfStamp returns the ID in a stamp, and what is no stamp as it is.
+func IDOfStamp(s string) string {
+	if id, _, ok := ParseStamp(s); ok {
 		return id
 	}
 	return s
+}
+
+// EntryID names a trash entry in a cluster of clusters.
+type EntryID struct {
+	Volume gluster.Volume
+	Name   string
+}
+
+// ParseEntryID reads <cluster>/<gluster volume>/<entry>, or returns an ErrInvalid.
+func ParseEntryID(s string) (EntryID, error) {
+	parts := strings.Split(s, "/")
+	if len(parts) != 3 || !validID(parts[0]) || !validID(parts[1]) || !IsEntryName(parts[2]) {
+		return EntryID{}, fmt.Errorf("%.160q is not the name of a trash entry, <cluster>/<gluster volume>/<id>.<time>: %w", s, ErrInvalid)
+	}
+	return EntryID{Volume: gluster.Volume{Cluster: parts[0], Name: parts[1]}, Name: parts[2]}, nil
+}
+
+// IsEntryName says whether a text has the form of a trash entry's own name, <id>.<time>.
+func IsEntryName(name string) bool {
+	_, _, ok := ParseStamp(name)
+	return ok
 }

@@ -23,6 +23,7 @@ var floors = [][]string{
 		"cmd/kubectl-glusterfs/apply", "cmd/kubectl-glusterfs/live", "cmd/kubectl-glusterfs/report",
 	},
 	{"pkg/gluster/client", "pkg/gluster/quota", "pkg/commit"},
+	{"pkg/gluster/probe"},
 	{"pkg/gluster/clientlog", "pkg/gluster/process", "pkg/gluster/statedir", "pkg/gluster/glusterd", "pkg/gluster/meta", "pkg/tree", "pkg/migrate"},
 	{"pkg/gluster/permits"},
 	{"pkg/gluster", "pkg/mount"},

@@ -22,9 +22,9 @@ var floors = [][]string{
 		"pkg/kubelet", "pkg/mounter", "pkg/volume", "pkg/gluster/health", "pkg/gluster/repair",
 		"cmd/kubectl-glusterfs/apply", "cmd/kubectl-glusterfs/live", "cmd/kubectl-glusterfs/report",
 	},
-	{"pkg/gluster/client", "pkg/gluster/quota", "pkg/commit"},
+	{"pkg/gluster/client", "pkg/gluster/quota", "pkg/commit", "pkg/tree/copies"},
 	{"pkg/gluster/clientlog", "pkg/gluster/process", "pkg/gluster/statedir", "pkg/gluster/glusterd", "pkg/gluster/meta", "pkg/tree", "pkg/migrate"},
-	{"pkg/gluster/permits"},
+	{"pkg/gluster/permits", "pkg/tree/manifest"},
 	{"pkg/gluster", "pkg/mount"},
 	{"pkg/safepath", "pkg/panics"},
 }

@@ -105,15 +105,14 @@ func Copy(ctx context.Context, src, dst *safepath.Dir, o Options) (Result, error
 		c.progress = &Progress{}
 	}
 	c.progress.begin()
-	var cancel context.CancelCauseFunc
-	c.ctx, cancel = context.WithCancelCause(ctx)
+	copying, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	c.cancel = cancel
+	c.ctx, c.cancel = copying, cancel
 	if err := c.begin(dst); err != nil {
 		return Result{}, err
 	}
 	defer c.release()
-	err := tree.Walk(c.ctx, src, c, tree.Options{
+	err := tree.Walk(copying, src, c, tree.Options{
 		Task: "copying a tree", Workers: workers, Batch: listBatch, Own: o.Own, Permit: o.Permit,
 		IgnoreMoved: true, Vanished: func(d *tree.Directory) { c.vanished(d.Path()) },
 	})

@@ -5,6 +5,8 @@ package copies
 import (
 	"os"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestWhatAnybodyMayMakeIsCopied(t *testing.T) {
@@ -26,6 +28,16 @@ func TestWhatAnybodyMayMakeIsCopied(t *testing.T) {
 	if again.Written != 0 || again.Entries != first.Entries || again.Bytes != first.Bytes {
 		t.Errorf("again: %+v, first: %+v", again, first)
 	}
+}
+
+// As of a volume that was made for the copy.
+func TestTheTopHasTheAttributesOfTheSource(t *testing.T) {
+	b := newBench(t, t.TempDir())
+	b.write("src/d/f", "f")
+	must(t, os.Mkdir(b.at("copy"), 0o700), os.Chmod(b.at("copy"), os.ModeSetgid|0o777), os.Mkdir(b.at("copy/d"), 0o777))
+	must(t, unix.Setxattr(b.at("copy"), "user.foreign", []byte("1"), 0), unix.Setxattr(b.at("copy/d"), "user.foreign", []byte("1"), 0))
+	b.copy("copy", "")
+	b.same("copy")
 }
 
 func TestWhatIsNotInTheSourceIsRemoved(t *testing.T) {

@@ -126,7 +126,7 @@ func (b *bench) job(name, previous string) childJob {
 // steps are all that a copy has, and at which time of coming there a child is killed.
 var steps = map[string]int64{
 	"directory made": 3, "before a directory's attributes": 2, "before an entry is written down": 20,
-	"made what is no file": 30, "before the time of what is no file": 40, "file made": 5, "content written": 4,
+	"made what is no file": 9, "before the time of what is no file": 12, "file made": 5, "content written": 4,
 	"before the time of a file": 6, "after the time of a file": 7, "checkpoint": 2, "remembered for its other names": 1,
 	"linked within the copy": 1, "before the manifest is finished": 1, "after the manifest is finished": 1,
 	"linked to the previous copy": 30,

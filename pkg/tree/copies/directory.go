@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -101,22 +102,31 @@ func (c *copier) makeBelow(parent *directory, name string) (*directory, error) {
 	return here, nil
 }
 
-// reopened makes a directory private again that an earlier attempt had completed.
+// reopened makes a directory private again that an earlier attempt had completed, or that the caller has given another
+// owner.
 func reopened(to *safepath.Dir) error {
 	st, err := to.Stat()
+	if err == nil && (int(st.Uid) != os.Geteuid() || int(st.Gid) != os.Getegid()) {
+		err = to.Chown(os.Geteuid(), os.Getegid())
+	}
 	if err == nil && st.Mode&0o7777 != private {
 		err = to.Chmod(private)
 	}
 	if err != nil {
 		return err
 	}
-	if err := to.RemoveXattr(defaultACL); !errors.Is(err, unix.ENOTSUP) {
-		return err
+	names, err := to.XattrNames()
+	for _, name := range names {
+		if isCopied(name) && err == nil {
+			err = to.RemoveXattr(name)
+		}
 	}
-	return nil
+	return err
 }
 
-// removeForeign says how many entries are in the destination, and how many of them it has removed.
+// removeForeign says how many entries are in the destination, and how many of them it has removed. It asks the source for
+// each by its name, since the two are listed in orders of their own: so in a directory that an earlier attempt has begun,
+// one request for each entry that is there comes first.
 func (c *copier) removeForeign(from, to *safepath.Dir) (found, removed int, err error) {
 	list, err := to.List(0)
 	if err != nil {

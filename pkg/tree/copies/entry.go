@@ -167,13 +167,8 @@ func (j *job) isDone(source, have *safepath.Dir, st, was unix.Stat_t, r *manifes
 	if was.Mode&unix.S_IFMT != r.Kind || !manifest.SourceOf(was).SameContent(r.Source) || was.Rdev != st.Rdev {
 		return false, nil
 	}
-	known, found, err := j.manifest.Known(j.here.id, j.name)
-	if err != nil {
-		return false, inDestination(err)
-	}
-	if found && known.Source == r.Source && (known.Hashed || !j.options.Hash || r.Kind != unix.S_IFREG) {
-		r.Hash, r.Hashed = known.Hash, known.Hashed
-		return true, nil
+	if known, err := j.isKnown(r); known || err != nil {
+		return known, err
 	}
 	if r.Kind == unix.S_IFLNK {
 		was, err := have.LinkContent()
@@ -189,6 +184,19 @@ func (j *job) isDone(source, have *safepath.Dir, st, was unix.Stat_t, r *manifes
 		return false, err
 	}
 	return true, j.hash(source, r)
+}
+
+// isKnown says whether an earlier attempt has written the entry down, and its source is the same since.
+func (j *job) isKnown(r *manifest.Record) (bool, error) {
+	known, found, err := j.manifest.Known(j.here.id, j.name)
+	if err != nil {
+		return false, inDestination(err)
+	}
+	if !found || known.Source != r.Source || j.options.Hash && !known.Hashed && r.Kind == unix.S_IFREG {
+		return false, nil
+	}
+	r.Hash, r.Hashed = known.Hash, known.Hashed
+	return true, nil
 }
 
 // sameAttributes sets what differs, unless the copy has other names: those may belong to the previous copy.

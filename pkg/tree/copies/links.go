@@ -40,17 +40,25 @@ func (j *job) link(source *safepath.Dir, st unix.Stat_t, r *manifest.Record) (do
 		return false, nil // its content is there in part
 	}
 	if st.Nlink > 1 {
-		done, err := j.linkWithin(r)
-		if done && err == nil {
-			err = j.hash(source, r)
-		}
-		if done && err == nil {
-			err = j.done(st, *r)
-		}
-		if done || err != nil {
-			return done, err
+		done, err = j.linkWithin(r)
+	}
+	if !done && err == nil {
+		done, err = j.linkUnchanged(r)
+		if done && err == nil && st.Nlink > 1 {
+			_, err = j.remember(r.Source)
 		}
 	}
+	if !done || err != nil {
+		return false, err
+	}
+	if err := j.hash(source, r); err != nil {
+		return false, err
+	}
+	return true, j.done(st, *r)
+}
+
+// linkUnchanged links the previous copy's file, if the source is what it was then.
+func (j *job) linkUnchanged(r *manifest.Record) (bool, error) {
 	if j.here.previous == nil {
 		return false, nil
 	}
@@ -62,16 +70,8 @@ func (j *job) link(source *safepath.Dir, st unix.Stat_t, r *manifest.Record) (do
 		return false, err
 	}
 	r.Hash, r.Hashed = was.Hash, was.Hashed
-	if err := j.hash(source, r); err != nil {
-		return false, err
-	}
-	if st.Nlink > 1 {
-		if _, err := j.remember(r.Source); err != nil {
-			return false, err
-		}
-	}
 	j.count(func(r *Result) { r.Linked++ })
-	return true, j.done(st, *r)
+	return true, nil
 }
 
 // linkPrevious links the previous copy's file, if it is still what its manifest says.

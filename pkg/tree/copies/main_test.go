@@ -54,7 +54,7 @@ func everywhere(t *testing.T, test func(t *testing.T, b *bench)) {
 // onGluster is a directory of the test's own.
 func onGluster(t *testing.T, mount string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp(mount, "t")
+	dir, err := os.MkdirTemp(mount, "t") //nolint:usetesting // it is to be on the mount
 	must(t, err)
 	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
 	return dir

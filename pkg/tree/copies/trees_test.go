@@ -250,6 +250,11 @@ func (b *bench) plantPlain() {
 		b.sparse("src/sparse/"+path, 5<<30, offsets)
 	}
 	must(b.t, os.Chmod(src("one"), 0o4751), os.Chmod(src("a/odd"), 0o2604), os.Chmod(src("a"), os.ModeSetgid|0o770), os.Chmod(src("a/b"), os.ModeSticky|0o777), os.Chmod(src("names"), 0o500))
+	b.t.Cleanup(func() { // so that anybody can remove it
+		for _, copied := range []string{"src", "copy", "first", "second"} {
+			_ = os.Chmod(b.at(copied, "names"), 0o700)
+		}
+	})
 	setTime(b.t, src("empty"), 1, 999999999)
 	setTime(b.t, src("a/odd"), 1<<33, 1)
 	setTime(b.t, src("a/b"), 86400, 5)

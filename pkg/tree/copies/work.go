@@ -19,7 +19,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/tree/manifest"
 )
 
-// In Work there are, until the copy is complete:
+// What is in Work until the copy is complete.
 const (
 	linksName = "links" // a name of each file that has several, by what its source is: see links
 	goneName  = "gone"  // what was in the copy and is not in the source, until it is removed

@@ -25,8 +25,8 @@ func atStep(t *testing.T, fn func(name string)) {
 	t.Cleanup(func() { step = func(string) {} })
 }
 
-// A recorder writes to some files each time that the content of one was written, and knows which went on changing, since
-// it alone changes them.
+// A recorder writes to some files each time that the content of one was written, and knows which went on changing,
+// since it alone changes them.
 func TestWhatChangesMeanwhileIsCounted(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		for i := range 10 {

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// bufferSize is how much is read and written at once: several of FUSE's requests (128 KiB), which the client then has
-	// under way together.
+	// bufferSize is how much is read and written at once: several of FUSE's requests (128 KiB), which the client then
+	// has under way together.
 	bufferSize = 512 << 10
 	// hashBlock is the part of a file that is hashed, with its number, unless it is all zero: so the hash is the same
 	// whatever of the zeros is a hole.

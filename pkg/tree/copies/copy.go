@@ -3,16 +3,16 @@
 // Package copies makes a copy of a tree, and verifies it: what snapshots and clones are made of.
 //
 // A copy has of each entry its kind, content (holes stay holes), owner, mode with setuid, setgid and sticky bit, the
-// time of change in nanoseconds, the hard links within the tree, and those extended attributes that belong to the data:
-// user.*, POSIX ACLs and file capabilities. Not trusted.*, which is GlusterFS's and the driver's own, nor the labels
-// and signatures of the machine in security.* (TestEveryKindOfEntryIsCopied).
+// time of change in nanoseconds, the hard links within the tree, and those extended attributes that belong to the
+// data: user.*, POSIX ACLs and file capabilities. Not trusted.*, which is GlusterFS's and the driver's own, nor the
+// labels and signatures of the machine in security.* (TestEveryKindOfEntryIsCopied).
 //
 // It may be interrupted at any moment, by kill -9 or a power cut at the servers, and goes on when it is called again
 // with the same directories (TestKilledAtEveryStep…, TestKilledAtRandomMoments). The time of change is set last, after
 // the content was synced: a file that has size and time of its source is done. What was written down of it (package
-// manifest) says whether owner, mode and attributes are, too; else they are compared. A file larger than checkpointSize
-// goes on from its last checkpoint. What the copy has and the source has not, left by an earlier attempt, is removed
-// when its directory is entered.
+// manifest) says whether owner, mode and attributes are, too; else they are compared. A file larger than
+// checkpointSize goes on from its last checkpoint. What the copy has and the source has not, left by an earlier
+// attempt, is removed when its directory is entered.
 //
 // The source may change meanwhile. Size, times of change and of status, and inode are compared before and after each
 // file; one that moved is copied again, up to tries times, and then counted, as is what vanishes
@@ -20,17 +20,17 @@
 //
 // A file that is as it was when a previous copy was made becomes a hard link to that copy's file; its inode, size,
 // times of change and of status are what the previous manifest says. So nobody may write to a copy that is the
-// previous one of another. What is refused for too many links is copied: GlusterFS says ENOSPC, at storage.max-hardlinks
-// (100) names, or when a brick's ext4 has no more room for attributes (at 43 in one case).
+// previous one of another. What is refused for too many links is copied: GlusterFS says ENOSPC, at
+// storage.max-hardlinks (100) names, or when a brick's ext4 has no more room for attributes (at 43 in one case).
 //
 // Neither tree is left: each directory is opened by one name, without following a link, and each entry is opened once
-// and read through its descriptor (TestAPodThatExchangesDirectoriesForLinks). The client that the source is read by must
-// ask for attributes each time (gluster.FreshNames), else changes of other clients within the last second are not seen, and
-// must have the option acl, else ACLs are not seen.
+// and read through its descriptor (TestAPodThatExchangesDirectoriesForLinks). The client that the source is read by
+// must ask for attributes each time (gluster.FreshNames), else changes of other clients within the last second are not
+// seen, and must have the option acl, else ACLs are not seen.
 //
-// Memory: the walk's (see package tree), the manifest's, and bufferSize for each worker; of hard links none, which are found
-// again by a link in Options.Work (TestMemoryDoesNotGrowWithTheTree). Descriptors: the walk's, twice, and those of the
-// previous copy.
+// Memory: the walk's (see package tree), the manifest's, and bufferSize for each worker; of hard links none, which are
+// found again by a link in Options.Work (TestMemoryDoesNotGrowWithTheTree). Descriptors: the walk's, twice, and those
+// of the previous copy.
 package copies
 
 import (
@@ -61,8 +61,8 @@ const (
 
 // Options of a copy.
 type Options struct {
-	// Work is a directory on the destination's mount, outside of it: for the manifest, and for what the copy needs until it is
-	// complete. It is the same in each attempt, and nobody else's.
+	// Work is a directory on the destination's mount, outside of it: for the manifest, and for what the copy needs
+	// until it is complete. It is the same in each attempt, and nobody else's.
 	Work *safepath.Dir
 	// Previous, where set, is a complete copy of the same source on the destination's mount. Nobody writes to it.
 	Previous *Previous
@@ -95,10 +95,10 @@ type Result struct {
 	Unkept   Names // entries whose attributes or hard links the destination did not take, and why
 }
 
-// Copy makes dst a copy of src, or goes on with it. Both stay the caller's. dst is root's alone until the end. After an error what was done stays, and the
-// same call goes on; the error is a *tree.WalkError, joined with what ended the copy: the context's cause, Room's error, or ENOSPC
-// or EDQUOT. The caller puts the result on disk (package commit) before it says that it is there: content is synced by then,
-// names and attributes may not be.
+// Copy makes dst a copy of src, or goes on with it. Both stay the caller's. dst is root's alone until the end. After
+// an error what was done stays, and the same call goes on; the error is a *tree.WalkError, joined with what ended the
+// copy: the context's cause, Room's error, or ENOSPC or EDQUOT. The caller puts the result on disk (package commit)
+// before it says that it is there: content is synced by then, names and attributes may not be.
 func Copy(ctx context.Context, src, dst *safepath.Dir, o Options) (Result, error) {
 	c := &copier{options: o, mirror: tree.NewMirror(), before: tree.NewMirror(), progress: o.Progress}
 	if c.progress == nil {

@@ -182,15 +182,15 @@ func TestKilledAtEveryStepAndResumed(t *testing.T) {
 // At random moments, and no byte is copied twice but what was under way.
 func TestKilledAtRandomMoments(t *testing.T) {
 	b := newBench(t, onGluster(t, mount(t, testcluster.Options{})))
-	b.plantMany("src/many", sized(200, 2000))
+	b.plantMany("src/many", sized(60, 2000))
 	const size = 48 << 20
 	for i := range 2 {
 		b.write(fmt.Sprint("src/large", i), strings.Repeat(fmt.Sprint("0123456789abcde", i), size/16))
 	}
 	begun := time.Now()
 	b.child(b.job("whole", ""), 0)
-	b.same("whole")
 	took := time.Since(begun)
+	b.same("whole")
 	seed := rand.Uint64()
 	t.Logf("seed %d; a copy takes %s", seed, took)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -210,7 +210,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 		t.Errorf("%d were killed", kills)
 	}
 	b.same("copy")
-	whole := int64(2*size) + int64(sized(200, 2000))*20
+	whole := int64(2*size) + int64(sized(60, 2000))*20
 	t.Logf("%d kills; written %.3f times the tree", kills, float64(written)/float64(whole))
 	if written*10 > whole*11 {
 		t.Errorf("%d bytes were written, for %d", written, whole)

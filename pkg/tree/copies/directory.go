@@ -124,9 +124,9 @@ func reopened(to *safepath.Dir) error {
 	return err
 }
 
-// removeForeign says how many entries are in the destination, and how many of them it has removed. It asks the source for
-// each by its name, since the two are listed in orders of their own: so in a directory that an earlier attempt has begun,
-// one request for each entry that is there comes first.
+// removeForeign says how many entries are in the destination, and how many of them it has removed. It asks the source
+// for each by its name, since the two are listed in orders of their own: so in a directory that an earlier attempt has
+// begun, one request for each entry that is there comes first.
 func (c *copier) removeForeign(from, to *safepath.Dir) (found, removed int, err error) {
 	list, err := to.List(0)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/tree/manifest"
 )
 
-// checkpointXattr says of a file that is copied up to where it is on disk, and of which source. It is trusted, so that no pod can
-// write it.
+// checkpointXattr says of a file that is copied up to where it is on disk, and of which source. It is trusted, so that
+// no pod can write it.
 const checkpointXattr = "trusted.csi.copying"
 
 // checkpointSize is how many bytes of one file are written before it is synced and the place is noted; smaller files

@@ -10,7 +10,8 @@ import (
 // namesKept is how many names a list has; the others are counted.
 const namesKept = 20
 
-// Names are paths from the top of the tree, with a reason where there is one: the first few of Count. A path may hold any byte.
+// Names are paths from the top of the tree, with a reason where there is one: the first few of Count. A path may hold
+// any byte.
 type Names struct {
 	Count int64
 	First []string

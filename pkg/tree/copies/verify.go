@@ -24,8 +24,8 @@ type VerifyOptions struct {
 	Permit   *permits.Permit
 }
 
-// Report is what a verification has found. A copy is whole if nothing is missing, foreign or different. What is below a directory that
-// is missing counts as missing, too, and is not named.
+// Report is what a verification has found. A copy is whole if nothing is missing, foreign or different. What is below
+// a directory that is missing counts as missing, too, and is not named.
 type Report struct {
 	Entries int64 // that the manifest has
 	Hashed  int64 // files whose content was compared
@@ -38,9 +38,9 @@ type Report struct {
 // Whole says that the copy is what its manifest says.
 func (r *Report) Whole() bool { return r.Missing.Count+r.Foreign.Count+r.Different.Count == 0 }
 
-// Verify compares a copy with its manifest, which is in work. It changes nothing. fs.ErrNotExist says that there is no manifest: the
-// copy was never complete. ErrDamaged of package manifest says that the manifest itself cannot be read. One bit of memory is
-// used for each entry.
+// Verify compares a copy with its manifest, which is in work. It changes nothing. fs.ErrNotExist says that there is no
+// manifest: the copy was never complete. ErrDamaged of package manifest says that the manifest itself cannot be read.
+// One bit of memory is used for each entry.
 func Verify(ctx context.Context, dir, work *safepath.Dir, o VerifyOptions) (Report, error) {
 	table, err := manifest.OpenTable(work)
 	if err != nil {

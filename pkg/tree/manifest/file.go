@@ -19,8 +19,8 @@ import (
 const (
 	magic     = "glusterfs-csi manifest 1\n"
 	blockSize = 32 << 10 // of records, in bytes; a block ends with the record that reaches it
-	// frame is what is before a block: its length, how many records it has, and its checksum. The footer is as long: the
-	// offset of the index and its length.
+	// frame is what is before a block: its length, how many records it has, and its checksum. The footer is as long:
+	// the offset of the index and its length.
 	frame       = 12
 	footer      = 16
 	maxBlock    = 1 << 20

@@ -38,8 +38,8 @@ type Writer struct {
 	made   int
 }
 
-// Open begins a manifest in dir. What earlier attempts left there, and a finished manifest, is known from then on, but no part of the
-// new one.
+// Open begins a manifest in dir. What earlier attempts left there, and a finished manifest, is known from then on, but
+// no part of the new one.
 func Open(dir *safepath.Dir) (*Writer, error) {
 	names, err := dir.Names(0)
 	if err != nil {

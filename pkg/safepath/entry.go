@@ -13,6 +13,54 @@ import (
 // What follows is for what Entry holds, whatever it is. The inode was found once, so what is read of it and what is
 // opened is the same one, whatever its name leads to by now.
 
+// EntryAndStat is Entry, with the attributes that its lookup gave: where a client believes nothing that it knew, Stat
+// would ask the file system once more.
+func (d *Dir) EntryAndStat(name string) (*Dir, unix.Stat_t, error) {
+	entry, err := d.Entry(name)
+	if err != nil {
+		return nil, unix.Stat_t{}, err
+	}
+	st, err := lookedUp(entry.fd, "", unix.AT_EMPTY_PATH)
+	if err != nil {
+		entry.Close()
+		return nil, st, entry.err("stat", err)
+	}
+	return entry, st, nil
+}
+
+// LookUp is StatEntry with the attributes that the lookup of the name gave: see EntryAndStat.
+func (d *Dir) LookUp(name string) (unix.Stat_t, error) {
+	if err := checkName(name); err != nil {
+		return unix.Stat_t{}, err
+	}
+	st, err := lookedUp(d.fd, name, unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil {
+		return st, &os.PathError{Op: "stat", Path: d.join(name), Err: err}
+	}
+	return st, nil
+}
+
+// lookedUp is what the kernel knows of a file once it has gone to it.
+func lookedUp(fd int, name string, flags int) (st unix.Stat_t, err error) {
+	var x unix.Statx_t
+	if err := unix.Statx(fd, name, flags|unix.AT_STATX_DONT_SYNC, unix.STATX_BASIC_STATS, &x); err != nil {
+		return st, err
+	}
+	st.Dev, st.Rdev = unix.Mkdev(x.Dev_major, x.Dev_minor), unix.Mkdev(x.Rdev_major, x.Rdev_minor)
+	st.Ino, st.Mode, st.Uid, st.Gid = x.Ino, uint32(x.Mode), x.Uid, x.Gid
+	st.Size, st.Blocks = int64(x.Size), int64(x.Blocks)
+	st.Atim, st.Mtim, st.Ctim = timeOf(x.Atime), timeOf(x.Mtime), timeOf(x.Ctime)
+	setLinks(&st.Nlink, x.Nlink)
+	return st, nil
+}
+
+// setLinks is for a field whose type is the architecture's.
+func setLinks[T uint32 | uint64](to *T, n uint32) { *to = T(n) }
+
+func timeOf(t unix.StatxTimestamp) unix.Timespec {
+	return unix.Timespec{Sec: t.Sec, Nsec: int64(t.Nsec)}
+}
+
 // Reopen opens the regular file that is held. It refuses all else with EINVAL: to open a device or a FIFO does things.
 func (d *Dir) Reopen(flags int) (*os.File, error) {
 	st, err := d.Stat()

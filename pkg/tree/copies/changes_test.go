@@ -144,7 +144,7 @@ func TestALinkInTheCopyIsNotFollowed(t *testing.T) {
 
 func TestErrorsOfRoomEndTheCopyAndItGoesOn(t *testing.T) {
 	b := newBench(t, t.TempDir())
-	b.plantMany("src", 2500)
+	b.plantMany("src", 1200)
 	full := errors.New("below 5 % free")
 	asked := 0
 	o := b.options("copy", "")

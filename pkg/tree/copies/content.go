@@ -95,7 +95,9 @@ func (c *content) data(at int64) (start, end int64, err error) {
 	if err == nil {
 		end, err = unix.Seek(int(c.in.Fd()), start, unix.SEEK_HOLE)
 	}
-	if errors.Is(err, unix.ENXIO) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) { // it became shorter, or cannot tell
+	// It became shorter, or the file system cannot tell, or two bricks that differ have answered one question each.
+	isUnknown := errors.Is(err, unix.ENXIO) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP)
+	if isUnknown || err == nil && (start < at || end <= start) {
 		return at, c.st.Size, nil
 	}
 	if err != nil {

@@ -74,7 +74,7 @@ func (c *copier) makeBelow(parent *directory, name string) (*directory, error) {
 		if !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		have, err := to.StatEntry(name)
+		have, err := to.LookUp(name)
 		if err != nil {
 			return err
 		}
@@ -143,10 +143,10 @@ func (c *copier) removeForeign(from, to *safepath.Dir) (found, removed int, err 
 		}
 		for _, each := range listed {
 			found++
-			if _, err := from.StatEntry(each.Name); err == nil || !isGone(err) {
+			if _, err := from.LookUp(each.Name); err == nil || !isGone(err) {
 				continue // an error comes again when it is visited
 			}
-			have, err := to.StatEntry(each.Name)
+			have, err := to.LookUp(each.Name)
 			if isGone(err) {
 				continue
 			}

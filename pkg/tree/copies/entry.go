@@ -60,15 +60,11 @@ func (j *job) run() error {
 // once is one try: still says whether the source was the same before and after. After the last try it is written down
 // either way.
 func (j *job) once(last bool) (still bool, err error) {
-	source, err := j.from.Entry(j.name)
+	source, st, err := j.from.EntryAndStat(j.name)
 	if err != nil {
 		return false, err
 	}
 	defer source.Close()
-	st, err := source.Stat()
-	if err != nil {
-		return false, err
-	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return false, &os.PathError{Op: "copy", Path: source.Name(), Err: unix.EISDIR}
 	}
@@ -129,7 +125,7 @@ func contentOf(st unix.Stat_t) int64 {
 
 // found looks at what an earlier attempt has left at the name, and removes it unless it is done or can be gone on with.
 func (j *job) found(source *safepath.Dir, st unix.Stat_t, r *manifest.Record) (done bool, err error) {
-	have, err := j.to.Entry(j.name)
+	have, was, err := j.to.EntryAndStat(j.name)
 	if isGone(err) {
 		j.new = true
 		return false, nil
@@ -138,10 +134,6 @@ func (j *job) found(source *safepath.Dir, st unix.Stat_t, r *manifest.Record) (d
 		return false, err
 	}
 	defer have.Close()
-	was, err := have.Stat()
-	if err != nil {
-		return false, inDestination(err)
-	}
 	done, err = j.isDone(source, have, st, was, r)
 	if err != nil {
 		return false, err

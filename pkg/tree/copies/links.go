@@ -81,7 +81,7 @@ func (j *job) linkPrevious(r *manifest.Record) (bool, error) {
 	if err != nil {
 		return false, refused(err)
 	}
-	have, err := j.to.StatEntry(j.name)
+	have, err := j.to.LookUp(j.name)
 	if err != nil {
 		return false, inDestination(err)
 	}
@@ -130,11 +130,11 @@ func (j *job) remember(s manifest.Source) (bool, error) {
 	name := linkName(s)
 	err := j.to.Link(j.name, j.links.dir, name)
 	if errors.Is(err, fs.ErrExist) {
-		has, err := j.links.dir.StatEntry(name)
+		has, err := j.links.dir.LookUp(name)
 		if err != nil {
 			return false, inDestination(err)
 		}
-		own, err := j.to.StatEntry(j.name)
+		own, err := j.to.LookUp(j.name)
 		return has.Ino == own.Ino, inDestination(err)
 	}
 	if err == nil {

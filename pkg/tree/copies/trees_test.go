@@ -159,6 +159,9 @@ func contentHash(t *testing.T, path string) string {
 		must(t, err)
 		end, err := unix.Seek(int(file.Fd()), start, unix.SEEK_HOLE)
 		must(t, err)
+		if end <= start {
+			t.Fatalf("%s: data from %d to %d", path, start, end)
+		}
 		for start < end {
 			n, err := file.ReadAt(buffer[:min(end-start, int64(len(buffer)))], start)
 			if n == 0 {

@@ -139,15 +139,11 @@ func (v *verifier) differs(path func() string, what string) {
 }
 
 func (v *verifier) Entry(w tree.Worker, d *tree.Directory, dir *safepath.Dir, name string) error {
-	entry, err := dir.Entry(name)
+	entry, st, err := dir.EntryAndStat(name)
 	if err != nil {
 		return err
 	}
 	defer entry.Close()
-	st, err := entry.Stat()
-	if err != nil {
-		return err
-	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return unix.EISDIR
 	}

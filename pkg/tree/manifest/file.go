@@ -116,6 +116,8 @@ func (w *fileWriter) abandon() {
 type Table struct {
 	file   *os.File
 	blocks []block
+	end    int64 // of the blocks
+	cache  cache
 	// Count is the number of records.
 	Count int64
 }
@@ -159,7 +161,8 @@ func (t *Table) readIndex() error {
 	if at < int64(len(magic)) || length < 0 || at+frame+length != info.Size()-footer {
 		return t.damaged("its end is wrong")
 	}
-	index, err := t.read(at, length)
+	t.end = at
+	index, err := t.read(at, frame+length)
 	if err != nil {
 		return err
 	}
@@ -181,19 +184,30 @@ func (t *Table) readIndex() error {
 	return nil
 }
 
-// read reads the block at an offset, of this length where that is not negative, and checks it.
+// block reads a block.
+func (t *Table) block(i int) ([]byte, error) {
+	end := t.end
+	if i+1 < len(t.blocks) {
+		end = t.blocks[i+1].at
+	}
+	if end-t.blocks[i].at > maxBlock {
+		return nil, t.damaged("its index is wrong")
+	}
+	return t.read(t.blocks[i].at, end-t.blocks[i].at)
+}
+
+// read reads and checks what lies at an offset, with its frame of this length.
 func (t *Table) read(at, length int64) ([]byte, error) {
-	var head [frame]byte
-	if _, err := t.file.ReadAt(head[:], at); err != nil {
+	if length < frame {
+		return nil, t.damaged("its index is wrong")
+	}
+	data := make([]byte, length)
+	if _, err := t.file.ReadAt(data, at); err != nil {
 		return nil, err
 	}
-	n := int64(binary.LittleEndian.Uint32(head[:]))
-	if length < 0 && n > maxBlock || length >= 0 && n != length {
+	head, data := data[:frame], data[frame:]
+	if int(binary.LittleEndian.Uint32(head)) != len(data) {
 		return nil, t.damaged("a length in it is wrong")
-	}
-	data := make([]byte, n)
-	if _, err := t.file.ReadAt(data, at+frame); err != nil {
-		return nil, err
 	}
 	if crc32.Checksum(data, castagnoli) != binary.LittleEndian.Uint32(head[8:]) {
 		return nil, t.damaged("a checksum in it is wrong")

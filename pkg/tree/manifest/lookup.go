@@ -3,8 +3,54 @@
 package manifest
 
 import (
+	"slices"
 	"sort"
+	"sync"
 )
+
+// cacheSize is how many blocks of a table are kept that were used at last: 2 MiB. Those of one directory lie together, and a
+// read of a file on GlusterFS asks for its attributes each time where the client believes nothing that it knew.
+const cacheSize = 64
+
+// cache has the blocks used at last, the latest at the end.
+type cache struct {
+	mu     sync.Mutex
+	blocks []cached
+}
+
+type cached struct {
+	number int
+	data   []byte
+}
+
+func (c *cache) block(t *Table, number int) ([]byte, error) {
+	if data := c.has(number); data != nil {
+		return data, nil
+	}
+	data, err := t.block(number)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.blocks) == cacheSize {
+		c.blocks = slices.Delete(c.blocks, 0, 1)
+	}
+	c.blocks = append(c.blocks, cached{number, data})
+	return data, nil
+}
+
+func (c *cache) has(number int) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.IndexFunc(c.blocks, func(each cached) bool { return each.number == number })
+	if i < 0 {
+		return nil
+	}
+	found := c.blocks[i]
+	c.blocks = append(slices.Delete(c.blocks, i, i+1), found)
+	return found.data
+}
 
 // Find returns the record of a name, and its number among all. A nil table has none.
 func (t *Table) Find(in Directory, name string) (r Record, number int64, found bool, err error) {
@@ -41,7 +87,7 @@ func (t *Table) from(in Directory, name string, fn func(r *Record, number int64)
 
 // inBlock calls fn with each record of a block from the given one on, as long as it returns true.
 func (t *Table) inBlock(i int, least *Record, fn func(r *Record, number int64) bool) (more bool, err error) {
-	data, err := t.read(t.blocks[i].at, -1)
+	data, err := t.cache.block(t, i)
 	if err != nil {
 		return false, err
 	}

@@ -211,7 +211,7 @@ func (s *source) next() (bool, error) {
 		if s.block == len(s.table.blocks) {
 			return false, nil
 		}
-		data, err := s.table.read(s.table.blocks[s.block].at, -1)
+		data, err := s.table.block(s.block)
 		if err != nil {
 			return false, err
 		}

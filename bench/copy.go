@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/glusterfs-csi/glusterfs-csi/bench/chart"
 	"github.com/glusterfs-csi/glusterfs-csi/bench/report"
@@ -17,7 +18,8 @@ import (
 )
 
 const (
-	fairCopy   = "cp of coreutils, in archive mode, of the same tree through the same mount; it syncs nothing"
+	fairCopy   = "cp of coreutils, in archive mode, of the same tree through the same mount; it syncs nothing, and large files it has the bricks copy (copy_file_range)"
+	fairRead   = "the same with --reflink=never: what is copied is read and written"
 	fairSecond = "the first copy of the same tree; one file of a hundred was changed since"
 	large      = "large"
 	small      = "small"
@@ -32,6 +34,9 @@ func copyTrees(ctx context.Context, b *bench) (report.Result, error) {
 	bytes, err := interleave(ctx, b.sizes.rounds,
 		contender{"copy", chart.Seconds, 1, c.copier.timed(func(ctx context.Context, n int) error { return c.copy(ctx, large, n) })},
 		contender{"cp -a", chart.Seconds, 1, c.cp.timed(func(ctx context.Context, n int) error { return c.cpArchive(ctx, large, n) })},
+		contender{"cp -a --reflink=never", chart.Seconds, 1, timed(func(ctx context.Context, n int) error {
+			return c.cpArchive(ctx, large, n, "--reflink=never")
+		})},
 	)
 	if err != nil {
 		return report.Result{}, err
@@ -48,8 +53,10 @@ func copyTrees(ctx context.Context, b *bench) (report.Result, error) {
 	}
 	files[0].processors, files[2].processors = c.copier.busy, c.cp.busy
 	number := chart.Number(float64(b.sizes.files)) + " files"
+	size := fmt.Sprintf("Copy of %d MiB in 4 files", 4*b.sizes.fioMiB)
 	return report.Result{Figures: []report.Figure{
-		bytes[0].under(bytes[1], fmt.Sprintf("Copy of %d MiB in 4 files", 4*b.sizes.fioMiB), report.Aim{AtLeast: 1.5}, fairCopy),
+		bytes[0].under(bytes[1], size, report.Aim{AtLeast: 1.5}, fairCopy),
+		bytes[0].under(bytes[2], size+", read and written", report.Aim{AtLeast: 1.5}, fairRead),
 		files[0].under(files[2], "Copy of "+number, report.Aim{AtLeast: 4}, fairCopy),
 		files[1].by(files[0], "Second copy of "+number+", 1 % changed", report.Aim{AtMost: 0.25}, fairSecond),
 	}}, nil
@@ -139,8 +146,9 @@ func (c *copying) second(ctx context.Context, n int) (float64, error) {
 	return timed(func(ctx context.Context, n int) error { return c.copyAfter(ctx, small, c.at("second", n), before) })(ctx, n)
 }
 
-func (c *copying) cpArchive(ctx context.Context, tree string, n int) error {
-	text, err := exec.CommandContext(ctx, "cp", "-a", filepath.Join(c.top, tree), c.at(tree+"-cp", n)).CombinedOutput()
+func (c *copying) cpArchive(ctx context.Context, tree string, n int, more ...string) error {
+	to := c.at(strings.Join(append([]string{tree}, more...), ""), n) + "-cp"
+	text, err := exec.CommandContext(ctx, "cp", append(more, "-a", filepath.Join(c.top, tree), to)...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("cp -a: %w: %s", err, text)
 	}

@@ -192,3 +192,19 @@ func TestACopyGoesOnWithoutABrick(t *testing.T) {
 	b.copy("copy", "")
 	b.same("copy")
 }
+
+func TestAttributesThatTheDestinationDoesNotTakeAreNamed(t *testing.T) {
+	b := newBench(t, t.TempDir())
+	must(t, unix.Mount("none", b.at("src"), "tmpfs", 0, ""))
+	t.Cleanup(func() { must(t, unix.Unmount(b.at("src"), unix.MNT_DETACH)) })
+	b.write("src/d/f", "content")
+	must(t, unix.Setxattr(b.at("src/d/f"), "user.large", make([]byte, 30<<10), 0), unix.Setxattr(b.at("src/d/f"), "user.small", []byte("1"), 0))
+	r := b.copy("copy", "")
+	if r.Unkept.Count != 1 || !strings.HasPrefix(r.Unkept.First[0], "d/f: user.large: ") {
+		t.Errorf("%+v", r.Unkept)
+	}
+	value := make([]byte, 10)
+	if n, err := unix.Getxattr(b.at("copy/d/f"), "user.small", value); err != nil || string(value[:n]) != "1" {
+		t.Errorf("the small one is %q, %v", value[:n], err)
+	}
+}

@@ -53,8 +53,8 @@ func TestALargeFileHoldsUpNoCall(t *testing.T) {
 	b.same("copy")
 }
 
-// Who waits for another name of a file that is being copied holds no permit, so there may be as few as two.
-func TestNamesOfOneFileWaitForEachOtherWithoutAPermit(t *testing.T) {
+// Also by workers that meet its names at the same time.
+func TestAFileOfSeveralNamesIsCopiedOnce(t *testing.T) {
 	b := newBench(t, t.TempDir())
 	b.write("src/d0/large", strings.Repeat("glusterfs-csi 16", 1<<20))
 	for _, path := range []string{"src/d1/l", "src/d2/l", "src/d3/l", "src/d0/l"} {

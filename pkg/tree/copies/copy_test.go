@@ -14,7 +14,6 @@ func TestWhatAnybodyMayMakeIsCopied(t *testing.T) {
 	b.plantPlain()
 	first := b.copy("copy", "")
 	b.same("copy")
-	t.Logf("%+v", first)
 	if first.Found != 0 || first.Changed.Count+first.Vanished.Count+first.Unkept.Count != 0 {
 		t.Errorf("the copy says %+v", first)
 	}

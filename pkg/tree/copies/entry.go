@@ -95,7 +95,7 @@ func (j *job) once(last bool) (still bool, err error) {
 		return false, j.done(st, r)
 	}
 	if st.Nlink > 1 {
-		if _, err := j.remember(r.Source); err != nil {
+		if _, err := j.remember(&r); err != nil {
 			return false, err
 		}
 	}
@@ -106,6 +106,9 @@ func (j *job) once(last bool) (still bool, err error) {
 func (j *job) done(st unix.Stat_t, r manifest.Record) error {
 	step("before an entry is written down")
 	bytes := contentOf(st)
+	if r.Another {
+		bytes = 0
+	}
 	j.progress.entries.Add(1)
 	j.progress.bytes.Add(bytes)
 	j.count(func(r *Result) { r.Entries++; r.Bytes += bytes })
@@ -115,12 +118,12 @@ func (j *job) done(st unix.Stat_t, r manifest.Record) error {
 	return j.used(0, 1)
 }
 
-// contentOf is how many bytes a file has, without holes. Each of several names has a part of them.
+// contentOf is how many bytes a file has, without holes.
 func contentOf(st unix.Stat_t) int64 {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return 0
 	}
-	return min(st.Size, st.Blocks*512) / max(int64(st.Nlink), 1)
+	return min(st.Size, st.Blocks*512)
 }
 
 // found looks at what an earlier attempt has left at the name, and removes it unless it is done or can be gone on with.
@@ -139,7 +142,7 @@ func (j *job) found(source *safepath.Dir, st unix.Stat_t, r *manifest.Record) (d
 		return false, err
 	}
 	if done && st.Nlink > 1 {
-		done, err = j.remember(r.Source)
+		done, err = j.remember(r)
 		if err != nil {
 			return false, err
 		}
@@ -187,7 +190,7 @@ func (j *job) isKnown(r *manifest.Record) (bool, error) {
 	if !found || known.Source != r.Source || j.options.Hash && !known.Hashed && r.Kind == unix.S_IFREG {
 		return false, nil
 	}
-	r.Hash, r.Hashed = known.Hash, known.Hashed
+	r.Hash, r.Hashed, r.Another = known.Hash, known.Hashed, known.Another
 	return true, nil
 }
 

@@ -45,7 +45,7 @@ func (j *job) link(source *safepath.Dir, st unix.Stat_t, r *manifest.Record) (do
 	if !done && err == nil {
 		done, err = j.linkUnchanged(r)
 		if done && err == nil && st.Nlink > 1 {
-			_, err = j.remember(r.Source)
+			_, err = j.remember(r)
 		}
 	}
 	if !done || err != nil {
@@ -110,6 +110,7 @@ func (j *job) linkWithin(r *manifest.Record) (bool, error) {
 	err := j.links.dir.Link(name, j.to, j.name)
 	step("linked within the copy")
 	if err == nil {
+		r.Another = true
 		return true, nil
 	}
 	if isGone(err) {
@@ -126,8 +127,8 @@ func (j *job) linkWithin(r *manifest.Record) (bool, error) {
 
 // remember gives the copy the name by which the file's other names find it. False says that another copy of the same
 // file has it: then this one is to be a link to that.
-func (j *job) remember(s manifest.Source) (bool, error) {
-	name := linkName(s)
+func (j *job) remember(r *manifest.Record) (bool, error) {
+	name := linkName(r.Source)
 	err := j.to.Link(j.name, j.links.dir, name)
 	if errors.Is(err, fs.ErrExist) {
 		has, err := j.links.dir.LookUp(name)

@@ -42,6 +42,7 @@ func record(n int) Record {
 	if n%3 == 0 {
 		r.Hashed, r.Hash = true, [32]byte{byte(n), 1}
 	}
+	r.Another = n%5 == 0
 	return r
 }
 

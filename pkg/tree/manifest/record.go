@@ -44,6 +44,8 @@ type Record struct {
 
 	Hash   [sha256.Size]byte // of a file's content, where Hashed
 	Hashed bool
+	// Another says that the content is that of another name in the manifest, too.
+	Another bool
 }
 
 // Source is what a source was like. GlusterFS makes inode numbers of gfids, so they are stable on a volume's every
@@ -66,13 +68,21 @@ func compare(a, b *Record) int {
 	return cmp.Or(bytes.Compare(a.In[:], b.In[:]), strings.Compare(a.Name, b.Name))
 }
 
-const hashed = 1 // a flag before a record's fields; the kind is the bits above it
+// The flags before a record's fields; the kind is in the bits above them.
+const (
+	hashed   = 1
+	another  = 2
+	flagBits = 2
+)
 
 // appendRecord writes a record behind the others of a block.
 func appendRecord(to []byte, r *Record) []byte {
-	flags := uint64(r.Kind>>12) << 1
+	flags := uint64(r.Kind>>12) << flagBits
 	if r.Hashed {
 		flags |= hashed
+	}
+	if r.Another {
+		flags |= another
 	}
 	to = append(to, r.In[:]...)
 	to = binary.AppendUvarint(to, uint64(len(r.Name)))
@@ -119,7 +129,8 @@ func (d *decoder) nextFrom(least, r *Record) bool {
 // fields reads what comes after the name.
 func (d *decoder) fields(r *Record) {
 	flags := d.unsigned()
-	r.Kind = uint32(flags>>1) << 12
+	r.Kind = uint32(flags>>flagBits) << 12
+	r.Another = flags&another != 0
 	if inode := d.take(8); inode != nil {
 		r.Inode = binary.LittleEndian.Uint64(inode)
 	}

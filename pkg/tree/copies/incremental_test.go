@@ -44,6 +44,25 @@ func TestWhatDidNotChangeIsALinkToThePreviousCopy(t *testing.T) {
 	}
 }
 
+// As of a volume made from a snapshot whose files are links to those of another: it shares no file with either.
+func TestACopyOfALinkedCopySharesNothingWithIt(t *testing.T) {
+	b := newBench(t, t.TempDir())
+	b.plantPlain()
+	first := b.copy("first", "")
+	b.copy("second", "first")
+	r, err := Copy(background, b.dir("second"), b.dir("copy"), b.options("copy", ""))
+	must(t, err)
+	if r.Bytes != first.Bytes || r.Written != first.Written {
+		t.Errorf("the copy says %+v, the first %+v", r, first)
+	}
+	b.same("copy")
+	for _, path := range []string{"one", "a/odd", "fifo", "links/rel"} {
+		if inode(t, b.at("second", path)) == inode(t, b.at("copy", path)) {
+			t.Errorf("%s is one file with the snapshot's", path)
+		}
+	}
+}
+
 // A file of the previous copy that is not what its manifest says is of no use, nor is a manifest that cannot be read.
 func TestADamagedPreviousCopyIsNotUsed(t *testing.T) {
 	b := newBench(t, t.TempDir())

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -73,15 +74,19 @@ func TestVanishedDirectoriesAreCounted(t *testing.T) {
 		b.write(fmt.Sprintf("src/d%d/f", i), "f")
 	}
 	atStep(t, func(name string) {
-		if name == "file made" { // of a, after all were listed or before: each that was listed is missed
+		if name == "file made" { // all are listed by then, and none is done
 			for i := range 5 {
 				_ = os.RemoveAll(b.at(fmt.Sprintf("src/d%d", i)))
 			}
 		}
 	})
 	r := b.copy("copy", "")
-	if r.Vanished.Count != 5 {
-		t.Errorf("vanished: %+v", r.Vanished)
+	for i := range 5 {
+		// It may have been met when it was empty already, and still there.
+		left, err := os.ReadDir(b.at(fmt.Sprintf("copy/d%d", i)))
+		if !strings.Contains(r.Vanished.String(), fmt.Sprint(`"d`, i)) && (err != nil || len(left) > 0) {
+			t.Errorf("d%d is not among the vanished: %s", i, r.Vanished.String())
+		}
 	}
 }
 
@@ -112,7 +117,8 @@ func TestAPodThatExchangesDirectoriesForLinks(t *testing.T) {
 	})
 	for range 30 {
 		_, err := Copy(background, b.dir("src"), b.dir("copy"), b.options("copy", ""))
-		if err != nil && !errors.Is(err, unix.EISDIR) { // of one that was a link in between
+		// The walk's, for what was a link when it came there, and was a directory again when it looked.
+		if err != nil && !errors.Is(err, unix.EISDIR) && !errors.Is(err, safepath.ErrLink) {
 			t.Error(err)
 		}
 		for path, text := range describe(t, b.at("copy")) {

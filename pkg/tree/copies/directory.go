@@ -179,7 +179,7 @@ func (c *copier) Leave(d *tree.Directory) (again bool, err error) {
 	step("before a directory's attributes")
 	xattrs := map[string]string{}
 	err = d.Use(func(from *safepath.Dir) (err error) {
-		xattrs, err = xattrsOf(from)
+		xattrs, err = ofWhatIsThere(from)
 		return err
 	})
 	if errors.Is(err, tree.ErrMoved) || isGone(err) {
@@ -205,6 +205,19 @@ func (c *copier) Leave(d *tree.Directory) (again bool, err error) {
 	source := manifest.SourceOf(st)
 	source.Size = 0 // is the file system's own affair
 	return false, c.written(c.manifest.Add(manifest.Record{In: parent.id, Name: d.Name(), Kind: unix.S_IFDIR, Source: source}))
+}
+
+// ofWhatIsThere are the extended attributes of a directory; fs.ErrNotExist if it was removed since it was opened, which
+// not every file system says by itself.
+func ofWhatIsThere(from *safepath.Dir) (map[string]string, error) {
+	st, err := from.Stat()
+	if err == nil && st.Nlink == 0 {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return nil, err
+	}
+	return xattrsOf(from)
 }
 
 // written is for an error in writing the manifest, after which a copy is not worth going on with.

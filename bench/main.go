@@ -44,6 +44,7 @@ var scenarios = []scenario{
 	{"consistency", "consistency: strict against relaxed", consistency},
 	{"quota", "Writing below a limit", quotas},
 	{"fsgroup", "fsGroup", fsGroup},
+	{"copy", "Copies of a tree", copyTrees},
 	{"roundtrips", "Requests to the bricks", countRequests},
 }
 

@@ -19,7 +19,8 @@
 // what comes next, and a kill leaves what another can go on with. A path is claimed before anything is made at it
 // (paths.go), a directory is known by its gfid (identity.go), what counts of a volume is said by the record and by the
 // latest of its attributes, and what was done is on disk once Commit has returned. What is half done is left to who
-// began it until this process has seen it for a while (memory.go).
+// began it until this process has seen it for a while (memory.go). A record to which a server that lost its power has
+// brought back an earlier name gets one again (secondname.go).
 //
 // What a package adds for another kind of thing is a directory of its own (EnsureShard, Files) and what is in it.
 package store

@@ -182,8 +182,8 @@ func BrickCures(says string) []BrickCure {
 	return cures
 }
 
-// CureOfDeletion is the part of what Check says that is for a volume which was deleted: where GlusterFS has brought back
-// the record once more, there is one for a volume that is there, too.
+// CureOfDeletion is the part of what Check says that is for a volume which was deleted: where GlusterFS has brought
+// back the record once more, there is one for a volume that is there, too.
 func CureOfDeletion(says string) string {
 	if _, deleted, both := strings.Cut(says, "; if none does"); both {
 		return deleted

@@ -168,8 +168,8 @@ func TestADirectoryThatSomebodyFilledIsNotTakenBack(t *testing.T) {
 	volumes.Same(t, volumes.Audit(t, mountpoint))
 }
 
-// A brick that forgot that a creation is being taken back has its record in its place, and it may not be listed where it
-// was moved to.
+// A brick that forgot that a creation is being taken back has its record in its place, and it may not be listed where
+// it was moved to.
 func TestACreationWhoseRecordHasTwoNamesIsTakenBack(t *testing.T) {
 	s, mountpoint := volumes.OnGV0(t)
 	s.Recent, s.Abandoned = 0, 0

@@ -32,8 +32,8 @@ import (
 // What a person does after a power cut: lets GlusterFS bring every brick's names to all others, and what has two names
 // gets the one that it is to have.
 
-// healAll has every name that a brick has looked at by all, which makes GlusterFS bring it to the others: a list is what
-// one brick says. What the arbiter alone has answers ENOTCONN until the servers have healed all, as is asked for.
+// healAll has every name that a brick has looked at by all, which makes GlusterFS bring it to the others: a list is
+// what one brick says. What the arbiter alone has answers ENOTCONN until the servers have healed all, as is asked for.
 func healAll(t *testing.T, c *testcluster.Cluster, m *testcluster.RawMount) {
 	t.Helper()
 	_, err := c.Gluster("volume", "heal", "gv0", "full")

@@ -18,9 +18,9 @@ import (
 
 // A server that loses its power may forget the rename of a record, and GlusterFS brings back the name that the other
 // bricks have, or the one that this brick has: then one file has two names, on every brick. rename(2) does nothing
-// between two names of one file, and says that it has. So the name that does not count is removed first, by everybody by
-// the same rule. Another controller may be at the file at the same moment: the name is moved aside, and goes only where
-// the file has the other one still (TestOfTwoNamesOfARecordOneIsLeft).
+// between two names of one file, and says that it has. So the name that does not count is removed first, by everybody
+// by the same rule. Another controller may be at the file at the same moment: the name is moved aside, and goes only
+// where the file has the other one still (TestOfTwoNamesOfARecordOneIsLeft, TestANameThatIsTheOnlyOneByNowIsMovedBack).
 
 // The named point of it.
 const stepNameAside = "record: second name moved aside"

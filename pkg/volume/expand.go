@@ -7,8 +7,12 @@ import (
 	"fmt"
 )
 
-// Expand is Store.Expand, and ErrTooLarge for what is larger than the Gluster volume.
+// Expand is Store.Expand, and ErrTooLarge for what is larger than the Gluster volume, and ErrProvisioned where all would
+// have more together than they may.
 func (m *Manager) Expand(ctx context.Context, id ID, required, limit int64) (Record, error) {
+	if err := m.counted(ctx, id.Volume); err != nil {
+		return Record{}, err
+	}
 	return one(ctx, m, id.Volume, id.ID, func(s *Store) (Record, error) {
 		r, err := s.Get(id.ID)
 		if err == nil && required > r.Capacity {
@@ -17,7 +21,7 @@ func (m *Manager) Expand(ctx context.Context, id ID, required, limit int64) (Rec
 		if err != nil {
 			return r, err
 		}
-		return s.Expand(id.ID, required, limit)
+		return m.within(s, id.ID, required, func() (Record, error) { return s.Expand(id.ID, required, limit) })
 	})
 }
 

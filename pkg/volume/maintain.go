@@ -111,7 +111,7 @@ func (m *Manager) maintain(ctx context.Context, v gluster.Volume, retention time
 	if err != nil {
 		return nil, err
 	}
-	unused := errors.Join(m.giveUpUnused(ctx, v), m.settleLimits(ctx, v))
+	unused := errors.Join(m.giveUpUnused(ctx, v), m.settleLimits(ctx, v), m.recount(ctx, v, reconcile))
 	err = m.run(ctx, v, m.own, "", func(_ context.Context, s *Store, _ *operation) error {
 		var err error
 		if reconcile {

@@ -39,6 +39,8 @@ type Manager struct {
 	quotas   *quota.States
 	limits   *prometheus.CounterVec
 
+	provisioned provisioned
+
 	mu        sync.Mutex
 	sightings map[gluster.Volume]*sightings
 }
@@ -84,10 +86,13 @@ func (m *Manager) Choose(cluster, volume string) (gluster.Volume, error) {
 	return clusters.Choose(cluster, volume)
 }
 
-// Create is Store.Create, and ErrTooLarge for a new volume that is larger than the Gluster volume, and ErrUnlimited for
-// one that is to be held to its capacity where nothing holds it; whether it is enforced is decided here. What an earlier try on
+// Create is Store.Create, and ErrTooLarge for a new volume that is larger than the Gluster volume, ErrProvisioned where
+// all would have more together than they may, and ErrUnlimited for one that is to be held to its capacity where nothing holds it; whether it is enforced is decided here. What an earlier try on
 // another Gluster volume has left, of which this process knows, is given up by Maintain.
 func (m *Manager) Create(ctx context.Context, v gluster.Volume, spec Spec) (Record, error) {
+	if err := m.counted(ctx, v); err != nil {
+		return Record{}, err
+	}
 	m.tries.begin(spec.Name, v)
 	enforced, quotaErr := m.enforces(ctx, v, spec)
 	spec.Enforced = enforced
@@ -100,7 +105,7 @@ func (m *Manager) Create(ctx context.Context, v gluster.Volume, spec Spec) (Reco
 				return Record{}, quotaErr
 			}
 		}
-		return s.Create(spec)
+		return m.within(s, IDFor(spec.Name), spec.Required, func() (Record, error) { return s.Create(spec) })
 	})
 	m.tries.end(spec.Name, v, err == nil)
 	return r, err
@@ -110,7 +115,11 @@ func (m *Manager) Create(ctx context.Context, v gluster.Volume, spec Spec) (Reco
 // clusters file is not this driver's to delete: nothing is touched.
 func (m *Manager) Delete(ctx context.Context, id ID) error {
 	_, err := one(ctx, m, id.Volume, id.ID, func(s *Store) (struct{}, error) {
-		return struct{}{}, s.Delete(context.WithoutCancel(ctx), id.ID)
+		err := s.Delete(context.WithoutCancel(ctx), id.ID)
+		if err == nil {
+			m.provisioned.sums.of(id.Volume).remove(id.ID)
+		}
+		return struct{}{}, err
 	})
 	return err
 }
@@ -120,13 +129,16 @@ func (m *Manager) Get(ctx context.Context, id ID) (Record, error) {
 	return one(ctx, m, id.Volume, "", func(s *Store) (Record, error) { return s.Get(id.ID) })
 }
 
-// Capacity is Store.Capacity.
+// Capacity is Store.Capacity, with no more available than volumes may still be given.
 func (m *Manager) Capacity(ctx context.Context, v gluster.Volume) (available, total int64, err error) {
+	if err := m.counted(ctx, v); err != nil {
+		return 0, 0, err
+	}
 	both, err := one(ctx, m, v, "", func(s *Store) ([2]int64, error) {
 		available, total, err := s.Capacity()
 		return [2]int64{available, total}, err
 	})
-	return both[0], both[1], err
+	return m.unprovisioned(v, both[0], both[1]), both[1], err
 }
 
 // Trash returns what is in the trash of a Gluster volume, as Store.TrashEntries.

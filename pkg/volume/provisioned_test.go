@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !quick
+
+package volume
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func countsTo(t *testing.T, sum *sum, s *Store, all bool, want int64) {
+	t.Helper()
+	if err := sum.count(background, s, all); err != nil {
+		t.Error(err)
+	}
+	if got := sum.now(); got != want<<30 || !sum.isKnown() {
+		t.Errorf("the sum is %d GiB, want %d", got>>30, want)
+	}
+}
+
+// What one store does here is what another process does whose operations this one does not see.
+func TestTheSumIsHeldAgainstWhatIsThere(t *testing.T) {
+	s, mountpoint := storeOf(t)
+	var all sums
+	sum := all.of(gv0)
+	countsTo(t, sum, s, true, 0)
+	for _, name := range []string{"a", "b", "c"} {
+		create(t, s, spec(name))
+	}
+	cut(open(t, mountpoint), stepClaimed, func(s *Store) { _, _ = s.Create(spec("half")) })
+	countsTo(t, sum, s, false, 3)
+
+	must(t, s.Delete(background, "a")) // what is in the trash is provisioned to nobody
+	countsTo(t, sum, s, false, 2)
+	entries, err := s.TrashEntries()
+	must(t, err)
+	if _, err := s.Restore(entries[0].Name); err != nil {
+		t.Fatal(err)
+	}
+	countsTo(t, sum, s, false, 3)
+
+	expand(t, s, "b", 5<<30, 0, 5<<30)
+	countsTo(t, sum, s, true, 7)
+
+	// Of a record that cannot be read counts what was known, if anything was.
+	must(t, os.WriteFile(filepath.Join(mountpoint, recordFile("c")), []byte("damaged"), 0o600))
+	countsTo(t, sum, open(t, mountpoint), true, 7)
+	countsTo(t, (&sums{}).of(gv0), open(t, mountpoint), true, 6)
+}
+
+// A count reads for a while: of what this process has done meanwhile it knows nothing.
+func TestWhatWasDoneDuringACountCounts(t *testing.T) {
+	var all sums
+	s := all.of(gv0)
+	for _, id := range []string{"stays", "goes", "expanded", "anothers"} {
+		s.set(id, 1)
+	}
+	s.reserve("under way", 1, 100)
+	s.beginCount()
+	s.set("made", 1)
+	s.remove("goes")
+	s.set("expanded", 5)
+	s.correct([]string{"stays", "goes", "expanded", "new"}, map[string]int64{"stays": 2, "goes": 1, "expanded": 1, "new": 3})
+	s.endCount()
+	if want := int64(2 + 5 + 3 + 1 + 1); s.now() != want {
+		t.Errorf("the sum is %d, want %d: %v", s.now(), want, s.bytes)
+	}
+}
+
+func TestWhatIsReservedIsNobodyElses(t *testing.T) {
+	var all sums
+	s := all.of(gv0)
+	for i, reserve := range []struct {
+		id   string
+		size int64
+		fits bool
+	}{
+		{"a", 6, true}, {"b", 5, false}, {"b", 4, true}, {"c", 1, false}, {"c", 0, true}, {"a", 6, true}, {"a", 7, false}, {"a", 3, true},
+		{"c", 1<<63 - 1, false},
+	} {
+		if _, fits := s.reserve(reserve.id, reserve.size, 10); fits != reserve.fits {
+			t.Errorf("reservation %d: %t, %v", i, fits, s.bytes)
+		}
+	}
+	s.remove("b")
+	if _, fits := s.reserve("c", 4, 10); !fits || s.now() != 10 {
+		t.Errorf("what was given back cannot be had: %v", s.bytes)
+	}
+	if _, fits := s.reserve("a", 6, 5); !fits { // the bound was lowered, or bricks were taken away
+		t.Error("a volume that is there does not fit")
+	}
+}
+
+// A count that GlusterFS does not answer is no count.
+func TestACountThatEndsHalfwayIsNone(t *testing.T) {
+	s, _ := storeOf(t)
+	create(t, s, spec("vol"))
+	var all sums
+	ended, cancel := context.WithCancel(background)
+	cancel()
+	if err := all.of(gv0).count(ended, s, true); err == nil || all.of(gv0).isKnown() {
+		t.Errorf("it counts: %v", err)
+	}
+}

@@ -26,8 +26,8 @@ type volumeRow struct {
 }
 
 func volumeCommand(shared *sharedFlags) *cobra.Command {
-	c := group("volume", "Look at the volumes that exist")
-	c.AddCommand(volumeList(shared), volumeCheck(shared))
+	c := group("volume", "Look at the volumes that exist, and adopt directories")
+	c.AddCommand(volumeList(shared), volumeCheck(shared), volumeAdopt(shared), volumeRelease(shared))
 	return c
 }
 

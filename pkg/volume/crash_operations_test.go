@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // operations are what is killed. Each prepares what it needs, and is done once more in
@@ -32,6 +34,8 @@ var operations = map[string]struct {
 		return err
 	}},
 	"give back": {func(s *Store) error { _, err := s.Create(enforced()); return err }, deleteVolume},
+	"adopt":     {makeLegacy, adoptLegacy},
+	"release":   {func(s *Store) error { return errors.Join(makeLegacy(s), adoptLegacy(s)) }, giveBack},
 }
 
 func nothing(*Store) error { return nil }
@@ -44,6 +48,26 @@ func retained() Spec {
 	spec := crashSpec
 	spec.OnDelete = Retain
 	return spec
+}
+
+// makeLegacy makes an empty directory, as a creation would: nobody may take it for one.
+func makeLegacy(s *Store) error {
+	at := filepath.Join(rootOf(s), crashSpec.Path)
+	return errors.Join(os.MkdirAll(at, 0o755), os.Chown(at, 1001, 0), unix.Chmod(at, uint32(DefaultMode)))
+}
+
+func adoptLegacy(s *Store) error {
+	s.recent = 0
+	_, err := s.Adopt(background, "vol", crashSpec.Path, 1)
+	return err
+}
+
+// giveBack may be repeated.
+func giveBack(s *Store) error {
+	if err := s.GiveBack("vol"); !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	return nil
 }
 
 func deleteVolume(s *Store) error {

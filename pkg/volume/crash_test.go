@@ -106,6 +106,7 @@ func points(t *testing.T, mountpoint, operation string) []string {
 func TestKilledAtEveryPoint(t *testing.T) {
 	ready := []string{"directory team", "directory team/app", "ready vol"}
 	trashed := []string{"trash vol"}
+	given := []string{"directory team", "directory team/app", "directory team/app/vol"}
 	create := []string{stepOpened, stepClaimed, stepParent, stepPathHeld, stepMade, stepOwned, stepMode, stepCompleted, stepCommitted}
 	tests := []struct {
 		operation string
@@ -124,6 +125,8 @@ func TestKilledAtEveryPoint(t *testing.T) {
 		{"expand enforced", []string{stepChanging, stepChanged, stepLimited, stepCommitted, stepForgotten}, map[string][]string{"repeat": ready, "settle limits": ready}},
 		{"modify", []string{stepChanging, stepChanged, stepApplied, stepCommitted, stepForgotten}, map[string][]string{"repeat": ready}},
 		{"give back", []string{stepLifted, stepUnrecorded, stepPathAside, stepGivenUp, stepCommitted}, map[string][]string{"repeat": {"directory team", "directory team/app", "directory team/app/vol"}}},
+		{"adopt", []string{stepOpened, stepClaimed, stepCompleted, stepPathHeld, stepCommitted}, map[string][]string{"repeat": ready, "delete": given}},
+		{"release", []string{stepPathAside, stepGivenUp, stepUnrecorded, stepCommitted}, map[string][]string{"repeat": given, "delete": given}},
 		{"expand", []string{stepChanging, stepChanged, stepCommitted, stepForgotten}, map[string][]string{"repeat": ready, "reconcile": ready, "delete": nil}},
 	}
 	for _, test := range tests {

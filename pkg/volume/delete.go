@@ -82,6 +82,11 @@ func (s *Store) release(f found) error {
 		return err
 	}
 	s.step(stepGivenUp)
+	if r.Origin == Adopted { // a server that forgot this alone would have a claim without a record: see adopt.go
+		if err := s.commit(); err != nil {
+			return err
+		}
+	}
 	if err := s.forgetGFID(r); err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ type verb struct {
 
 var (
 	readyTree = []string{"directory team", "directory team/app", "ready vol"}
+	givenTree = []string{"directory team", "directory team/app", "directory team/app/vol"}
 
 	verbs = []verb{
 		{"create, the first of all", nothing, createSpec(crashSpec), readyTree},
@@ -46,6 +47,8 @@ var (
 		{"hold", makeTrash, onEntry((*Store).Hold), []string{"held vol"}},
 		{"release", func(s *Store) error { return errors.Join(makeTrash(s), onEntry((*Store).Hold)(s)) }, onEntry((*Store).Release), []string{"trash vol"}},
 		{"purge", makeTrash, purgeOnly, nil},
+		{"adopt", makeLegacy, adoptLegacy, readyTree},
+		{"release a directory", func(s *Store) error { return errors.Join(makeLegacy(s), adoptLegacy(s)) }, giveBack, givenTree},
 	}
 )
 

@@ -13,11 +13,11 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 )
 
-// provisioned bounds what the volumes on a Gluster volume may have together. What they have is kept in memory, so that
-// no call lists them: it is counted once before the first call that needs it, followed by each operation of this
-// process, and held each minute against the names of the records that there are, for what other processes have made,
-// restored and deleted. What others have expanded, and a volume that was deleted and made again within a minute, is seen
-// by the reconciler, which reads all records.
+// provisioned bounds what the volumes on a Gluster volume may have together. What they have is kept in memory, so
+// that no call lists them: it is counted once before the first call that needs it, followed by each operation of
+// this process, and held each minute against the names of the records that there are, for what other processes have
+// made, restored and deleted. What others have expanded, and a volume that was deleted and made again within a
+// minute, is seen by the reconciler, which reads all records.
 //
 // A volume counts with its capacity, from before it is made to the end of its deletion. What is in the trash does not
 // count: it takes space, which Capacity shows, and is promised to nobody.

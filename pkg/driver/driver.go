@@ -58,6 +58,9 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 		options: options, clusters: clusters, host: host, health: health.New(host, clusters, m.registry),
 		permits: pool, volumes: volume.NewManager(clusters, host, pool, m.registry, ownOptions(options.Mode)...), metrics: m,
 	}
+	if options.QuotaHeadroom > 0 {
+		d.volumes.SetHeadroom(options.QuotaHeadroom)
+	}
 	if options.Mounter == "" {
 		d.repairer = repair.New(host, m.registry)
 	}

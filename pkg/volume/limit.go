@@ -113,14 +113,14 @@ func (s *Store) onLimited(r Record, do func(*quota.Directory) error) error {
 	return do(dir)
 }
 
-func limitOf(r Record) quota.Limit { return quota.Choose(r.Capacity, quota.DefaultHeadroom) }
+func (s *Store) limitOf(r Record) quota.Limit { return quota.Choose(r.Capacity, s.headroom) }
 
 // limit holds a volume's directory to the capacity of its record, if it is to be.
 func (s *Store) limit(r Record) error {
 	if !r.Enforced {
 		return nil
 	}
-	err := s.onLimited(r, func(dir *quota.Directory) error { return dir.SetLimit(limitOf(r)) })
+	err := s.onLimited(r, func(dir *quota.Directory) error { return dir.SetLimit(s.limitOf(r)) })
 	s.step(stepLimited)
 	return err
 }
@@ -198,13 +198,13 @@ func (s *Store) settleLimit(ctx context.Context, r Record) (changed bool, err er
 	}
 	err = s.onLimited(now, func(dir *quota.Directory) error {
 		have, limited, err := dir.Limit()
-		if err != nil && !errors.Is(err, quota.ErrMalformed) || limited && have == limitOf(now) {
+		if err != nil && !errors.Is(err, quota.ErrMalformed) || limited && have == s.limitOf(now) {
 			return err
 		}
 		klog.FromContext(ctx).Info("A volume had another limit than it is to have", "glusterVolume", s.volume.String(), "volume", now.ID,
 			"limited", limited, "bytes", have.Bytes, "percent", have.SoftPercent, "capacity", now.Capacity)
 		changed = true
-		return dir.SetLimit(limitOf(now))
+		return dir.SetLimit(s.limitOf(now))
 	})
 	return changed, err
 }
@@ -235,6 +235,7 @@ func (l *limited) done(all bool) {
 // settleLimits is Store.settleLimits where that is due.
 func (m *Manager) settleLimits(ctx context.Context, v gluster.Volume) error {
 	state, err := m.quotas.Get(ctx, v)
+	m.showState(v, state, err)
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "It is not known whether volumes are held to their limits", "glusterVolume", v.String())
 		return nil // which is no reason to repeat everything else

@@ -35,6 +35,7 @@ func (m *Manager) Maintain(ctx context.Context, retention time.Duration) {
 					close(c) // it was taken out of the clusters file: let its client go
 					delete(wake, v)
 					m.problems.DeletePartialMatch(prometheus.Labels{"cluster": v.Cluster, "volume": v.Name})
+					m.quotaState.DeletePartialMatch(prometheus.Labels{"cluster": v.Cluster, "volume": v.Name})
 				}
 			}
 			for _, v := range clusters.Volumes() {

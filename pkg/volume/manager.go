@@ -38,6 +38,9 @@ type Manager struct {
 	problems *prometheus.GaugeVec
 	quotas   *quota.States
 	limits   *prometheus.CounterVec
+	headroom int64
+
+	quotaState *prometheus.GaugeVec
 
 	provisioned provisioned
 
@@ -56,8 +59,13 @@ func NewManager(
 	return &Manager{
 		clusters: clusters, host: host, permits: pool, own: own, sightings: map[gluster.Volume]*sightings{},
 		problems: newProblems(registry), quotas: quota.NewStates(clusters), limits: newLimits(registry),
+		quotaState: newQuotaState(registry), headroom: quota.DefaultHeadroom,
 	}
 }
+
+// SetHeadroom says how much of the end of a volume bricks ask about with each write, in bytes: as much as its fastest
+// writers together write in quota.SoftTimeout. It comes before everything else.
+func (m *Manager) SetHeadroom(bytes int64) { m.headroom = bytes }
 
 // Close gives up what is held open between two operations, which would keep a client that is detached from ending.
 func (m *Manager) Close() {
@@ -87,8 +95,9 @@ func (m *Manager) Choose(cluster, volume string) (gluster.Volume, error) {
 }
 
 // Create is Store.Create, and ErrTooLarge for a new volume that is larger than the Gluster volume, ErrProvisioned where
-// all would have more together than they may, and ErrUnlimited for one that is to be held to its capacity where nothing holds it; whether it is enforced is decided here. What an earlier try on
-// another Gluster volume has left, of which this process knows, is given up by Maintain.
+// all would have more together than they may, and ErrUnlimited for one that is to be held to its capacity where nothing
+// holds it; whether it is enforced is decided here. What an earlier try on another Gluster volume has left, of which
+// this process knows, is given up by Maintain.
 func (m *Manager) Create(ctx context.Context, v gluster.Volume, spec Spec) (Record, error) {
 	if err := m.counted(ctx, v); err != nil {
 		return Record{}, err

@@ -80,7 +80,7 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 			}
 			defer leave()
 			s := newStore(v, open, m.seen(v)) //nolint:contextcheck // what it makes outlives the call
-			s.permit = permit
+			s.permit, s.headroom = permit, m.headroom
 			s.privileged = m.privileged(context.WithoutCancel(ctx), v)
 			if err = fn(context.WithoutCancel(ctx), s, op); isOutdated(err) {
 				m.views.forget(client, open)

@@ -55,6 +55,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
@@ -103,6 +104,7 @@ type Store struct {
 	// slice is how many files of a trash entry are removed in a round.
 	slice int64
 
+	headroom int64 // of limits, in bytes
 	// privileged opens the root by the client that sets limits; release is to be called once.
 	privileged func() (root *safepath.Dir, release func(), err error)
 }
@@ -122,6 +124,7 @@ func newStore(v gluster.Volume, of *view, before *sightings) *Store {
 	return &Store{
 		volume: v, root: of.root, dirs: of.dirs, step: func(string) {},
 		recent: recent, abandoned: abandoned, earliest: earliest, sightings: before, isClockRight: isClockRight, slice: slice,
+		headroom: quota.DefaultHeadroom,
 		privileged: func() (*safepath.Dir, func(), error) {
 			return nil, nil, fmt.Errorf("%s: %w: there is no client here that sets limits", v, ErrInvalid)
 		},

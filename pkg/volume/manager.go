@@ -43,6 +43,7 @@ type Manager struct {
 	quotaState *prometheus.GaugeVec
 
 	provisioned provisioned
+	ownerWalks  ownerWalks
 
 	mu        sync.Mutex
 	sightings map[gluster.Volume]*sightings

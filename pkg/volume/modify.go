@@ -14,10 +14,13 @@ type Changes struct {
 	Quota    Quota
 	// Enforced is what Quota comes to.
 	Enforced bool
+	// Recursive has the owner and the group of Owner given to all that is in the volume; not its mode.
+	Recursive bool
 }
 
 // Modify is Store.Modify, and ErrUnlimited for a volume that is to be held to its capacity where nothing holds it;
-// whether it is enforced is decided here.
+// whether it is enforced is decided here. Of Recursive the volume's directory is changed first, and ErrBusy says how
+// far the rest is.
 func (m *Manager) Modify(ctx context.Context, id ID, c Changes) (Record, error) {
 	if c.Quota != "" {
 		r, err := m.Get(ctx, id)
@@ -33,7 +36,11 @@ func (m *Manager) Modify(ctx context.Context, id ID, c Changes) (Record, error) 
 		}
 		c.Enforced = enforced
 	}
-	return one(ctx, m, id.Volume, id.ID, func(s *Store) (Record, error) { return s.Modify(id.ID, c) })
+	r, err := one(ctx, m, id.Volume, id.ID, func(s *Store) (Record, error) { return s.Modify(id.ID, c) })
+	if err == nil {
+		err = m.changeOwnerBelow(ctx, id, c)
+	}
+	return r, err
 }
 
 // Modify changes what a volume is, and returns its record. The volume may be in use. Owner and mode are those of its

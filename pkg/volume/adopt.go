@@ -45,18 +45,7 @@ func (s *Store) Adopt(ctx context.Context, id, path string, capacity int64) (Rec
 }
 
 func (s *Store) adopt(ctx context.Context, id, path string, capacity int64) (Record, error) {
-	if !validID(id) || capacity < 0 {
-		return Record{}, fmt.Errorf("%w: the ID is %q, the capacity %d", ErrInvalid, id, capacity)
-	}
-	if err := CheckPath(path); err != nil {
-		return Record{}, err
-	}
-	f, err := s.look(id)
-	if err == nil && f.state == begun {
-		if err = s.undoBegun(id); err == nil {
-			f, err = s.look(id)
-		}
-	}
+	f, err := s.lookForAdoption(id, path, capacity)
 	if err != nil {
 		return Record{}, err
 	}
@@ -86,6 +75,23 @@ func (s *Store) adopt(ctx context.Context, id, path string, capacity int64) (Rec
 		return Record{}, err
 	}
 	return s.current(r)
+}
+
+// lookForAdoption finds what there is of the ID, after taking back what was begun and interrupted.
+func (s *Store) lookForAdoption(id, path string, capacity int64) (found, error) {
+	if !validID(id) || capacity < 0 {
+		return found{}, fmt.Errorf("%w: the ID is %q, the capacity %d", ErrInvalid, id, capacity)
+	}
+	if err := CheckPath(path); err != nil {
+		return found{}, err
+	}
+	f, err := s.look(id)
+	if err == nil && f.state == begun {
+		if err = s.undoBegun(id); err == nil {
+			f, err = s.look(id)
+		}
+	}
+	return f, err
 }
 
 // adoptedBefore returns the record of a volume if it is the one that is to be adopted.
@@ -171,24 +177,9 @@ func (s *Store) mayAdopt(ctx context.Context, r Record) (string, error) {
 // isApart looks at all claims and records: those of volumes that are being made or restored say where they are to be.
 func (s *Store) isApart(ctx context.Context, r Record, dir *safepath.Dir) error {
 	claims, err := s.files(pathsDir)
-	if err != nil {
-		return err
+	if err == nil {
+		err = each(ctx, s.permit, claims, func(claim file) error { return s.isApartFromClaim(r, claim) })
 	}
-	err = each(ctx, s.permit, claims, func(claim file) error {
-		content, err := readlink(claim.dir, claim.name)
-		if err != nil {
-			return ignoreNotExist(err)
-		}
-		h, err := parseHolder(content)
-		if err != nil || h.stamp == r.stamp() || h.parent && h.path != r.Path || !related(h.path, r.Path) {
-			return err
-		}
-		lives, err := s.lives(h)
-		if err == nil && lives {
-			err = apartFrom(stampedID(h.stamp), h.path, r.Path)
-		}
-		return err
-	})
 	if err != nil {
 		return err
 	}
@@ -204,10 +195,27 @@ func (s *Store) isApart(ctx context.Context, r Record, dir *safepath.Dir) error 
 		case related(other.Path, r.Path):
 			return apartFrom(other.ID, other.Path, r.Path)
 		case gfid != "" && gfid != noGFID && inodes[inodeOf(gfid)]:
-			return fmt.Errorf("it is, or lies in, the directory of volume %s, which was moved from %s: %w", other.ID, other.Path, ErrNested)
+			return fmt.Errorf("it is, or lies in, the directory of volume %s, which was moved from %s: %w",
+				other.ID, other.Path, ErrNested)
 		}
 		return nil
 	})
+}
+
+func (s *Store) isApartFromClaim(r Record, claim file) error {
+	content, err := readlink(claim.dir, claim.name)
+	if err != nil {
+		return ignoreNotExist(err)
+	}
+	h, err := parseHolder(content)
+	if err != nil || h.stamp == r.stamp() || h.parent && h.path != r.Path || !related(h.path, r.Path) {
+		return err
+	}
+	lives, err := s.lives(h)
+	if err == nil && lives {
+		err = apartFrom(stampedID(h.stamp), h.path, r.Path)
+	}
+	return err
 }
 
 // related says whether two paths are the same, or one is within the other.

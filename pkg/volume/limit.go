@@ -213,15 +213,17 @@ func (s *Store) settleLimit(ctx context.Context, r Record) (changed bool, err er
 type limited struct {
 	mu      sync.Mutex
 	wasOn   bool
+	version string // of quota, then
 	settled time.Time
 }
 
-// isDue says whether to look at limits: once an hour, and as soon as quota is on again, since all were lost with it.
-func (l *limited) isDue(on bool) bool {
+// isDue says whether to look at limits: once an hour, and as soon as quota is on again, since all were lost with it,
+// also if it was off between two looks.
+func (l *limited) isDue(now quota.State) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	due := on && (!l.wasOn || time.Since(l.settled) > abandoned)
-	l.wasOn = on
+	due := now.On && (!l.wasOn || now.Version != l.version || time.Since(l.settled) > abandoned)
+	l.wasOn, l.version = now.On, now.Version
 	return due
 }
 
@@ -241,7 +243,7 @@ func (m *Manager) settleLimits(ctx context.Context, v gluster.Volume) error {
 		return nil // which is no reason to repeat everything else
 	}
 	limits := &m.seen(v).limits //nolint:contextcheck // what it makes outlives the call
-	if !limits.isDue(state.On) {
+	if !limits.isDue(state) {
 		return nil
 	}
 	err = m.run(ctx, v, m.own, "", func(_ context.Context, s *Store, _ *operation) error {

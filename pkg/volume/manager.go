@@ -68,8 +68,10 @@ func NewManager(
 // writers together write in quota.SoftTimeout. It comes before everything else.
 func (m *Manager) SetHeadroom(bytes int64) { m.headroom = bytes }
 
-// Close gives up what is held open between two operations, which would keep a client that is detached from ending.
+// Close ends what goes on without a caller, and gives up what is held open between two operations, which would keep a
+// client that is detached from ending.
 func (m *Manager) Close() {
+	m.ownerWalks.end()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, s := range m.sightings {

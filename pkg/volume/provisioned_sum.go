@@ -5,6 +5,7 @@ package volume
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -108,10 +109,13 @@ func (s *sum) put(id string, bytes int64) {
 	}
 }
 
-// count corrects the sum by what is there: by all records, or by those alone whose volumes are not known. Nobody else
-// may count at the same time. What cannot be read counts as it was known; Check names it.
+// count corrects the sum by what is there: by all records, or by those alone whose volumes are not known. ErrBusy
+// while another count goes on. What cannot be read counts as it was known; Check names it.
 func (s *sum) count(ctx context.Context, store *Store, all bool) error {
-	known := s.beginCount()
+	known, free := s.beginCount()
+	if !free {
+		return fmt.Errorf("an earlier count waits for GlusterFS: %w", ErrBusy)
+	}
 	defer s.endCount()
 	ids, err := store.allIDs()
 	if err != nil {
@@ -133,15 +137,18 @@ func (s *sum) count(ctx context.Context, store *Store, all bool) error {
 	return nil
 }
 
-func (s *sum) beginCount() (known map[string]bool) {
+func (s *sum) beginCount() (known map[string]bool, free bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.touched != nil {
+		return nil, false
+	}
 	s.touched = maps.Clone(s.underWay)
 	known = map[string]bool{}
 	for id := range s.bytes {
 		known[id] = true
 	}
-	return known
+	return known, true
 }
 
 func (s *sum) endCount() {

@@ -60,6 +60,9 @@ func TestWhatWasDoneDuringACountCounts(t *testing.T) {
 	}
 	s.reserve("under way", 1, 100)
 	s.beginCount()
+	if _, free := s.beginCount(); free {
+		t.Error("two count at once")
+	}
 	s.set("made", 1)
 	s.remove("goes")
 	s.set("expanded", 5)

@@ -71,6 +71,15 @@ func (o *ownerWalks) leave(key string, w *ownerWalk) {
 	delete(o.of, key)
 }
 
+// end ends all walks.
+func (o *ownerWalks) end() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, w := range o.of {
+		w.cancel()
+	}
+}
+
 func (w *ownerWalk) isStale() bool {
 	select {
 	case <-w.done:

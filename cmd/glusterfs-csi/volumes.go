@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -89,7 +90,11 @@ func listVolumes(ctx context.Context, m *volume.Manager, v gluster.Volume) ([]vo
 	}
 }
 
+// usedOf asks for nothing where no volume has a limit, or none could be listed.
 func usedOf(ctx context.Context, m *volume.Manager, v gluster.Volume, page []volume.Volume) (map[string]int64, error) {
+	if !slices.ContainsFunc(page, func(v volume.Volume) bool { return v.Record.Enforced }) {
+		return nil, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
 	return m.Used(ctx, v, page)

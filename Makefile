@@ -55,7 +55,7 @@ hung: packages ## Repeat calls for 5 minutes while every server hangs: goroutine
 
 power: packages ## Take the power from servers after and within every operation: on XFS and ext4, replica 2, arbiter, 2x2
 	@go test -race -count=1 -v -timeout 30m ./tests/power -args -power.full
-	@go test -race -count=1 -v -timeout 30m -run $(POWER) ./pkg/volume -args -power.full
+	@go test -race -count=1 -v -timeout 30m -run $(POWER) ./pkg/volume/lifecycle -args -power.full
 
 lint: ## go vet and golangci-lint
 	@go vet ./...

@@ -52,6 +52,7 @@ func countRequests(ctx context.Context, b *bench) (result report.Result, err err
 			return err
 		}},
 		{"DeleteVolume", ours, func(i int) error { return b.driver.Delete(ctx, volumes[i]) }},
+		{"DeleteVolume, of what is deleted", ours, func(i int) error { return b.driver.Delete(ctx, volumes[i]) }},
 	} {
 		counts, err := o.counter.Count(ctx, func() error {
 			for i := range calls {

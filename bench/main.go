@@ -34,6 +34,7 @@ var scenarios = []scenario{
 	{"create", "CreateVolume", create},
 	{"scale", "With many volumes present", scale},
 	{"delete", "DeleteVolume and the trash", remove},
+	{"atonce", "Many calls at once", calls},
 	{"publish", "NodePublishVolume and NodeUnpublishVolume", publish},
 	{"repair", "Repair of a dead client's binds", repair},
 	{"memory", "Memory of a node", memory},

@@ -21,6 +21,7 @@ type sizes struct {
 	rounds      int
 	files       int   // in a volume
 	volumes     []int // numbers of volumes present
+	trashed     []int // numbers of deleted volumes in the trash, besides those that are deleted again
 	published   []int // numbers of volumes on a node
 	pods        []int // numbers of mount namespaces
 	roots       int   // directories of a volume that one pod has mounted
@@ -38,13 +39,14 @@ type sizes struct {
 
 func newSizes(files, rounds int, full bool) sizes {
 	s := sizes{
-		rounds: rounds, files: files, volumes: []int{10, max(files, 11)}, published: []int{1, 10, 100}, pods: []int{1, 5, 20}, made: files,
+		rounds: rounds, files: files, volumes: []int{10, max(files, 11)}, trashed: []int{0, files}, published: []int{1, 10, 100}, pods: []int{1, 5, 20}, made: files,
 		roots: 100, others: 1000, crowd: 10_000,
 		calls: 20, slowCalls: 3, metadata: min(files, 150), fioMiB: 64, fioSeconds: 1, countsCalls: 10, idle: 2 * time.Minute,
 	}
 	s.name = chart.Number(float64(files)) + " files"
 	if full {
 		s.files, s.volumes, s.made, s.calls = fullFiles, []int{10, 1000, fullFiles}, 1000, 100
+		s.trashed = []int{0, 1500, fullFiles}
 		s.metadata, s.fioMiB, s.fioSeconds, s.idle = 2000, 256, 10, 10*time.Minute
 		s.name = fmt.Sprintf("full: %s files", chart.Number(fullFiles))
 	}

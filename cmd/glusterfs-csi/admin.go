@@ -21,7 +21,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
 
 // adminTimeout bounds what only reads, and the start of a client: a server that is
@@ -30,7 +30,7 @@ const adminTimeout = 60 * time.Second
 
 // withVolumes calls fn with the volumes of the clusters file. A client that a driver
 // runs on this host is used; one that had to be started is detached again.
-func withVolumes(ctx context.Context, shared *sharedFlags, fn func(ctx context.Context, m *volume.Manager, volumes []gluster.Volume) error) (err error) {
+func withVolumes(ctx context.Context, shared *sharedFlags, fn func(ctx context.Context, m *manager.Manager, volumes []gluster.Volume) error) (err error) {
 	onlyErrors()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -49,7 +49,7 @@ func withVolumes(ctx context.Context, shared *sharedFlags, fn func(ctx context.C
 		err = errors.Join(err, host.DetachStarted(ctx))
 	}()
 	pool := permits.New(permits.Default, loaded.Volumes)
-	m := volume.NewManager(clusters, host, pool, nil, gluster.FreshNames)
+	m := manager.New(clusters, host, pool, nil, gluster.FreshNames)
 	defer m.Close()
 	return fn(ctx, m, loaded.Volumes())
 }

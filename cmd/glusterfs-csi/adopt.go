@@ -10,6 +10,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
 
 func volumeAdopt(shared *sharedFlags) *cobra.Command {
@@ -26,7 +27,7 @@ With -o yaml it prints the PersistentVolume and the claim to apply.`,
 			if err != nil {
 				return err
 			}
-			return withVolumes(c.Context(), shared, func(ctx context.Context, m *volume.Manager, _ []gluster.Volume) error {
+			return withVolumes(c.Context(), shared, func(ctx context.Context, m *manager.Manager, _ []gluster.Volume) error {
 				ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 				defer cancel()
 				r, err := m.Adopt(ctx, id, path, bytes)
@@ -56,7 +57,7 @@ func volumeRelease(shared *sharedFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withVolumes(c.Context(), shared, func(ctx context.Context, m *volume.Manager, _ []gluster.Volume) error {
+			return withVolumes(c.Context(), shared, func(ctx context.Context, m *manager.Manager, _ []gluster.Volume) error {
 				ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 				defer cancel()
 				if err := m.GiveBack(ctx, id); err != nil {

@@ -13,17 +13,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/check"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
 
 // problemRow is a problem in JSON.
 type problemRow struct {
-	Problem volume.Kind `json:"problem"`
-	Subject string      `json:"subject"` // with its Gluster volume
-	Path    string      `json:"path"`
-	Why     string      `json:"why"`
-	Repair  string      `json:"repair"` // what --repair does
-	State   string      `json:"state"`
+	Problem check.Kind `json:"problem"`
+	Subject string     `json:"subject"` // with its Gluster volume
+	Path    string     `json:"path"`
+	Why     string     `json:"why"`
+	Repair  string     `json:"repair"` // what --repair does
+	State   string     `json:"state"`
 }
 
 // The states of a problem.
@@ -45,7 +46,7 @@ Exit codes: 0 nothing is wrong (any more), 1 a Gluster volume could not be check
 2 wrong usage, 3 something is wrong that is not repaired.`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return withVolumes(c.Context(), shared, func(ctx context.Context, m *volume.Manager, volumes []gluster.Volume) error {
+			return withVolumes(c.Context(), shared, func(ctx context.Context, m *manager.Manager, volumes []gluster.Volume) error {
 				rows, err := fromEach(ctx, volumes, func(ctx context.Context, v gluster.Volume) ([]problemRow, error) {
 					return checkVolume(ctx, m, v, repair)
 				})
@@ -74,7 +75,7 @@ Exit codes: 0 nothing is wrong (any more), 1 a Gluster volume could not be check
 // line is a text in a table's cell.
 func line(text string) string { return strings.NewReplacer("\n", "; ", "\t", " ").Replace(text) }
 
-func checkVolume(ctx context.Context, m *volume.Manager, v gluster.Volume, repair bool) ([]problemRow, error) {
+func checkVolume(ctx context.Context, m *manager.Manager, v gluster.Volume, repair bool) ([]problemRow, error) {
 	// Whether it answers at all; the check itself takes as long as it takes.
 	answers, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
@@ -100,7 +101,7 @@ func checkVolume(ctx context.Context, m *volume.Manager, v gluster.Volume, repai
 
 // twoVolumes finds names that have a volume on two Gluster volumes: a class that named another one when a creation was
 // repeated. What is meant is known to Kubernetes alone.
-func twoVolumes(ctx context.Context, m *volume.Manager, volumes []gluster.Volume) ([]problemRow, error) {
+func twoVolumes(ctx context.Context, m *manager.Manager, volumes []gluster.Volume) ([]problemRow, error) {
 	type place struct {
 		id   string
 		path string
@@ -123,7 +124,7 @@ func twoVolumes(ctx context.Context, m *volume.Manager, volumes []gluster.Volume
 		}
 		for _, at := range places {
 			found = append(found, problemRow{
-				Problem: volume.TwoVolumes, Subject: at.id, Path: at.path, State: stateFound,
+				Problem: check.TwoVolumes, Subject: at.id, Path: at.path, State: stateFound,
 				Why:    fmt.Sprintf("its name has a volume on %d Gluster volumes", len(places)),
 				Repair: "nothing: delete the one whose ID is the volumeHandle of no PersistentVolume, after a look at what is in it",
 			})

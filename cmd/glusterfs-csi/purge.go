@@ -18,6 +18,8 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/trash"
 )
 
 // purgeFlags say what is to be purged.
@@ -46,7 +48,7 @@ a terminal; elsewhere --all and --older-than need --yes.`,
 					return err
 				}
 			}
-			return withVolumes(c.Context(), shared, func(ctx context.Context, m *volume.Manager, volumes []gluster.Volume) error {
+			return withVolumes(c.Context(), shared, func(ctx context.Context, m *manager.Manager, volumes []gluster.Volume) error {
 				chosen, leftErr := []volume.EntryID{one}, error(nil)
 				if f.many() {
 					chosen, leftErr = f.choose(ctx, m, volumes)
@@ -81,7 +83,7 @@ func (f *purgeFlags) check(c *cobra.Command, args []string) error {
 }
 
 // choose returns the entries that are meant, the oldest first. What is held is not.
-func (f *purgeFlags) choose(ctx context.Context, m *volume.Manager, volumes []gluster.Volume) ([]volume.EntryID, error) {
+func (f *purgeFlags) choose(ctx context.Context, m *manager.Manager, volumes []gluster.Volume) ([]volume.EntryID, error) {
 	rows, err := listTrash(ctx, m, volumes, 0)
 	slices.SortFunc(rows, byAge)
 	var chosen []volume.EntryID
@@ -113,7 +115,7 @@ func (f *purgeFlags) confirmed(c *cobra.Command, chosen []volume.EntryID) bool {
 func nameOf(e volume.EntryID) string { return e.Volume.String() + "/" + e.Name }
 
 // purge removes one entry after the other. One that cannot go holds up no other; Ctrl-C ends it.
-func purge(ctx context.Context, c *cobra.Command, m *volume.Manager, chosen []volume.EntryID) error {
+func purge(ctx context.Context, c *cobra.Command, m *manager.Manager, chosen []volume.EntryID) error {
 	var errs []error
 	for i, entry := range chosen {
 		if ctx.Err() != nil {
@@ -131,8 +133,8 @@ func purge(ctx context.Context, c *cobra.Command, m *volume.Manager, chosen []vo
 }
 
 // purgeOne takes however long it takes: it ends with the last file, or with Ctrl-C, and says then what is true.
-func purgeOne(ctx context.Context, terminal io.Writer, m *volume.Manager, entry volume.EntryID) error {
-	var progress volume.Purging
+func purgeOne(ctx context.Context, terminal io.Writer, m *manager.Manager, entry volume.EntryID) error {
+	var progress trash.Purging
 	done := make(chan struct{})
 	shown := make(chan struct{})
 	go func() {
@@ -156,7 +158,7 @@ func purgeOne(ctx context.Context, terminal io.Writer, m *volume.Manager, entry 
 }
 
 // showProgress says on a terminal how far a removal is, until it is done.
-func showProgress(to io.Writer, what string, p *volume.Purging, done <-chan struct{}) {
+func showProgress(to io.Writer, what string, p *trash.Purging, done <-chan struct{}) {
 	if !isTerminal(to) {
 		<-done
 		return

@@ -13,6 +13,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
 
 // trashRow is a trash entry in JSON. How much data it has is not known without a walk through all of it.
@@ -50,7 +51,7 @@ func trashList(shared *sharedFlags) *cobra.Command {
 		Short: "List the deleted volumes, the oldest first, and what of them can be restored",
 		Args:  noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return withVolumes(c.Context(), shared, func(ctx context.Context, m *volume.Manager, volumes []gluster.Volume) error {
+			return withVolumes(c.Context(), shared, func(ctx context.Context, m *manager.Manager, volumes []gluster.Volume) error {
 				rows, err := listTrash(ctx, m, volumes, retention)
 				header := []string{"ENTRY", "PATH", "CAPACITY", "OWNER", "DELETED", "DUE", "RESTORABLE"}
 				return errors.Join(err, write(c.OutOrStdout(), o, rows, header, func(r trashRow) []string {
@@ -68,7 +69,7 @@ func trashList(shared *sharedFlags) *cobra.Command {
 	return c
 }
 
-func listTrash(ctx context.Context, m *volume.Manager, volumes []gluster.Volume, retention time.Duration) ([]trashRow, error) {
+func listTrash(ctx context.Context, m *manager.Manager, volumes []gluster.Volume, retention time.Duration) ([]trashRow, error) {
 	return fromEach(ctx, volumes, func(ctx context.Context, v gluster.Volume) ([]trashRow, error) {
 		ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 		defer cancel()
@@ -88,7 +89,7 @@ func listTrash(ctx context.Context, m *volume.Manager, volumes []gluster.Volume,
 func trashRestore(shared *sharedFlags) *cobra.Command {
 	var o output
 	c := entryCommand(shared, "restore ENTRY", "Put a deleted volume back where it was",
-		func(ctx context.Context, m *volume.Manager, entry volume.EntryID) (string, error) {
+		func(ctx context.Context, m *manager.Manager, entry volume.EntryID) (string, error) {
 			ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 			defer cancel()
 			r, err := m.Restore(ctx, entry.Volume, entry.Name)
@@ -106,7 +107,7 @@ and the claim to apply, for the volume to be used again.`
 
 func trashHold(shared *sharedFlags) *cobra.Command {
 	return entryCommand(shared, "hold ENTRY", "Keep a deleted volume, however old it is and however little space there is, until it is released",
-		func(ctx context.Context, m *volume.Manager, entry volume.EntryID) (string, error) {
+		func(ctx context.Context, m *manager.Manager, entry volume.EntryID) (string, error) {
 			ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 			defer cancel()
 			return fmt.Sprintf("%s/%s is held.", entry.Volume, entry.Name), m.Hold(ctx, entry.Volume, entry.Name)
@@ -115,7 +116,7 @@ func trashHold(shared *sharedFlags) *cobra.Command {
 
 func trashRelease(shared *sharedFlags) *cobra.Command {
 	return entryCommand(shared, "release ENTRY", "Let a held volume go when it is due",
-		func(ctx context.Context, m *volume.Manager, entry volume.EntryID) (string, error) {
+		func(ctx context.Context, m *manager.Manager, entry volume.EntryID) (string, error) {
 			ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 			defer cancel()
 			return fmt.Sprintf("%s/%s is released.", entry.Volume, entry.Name), m.Release(ctx, entry.Volume, entry.Name)
@@ -123,7 +124,7 @@ func trashRelease(shared *sharedFlags) *cobra.Command {
 }
 
 // entryCommand does something to one entry of the trash, and prints what was done.
-func entryCommand(shared *sharedFlags, use, short string, do func(context.Context, *volume.Manager, volume.EntryID) (string, error)) *cobra.Command {
+func entryCommand(shared *sharedFlags, use, short string, do func(context.Context, *manager.Manager, volume.EntryID) (string, error)) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Args: oneEntry,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -131,7 +132,7 @@ func entryCommand(shared *sharedFlags, use, short string, do func(context.Contex
 			if err != nil {
 				return err
 			}
-			return withVolumes(c.Context(), shared, func(ctx context.Context, m *volume.Manager, _ []gluster.Volume) error {
+			return withVolumes(c.Context(), shared, func(ctx context.Context, m *manager.Manager, _ []gluster.Volume) error {
 				done, err := do(ctx, m, entry)
 				if err != nil {
 					return err

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/check"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -65,7 +65,7 @@ func TestTheCheckSaysWhatCuresADirectoryWithTwoNames(t *testing.T) {
 	back("rm -r " + brick + " && mv " + brick + ".kept " + brick)
 
 	found := p.check(3)
-	if len(found) != 1 || found[0].Problem != volume.TwoNames || found[0].Subject != id || found[0].Path != "shop/pvc-1" || found[0].State != stateFound {
+	if len(found) != 1 || found[0].Problem != check.TwoNames || found[0].Subject != id || found[0].Path != "shop/pvc-1" || found[0].State != stateFound {
 		t.Fatalf("found %+v", found)
 	}
 	text, _, _ := p.run("volume", "check")

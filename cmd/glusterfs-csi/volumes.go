@@ -12,6 +12,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
 
 // volumeRow is a volume in JSON.
@@ -40,7 +41,7 @@ func volumeList(shared *sharedFlags) *cobra.Command {
 		Short: "List all volumes",
 		Args:  noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return withVolumes(c.Context(), shared, func(ctx context.Context, m *volume.Manager, volumes []gluster.Volume) error {
+			return withVolumes(c.Context(), shared, func(ctx context.Context, m *manager.Manager, volumes []gluster.Volume) error {
 				rows, err := fromEach(ctx, volumes, func(ctx context.Context, v gluster.Volume) ([]volumeRow, error) { return listVolumes(ctx, m, v) })
 				header := []string{"VOLUME", "PATH", "CAPACITY", "ENFORCED", "USED", "OWNER", "ON DELETE", "ORIGIN", "CREATED"}
 				return errors.Join(err, write(c.OutOrStdout(), o, rows, header, func(r volumeRow) []string {
@@ -70,7 +71,7 @@ func yesNo(is bool) string {
 const listPage = 500
 
 // listVolumes returns all volumes of a Gluster volume, or those that were read until it failed.
-func listVolumes(ctx context.Context, m *volume.Manager, v gluster.Volume) ([]volumeRow, error) {
+func listVolumes(ctx context.Context, m *manager.Manager, v gluster.Volume) ([]volumeRow, error) {
 	var rows []volumeRow
 	for after := ""; ; {
 		page, err := listOnePage(ctx, m, v, after)
@@ -91,8 +92,8 @@ func listVolumes(ctx context.Context, m *volume.Manager, v gluster.Volume) ([]vo
 }
 
 // usedOf asks for nothing where no volume has a limit, or none could be listed.
-func usedOf(ctx context.Context, m *volume.Manager, v gluster.Volume, page []volume.Volume) (map[string]int64, error) {
-	if !slices.ContainsFunc(page, func(v volume.Volume) bool { return v.Record.Enforced }) {
+func usedOf(ctx context.Context, m *manager.Manager, v gluster.Volume, page []manager.Volume) (map[string]int64, error) {
+	if !slices.ContainsFunc(page, func(v manager.Volume) bool { return v.Record.Enforced }) {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
@@ -100,7 +101,7 @@ func usedOf(ctx context.Context, m *volume.Manager, v gluster.Volume, page []vol
 	return m.Used(ctx, v, page)
 }
 
-func listOnePage(ctx context.Context, m *volume.Manager, v gluster.Volume, after string) ([]volume.Volume, error) {
+func listOnePage(ctx context.Context, m *manager.Manager, v gluster.Volume, after string) ([]manager.Volume, error) {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
 	return m.ListOn(ctx, v, after, listPage)

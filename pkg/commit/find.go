@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
@@ -61,7 +62,7 @@ func find(root *safepath.Dir) (found, error) {
 		records.close()
 		return nil, errors.Join(err, otherErr)
 	}
-	if missing := slices.DeleteFunc(sets, func(s set) bool { return records[s.name] != nil }); len(missing) > 0 {
+	if missing := slices.DeleteFunc(sets, func(s gluster.Subvolume) bool { return records[s.Name] != nil }); len(missing) > 0 {
 		klog.Background().Error(err, "There is no room for the file whose sync puts on disk what is done, so a power cut may undo it; free space",
 			"glusterVolume", root.Name(), "notSynced", fmt.Sprint(missing))
 	}
@@ -89,11 +90,11 @@ func findOrMake(root *safepath.Dir) (_ found, err error) {
 		return nil, err
 	}
 	for _, n := range numbers {
-		if err := files.addOf(dir, n, len(where.sets)); err != nil {
+		if err := files.addOf(dir, n, len(where.Subvolumes)); err != nil {
 			return nil, err
 		}
 	}
-	if len(files) >= len(where.sets) {
+	if len(files) >= len(where.Subvolumes) {
 		return files, nil
 	}
 	next := 0
@@ -165,7 +166,7 @@ func (f found) addNew(dir *safepath.Dir, name string) error {
 	before := len(f)
 	hit := map[string]bool{}
 	made := 0
-	for wanted := max(1, where.ranges); len(hit) < wanted; made++ {
+	for wanted := max(1, where.Ranges); len(hit) < wanted; made++ {
 		if made == most*wanted {
 			return fmt.Errorf("of %d files in %s/%s/%s, none is on %d of %d replica sets: is a rebalance under way?",
 				made, ownDir, commitDir, name, wanted-len(hit), wanted)
@@ -197,13 +198,13 @@ func (f found) add(dir *safepath.Dir, name string, flags int) (string, error) {
 		return "", err
 	}
 	p, err := pathinfo(int(file.Fd()))
-	if err == nil && len(p.sets) != 1 {
-		err = fmt.Errorf("%s lies on %d replica sets", file.Name(), len(p.sets))
+	if err == nil && len(p.Subvolumes) != 1 {
+		err = fmt.Errorf("%s lies on %d replica sets", file.Name(), len(p.Subvolumes))
 	}
 	if err != nil {
 		return "", errors.Join(err, file.Close())
 	}
-	set := p.sets[0].name
+	set := p.Subvolumes[0].Name
 	if f[set] != nil {
 		return set, file.Close()
 	}
@@ -212,15 +213,15 @@ func (f found) add(dir *safepath.Dir, name string, flags int) (string, error) {
 }
 
 // placeOf asks where a directory lies.
-func placeOf(dir *safepath.Dir) (place, error) {
+func placeOf(dir *safepath.Dir) (gluster.Placement, error) {
 	fd, err := unix.Openat(dir.Fd(), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return place{}, &os.PathError{Op: "open", Path: dir.Name(), Err: err}
+		return gluster.Placement{}, &os.PathError{Op: "open", Path: dir.Name(), Err: err}
 	}
 	defer func() { _ = unix.Close(fd) }()
 	p, err := pathinfo(fd)
 	if err != nil {
-		return place{}, fmt.Errorf("%s: %w", dir.Name(), err)
+		return gluster.Placement{}, fmt.Errorf("%s: %w", dir.Name(), err)
 	}
 	return p, nil
 }

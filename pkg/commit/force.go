@@ -180,16 +180,16 @@ func isStillOn(file *os.File, name string, reading *meta.Reading) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file.Name(), err)
 	}
-	if len(p.sets) != 1 || p.sets[0].name != name {
-		return fmt.Errorf("%s, from %s to %v: %w", file.Name(), name, p.sets, errMoved)
+	if len(p.Subvolumes) != 1 || p.Subvolumes[0].Name != name {
+		return fmt.Errorf("%s, from %s to %v: %w", file.Name(), name, p.Subvolumes, errMoved)
 	}
 	i := slices.IndexFunc(reading.Graph.Sets, func(s meta.Set) bool { return s.Translator == name })
 	if i < 0 {
 		return nil // a single brick
 	}
-	if up := len(reading.Graph.Sets[i].Children) - len(reading.Sets[i].Down); p.sets[0].bricks < up {
+	if up := len(reading.Graph.Sets[i].Children) - len(reading.Sets[i].Down); p.Subvolumes[0].Bricks < up {
 		return fmt.Errorf("%s is on %d of the %d bricks of %s that are up: %w: see `gluster volume heal` … `info`",
-			file.Name(), p.sets[0].bricks, up, name, ErrHealing)
+			file.Name(), p.Subvolumes[0].Bricks, up, name, ErrHealing)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
@@ -16,7 +17,7 @@ var recordDirs = []string{ownDir + "/trash", ownDir + "/volumes"}
 
 // findRecords opens one record of each replica set that has one, and returns all sets. A record that goes later is
 // missed at the next force, which looks again (TestAFullGlusterVolumeOfAnEarlierVersion).
-func findRecords(root *safepath.Dir) (found, []set, error) {
+func findRecords(root *safepath.Dir) (found, []gluster.Subvolume, error) {
 	own, err := root.Open(ownDir)
 	if err != nil {
 		return nil, nil, err
@@ -28,12 +29,12 @@ func findRecords(root *safepath.Dir) (found, []set, error) {
 	}
 	records := found{}
 	for _, dir := range recordDirs {
-		if err := records.addRecords(root, dir, len(where.sets), true); err != nil {
+		if err := records.addRecords(root, dir, len(where.Subvolumes), true); err != nil {
 			records.close()
 			return nil, nil, err
 		}
 	}
-	return records, where.sets, nil
+	return records, where.Subvolumes, nil
 }
 
 // addRecords adds the files in a directory, and in those in it whose names are of the driver's own directories, until

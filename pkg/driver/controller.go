@@ -14,11 +14,12 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
 
 type controller struct {
 	csi.UnimplementedControllerServer
-	volumes *volume.Manager
+	volumes *manager.Manager
 }
 
 var controllerCapabilities = []csi.ControllerServiceCapability_RPC_Type{
@@ -60,7 +61,7 @@ func (c *controller) CreateVolume(ctx context.Context, request *csi.CreateVolume
 	if err != nil {
 		return nil, err
 	}
-	created := toCSI(volume.Volume{ID: volume.ID{Volume: v, ID: r.ID}, Record: r})
+	created := toCSI(manager.Volume{ID: volume.ID{Volume: v, ID: r.ID}, Record: r})
 	if p.strict { // as it is asked for now: no record has it, and what is on the Gluster volume is the same either way
 		created.VolumeContext[consistencyKey] = strict
 	}
@@ -112,7 +113,7 @@ func specOf(request *csi.CreateVolumeRequest, p parameters) (volume.Spec, error)
 	}, nil
 }
 
-func toCSI(v volume.Volume) *csi.Volume {
+func toCSI(v manager.Volume) *csi.Volume {
 	return &csi.Volume{
 		VolumeId:      v.ID.String(),
 		CapacityBytes: v.Record.Capacity,
@@ -225,7 +226,7 @@ func (c *controller) ControllerGetVolume(ctx context.Context, request *csi.Contr
 		return nil, err
 	}
 	return &csi.ControllerGetVolumeResponse{
-		Volume: toCSI(volume.Volume{ID: id, Record: r}),
+		Volume: toCSI(manager.Volume{ID: id, Record: r}),
 		Status: &csi.ControllerGetVolumeResponse_VolumeStatus{},
 	}, nil
 }

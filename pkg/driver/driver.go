@@ -19,9 +19,10 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/reconnect"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/repair"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mounter"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
 
 // Driver is one process's CSI services.
@@ -30,9 +31,10 @@ type Driver struct {
 	clusters *gluster.ClustersFile
 	host     *client.Host
 	health   *health.Observer
-	repairer *repair.Repairer // nil where a mounter has the clients
+	repairer *repair.Repairer // nil where a mounter has the clients, as is replacer
+	replacer *reconnect.Replacer
 	permits  *permits.Pool
-	volumes  *volume.Manager
+	volumes  *manager.Manager
 	metrics  *metrics
 }
 
@@ -56,13 +58,13 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 	}
 	d := &Driver{
 		options: options, clusters: clusters, host: host, health: health.New(host, clusters, m.registry),
-		permits: pool, volumes: volume.NewManager(clusters, host, pool, m.registry, ownOptions(options.Mode)...), metrics: m,
+		permits: pool, volumes: manager.New(clusters, host, pool, m.registry, ownOptions(options.Mode)...), metrics: m,
 	}
 	if options.QuotaHeadroom > 0 {
 		d.volumes.SetHeadroom(options.QuotaHeadroom)
 	}
 	if options.Mounter == "" {
-		d.repairer = repair.New(host, m.registry)
+		d.repairer, d.replacer = repair.New(host, m.registry), reconnect.New(host, m.registry)
 	}
 	return d, nil
 }
@@ -130,6 +132,7 @@ func (d *Driver) lookAfterClients(ctx context.Context, group *sync.WaitGroup) {
 	group.Go(func() { d.host.Run(ctx) })
 	if d.repairer != nil {
 		group.Go(func() { d.repairer.Run(ctx) })
+		group.Go(func() { d.replacer.Run(ctx) })
 	}
 }
 

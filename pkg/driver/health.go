@@ -48,8 +48,8 @@ func (n *node) NodeGetVolumeHealth(ctx context.Context, request *csi.NodeGetVolu
 
 // unknown is the error of health that is not known yet. An empty list would say that nothing is known to be wrong.
 func unknown(volumes ...gluster.Volume) error {
-	return status.Errorf(codes.Unavailable, "the health of %v is not known yet: neither its client nor a server has told anything since "+
-		"the node plugin was started", volumes)
+	return status.Errorf(codes.Unavailable, "the health of %v is not known yet: this node plugin has heard nothing of its client, or of its "+
+		"servers where it has none", volumes)
 }
 
 // podPath is how kubelet names a publish path.

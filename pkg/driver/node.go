@@ -22,6 +22,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
 
 type node struct {
@@ -29,7 +31,7 @@ type node struct {
 	id      string
 	host    *client.Host
 	health  *health.Observer
-	volumes *volume.Manager
+	volumes *manager.Manager
 	targets targets
 	stats   statter
 }
@@ -118,7 +120,7 @@ func (n *node) publish(ctx context.Context, request *csi.NodePublishVolumeReques
 	if err != nil {
 		return err
 	}
-	how := volume.Access{ID: id.ID, Path: said.path, Owner: said.owner, Group: wanted.group, ReadOnly: wanted.flags&mount.ReadOnly != 0}
+	how := lifecycle.Access{ID: id.ID, Path: said.path, Owner: said.owner, Group: wanted.group, ReadOnly: wanted.flags&mount.ReadOnly != 0}
 	at, leave := n.targets.enter(target)
 	defer leave()
 	var before int

@@ -22,6 +22,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
 )
 
 // NodeGetVolumeStats returns the bytes and inodes of the filesystem at the path. They are those of the whole Gluster
@@ -104,7 +105,7 @@ func (n *node) figures(
 func (n *node) shows(
 	ctx context.Context, id volume.ID, c *client.Client, at mount.Entry, shown *safepath.Dir,
 ) (isShown bool, err error) {
-	access := volume.Access{ID: id.ID, ReadOnly: true}
+	access := lifecycle.Access{ID: id.ID, ReadOnly: true}
 	err = n.volumes.Publish(ctx, id, c.Info().Options, access, func(fd int, _ string) (err error) {
 		isShown, err = isSame(fd, shown.Fd())
 		return err
@@ -119,7 +120,7 @@ func (n *node) shows(
 
 // isAtItsPath says whether a mount shows what is at the path from which it was made, and that is for volumes.
 func isAtItsPath(c *client.Client, at mount.Entry, shown *safepath.Dir) (bool, error) {
-	if at.Root == volume.WholePath {
+	if at.Root == lifecycle.WholePath {
 		return true, nil
 	}
 	rel := strings.TrimPrefix(at.Root, "/")

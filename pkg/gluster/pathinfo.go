@@ -22,21 +22,14 @@ type BrickPath struct {
 	Real string
 }
 
-// posixForm is what one brick says, among what the translators above it add.
-var posixForm = regexp.MustCompile(`<POSIX\(([^()<>]+)\):([^:<>]+):([^<>]+)>`)
-
 // byParent is the second form of Real, below the brick.
 var byParent = regexp.MustCompile(`^\.glusterfs/[0-9a-f]{2}/[0-9a-f]{2}/([0-9a-f-]{36})/([^/]+)$`)
 
 // ParsePathInfo reads the value of PathInfoXattr, in the order of host and brick. What a brick says in another form is
-// left out.
+// left out, and so is what follows where the value ends too early.
 func ParsePathInfo(value string) []BrickPath {
-	var all []BrickPath
-	for _, match := range posixForm.FindAllStringSubmatch(value, -1) {
-		if p := (BrickPath{Brick: match[1], Host: match[2], Real: match[3]}); p.below() != "" {
-			all = append(all, p)
-		}
-	}
+	_, top, _ := parseList(value, 0)
+	all := slices.DeleteFunc(top.bricks(), func(p BrickPath) bool { return p.below() == "" })
 	slices.SortFunc(all, func(a, b BrickPath) int { return strings.Compare(a.String(), b.String()) })
 	return slices.Compact(all)
 }
@@ -68,6 +61,25 @@ func (p BrickPath) isAt(at, parent string) bool {
 // parent with this gfid ("" where that is not known: then only the name tells of bricks that give no path).
 func Elsewhere(all []BrickPath, at, parent string) []BrickPath {
 	return slices.DeleteFunc(slices.Clone(all), func(p BrickPath) bool { return p.isAt(at, parent) })
+}
+
+// IsOnePlace says whether all bricks have a directory at one place, wherever that is.
+func IsOnePlace(all []BrickPath) bool {
+	var place, parent string
+	for _, p := range all {
+		if p.Name() != all[0].Name() {
+			return false
+		}
+		known, own := &place, p.below()
+		if match := byParent.FindStringSubmatch(own); match != nil {
+			known, own = &parent, match[1]
+		}
+		if *known != "" && *known != own {
+			return false
+		}
+		*known = own
+	}
+	return len(all) > 0
 }
 
 // NamesOn says for messages which name a directory has on which brick.

@@ -3,6 +3,7 @@
 package gluster
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -47,11 +48,52 @@ func TestWhatEachBrickSaysOfADirectory(t *testing.T) {
 	}
 }
 
+func TestOnePlaceOnAllBricks(t *testing.T) {
+	said := func(paths ...string) []BrickPath {
+		var all []BrickPath
+		for i, p := range paths {
+			brick := "/b" + strconv.Itoa(i)
+			all = append(all, BrickPath{Host: "h", Brick: brick, Real: brick + "/" + p})
+		}
+		return all
+	}
+	const handle = ".glusterfs/ef/e7/efe78bd2-69e0-4dd0-9c61-43c2393a837b/pvc-1"
+	for name, test := range map[string]struct {
+		all  []BrickPath
+		want bool
+	}{
+		"of none":                        {nil, false},
+		"of one":                         {said("team/pvc-1"), true},
+		"one path":                       {said("team/pvc-1", "team/pvc-1"), true},
+		"in two parents":                 {said("team/pvc-1", "other/pvc-1"), false},
+		"two names":                      {said("team/pvc-1", "team/pvc-2"), false},
+		"one parent by its gfid":         {said(handle, handle), true},
+		"two parents by their gfids":     {said(handle, ".glusterfs/00/00/00000000-0000-0000-0000-000000000007/pvc-1"), false},
+		"by a path, and by a gfid":       {said("team/pvc-1", handle), true},
+		"the third of them is elsewhere": {said("team/pvc-1", handle, "other/pvc-1"), false},
+	} {
+		if got := IsOnePlace(test.all); got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
 func TestOtherFormsAreLeftOut(t *testing.T) {
 	for _, value := range []string{
 		"", "(<REPLICATE:gv0-replicate-0> )", "<POSIX(/b):h:/b>", "<POSIX(/b):h:/b/>", "<POSIX(/b):h:/other/pvc-1>", "<POSIX():h:/b/x>", "<POSIX(/b):h:>",
+		"(<POSIX(/b):h:/b/x", "(<POSIX(/b):h:/b>)", "(<POSIX(/b):h:/other/pvc-1>)", "(<POSIX():h:/b/x>)", "(<POSIX(/b)::/b/x>)",
 	} {
 		if all := ParsePathInfo(value); len(all) != 0 {
+			t.Errorf("%q says %v", value, all)
+		}
+	}
+}
+
+func TestWhatIsReadBeforeAValueEndsCounts(t *testing.T) {
+	for _, value := range []string{
+		"(<DISTRIBUTE:d> (<REPLICATE:r> <POSIX(/b):h:/b/x> <POSIX(/c):h:/c/", "(<POSIX(/b):h:/b/x>", "(<POSIX(/b):h:/b/x>) more",
+	} {
+		if all := ParsePathInfo(value); len(all) != 1 || all[0] != (BrickPath{Host: "h", Brick: "/b", Real: "/b/x"}) {
 			t.Errorf("%q says %v", value, all)
 		}
 	}

@@ -5,6 +5,7 @@ package mount
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -17,7 +18,7 @@ import (
 type Held struct {
 	fd     int
 	device Device
-	at     location // where it was mounted when it was held
+	places []location // where Repair leaves it alone
 }
 
 // location is a mount point, whatever the mount namespace: a path from the top of the file system that it is a
@@ -30,8 +31,8 @@ type location struct {
 // Hold holds the file system that is mounted at target, on top if there are several.
 // It asks it nothing, so it may be dead or hung. Like an open file, it keeps what
 // serves the file system from ending, if that still lives. It must be closed. Repair
-// leaves the mount at target alone.
-func Hold(target string) (*Held, error) {
+// leaves the mount at target alone, and those at other names beside it in the same directory, which need not be there.
+func Hold(target string, others ...string) (*Held, error) {
 	fd, err := unix.Open(target, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("hold what is mounted at %s: %w", target, err)
@@ -41,7 +42,14 @@ func Hold(target string) (*Held, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("hold what is mounted at %s: %w", target, err)
 	}
-	return &Held{fd, m.Device, mounts.location(m)}, nil
+	h := &Held{fd: fd, device: m.Device}
+	if at := mounts.location(m); at != (location{}) {
+		h.places = append(h.places, at)
+		for _, name := range others {
+			h.places = append(h.places, location{at.device, filepath.Join(filepath.Dir(at.path), name)})
+		}
+	}
+	return h, nil
 }
 
 // Device is the number that no other file system has before Close.

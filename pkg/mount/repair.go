@@ -96,7 +96,7 @@ func (known *Repairer) forget(left map[Device]int) {
 // One whose Open is nil is dead too, but has nothing to take its place yet: its
 // mounts stay, and nothing is ever asked of it. So it is best to give all that are
 // known to be dead: mounts lie inside of one another. The mount by which a file
-// system was held, and what is mounted in the same place in other namespaces, is
+// system was held, those that Hold was told of, and what is mounted in the same places in other namespaces, is
 // left alone and not counted: as long as it is there, whoever comes after this
 // process can hold the file system again.
 //

@@ -57,9 +57,11 @@ func newRepair(dead map[*Held]Open) (*repair, error) {
 	}
 	r := &repair{dead: map[Device]Open{}, kept: map[location]Device{}, visitor: v, opened: map[origin]opened{}, inodes: map[origin]uint64{}}
 	for held, open := range dead {
-		r.dead[held.device], r.kept[held.at] = open, held.device
+		r.dead[held.device] = open
+		for _, at := range held.places {
+			r.kept[at] = held.device
+		}
 	}
-	delete(r.kept, location{})
 	return r, nil
 }
 
@@ -197,7 +199,7 @@ func (r *repair) isRepairable(mounts *table, m *mounted) bool {
 	return r.isDead(m) && !r.isKept(mounts, m) && mounts.isVisible(m, r.isDead)
 }
 
-// isKept says whether m is the mount by which its file system was held.
+// isKept says whether m is the mount by which its file system was held, or one beside that.
 func (r *repair) isKept(mounts *table, m *mounted) bool {
 	device, held := r.kept[mounts.location(m)]
 	return held && device == m.Device

@@ -39,7 +39,7 @@ var trusted = map[string]string{
 // dotted are the functions that name ".." to refuse it, or to print it.
 var dotted = map[string]bool{
 	"parse.go: isComponent": true, "source.go: cleanDirectory": true, // refuse it
-	"check_names.go: cureOf": true, // the content of a link, in a command for a brick's server
+	"names.go: cureOf": true, // the content of a link, in a command for a brick's server
 }
 
 // TestNoOtherPackageHasTheKernelResolveAPath is for the rule of the package comment. What is below a tenant's tree is

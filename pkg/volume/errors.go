@@ -75,20 +75,18 @@ var causes = []struct {
 	{unix.ESTALE, ErrBusy, "the directory was replaced meanwhile: try again"},
 }
 
-// ignoreNotExist makes nothing of an error that says that what was to go, or to be looked at, is not there (any more).
+// IgnoreNotExist makes nothing of an error that says that what was to go, or to be looked at, is not there (any more).
 // FUSE says ESTALE where another host has removed what the kernel still knows.
-func ignoreNotExist(err error) error {
+func IgnoreNotExist(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESTALE) {
 		return nil
 	}
 	return err
 }
 
-// explain adds the kind and the cure to an error that GlusterFS gave, and leaves
+// Explain adds the kind and the cure to an error that the Gluster volume gave, and leaves
 // an error that has no errno as it is.
-func (s *Store) explain(err error) error { return explain(s.volume, err) }
-
-func explain(v gluster.Volume, err error) error {
+func Explain(v gluster.Volume, err error) error {
 	var errno unix.Errno
 	if err == nil || !errors.As(err, &errno) {
 		return err
@@ -105,10 +103,27 @@ func explain(v gluster.Volume, err error) error {
 	return err
 }
 
-// notADirectory makes an ErrForeign of what is in a volume's place but cannot be it.
-func notADirectory(err error) error {
+// NotADirectory makes an ErrForeign of what is in a volume's place but cannot be it.
+func NotADirectory(err error) error {
 	if errors.Is(err, safepath.ErrLink) || errors.Is(err, unix.ENOTDIR) {
 		return fmt.Errorf("%w: %w: it is not followed; look who put it there, and move it away", err, ErrForeign)
 	}
 	return err
 }
+
+// IsNotThere says of an error in opening a directory that none can be there: nothing is made
+// behind a link or a file.
+func IsNotThere(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, safepath.ErrLink) || errors.Is(err, unix.ENOTDIR)
+}
+
+// IgnoreExist makes nothing of an error that says that what was to be made is there.
+func IgnoreExist(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+// IsUnreadable says of an error in reading a record that reading it again is no cure.
+func IsUnreadable(err error) bool { return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewer) }

@@ -41,20 +41,22 @@ func ParseID(handle string) (ID, error) {
 		return ID{}, fmt.Errorf("volume ID %.160q: %w: it must be <cluster>/<gluster volume>/<id>, %d bytes at most", handle, ErrInvalid, maxHandle)
 	}
 	for _, part := range parts {
-		if !validID(part) {
+		if !IsID(part) {
 			return ID{}, fmt.Errorf("volume ID %q: %w: %q is not made of letters, digits, dots, dashes and underscores", handle, ErrInvalid, part)
 		}
 	}
 	return ID{Volume: gluster.Volume{Cluster: parts[0], Name: parts[1]}, ID: parts[2]}, nil
 }
 
-func validID(s string) bool { return len(s) <= maxID && safeID.MatchString(s) }
+// IsID says whether a word may be the ID of a volume.
+// IsID says whether a word may be the ID of a volume.
+func IsID(s string) bool { return len(s) <= maxID && safeID.MatchString(s) }
 
 // IDFor returns the ID of the volume with this CSI name: the name itself where it
 // is short and safe as a file name, otherwise a stable form of it that ends in 16
 // hexadecimal digits of its SHA-256.
 func IDFor(name string) string {
-	if validID(name) {
+	if IsID(name) {
 		return name
 	}
 	sum := sha256.Sum256([]byte(name))
@@ -76,22 +78,44 @@ const stampTime = "20060102T150405.000000000Z"
 
 var stampForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)\.(\d{8}T\d{6}\.\d{9}Z)$`)
 
-func stamped(id string, t time.Time) string { return id + "." + t.UTC().Format(stampTime) }
+// StampOf is the stamp of an ID and a time.
+func StampOf(id string, t time.Time) string { return id + "." + t.UTC().Format(stampTime) }
 
-// parseStamp returns the ID and the time in a stamp.
-func parseStamp(s string) (id string, t time.Time, ok bool) {
+// ParseStamp returns the ID and the time in a stamp.
+func ParseStamp(s string) (id string, t time.Time, ok bool) {
 	match := stampForm.FindStringSubmatch(s)
-	if match == nil || !validID(match[1]) {
+	if match == nil || !IsID(match[1]) {
 		return "", time.Time{}, false
 	}
 	t, err := time.Parse(stampTime, match[2])
 	return match[1], t, err == nil
 }
 
-// stampedID returns the ID in a stamp, and what is no stamp as it is.
-func stampedID(s string) string {
-	if id, _, ok := parseStamp(s); ok {
+// IDOfStamp returns the ID in a stamp, and what is no stamp as it is.
+func IDOfStamp(s string) string {
+	if id, _, ok := ParseStamp(s); ok {
 		return id
 	}
 	return s
+}
+
+// EntryID names a trash entry in a cluster of clusters.
+type EntryID struct {
+	Volume gluster.Volume
+	Name   string
+}
+
+// ParseEntryID reads <cluster>/<gluster volume>/<entry>, or returns an ErrInvalid.
+func ParseEntryID(s string) (EntryID, error) {
+	parts := strings.Split(s, "/")
+	if len(parts) != 3 || !IsID(parts[0]) || !IsID(parts[1]) || !IsEntryName(parts[2]) {
+		return EntryID{}, fmt.Errorf("%.160q is not the name of a trash entry, <cluster>/<gluster volume>/<id>.<time>: %w", s, ErrInvalid)
+	}
+	return EntryID{Volume: gluster.Volume{Cluster: parts[0], Name: parts[1]}, Name: parts[2]}, nil
+}
+
+// IsEntryName says whether a text has the form of a trash entry's own name, <id>.<time>.
+func IsEntryName(name string) bool {
+	_, _, ok := ParseStamp(name)
+	return ok
 }

@@ -19,15 +19,15 @@ import (
 const (
 	// schema is the version that this driver knows, and writes.
 	schema = 2
-	// minReader and minWriter are what this driver demands of those that meet what it has written. A driver of version 1
-	// does not know volumes without a mark.
+	// minReader and minWriter are what this driver demands of those that meet what it has written. A driver of version
+	// 1 does not know volumes without a mark.
 	minReader = 2
 	minWriter = 2
 )
 
-// noGFID stands for the gfid of a directory that has not been made. It has the length of every other, so a record
+// NoGFID stands for the gfid of a directory that has not been made. It has the length of every other, so a record
 // keeps its size when it is replaced by the real one: whoever reads it meanwhile reads one or the other.
-const noGFID = "00000000-0000-0000-0000-000000000000"
+const NoGFID = "00000000-0000-0000-0000-000000000000"
 
 // Origin says where the directory came from: only what the driver created may it
 // ever delete.
@@ -41,14 +41,14 @@ const (
 )
 
 // Record is what the driver remembers of a volume. It says nothing of how far the volume has
-// come: its place does (see the package comment). What it says is what was asked for and what the volume is;
+// come: its place does (see pkg store). What it says is what was asked for and what the volume is;
 // neither ever changes. What was changed since is in attributes.go.
 type Record struct {
 	Schema    int    `json:"schema"`
 	MinReader int    `json:"minReader,omitempty"`
 	MinWriter int    `json:"minWriter,omitempty"`
 	ID        string `json:"id"`
-	// GFID is the directory's, by which GlusterFS knows it on every brick: noGFID before it is made, and "" in
+	// GFID is the directory's, by which GlusterFS knows it on every brick: NoGFID before it is made, and "" in
 	// records of schema 1, whose directory has a mark instead. It lies in the first 512 bytes: what changes when the
 	// record is completed is on disk as a whole or not at all.
 	GFID string `json:"gfid,omitempty"`
@@ -70,7 +70,11 @@ type Record struct {
 
 var gfidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-func now() time.Time { return time.Now().UTC() }
+// IsGFID says whether a text has the form of a gfid.
+func IsGFID(s string) bool { return gfidForm.MatchString(s) }
+
+// Now is the time as records and stamps say it.
+func Now() time.Time { return time.Now().UTC() }
 
 // ParseRecord reads a record: ErrNewer if it wants a newer driver, ErrCorrupt if no driver can have written it.
 // Fields that this driver does not know are kept.
@@ -116,8 +120,8 @@ func withUnknown(v any, unknown map[string]json.RawMessage) (any, error) {
 	return all, err
 }
 
-// writable returns an ErrNewer unless a driver of this version may change what belongs to the record.
-func (r Record) writable() error {
+// CheckWritable returns an ErrNewer unless a driver of this version may change what belongs to the record.
+func (r Record) CheckWritable() error {
 	if r.MinWriter > schema {
 		return fmt.Errorf("volume %s: %w: what belongs to it may be changed by drivers that know schema %d, and this one knows %d",
 			r.ID, ErrNewer, r.MinWriter, schema)
@@ -129,10 +133,10 @@ func (r Record) check() error {
 	if r.Schema < 1 {
 		return fmt.Errorf("schema %d", r.Schema)
 	}
-	if r.Schema > 1 && !gfidForm.MatchString(r.GFID) {
+	if r.Schema > 1 && !IsGFID(r.GFID) {
 		return fmt.Errorf("gfid %q", r.GFID)
 	}
-	if !validID(r.ID) {
+	if !IsID(r.ID) {
 		return fmt.Errorf("id %q", r.ID)
 	}
 	if err := CheckPath(r.Path); err != nil {
@@ -161,8 +165,8 @@ func (r Record) check() error {
 	return nil
 }
 
-// encode gives a record the form in which it is kept, what this driver does not know included.
-func (r Record) encode() []byte {
+// Encode gives a record the form in which it is kept, what this driver does not know included.
+func (r Record) Encode() []byte {
 	all, err := withUnknown(r, r.unknown)
 	var data []byte
 	if err == nil {
@@ -174,16 +178,17 @@ func (r Record) encode() []byte {
 	return append(data, '\n')
 }
 
-func newRecord(spec Spec) Record {
+// NewRecord is the record of a volume that is to be made: without a gfid yet.
+func NewRecord(spec Spec) Record {
 	return Record{
 		Schema: schema, MinReader: minReader, MinWriter: minWriter,
 		ID: IDFor(spec.Name), Name: spec.Name, Path: spec.Path, Capacity: max(spec.Required, 0),
-		Owner: spec.Owner, OnDelete: spec.OnDelete, Quota: spec.Quota, Enforced: spec.Enforced, Origin: Created, Created: now(), GFID: noGFID, Generation: 1,
+		Owner: spec.Owner, OnDelete: spec.OnDelete, Quota: spec.Quota, Enforced: spec.Enforced, Origin: Created, Created: Now(), GFID: NoGFID, Generation: 1,
 	}
 }
 
-// stamp tells the volume from an earlier and a later one of the same ID.
-func (r Record) stamp() string { return stamped(r.ID, r.Created) }
+// Stamp tells the volume from an earlier and a later one of the same ID.
+func (r Record) Stamp() string { return StampOf(r.ID, r.Created) }
 
 // String is for messages: what was asked for by name.
 func (o Owner) String() string {
@@ -201,4 +206,29 @@ func (o Owner) String() string {
 		return "default"
 	}
 	return text[:len(text)-1]
+}
+
+// Satisfies returns an ErrIncompatible naming the first property of the volume that
+// is not what spec asks for.
+func (r Record) Satisfies(spec Spec) error {
+	differs := func(what string, have, want any) error {
+		return fmt.Errorf("volume %q %w: %s is %v, not %v", spec.Name, ErrIncompatible, what, have, want)
+	}
+	switch {
+	case r.Name != spec.Name:
+		return differs("its name", r.Name, spec.Name)
+	case r.Path != spec.Path:
+		return differs("its path", r.Path, spec.Path)
+	case r.Capacity < spec.Required:
+		return differs("its capacity in bytes", r.Capacity, fmt.Sprintf("at least %d", spec.Required))
+	case spec.Limit > 0 && r.Capacity > spec.Limit:
+		return differs("its capacity in bytes", r.Capacity, fmt.Sprintf("at most %d", spec.Limit))
+	case r.OnDelete != spec.OnDelete:
+		return differs("onDelete", r.OnDelete, spec.OnDelete)
+	case r.Quota.OrAuto() != spec.Quota.OrAuto():
+		return differs("quota", r.Quota.OrAuto(), spec.Quota.OrAuto())
+	case !r.Owner.equal(spec.Owner):
+		return differs("its owner", r.Owner, spec.Owner)
+	}
+	return nil
 }

@@ -59,13 +59,6 @@ func equal[T comparable](a, b *T) bool {
 	return a == b || a != nil && b != nil && *a == *b
 }
 
-func or[T any](p *T, otherwise T) T {
-	if p == nil {
-		return otherwise
-	}
-	return *p
-}
-
 // OnDelete is what becomes of the data of a deleted volume.
 type OnDelete string
 
@@ -99,4 +92,18 @@ type Spec struct {
 	Quota           Quota
 	// Enforced is whether the directory is to be held to the capacity: what Quota comes to where the volume is made.
 	Enforced bool
+}
+
+// over returns p with what o has by name.
+func (o Owner) over(p Owner) Owner {
+	if o.UID != nil {
+		p.UID = o.UID
+	}
+	if o.GID != nil {
+		p.GID = o.GID
+	}
+	if o.Mode != nil {
+		p.Mode = o.Mode
+	}
+	return p
 }

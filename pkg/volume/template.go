@@ -60,6 +60,9 @@ func RenderPath(template string, vars Vars) (string, error) {
 	return path.String(), nil
 }
 
+// OwnDir is the driver's own directory on a Gluster volume.
+const OwnDir = ".glusterfs-csi"
+
 // maxPath bounds a volume's path, in bytes: with what is before it in a mount point, and beside it in its claim, it
 // must stay below Linux's limit of 4095.
 const maxPath = 3072
@@ -73,8 +76,8 @@ func CheckPath(path string) error {
 	if err := safepath.Check(path); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if first, _, _ := strings.Cut(path, "/"); first == ownDir {
-		return fmt.Errorf("%w: %s is the driver's own directory", ErrInvalid, ownDir)
+	if first, _, _ := strings.Cut(path, "/"); first == OwnDir {
+		return fmt.Errorf("%w: %s is the driver's own directory", ErrInvalid, OwnDir)
 	}
 	return nil
 }

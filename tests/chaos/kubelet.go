@@ -25,6 +25,8 @@ const (
 	kubeletInterval = 500 * time.Millisecond
 	// callTimeout is the deadline of its calls, answerLate by how much an answer may miss it.
 	callTimeout, answerLate = 5 * time.Second, 2 * time.Second
+	// unknownFor is how often in a row the health may be unknown: each time the node plugin waits for half a second.
+	unknownFor = 4
 )
 
 // kubelet calls the node plugin all the time, whatever happens, and notes what it must not
@@ -93,13 +95,19 @@ func (k *kubelet) call(name string, call func(context.Context) error, good ...co
 	return err
 }
 
-// ask asks what kubelet asks about every volume now and then. Health is answered whatever
-// hangs.
+// ask asks what kubelet asks about every volume now and then. Health is answered whatever hangs; of a client that the
+// node plugin has just found it is not known for a moment.
 func (k *kubelet) ask(v *volume) {
-	_ = k.call("health", func(ctx context.Context) error { // the error is kept
+	health := func(ctx context.Context) error {
 		_, err := k.world.driver.nodes.Node.NodeGetVolumeHealth(ctx, &csi.NodeGetVolumeHealthRequest{VolumeId: v.GetVolumeId(), VolumePublishPath: v.target})
 		return err
-	})
+	}
+	for range unknownFor {
+		if err := k.call("health", health, codes.Unavailable); err == nil {
+			break
+		}
+	}
+	_ = k.call("health", health) // the error is kept
 	_ = k.call("stats", func(ctx context.Context) error {
 		_, err := k.world.driver.nodes.Node.NodeGetVolumeStats(ctx, &csi.NodeGetVolumeStatsRequest{VolumeId: v.GetVolumeId(), VolumePath: v.target})
 		return err

@@ -90,7 +90,7 @@ func TestClientsOfAKilledDriverAreAdopted(t *testing.T) {
 	<-c.process.Exited() // seen although it is no child of this process
 	replaced := ensure(t, h, gv0)
 	checkWorks(t, replaced)
-	if replaced == c || mountCount(t, h) != 1 {
+	if replaced == c || mountCount(t, h) != mountsOfOne {
 		t.Error("the adopted client was not replaced")
 	}
 }

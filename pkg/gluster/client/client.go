@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
@@ -24,6 +25,7 @@ type Client struct {
 	mountpoint string
 	device     mount.Device
 	adopted    bool
+	replaced   atomic.Bool // by another, while it ran
 
 	meta     meta.Reader
 	probes   guarded[probes]

@@ -16,13 +16,13 @@ import (
 // recently is how long ago a death still counts as one of several that have a cause in common.
 const recently = 10 * time.Minute
 
-// KeptMount is the own mount of a client that has died, which is kept for as long as anything else may show its device.
+// KeptMount is the own mount of a client that has died, or was replaced, which is kept for as long as anything else may show its device.
 type KeptMount struct {
-	Volume     gluster.Volume
-	Options    []string // normalized
-	Slot       string   // the same for all clients with this volume and these options
-	Mountpoint string
-	Deaths     Deaths // of all clients of the slot
+	Volume  gluster.Volume
+	Options []string       // normalized
+	Slot    string         // the same for all clients with this volume and these options
+	Start   statedir.Start // whose mounts are those that are kept: its spare one at least
+	Deaths  Deaths         // of all clients of the slot
 }
 
 // Deaths counts the clients of one slot that this Host saw end.
@@ -41,7 +41,7 @@ func (h *Host) KeptMounts() ([]KeptMount, error) {
 		errs = append(errs, err)
 		for _, start := range starts {
 			kept = append(kept, KeptMount{
-				Volume: s.volume, Options: s.options, Slot: string(s.dir), Mountpoint: start.Mountpoint(),
+				Volume: s.volume, Options: s.options, Slot: string(s.dir), Start: start,
 				Deaths: from(&s.state, (*slotState).countedDeaths),
 			})
 		}
@@ -50,7 +50,7 @@ func (h *Host) KeptMounts() ([]KeptMount, error) {
 }
 
 // Discard detaches a kept mount: nothing shows its device any more.
-func (h *Host) Discard(k KeptMount) error { return statedir.StartOf(k.Mountpoint).Discard() }
+func (h *Host) Discard(k KeptMount) error { return k.Start.Discard() }
 
 // TellStale has every Host of the state directory know, by Stale, what stays dead in containers. It is for who repairs.
 func (h *Host) TellStale(all []statedir.Stale) error { return h.root.WriteStale(all) }
@@ -103,7 +103,7 @@ func tell(to chan<- struct{}) {
 	}
 }
 
-// keepDeadMount keeps the mount of a dead client, for as long as anything else may show its device.
+// keepDeadMount keeps the mounts of a dead client, for as long as anything else may show its device.
 func (s *slot) keepDeadMount(start statedir.Start, lock *statedir.Lock) error {
 	if err := lock.Keep(start); err != nil {
 		return err
@@ -116,6 +116,9 @@ func (s *slot) keepDeadMount(start statedir.Start, lock *statedir.Lock) error {
 func (h *Host) watchDeath(c *Client) {
 	select {
 	case <-c.process.Exited():
+		if c.replaced.Load() {
+			return
+		}
 		c.slot.state.with(func(s *slotState) { s.countDeath(time.Now()) })
 		h.tellChange()
 	case <-h.lifetime.Done():

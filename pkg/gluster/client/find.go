@@ -17,6 +17,7 @@ type startState struct {
 	process   *process.Process // nil if it does not run
 	device    mount.Device
 	isMounted bool // at its own mount point, here
+	isSpared  bool // its spare mount is there
 	isReady   bool // it had answered, so it may have been in use
 }
 
@@ -36,6 +37,7 @@ func (s *slot) inspectStarts() (all []startState, err error) {
 	for _, start := range starts {
 		f := startState{start: start}
 		f.device, f.isMounted = devices[start.Mountpoint()]
+		_, f.isSpared = devices[start.Spare()]
 		var pid int
 		if pid, f.isReady = start.ReadyPID(); f.isReady {
 			if f.process, err = process.WatchClient(pid, start.Mountpoint()); err != nil {
@@ -93,6 +95,12 @@ func (s *slot) find(lock *statedir.Lock) (*Client, error) {
 	}
 	c := s.usable(all)
 	defer func() { stopWatching(all, c) }()
+	if c != nil { // it may be an older driver's
+		if err := c.makeSpare(); err != nil {
+			c = nil
+			return nil, err
+		}
+	}
 	for _, f := range all {
 		if c != nil && f.process == c.process {
 			continue
@@ -109,8 +117,10 @@ func (s *slot) find(lock *statedir.Lock) (*Client, error) {
 func (s *slot) cleanUp(f startState, lock *statedir.Lock) error {
 	switch {
 	case f.isUsable(): // a second one serves its binds without a mount here
+	case f.process != nil && f.isSpared: // somebody unmounted it here; its binds need the process until they are repaired
+		return s.keepDeadMount(f.start, lock)
 	case f.process != nil:
-		return nil // somebody unmounted it here; its binds need the process
+		return nil
 	case !f.isReady:
 		// Whoever started it was killed before it was ready: nobody has used it, and it may wait for a silent server
 		// for ever.
@@ -121,7 +131,7 @@ func (s *slot) cleanUp(f startState, lock *statedir.Lock) error {
 		if !ended && f.isMounted {
 			return s.keepDeadMount(f.start, lock)
 		}
-	case f.isMounted:
+	case f.isMounted || f.isSpared:
 		return s.keepDeadMount(f.start, lock)
 	}
 	return f.start.Discard()

@@ -39,7 +39,7 @@ type Host struct {
 
 	grace    time.Duration   // idleGrace, but in tests
 	hung     time.Duration   // hungLimit, but in tests
-	look     time.Duration   // lookInterval, but in tests
+	look     time.Duration   // LookInterval, but in tests
 	lifetime context.Context //nolint:containedctx // of starts, which outlive the calls that begin them
 	end      context.CancelFunc
 	starts   sync.WaitGroup
@@ -61,7 +61,7 @@ func makeHost(stateDir string, clusters *gluster.ClustersFile, mounter Mounter) 
 		return nil, err
 	}
 	h := &Host{
-		root: root, clusters: clusters, mounter: mounter, grace: idleGrace, hung: hungLimit, look: lookInterval,
+		root: root, clusters: clusters, mounter: mounter, grace: idleGrace, hung: hungLimit, look: LookInterval,
 		changed: make(chan struct{}, 1), logs: make(chan struct{}, 1),
 	}
 	h.slots.value = map[statedir.Slot]*slot{}

@@ -95,7 +95,7 @@ func (h *Host) detachIdleClients(ctx context.Context) {
 		if c := from(&s.state, (*slotState).latest); c == nil {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(ctx, lookInterval)
+		ctx, cancel := context.WithTimeout(ctx, LookInterval)
 		if _, err := s.detachIdle(ctx, h.grace); err != nil {
 			s.logger(ctx).Error(err, "Cannot detach an idle client; trying again")
 		}
@@ -129,10 +129,10 @@ func (s *slot) detachIdle(ctx context.Context, grace time.Duration) (bool, error
 	return true, statedir.StartOf(c.mountpoint).Discard()
 }
 
-// isBound says whether a client is mounted elsewhere than at its own mount point.
+// isBound says whether a client is mounted elsewhere than at its own mount points.
 func isBound(entries []mount.Entry, c *Client) bool {
 	return slices.ContainsFunc(entries, func(e mount.Entry) bool {
-		return e.Device == c.device && e.Target != c.mountpoint
+		return e.Device == c.device && !c.slot.dir.Contains(e.Target)
 	})
 }
 

@@ -152,6 +152,9 @@ func processCount(t *testing.T, h *Host) int {
 	return n
 }
 
+// mountsOfOne are a client's own mount and the spare one.
+const mountsOfOne = 2
+
 // mountCount is the number of mounts below the Host's directory, but for those of clients that are known to be dead.
 func mountCount(t *testing.T, h *Host) int {
 	t.Helper()

@@ -49,7 +49,7 @@ func TestNoOptionsAskForThePrivilegedClient(t *testing.T) {
 
 // mayEnsurePrivileged are the files that may call EnsurePrivileged: those of the controller's work. Nothing in them
 // binds.
-var mayEnsurePrivileged = []string{"pkg/volume/limit.go"}
+var mayEnsurePrivileged = []string{"pkg/volume/manager/limit.go"}
 
 func TestOnlyTheControllersWorkHasThePrivilegedClient(t *testing.T) {
 	for _, root := range []string{"../../../pkg", "../../../cmd"} {

@@ -10,14 +10,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
 // settleTime is how long a new client may say that it is not connected: 1.5 s pass until it notices bricks that return.
 const settleTime = 3 * time.Second
 
-// awaitReady waits until the client is mounted and answers, and marks it as ready.
+// awaitReady waits until the client is mounted and answers.
 func (c *Client) awaitReady(ctx context.Context) error {
 	device, err := c.awaitMount(ctx)
 	if err != nil {
@@ -30,10 +29,7 @@ func (c *Client) awaitReady(ctx context.Context) error {
 	settled := time.Now().Add(settleTime)
 	for {
 		err := c.probe(ctx)
-		if err == nil {
-			return statedir.StartOf(c.mountpoint).MarkReady(c.process.PID)
-		}
-		if !errors.Is(err, unix.ENOTCONN) || time.Now().After(settled) {
+		if err == nil || !errors.Is(err, unix.ENOTCONN) || time.Now().After(settled) {
 			return err
 		}
 		select {

@@ -155,3 +155,11 @@ func (s *slot) adoptBound(ctx context.Context) error {
 	s.offer(ctx, c, users)
 	return nil
 }
+
+// dropReplaced empties the slot if the mounter has replaced its client, or is ending it: both begin with the path of its mount point.
+func (s *slot) dropReplaced() {
+	if c := from(&s.state, (*slotState).latest); c != nil && !statedir.StartOf(c.mountpoint).IsThere() {
+		s.state.with(func(s *slotState) { s.drop(c) })
+		c.process.Forget()
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/process"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
@@ -75,6 +76,32 @@ func remoteHost(t *testing.T, of *Host, m Mounter) *Host {
 	}
 	t.Cleanup(h.Close)
 	return h
+}
+
+// What the mounter has replaced is not used any more, though its process goes on.
+func TestAClientThatTheMounterReplacesIsLetGo(t *testing.T) {
+	m, h := withMounter(t)
+	old := ensure(t, h, gv0)
+	by, err := m.host.Replace(t.Context(), m.host.Running()[0], func(*meta.Reading, *meta.Reading) bool { return true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.lookBesideMounter(t.Context())
+	if running := h.Clients(); len(running) > 0 { // of the new one nothing is bound
+		t.Errorf("its clients are %+v", running)
+	}
+	c := ensure(t, h, gv0)
+	checkWorks(t, c)
+	if c.device != by.device || c.device == old.device {
+		t.Errorf("it uses device %v, and the mounter's are %+v", c.device, m.host.Clients())
+	}
+	kept, err := m.host.KeptMounts()
+	if err != nil || len(kept) != 1 {
+		t.Fatalf("kept are %+v, %v", kept, err)
+	}
+	if err := m.host.Discard(kept[0]); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestAMountersClientsAreUsed(t *testing.T) {

@@ -106,29 +106,3 @@ func size(path string) int64 {
 	}
 	return info.Size()
 }
-
-func TestWhatIsWrittenToALogIsTold(t *testing.T) {
-	h := sharedHost(t)
-	s := ensure(t, h, gv0).slot
-	w, err := watchLogs(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	const rounds = 3
-	for range rounds {
-		w.arm(h.allSlots())
-		for len(w.tells) > 0 { // what the client itself has logged
-			w.arm(h.allSlots())
-		}
-		log, err := os.OpenFile(s.dir.Log(), os.O_APPEND|os.O_WRONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range 100 {
-			_, err = log.WriteString("a line of a flood\n")
-			do(t, err)
-		}
-		do(t, log.Close())
-		<-w.written()
-	}
-}

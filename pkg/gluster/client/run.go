@@ -12,8 +12,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
-// lookInterval is how often it is looked for clients that are idle or hang.
-const lookInterval = 10 * time.Second
+// LookInterval is how often it is looked for clients that are idle or hang, for which each is asked for its own state.
+const LookInterval = 10 * time.Second
 
 // Run kills clients that hang, detaches idle ones and rotates logs until ctx is done. An idle client is one that only
 // its own mount shows, that nobody holds, and that was last used a minute ago. It is never signalled: it ends by
@@ -53,6 +53,9 @@ func every(ctx context.Context, interval time.Duration, task string, round func(
 
 // lookBesideMounter is a round of a Host whose clients are the mounter's.
 func (h *Host) lookBesideMounter(ctx context.Context) {
+	for _, s := range h.allSlots() {
+		s.dropReplaced()
+	}
 	h.Adopt(ctx)
 	if err := h.releaseIdle(); err != nil {
 		klog.FromContext(ctx).Error(err, "Cannot tell which clients are idle; trying again")

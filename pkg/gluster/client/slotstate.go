@@ -22,7 +22,8 @@ import (
 //	 └─────────────────────────────────────────────────────────────────┘
 //	                      drop, dropDead, runningOrAttempt
 //
-// offer leads from empty or dead to running, for a client that was found without an attempt. What becomes of a dead
+// offer leads from empty or dead to running, for a client that was found without an attempt, and replace from running to
+// running. What becomes of a dead
 // client's mount does not depend on the slot, which may have the next client already: see Lock.Keep of package
 // statedir.
 type slotState struct {
@@ -92,6 +93,14 @@ func (s *slotState) offer(c *Client, users *statedir.Users) bool {
 	s.clear()
 	s.client = slotClient{Client: c, users: users, used: time.Now()}
 	return true
+}
+
+// replace makes another the slot's client if c is still it. Users of the slot are users of both.
+func (s *slotState) replace(c, by *Client) {
+	if s.client.Client == c {
+		c.meta.Close()
+		s.client = slotClient{Client: by, users: s.client.users, used: time.Now()}
+	}
 }
 
 // drop empties the slot if c is still its client.

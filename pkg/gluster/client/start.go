@@ -15,6 +15,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/glusterd"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/process"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
 // startTimeout is longer than ping-timeout (42 s by default): a client comes up even where one of its servers is
@@ -82,9 +83,31 @@ func (a *attempt) findOrStart(ctx context.Context) (c *Client, _ *statedir.Users
 	return c, users, err
 }
 
-// start runs the client on a fresh mount point and returns it when it is mounted and answers. After an error nothing
-// of it is left.
+// start launches a client, which may be in use from then on. After an error nothing of it is left.
 func (a *attempt) start(ctx context.Context, lock *statedir.Lock) (*Client, error) {
+	c, err := a.launch(ctx, lock)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(c.makeSpare(), statedir.StartOf(c.mountpoint).MarkReady(c.process.PID)); err != nil {
+		return nil, errors.Join(err, c.abandon())
+	}
+	return c, nil
+}
+
+// makeSpare gives the client its spare mount, if it has none. It asks GlusterFS nothing.
+func (c *Client) makeSpare() error {
+	root, err := safepath.OpenRoot(c.mountpoint)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return statedir.StartOf(c.mountpoint).MakeSpare(root.Fd())
+}
+
+// launch runs a client on a fresh mount point and returns it when it is mounted and answers. After an error nothing
+// of it is left.
+func (a *attempt) launch(ctx context.Context, lock *statedir.Lock) (*Client, error) {
 	s := a.slot
 	began := time.Now()
 	if err := s.dir.Describe(s.volume, s.options); err != nil {
@@ -102,10 +125,7 @@ func (a *attempt) start(ctx context.Context, lock *statedir.Lock) (*Client, erro
 	}
 	c := &Client{slot: s, process: p, mountpoint: start.Mountpoint()}
 	if err := c.awaitReady(ctx); err != nil {
-		err = a.explain(kindOf(err), err)
-		cleanup := errors.Join(p.End(), start.Discard())
-		p.Forget()
-		return nil, errors.Join(err, cleanup)
+		return nil, errors.Join(a.explain(kindOf(err), err), c.abandon())
 	}
 	klog.FromContext(ctx).Info("Started a client", "pid", p.PID, "mountpoint", c.mountpoint,
 		"servers", answers.String(), "took", time.Since(began).Round(time.Millisecond))

@@ -5,7 +5,6 @@ package health
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -117,12 +116,10 @@ func (v *view) quorumLost(i int, lost []string) string {
 
 // brickTrouble says what keeps a brick from being reachable, or "".
 func (v *view) brickTrouble(i int) string {
-	b := v.Reading.Graph.Bricks[i]
-	state := v.Reading.Bricks[i]
 	switch {
-	case !state.Connected:
+	case !v.Reading.Bricks[i].Connected:
 		return "is not connected"
-	case v.isUnused(b.Translator):
+	case v.Reading.IsDown(i):
 		return "is connected and says that it is down"
 	case v.hasHeardNothing(i):
 		return "does not answer"
@@ -144,16 +141,6 @@ func (v *view) hasHeardNothing(i int) bool {
 	return !v.ProbeAsked.IsZero() && v.Reading.At.Sub(v.ProbeAsked) >= silentAfter &&
 		v.Before != nil && v.Before.Graph == v.Reading.Graph &&
 		v.Before.Bricks[i].Received == v.Reading.Bricks[i].Received
-}
-
-// isUnused says whether a replica set leaves this brick alone.
-func (v *view) isUnused(translator string) bool {
-	for i, s := range v.Reading.Graph.Sets {
-		if child := slices.Index(s.Children, translator); child >= 0 && v.Reading.Sets[i].Down[child] {
-			return true
-		}
-	}
-	return false
 }
 
 // diagnoseProbe adds what the client's answers tell beyond the bricks.

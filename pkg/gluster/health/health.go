@@ -138,14 +138,22 @@ type Place struct {
 // Mount is Volume for one mount: other clients of the same Gluster volume do not matter to it, nor what other pods have of it.
 func (o *Observer) Mount(ctx context.Context, v gluster.Volume, at Place) Report {
 	if !o.host.Serves(at.Device) {
-		var r findings
-		r.add(Inaccessible, ClientDead,
-			fmt.Sprintf("the client process of %s has ended; the mount waits for a new one", v))
-		return r.report(v)
+		return clientEnded(v)
 	}
 	ctx, cancel := context.WithTimeout(ctx, client.AnswerLimit)
 	defer cancel()
-	return o.health(ctx, v, &at)
+	report := o.health(ctx, v, &at)
+	if report.State == Unknown && !o.host.Serves(at.Device) { // it has ended while it was asked
+		return clientEnded(v)
+	}
+	return report
+}
+
+func clientEnded(v gluster.Volume) Report {
+	var r findings
+	r.add(Inaccessible, ClientDead,
+		fmt.Sprintf("the client process of %s has ended; the mount waits for a new one", v))
+	return r.report(v)
 }
 
 // All is Volume for every Gluster volume of the clusters file and those others that have clients, sorted.

@@ -23,6 +23,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/clients"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -75,6 +76,36 @@ func becomes(t *testing.T, o *Observer, v gluster.Volume, want ...string) Report
 // at is how a message names brick i of gv0.
 func at(c *testcluster.Cluster, i int) string {
 	return c.Servers()[i] + ":" + c.BrickPath("gv0", i)
+}
+
+// endsAClient has a client end whenever it is asked which are running.
+type endsAClient struct {
+	host
+
+	end func()
+}
+
+func (h endsAClient) Running() []*client.Client {
+	all := h.host.Running()
+	h.end()
+	return all
+}
+
+// Dead is that of a moment before the end is seen.
+func (h endsAClient) Dead([]mount.Entry) []client.Dead { return nil }
+
+func TestAClientThatEndsWhileItIsAskedIsDead(t *testing.T) {
+	h, o := shared(t)
+	c := clients.Ensure(t, h, gv0)
+	o.host = endsAClient{h, func() {
+		if !c.HasEnded() {
+			clients.Kill(t, c)
+		}
+	}}
+	if err := expectReasons(o.Mount(t.Context(), gv0, Place{Device: c.Device()}), "Inaccessible ClientDead: pi/gv0"); err != nil {
+		t.Error(err)
+	}
+	clients.Ensure(t, h, gv0) // looks what the dead one has left
 }
 
 func TestBricksThatDieAreNamedUntilTheyReturn(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,6 +41,17 @@ type Reading struct {
 	Graph  *Graph
 	Bricks []BrickState // as Graph.Bricks
 	Sets   []SetState   // as Graph.Sets
+}
+
+// IsDown says whether a replica set leaves this brick alone, connected or not: one that has refused the client, for one, stays
+// connected for a moment each time.
+func (r *Reading) IsDown(brick int) bool {
+	for i, s := range r.Graph.Sets {
+		if child := slices.Index(s.Children, r.Graph.Bricks[brick].Translator); child >= 0 && r.Sets[i].Down[child] {
+			return true
+		}
+	}
+	return false
 }
 
 // Open opens .meta below a mount point if that still has this device. It blocks while a server is silent.

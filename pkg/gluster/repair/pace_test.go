@@ -78,7 +78,7 @@ func TestRoundsThatRepairNothingBecomeRare(t *testing.T) {
 
 func TestAChangeOfTheHostsMountsBringsRoundsBack(t *testing.T) {
 	rounds := runWithDead(t, pace{shortest: time.Millisecond, longest: time.Hour})
-	const rare = 2 * time.Second
+	const rare = 500 * time.Millisecond
 	untilGap(t, rounds, func(gap time.Duration) bool { return gap >= rare })
 	target := t.TempDir()
 	if err := unix.Mount("none", target, "tmpfs", 0, ""); err != nil {

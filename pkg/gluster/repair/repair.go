@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -46,8 +47,8 @@ type Repairer struct {
 	mounts mountRepairer
 	retry  map[string]*backoff // by slot
 	pace   pace
-	unseen map[string]time.Time // since when nothing else shows a kept mount's device; by mount point
-	told   *[]statedir.Stale    // what was said last of mounts that stay dead; nil if nothing was yet
+	unseen map[statedir.Start]time.Time // since when nothing else shows a kept mount's device
+	told   *[]statedir.Stale            // what was said last of mounts that stay dead; nil if nothing was yet
 }
 
 // mountRepairer is mount.Repairer.
@@ -64,7 +65,7 @@ func New(host *client.Host, registry prometheus.Registerer) *Repairer {
 	}, []string{"way"})
 	return &Repairer{
 		host: host, repairs: repairs, dead: newDeadGauge(registry), mounts: &mount.Repairer{}, retry: map[string]*backoff{},
-		unseen: map[string]time.Time{}, pace: newPace(),
+		unseen: map[statedir.Start]time.Time{}, pace: newPace(),
 	}
 }
 
@@ -142,11 +143,15 @@ func (r *Repairer) holdDead() ([]deadMount, error) {
 	errs := []error{err}
 	var dead []deadMount
 	for _, k := range kept {
-		if !mounted[k.Mountpoint] { // since a reboot, or somebody detached it
+		at := k.Start.Spare() // which an older driver's client has not
+		if !mounted[at] {
+			at = k.Start.Mountpoint()
+		}
+		if !mounted[at] { // since a reboot, or somebody detached it
 			errs = append(errs, r.discard(k))
 			continue
 		}
-		held, err := mount.Hold(k.Mountpoint)
+		held, err := mount.Hold(at, filepath.Base(k.Start.Mountpoint()), filepath.Base(k.Start.Spare()))
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -218,19 +223,19 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 // mountinfo shows until then, a moment later.
 func (r *Repairer) isSettled(d deadMount, report mount.Report) bool {
 	if report.Left[d.held.Device()] > 0 {
-		delete(r.unseen, d.Mountpoint)
+		delete(r.unseen, d.Start)
 		return false
 	}
-	since, known := r.unseen[d.Mountpoint]
+	since, known := r.unseen[d.Start]
 	if !known || report.Repaired() > 0 {
-		r.unseen[d.Mountpoint] = time.Now()
+		r.unseen[d.Start] = time.Now()
 		return false
 	}
 	return time.Since(since) >= lateWait
 }
 
 func (r *Repairer) discard(k client.KeptMount) error {
-	delete(r.unseen, k.Mountpoint)
+	delete(r.unseen, k.Start)
 	return r.host.Discard(k)
 }
 

@@ -95,6 +95,35 @@ func TestWhatAClientHadMountedIsRepairedInsideRunningContainers(t *testing.T) {
 	}
 }
 
+// A client that is told to end unmounts its own mount before it does.
+func TestAClientThatEndsByItselfIsRepaired(t *testing.T) {
+	h := clients.SharedHost(t)
+	run(t, h)
+	c := clients.Ensure(t, h, gv0)
+	clients.MakeFile(t, c, "told")
+	target := clients.Bind(t, c, "/told", 0)
+	pod := clients.NewContainer(t)
+	clients.Signal(t, c, unix.SIGTERM)
+	testcluster.Eventually(t, clients.Patience, func() error {
+		if at, err := mount.At(c.Mountpoint()); err != nil || len(at) > 0 || !c.HasEnded() {
+			return fmt.Errorf("it has ended: %t, with %d mounts, %v", c.HasEnded(), len(at), err)
+		}
+		return nil
+	})
+	testcluster.Eventually(t, clients.Patience, func() error {
+		if got := pod.Does("read", filepath.Join(target, "file")); got != `"data" <nil>` {
+			return errors.New(got)
+		}
+		return nil
+	})
+	testcluster.Eventually(t, clients.Patience, func() error {
+		if n := keptMounts(t, h); n > 0 {
+			return fmt.Errorf("%d dead devices are left", n)
+		}
+		return nil
+	})
+}
+
 // keptMounts is how many dead devices a host remembers.
 func keptMounts(t *testing.T, h *client.Host) int {
 	t.Helper()

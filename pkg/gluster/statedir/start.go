@@ -17,6 +17,7 @@ const (
 	startPrefix = "start-"
 	keptPrefix  = "dead-"
 	mountName   = "mnt"
+	spareName   = "spare"
 	readyName   = "ready"
 	goneSuffix  = ".gone"
 )
@@ -29,6 +30,30 @@ func StartOf(mountpoint string) Start { return Start(filepath.Dir(mountpoint)) }
 
 // Mountpoint is that of the client.
 func (s Start) Mountpoint() string { return filepath.Join(string(s), mountName) }
+
+// Spare is another mount point of the client's. A client that ends by itself (SIGTERM, or a server that refuses it: "Server
+// authentication failed. Shutting down", GlusterFS 10.3) unmounts its own first, and then only this one tells that it is dead.
+func (s Start) Spare() string { return filepath.Join(string(s), spareName) }
+
+// MakeSpare mounts at Spare what fd refers to, the root of the client's mount, unless that was done before.
+func (s Start) MakeSpare(fd int) error {
+	err := os.Mkdir(s.Spare(), 0o700)
+	if errors.Is(err, os.ErrExist) {
+		at, err := mount.At(s.Spare())
+		if err != nil || len(at) > 0 {
+			return err
+		}
+	} else if err != nil {
+		return err
+	}
+	return mount.Bind(fd, s.Spare(), 0)
+}
+
+// IsThere says whether the client has neither been kept nor discarded. It asks GlusterFS nothing.
+func (s Start) IsThere() bool {
+	_, err := os.Lstat(string(s))
+	return err == nil
+}
 
 // MarkReady says that the client may be in use from now on, and which process it is: others may not be able to tell,
 // as they see other mounts, or would have to believe what processes of pods call themselves.
@@ -56,11 +81,11 @@ func (s Start) Discard() error {
 			return err
 		}
 	}
-	mountpoint := filepath.Join(gone, mountName)
-	if err := mount.Detach(mountpoint); err != nil {
+	mountpoint, spare := filepath.Join(gone, mountName), filepath.Join(gone, spareName)
+	if err := errors.Join(mount.Detach(mountpoint), mount.Detach(spare)); err != nil {
 		return err
 	}
-	for _, path := range []string{mountpoint, filepath.Join(gone, readyName), gone} {
+	for _, path := range []string{mountpoint, spare, filepath.Join(gone, readyName), gone} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("remove a client's mount point: %w", err)
 		}

@@ -11,6 +11,7 @@
 //	    log, log.1     what the slot's clients log, and stderr what the last one printed before it had its log open
 //	    start-*/       one for each client that was started
 //	        mnt        its mount point: a path that is a mount point for as long as it exists, see Start.Discard
+//	        spare      another mount of it, see Start.Spare; clients that an older process has started have none
 //	        ready      its pid, once it has answered
 //	    dead-*/        what was start-*/ of a client that died, see Lock.Keep
 //	    *.gone/        what is being removed

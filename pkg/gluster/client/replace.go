@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
+)
+
+// trialTime is how long both clients have for the bricks that may just be coming back: a client tries to connect every three seconds.
+const trialTime = 5 * time.Second
+
+// Replace starts another client beside c, with the same volume and options, and makes it the one of their slot if isBetter says so of
+// what both tell of their bricks at the same time (nil of a c that has not told since this process found it). Else, and after an error, nothing of it is left, and what it returns is nil.
+//
+// What is mounted from c is then repaired as if c were dead (see KeptMounts), but its process goes on until nobody has a file of it
+// open any more, and its end is no death. Replace returns when ctx is done. It is not for a Host with a mounter.
+func (h *Host) Replace(ctx context.Context, c *Client, isBetter func(now, trial *meta.Reading) bool) (by *Client, err error) {
+	s := c.slot
+	clusters, err := h.clusters.Current()
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := clusters.Find(s.volume)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := s.dir.Lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Unlock()
+	if from(&s.state, (*slotState).latest) != c || c.HasEnded() {
+		return nil, nil
+	}
+	trial, err := newAttempt(s, cluster.Servers).launch(ctx, lock)
+	if err != nil {
+		return nil, err
+	}
+	isKept := false
+	defer func() {
+		if !isKept { // also after a panic
+			err = errors.Join(err, trial.abandon())
+		}
+	}()
+	if !isBetterOf(ctx, c, trial, isBetter) {
+		return nil, err
+	}
+	// In this order, so that there is always one that others find.
+	if err := errors.Join(trial.makeSpare(), statedir.StartOf(trial.mountpoint).MarkReady(trial.process.PID)); err != nil {
+		return nil, err
+	}
+	if err := s.keepDeadMount(statedir.StartOf(c.mountpoint), lock); err != nil {
+		return nil, err
+	}
+	c.replaced.Store(true)
+	isKept = true
+	s.state.with(func(s *slotState) { s.replace(c, trial) })
+	s.clientCame(ctx, trial)
+	return trial, nil
+}
+
+// isBetterOf asks both clients, when both have had the time to connect.
+func isBetterOf(ctx context.Context, c, trial *Client, isBetter func(now, trial *meta.Reading) bool) bool {
+	if !pause(ctx, trialTime) {
+		return false
+	}
+	var both panics.Group
+	both.Go(func() { c.Checkup(ctx) })
+	both.Go(func() { trial.Checkup(ctx) })
+	both.Wait()
+	told := trial.Observed().Reading
+	return told != nil && isBetter(c.Observed().Reading, told)
+}
+
+// abandon ends a client that nobody uses, and removes what is left of it.
+func (c *Client) abandon() error {
+	c.meta.Close()
+	err := errors.Join(c.process.End(), statedir.StartOf(c.mountpoint).Discard())
+	c.process.Forget()
+	return err
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package creation
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+)
+
+// HalfMade is a file that says that a creation has not come to its end: a record that is not complete, one that was
+// moved away to take the creation back, or one where drivers had it before a volume was ready (schema 2 at first, and
+// 1).
+type HalfMade struct {
+	store.File
+	Stamp     string // "" if nothing was written yet
+	ID        string
+	inVolumes bool
+}
+
+// Key is how the file is remembered from one look to the next.
+func (b HalfMade) Key() string {
+	if b.Stamp == "" {
+		return b.ID
+	}
+	return b.Stamp
+}
+
+// HalfMadeOf is what there is in creating/ of an ID, "" being all.
+func (s *Creations) HalfMadeOf(id string) ([]HalfMade, error) {
+	var files []store.File
+	var err error
+	if id == "" {
+		files, err = s.Files(store.CreatingDir)
+	} else {
+		files, err = s.FilesOf(store.CreatingDir, id)
+	}
+	var all []HalfMade
+	for _, f := range files {
+		stamp, _, found := store.CutSuffix(f.Name, store.RecordSuffix, store.UndoSuffix, store.RevokedSuffix)
+		if of, _, ok := volume.ParseStamp(stamp); found && ok && (id == "" || of == id) {
+			all = append(all, HalfMade{File: f, Stamp: stamp, ID: of})
+		}
+	}
+	return all, err
+}
+
+// HalfMadeVolume is the creation that a record which is not complete tells of.
+func HalfMadeVolume(f store.Lookup) HalfMade {
+	b := HalfMade{File: store.File{Dir: f.Dir, Name: f.Record.ID + store.RecordSuffix}, ID: f.Record.ID, inVolumes: true}
+	if f.Record.Schema > 0 {
+		b.Stamp = f.Record.Stamp()
+	}
+	return b
+}
+
+// UndoHalfMade takes back the creations of a volume that have not come to their end. ErrBusy if one
+// may still go on.
+func (s *Creations) UndoHalfMade(id string) error {
+	all, err := s.HalfMadeOf(id)
+	errs := []error{err}
+	f, err := s.Find(id)
+	errs = append(errs, err)
+	if f.State == store.Begun {
+		all = append(all, HalfMadeVolume(f))
+	}
+	for _, b := range all {
+		if s.MayGoOn(&s.Memory.Creations, b.Key()) {
+			errs = append(errs, fmt.Errorf("it is just being made: %w", volume.ErrBusy))
+			continue
+		}
+		errs = append(errs, s.Undo(b))
+	}
+	return errors.Join(errs...)
+}
+
+// Undo takes back the creation that a file tells of, unless that is a volume by now.
+func (s *Creations) Undo(b HalfMade) error {
+	if path.Ext(b.Name) == store.RecordSuffix {
+		if err := s.mayUndo(b); err != nil {
+			return err
+		}
+		creating, err := s.EnsureShard(store.CreatingDir, b.ID)
+		if err != nil {
+			return err
+		}
+		aside := store.UndoSuffix
+		if b.inVolumes {
+			aside = store.RevokedSuffix
+		}
+		moved := b
+		if b.Stamp == "" {
+			moved.Stamp = volume.StampOf(b.ID, volume.Now())
+		}
+		moved.File = store.File{Dir: creating, Name: moved.Stamp + aside}
+		if err := b.Dir.Rename(b.Name, creating, moved.Name); err != nil {
+			return volume.IgnoreNotExist(err) // come to its end meanwhile, or another takes it back
+		}
+		b = moved
+	}
+	s.Step(stepUndoing)
+	return s.finishUndo(b)
+}
+
+// mayUndo leaves alone what a newer driver has begun.
+func (s *Creations) mayUndo(b HalfMade) error {
+	r, err := store.ReadRecord(b.Dir, b.Name)
+	if errors.Is(err, store.ErrUnwritten) {
+		return nil
+	}
+	if err == nil {
+		err = r.CheckWritable()
+	}
+	return volume.IgnoreNotExist(err)
+}
+
+// finishUndo takes back a creation whose record was moved aside. Between the look and the move it may have become
+// complete, or another's: then it goes back.
+func (s *Creations) finishUndo(b HalfMade) error {
+	f, err := s.FindIn(b.Dir, b.Name)
+	if err != nil || f.State == store.Absent {
+		return err
+	}
+	written := f.Record.Schema > 0
+	if err := f.Record.CheckWritable(); err != nil {
+		return err
+	}
+	isVolume, err := s.IsReady(f.Record)
+	if err != nil {
+		return err
+	}
+	if !isVolume && strings.HasSuffix(b.Name, store.RevokedSuffix) && (f.State == store.Ready || written && f.Record.Stamp() != b.Stamp) {
+		return s.ReturnRecord(b, f.Record)
+	}
+	creations := []volume.Record{f.Record}
+	if !written {
+		creations, err = s.creationsOf(b.ID)
+	}
+	for _, r := range creations {
+		if err == nil && !isVolume {
+			err = s.takeBack(r)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return volume.IgnoreNotExist(b.Dir.Unlink(b.Name))
+}
+
+// ReturnRecord undoes the move of a record that was not to be moved.
+func (s *Creations) ReturnRecord(b HalfMade, r volume.Record) error {
+	volumes, err := s.EnsureShard(store.VolumesDir, r.ID)
+	if err == nil {
+		err = b.Dir.Link(b.Name, volumes, r.ID+store.RecordSuffix)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("volume %s on %s is just being made again: %w", r.ID, s.Volume, volume.ErrBusy)
+	}
+	if err != nil {
+		return err
+	}
+	return volume.IgnoreNotExist(b.Dir.Unlink(b.Name))
+}
+
+// creationsOf are those of an ID of which only the claims of their paths say where they were to be: nothing was
+// written into the record. It reads the claims of all paths.
+func (s *Creations) creationsOf(id string) ([]volume.Record, error) {
+	others, err := s.livesOf(id)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := s.Files(store.PathsDir)
+	if err != nil {
+		return nil, err
+	}
+	var creations []volume.Record
+	for _, claim := range claims {
+		content, err := store.Readlink(claim.Dir, claim.Name)
+		if err != nil {
+			if volume.IgnoreNotExist(err) == nil {
+				continue
+			}
+			return nil, err
+		}
+		h, err := volume.ParsePathClaim(content)
+		if err != nil || h.Parent || h.Entry != "" || others[h.Stamp] || volume.IDOfStamp(h.Stamp) != id {
+			continue
+		}
+		creations = append(creations, h.Creation())
+	}
+	return creations, nil
+}
+
+// livesOf are the stamps of an ID that have a record of their own: of a volume that is deleted, or was made since. What
+// tells of a creation without a stamp comes back where the power went before it was gone for good
+// (TestAnEmptyClaimThatComesBackTakesNothingFromTheVolumeMadeSince).
+func (s *Creations) livesOf(id string) (map[string]bool, error) {
+	stamps := map[string]bool{}
+	since, err := s.Find(id)
+	switch {
+	case err != nil:
+		return nil, err
+	case since.State != store.Absent && since.Record.Schema == 0:
+		return nil, fmt.Errorf("volume %s on %s is just being made again: %w", id, s.Volume, volume.ErrBusy)
+	case since.State != store.Absent:
+		stamps[since.Record.Stamp()] = true
+	}
+	entries, err := s.Entries(id)
+	for _, e := range entries {
+		stamps[e.Record.Stamp()] = true
+	}
+	return stamps, err
+}

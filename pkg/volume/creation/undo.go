@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package creation
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+)
+
+// The named points of a claim's end.
+const (
+	stepUndoing  = "undo: claim renamed"
+	stepDirFound = "undo: directory found"
+	stepDirAside = "undo: directory moved aside"
+	stepEmptied  = "undo: directory removed"
+	stepPruned   = "undo: parents removed"
+	stepReleased = "undo: path given up"
+)
+
+// UndoFailed takes back a creation of this process that has failed, unless it has come to its end. claimed says whether
+// its record was made. Nothing that holds data can go: only an empty directory is removed.
+func (s *Creations) UndoFailed(r volume.Record, claimed bool) error {
+	err := s.tryUndo(r, claimed)
+	if err != nil {
+		return fmt.Errorf("and it could not be undone yet: %w", err)
+	}
+	return nil
+}
+
+func (s *Creations) tryUndo(r volume.Record, claimed bool) error {
+	if !claimed {
+		return s.giveUpPlace(r)
+	}
+	f, err := s.Find(r.ID)
+	if err != nil {
+		return err
+	}
+	if f.State == store.Begun && (f.Record.Schema == 0 || f.Record.Stamp() == r.Stamp()) {
+		return s.Undo(HalfMadeVolume(f))
+	}
+	// It is complete, or another has taken it, to take it back or to find that it is complete.
+	taken, err := s.HalfMadeOf(r.ID)
+	if err != nil || len(taken) > 0 {
+		return err
+	}
+	if isVolume, err := s.IsReady(r); err != nil || isVolume {
+		return err
+	}
+	return s.takeBack(r) // what was made after the other had looked
+}
+
+// takeBack removes what a creation has made.
+func (s *Creations) takeBack(r volume.Record) error {
+	if err := s.RetryRefreshed(r.Path, func() error { return s.RemoveEmpty(r, "") }); err != nil {
+		return err
+	}
+	s.Step(stepEmptied)
+	return s.giveUpPlace(r)
+}
+
+// giveUpPlace gives up the path of a creation, and the directories that were made on the way to it.
+func (s *Creations) giveUpPlace(r volume.Record) error {
+	if err := s.RetryRefreshed(r.Path, func() error { return s.RemoveParents(r) }); err != nil {
+		return err
+	}
+	s.Step(stepPruned)
+	if err := s.ReleasePath(r.Path, volume.IsOfVolume(r.Stamp())); err != nil {
+		return err
+	}
+	s.Step(stepReleased)
+	if err := s.ForgetGFID(r); err != nil {
+		return err
+	}
+	return s.Commit() // before the same names are made again
+}
+
+// RemoveEmpty removes the directory that a creation has made, or the place that the restoration of a trash entry has,
+// if nothing is in it. As between a look and an act the path may have become another volume's, it is moved aside first,
+// looked at then, and put back if it is not the one.
+func (s *Creations) RemoveEmpty(r volume.Record, entry string) error {
+	creating, err := s.EnsureShard(store.CreatingDir, r.ID)
+	if err != nil {
+		return err
+	}
+	aside := r.Stamp() + store.DirSuffix
+	if err := s.removeAside(creating, aside, r, entry); err != nil { // what a kill has left
+		return err
+	}
+	parent, name, err := s.OpenParent(r.Path)
+	if volume.IsNotThere(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	dir, err := parent.Open(name)
+	if volume.IsNotThere(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	st, err := dir.Stat()
+	goes := false
+	if err == nil {
+		goes, err = s.isMadeFor(dir, r, entry, st.Ino)
+	}
+	if err == nil && goes {
+		err = s.CheckEmpty(dir)
+	}
+	dir.Close()
+	if err != nil || !goes {
+		return err
+	}
+	s.Step(stepDirFound)
+	if err := parent.Rename(name, creating, aside); err != nil {
+		return volume.IgnoreNotExist(err)
+	}
+	s.Step(stepDirAside)
+	return s.removeAside(creating, aside, r, entry)
+}
+
+// removeAside removes an empty directory that was moved aside from r's path, or puts it back. What the kernel knows of
+// the directory may be a second old, so it is looked for in the listing.
+func (s *Creations) removeAside(creating *safepath.Dir, aside string, r volume.Record, entry string) error {
+	dir, err := creating.Open(aside)
+	if err != nil {
+		return volume.IgnoreNotExist(err)
+	}
+	defer dir.Close()
+	inode, err := creating.ListedInode(aside)
+	if err != nil {
+		return volume.IgnoreNotExist(err)
+	}
+	goes, err := s.isMadeFor(dir, r, entry, inode)
+	if err != nil {
+		return err
+	}
+	if !goes {
+		// A rename replaces an empty directory: that of the next volume, where a server has brought this one back.
+		if free, err := s.IsFree(r.Path); err != nil || !free {
+			return errors.Join(err, fmt.Errorf("%s/%s is not what was to go, and something is at %s: %w: see `glusterfs-csi volume check`",
+				creating.Name(), aside, r.Path, volume.ErrForeign))
+		}
+		return s.PutBack(creating, aside, r.Path)
+	}
+	err = volume.IgnoreNotExist(creating.Rmdir(aside))
+	if errors.Is(err, unix.ENOTEMPTY) {
+		err = errors.Join(fmt.Errorf("%w: %w: look who put something there", err, volume.ErrForeign), s.PutBack(creating, aside, r.Path))
+	}
+	return err
+}
+
+// CheckEmpty returns an ErrForeign if something is in a directory.
+func (s *Creations) CheckEmpty(dir *safepath.Dir) error {
+	names, err := dir.Names(1)
+	if err == nil && len(names) > 0 {
+		err = fmt.Errorf("directory %s is not empty: %w: look who put something there", dir.Name(), volume.ErrForeign)
+	}
+	return err
+}
+
+// isMadeFor says whether a directory with this inode number that is, or was a moment ago, at r's path was made there
+// by r's creation, or as the place for the restoration of an entry. As long as r holds the path nobody else makes one
+// there, and what was moved onto the place is the volume itself.
+func (s *Creations) isMadeFor(dir *safepath.Dir, r volume.Record, entry string, inode uint64) (bool, error) {
+	gfid, err := s.RecordedGFID(r)
+	if err != nil {
+		return false, err
+	}
+	if entry == "" && r.Schema == 1 {
+		return s.isMarkedFor(dir, r)
+	}
+	held, err := s.HolderOf(r.Path)
+	if volume.IgnoreNotExist(err) != nil {
+		return false, err
+	}
+	if held.Stamp != "" && held.Stamp != r.Stamp() {
+		return false, nil
+	}
+	if entry == "" && gfid != volume.NoGFID {
+		return inode == store.InodeOf(gfid), nil
+	}
+	return held.Stamp == r.Stamp() && held.Entry == entry && (gfid == "" || inode != store.InodeOf(gfid)), nil
+}
+
+// PutBack returns what was moved aside from a path and is not what was looked for. What is there by now is not
+// replaced, unless it is an empty directory.
+func (s *Creations) PutBack(from *safepath.Dir, aside, p string) error {
+	parent, name, err := s.OpenParent(p)
+	if err == nil {
+		err = from.Rename(aside, parent, name)
+		parent.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("directory %s of another volume was moved to %s/%s and could not be moved back: %w: move it back by hand",
+			p, from.Name(), aside, errors.Join(err, volume.ErrForeign))
+	}
+	return nil
+}
+
+// TakeBackUnrecorded takes back what a creation has made that was killed before its record was there. The path may also
+// be held for a volume that is deleted, and whose data is in its place.
+func (s *Creations) TakeBackUnrecorded(h volume.PathClaim) error {
+	lives, err := s.Lives(h)
+	if err != nil || lives || h.Parent || h.Entry != "" {
+		return err
+	}
+	entries, err := s.Entries(volume.IDOfStamp(h.Stamp))
+	for _, e := range entries {
+		if e.Record.Stamp() == h.Stamp {
+			return nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return s.takeBack(h.Creation())
+}

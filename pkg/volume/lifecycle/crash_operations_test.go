@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build amd64 && !quick
+
+package lifecycle_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
+)
+
+// operations are what is killed. Each prepares what it needs, and is done once more in
+// the test's own process.
+var operations = map[string]struct {
+	prepare, do func(s *lifecycle.Volumes) error
+}{
+	"create":          {nothing, createSpec(crashSpec)},
+	"create retained": {nothing, createSpec(retained())},
+	"take back":       {beginVolume, deleteVolume},
+	"delete":          {func(s *lifecycle.Volumes) error { return makeVolume(s, volume.Trash) }, deleteVolume},
+	"delete retained": {func(s *lifecycle.Volumes) error { return makeVolume(s, volume.Retain) }, deleteVolume},
+	"reap":            {makeTrash, func(s *lifecycle.Volumes) error { _, err := s.Trash.Reap(volumes.Background, 0); return err }},
+	"restore":         {makeTrash, volumes.RestoreOnly},
+	"give way":        {makeTrash, giveWay},
+	"expand":          {func(s *lifecycle.Volumes) error { return makeExpanded(s, crashSpec) }, expandTo3},
+	"create enforced": {nothing, createSpec(enforced())},
+	"expand enforced": {func(s *lifecycle.Volumes) error { return makeExpanded(s, enforced()) }, expandTo3},
+	"modify": {createSpec(crashSpec), func(s *lifecycle.Volumes) error {
+		_, err := s.Modify("vol", volume.Changes{Owner: volume.Owner{GID: volumes.Ptr[uint32](7)}, OnDelete: volume.Retain})
+		return err
+	}},
+	"give back": {func(s *lifecycle.Volumes) error { _, err := s.Create(enforced()); return err }, deleteVolume},
+	"adopt":     {makeLegacy, adoptLegacy},
+	"release":   {func(s *lifecycle.Volumes) error { return errors.Join(makeLegacy(s), adoptLegacy(s)) }, giveBack},
+}
+
+func nothing(*lifecycle.Volumes) error { return nil }
+
+func createSpec(spec volume.Spec) func(*lifecycle.Volumes) error {
+	return func(s *lifecycle.Volumes) error { _, err := s.Create(spec); return err }
+}
+
+func retained() volume.Spec {
+	spec := crashSpec
+	spec.OnDelete = volume.Retain
+	return spec
+}
+
+// makeLegacy makes an empty directory, as a creation would: nobody may take it for one.
+func makeLegacy(s *lifecycle.Volumes) error {
+	at := filepath.Join(volumes.RootOf(s), crashSpec.Path)
+	return errors.Join(os.MkdirAll(at, 0o755), os.Chown(at, 1001, 0), unix.Chmod(at, uint32(volume.DefaultMode)))
+}
+
+func adoptLegacy(s *lifecycle.Volumes) error {
+	s.Recent = 0
+	_, err := s.Adopt(volumes.Background, "vol", crashSpec.Path, 1)
+	return err
+}
+
+// giveBack may be repeated.
+func giveBack(s *lifecycle.Volumes) error {
+	if err := s.GiveBack("vol"); !errors.Is(err, volume.ErrNotFound) {
+		return err
+	}
+	return nil
+}
+
+func deleteVolume(s *lifecycle.Volumes) error {
+	s.Recent = 0 // what it finds half made was not begun by another host just now
+	return s.Delete(volumes.Background, "vol")
+}
+
+// beginVolume leaves a volume half made.
+func beginVolume(s *lifecycle.Volumes) error {
+	ended := false
+	volumes.StopAt(s, "create: directory made", func(s *lifecycle.Volumes) { _, _ = s.Create(crashSpec); ended = true })
+	if ended {
+		return errors.New("the creation was not stopped")
+	}
+	return nil
+}
+
+// giveWay restores an entry, and makes another volume of its ID when the data is back already.
+func giveWay(s *lifecycle.Volumes) error {
+	step := s.Step
+	s.Step = func(point string) {
+		if point == "restore: data moved back" {
+			other, closeStore, err := volumes.OpenStore(volumes.RootOf(s))
+			if err != nil {
+				panic(err)
+			}
+			defer closeStore()
+			if _, err := other.Create(volumes.Spec("vol")); err != nil {
+				panic(err)
+			}
+		}
+		step(point)
+	}
+	defer func() { s.Step = step }()
+	if err := volumes.RestoreOnly(s); err != nil && !errors.Is(err, volume.ErrIncompatible) {
+		return err
+	}
+	return nil
+}
+
+func makeVolume(s *lifecycle.Volumes, onDelete volume.OnDelete) error {
+	spec := crashSpec
+	spec.OnDelete = onDelete
+	if _, err := s.Create(spec); err != nil {
+		return err
+	}
+	for i := range 5 {
+		if err := os.WriteFile(filepath.Join(volumes.RootOf(s), spec.Path, fmt.Sprint(i)), []byte("x"), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func makeTrash(s *lifecycle.Volumes) error {
+	if err := makeVolume(s, volume.Trash); err != nil {
+		return err
+	}
+	return s.Delete(volumes.Background, "vol")
+}
+
+// enforced is retained, too: then the limit is lifted.
+func enforced() volume.Spec {
+	spec := retained()
+	spec.Quota, spec.Enforced = volume.QuotaAuto, true
+	return spec
+}
+
+func makeExpanded(s *lifecycle.Volumes, spec volume.Spec) error {
+	if _, err := s.Create(spec); err != nil {
+		return err
+	}
+	_, err := s.Expand("vol", 2, 0)
+	return err
+}
+
+func expandTo3(s *lifecycle.Volumes) error {
+	_, err := s.Expand("vol", 3, 0)
+	return err
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lifecycle
+
+import (
+	"fmt"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+)
+
+// Expand gives a volume a capacity of at least so many bytes, at most limit (0: any), and returns its record. One that
+// is as large already stays as it is. It may be in use meanwhile. What Expand returns is on the disks of all bricks
+// that are up. Errors: ErrNotFound, ErrBusy, ErrTooLarge where the volume is larger than limit, since none is made
+// smaller, and ErrNewer.
+func (s *Volumes) Expand(id string, required, limit int64) (volume.Record, error) {
+	r, err := s.expand(id, required, limit)
+	if err != nil {
+		err = s.Explain(fmt.Errorf("expand volume %s on %s: %w", id, s.Volume, err))
+	}
+	return r, err
+}
+
+func (s *Volumes) expand(id string, required, limit int64) (volume.Record, error) {
+	f, err := s.lookReady(id)
+	if err != nil {
+		return volume.Record{}, err
+	}
+	r, err := s.Current(f.Record)
+	if err != nil {
+		return volume.Record{}, err
+	}
+	if limit > 0 && r.Capacity > limit {
+		return volume.Record{}, fmt.Errorf("it has %d bytes, which is more than %d, and volumes are not made smaller: %w", r.Capacity, limit, volume.ErrTooLarge)
+	}
+	a, err := s.ChangeAttributes(f.Record, func(a *volume.Attributes) {
+		if required > max(a.Capacity, f.Record.Capacity) { // what another has set meanwhile counts
+			a.Capacity = required
+		}
+	}, func() error { return s.limitCurrent(f.Record) })
+	return a.ApplyTo(f.Record), err
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !quick
+
+package lifecycle_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/commit"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/trash"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
+)
+
+var fullPower = flag.Bool("power.full", false, "all kinds of Gluster volumes on both file systems, not replica 2 on XFS alone")
+
+// verb is what a driver acknowledges, done to the volume "vol" of a store. Every one can be repeated.
+type verb struct {
+	name        string
+	prepare, do func(*lifecycle.Volumes) error
+	want        []string // what audit finds once it was acknowledged
+}
+
+var (
+	readyTree = []string{"directory team", "directory team/app", "ready vol"}
+	givenTree = []string{"directory team", "directory team/app", "directory team/app/vol"}
+
+	verbs = []verb{
+		{"create, the first of all", nothing, createSpec(crashSpec), readyTree},
+		{"create", func(s *lifecycle.Volumes) error { return errors.Join(makeTrash(s), purgeOnly(s)) }, createSpec(crashSpec), readyTree},
+		{"create, again at the path", makeTrash, createSpec(crashSpec), append([]string{"trash vol"}, readyTree...)},
+		{"create, over what was begun", beginVolume, createSpec(crashSpec), readyTree},
+		{"take back", beginVolume, deleteVolume, nil},
+		{"delete", func(s *lifecycle.Volumes) error { return makeVolume(s, volume.Trash) }, deleteVolume, []string{"trash vol"}},
+		{
+			"delete retained", func(s *lifecycle.Volumes) error { return makeVolume(s, volume.Retain) }, deleteVolume,
+			[]string{"directory team", "directory team/app", "directory team/app/vol"},
+		},
+		{"restore", makeTrash, volumes.RestoreOnly, readyTree},
+		{"hold", makeTrash, onEntry((*trash.Trash).Hold), []string{"held vol"}},
+		{"release", func(s *lifecycle.Volumes) error { return errors.Join(makeTrash(s), onEntry((*trash.Trash).Hold)(s)) }, onEntry((*trash.Trash).Release), []string{"trash vol"}},
+		{"purge", makeTrash, purgeOnly, nil},
+		{"adopt", makeLegacy, adoptLegacy, readyTree},
+		{"release a directory", func(s *lifecycle.Volumes) error { return errors.Join(makeLegacy(s), adoptLegacy(s)) }, giveBack, givenTree},
+	}
+)
+
+func purgeOnly(s *lifecycle.Volumes) error {
+	return onEntry(func(t *trash.Trash, name string) error { return t.Purge(volumes.Background, name, &trash.Purging{}) })(s)
+}
+
+// onEntry does something to the trash entry that there is.
+func onEntry(do func(*trash.Trash, string) error) func(*lifecycle.Volumes) error {
+	return func(s *lifecycle.Volumes) error {
+		entries, err := s.Trash.TrashEntries()
+		if err == nil && len(entries) == 1 {
+			err = do(s.Trash, entries[0].Name)
+		}
+		return err
+	}
+}
+
+// TestLossOfPowerWithinEveryVerb cuts the power of all servers at each named point of each verb, and after it, and that
+// of one server after it. All verbs stop at their points at the same time, for one cut. Forces would put on disk what
+// the others have done, so each goes in two parts: to the last force before its point and, when all have come there, to
+// the point.
+func TestLossOfPowerWithinEveryVerb(t *testing.T) {
+	for i, shape := range []struct {
+		name    string
+		options testcluster.Options
+	}{
+		{"replica 2", testcluster.Options{}}, {"arbiter", testcluster.Options{Arbiter: true}}, {"2x2", testcluster.Options{Subvolumes: 2}},
+	} {
+		for j, kind := range []testcluster.FileSystem{testcluster.XFS, testcluster.Ext4} {
+			if !*fullPower && i+j > 0 {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s on %s", shape.name, kind), func(t *testing.T) {
+				shape.options.FileSystem = kind
+				c := testcluster.New(t, shape.options)
+				passed := pointsOf(t, c)
+				last := len(c.Servers()) - 1
+				t.Run("every server", func(t *testing.T) { losePower(t, c, passed, numbered(last+1)) })
+				t.Run("the first server", func(t *testing.T) { losePower(t, c, passed, []int{0}) })
+				t.Run("the last server", func(t *testing.T) { losePower(t, c, passed, []int{last}) })
+			})
+		}
+	}
+}
+
+func numbered(n int) (all []int) {
+	for i := range n {
+		all = append(all, i)
+	}
+	return all
+}
+
+// controllers mounts gv0 as a controller does.
+func controllers(t *testing.T, c *testcluster.Cluster) *testcluster.RawMount {
+	t.Helper()
+	m, err := c.Mount(t.Context(), "gv0", gluster.Arguments("gv0", []string{gluster.FreshNames})...)
+	volumes.Must(t, err)
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+func connected(t *testing.T, c *testcluster.Cluster, m *testcluster.RawMount) {
+	t.Helper()
+	for i := range c.Bricks("gv0") {
+		testcluster.Eventually(t, time.Minute, func() error { return testcluster.Connected(m.Path, "gv0", i) })
+	}
+}
+
+// pointsOf does each verb once and returns the points that it passes, by the verb's name.
+func pointsOf(t *testing.T, c *testcluster.Cluster) map[string][]point {
+	t.Helper()
+	m := controllers(t, c)
+	committer := commit.New()
+	defer committer.Close()
+	passed := map[string][]point{}
+	for _, v := range verbs {
+		u := prepared(t, m, committer, v)
+		volumes.Must(t, v.prepare(u.store))
+		u.begin(nil, nil)
+		<-u.ended
+		volumes.Must(t, u.err)
+		if last := u.passed[len(u.passed)-1].name; last != "on disk" && last != "create: record complete" {
+			t.Errorf("%s does something after it is on disk: %v", v.name, u.passed)
+		}
+		volumes.Same(t, volumes.Audit(t, u.root), slices.Clone(v.want)...)
+		passed[v.name] = u.passed
+	}
+	return passed
+}
+
+// losePower has every verb stopped at every point, cuts the power of these servers, and judges what there is when all
+// has been repeated.
+func losePower(t *testing.T, c *testcluster.Cluster, passed map[string][]point, servers []int) {
+	m, committer := controllers(t, c), commit.New()
+	defer committer.Close()
+	connected(t, c, m)
+	var all []*interrupted
+	for _, v := range verbs {
+		all = append(all, prepared(t, m, committer, v)) // to be acknowledged
+		for i := range passed[v.name] {
+			if len(servers) < len(c.Servers()) {
+				continue
+			}
+			u := prepared(t, m, committer, v)
+			u.hold, u.stop = split(passed[v.name], i)
+			all = append(all, u)
+		}
+	}
+	inParallel(t, all, func(u *interrupted) error { return u.verb.prepare(u.store) })
+	volumes.Must(t, all[0].store.Commit())
+
+	began := time.Now()
+	for _, u := range all {
+		u.begin(u.hold, u.stop)
+	}
+	for _, u := range all {
+		<-u.held
+	}
+	for _, u := range all {
+		close(u.goOn)
+	}
+	for _, u := range all {
+		<-u.stopped
+	}
+	t.Logf("%d operations stand at their points after %v", len(all), time.Since(began).Round(time.Millisecond))
+	volumes.Must(t, c.PowerCut(servers...))
+	for _, u := range all {
+		close(u.resume)
+		<-u.ended
+	}
+	connected(t, c, m)
+
+	judge(t, c, all)
+}
+
+// judge repeats what was not acknowledged, by a driver that knows nothing, and looks at everything.
+func judge(t *testing.T, c *testcluster.Cluster, all []*interrupted) {
+	t.Helper()
+	m, committer := controllers(t, c), commit.New()
+	defer committer.Close()
+	began := time.Now()
+	eyes, err := c.Mount(t.Context(), "gv0") // with caches, which makes it quick
+	volumes.Must(t, err)
+	defer func() { volumes.Must(t, eyes.Close()) }()
+	connected(t, c, m)
+	connected(t, c, eyes)
+	for _, u := range all {
+		u.reopen(t, m, committer)
+	}
+	inParallel(t, all, func(u *interrupted) error {
+		if u.acknowledged() {
+			return nil
+		}
+		u.repeated = u.verb.do(u.store)
+		for attempt := 0; u.repeated != nil && attempt < 5 && !errors.Is(u.repeated, volume.ErrForeign); attempt++ {
+			u.earlier = append(u.earlier, u.repeated)
+			u.repeated = u.verb.do(u.store)
+		}
+		return nil
+	})
+	t.Logf("repeated after %v", time.Since(began).Round(time.Millisecond))
+	inParallel(t, all, func(u *interrupted) error {
+		t.Run(u.String(), func(t *testing.T) { u.judge(t, filepath.Join(eyes.Path, filepath.Base(u.root))) })
+		return nil
+	})
+	t.Logf("judged after %v", time.Since(began).Round(time.Millisecond))
+	for i := range c.Bricks("gv0") {
+		oneNameEach(t, c.BrickPath("gv0", i))
+	}
+}
+
+func (u *interrupted) judge(t *testing.T, root string) {
+	t.Helper()
+	if u.repeated != nil {
+		t.Errorf("the repetition: %v", u.repeated)
+	}
+	if u.stop != nil || u.hold != nil { // else nothing is to be cleared away
+		if err := u.store.Reconcile(volumes.Background, volumes.Unlocked); err != nil {
+			t.Error(err)
+		}
+	}
+	volumes.Same(t, volumes.Audit(t, root), slices.Clone(u.verb.want)...)
+	if t.Failed() {
+		t.Logf("it ended with %v; repeated: %v", u.err, u.earlier)
+	}
+}
+
+func inParallel(t *testing.T, all []*interrupted, do func(*interrupted) error) {
+	t.Helper()
+	var group errgroup.Group
+	group.SetLimit(16)
+	for _, u := range all {
+		group.Go(func() error {
+			if err := do(u); err != nil {
+				return fmt.Errorf("%s: %w", u, err)
+			}
+			return nil
+		})
+	}
+	volumes.Must(t, group.Wait())
+}
+
+// oneNameEach fails the test where a brick has one directory at two paths, or another directory than the mount.
+func oneNameEach(t *testing.T, brick string) {
+	t.Helper()
+	at := map[string]string{}
+	for path, gfid := range volumes.Directories(t, brick) {
+		if other, twice := at[gfid]; twice {
+			t.Errorf("on %s, %s and %s are one directory, %s", brick, path, other, gfid)
+		}
+		at[gfid] = path
+	}
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+)
+
+// WholePath is the path of a volume that is the whole Gluster volume.
+const WholePath = "/"
+
+// Access says how a volume is to be published.
+type Access struct {
+	ID string
+	// Path and Owner come from the volume context. They count only for a volume that
+	// has no record, a directory that an operator made: WholePath, or relative.
+	Path  string
+	Owner volume.Owner
+	// Group, where set, is to be able to read and write everything, before the
+	// group and mode of Owner.
+	Group    *uint32
+	ReadOnly bool
+}
+
+// Directory returns the directory to publish and its path from the Gluster volume's
+// root ("/pvc-1"), after setting on it what the class (or
+// the volume context) asked for by name. Only the directory itself is looked at; what
+// is below it is GrantGroup's. Errors: ErrNotFound, ErrForeign (it is another's), ErrNested (a directory
+// without a record that lies in a volume), ErrBusy (being made), ErrInvalid (the whole Gluster volume for a group,
+// among others), and what the Gluster volume says.
+func (s *Volumes) Directory(ctx context.Context, a Access) (dir *safepath.Dir, root string, err error) {
+	rel, owner, r, err := s.locate(ctx, a)
+	if err != nil {
+		return nil, "", err
+	}
+	dir, err = s.Root.Open(rel)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", fmt.Errorf("%s has no directory %s for volume %s: %w: was it removed by hand? see `glusterfs-csi trash list`", s.Volume, rel, a.ID, volume.ErrNotFound)
+	}
+	if err != nil {
+		return nil, "", s.Explain(fmt.Errorf("open the directory of volume %s on %s: %w", a.ID, s.Volume, volume.NotADirectory(err)))
+	}
+	if r != nil {
+		err = s.CheckIdentity(dir, *r)
+	} else {
+		err = s.isNobodys(dir, a.ID, rel)
+	}
+	if err == nil && !a.ReadOnly {
+		err = mendOwner(dir, owner, a.Group != nil)
+	}
+	if err != nil {
+		dir.Close()
+		return nil, "", s.Explain(err)
+	}
+	return dir, path.Join("/", rel), nil
+}
+
+// locate returns the path and the owner asked for, from the record where there is one.
+func (s *Volumes) locate(ctx context.Context, a Access) (path string, owner volume.Owner, r *volume.Record, err error) {
+	have, err := s.getOrBusy(a.ID)
+	switch {
+	case err == nil && a.Path != "" && a.Path != have.Path:
+		return "", volume.Owner{}, nil, fmt.Errorf("volume %s on %s: %w: its path is %q, the volume context says %q", a.ID, s.Volume, volume.ErrInvalid, have.Path, a.Path)
+	case err == nil:
+		owner, err := s.ownerOf(have, a)
+		return have.Path, owner, &have, err
+	case !errors.Is(err, volume.ErrNotFound) || a.Path == "":
+		return "", volume.Owner{}, nil, err
+	case a.Path == WholePath && a.Group != nil && !a.ReadOnly:
+		return "", volume.Owner{}, nil, fmt.Errorf("volume %s is the whole of %s: %w: a group (fsGroup) would get the files of every volume on it and the driver's records; "+
+			"leave fsGroup out of the pod, or publish a directory", a.ID, s.Volume, volume.ErrInvalid)
+	case a.Path == WholePath:
+		klog.FromContext(ctx).Info("Publishing a whole Gluster volume: root in the pod sees every volume on it, the driver's records and its trash", "glusterVolume", s.Volume.String(), "volume", a.ID)
+		return ".", a.Owner, nil, nil
+	}
+	if err := volume.CheckPath(a.Path); err != nil {
+		return "", volume.Owner{}, nil, err
+	}
+	return a.Path, a.Owner, nil, nil
+}
+
+// getOrBusy is Get, and ErrBusy for a volume that is being made.
+func (s *Volumes) getOrBusy(id string) (volume.Record, error) {
+	f, err := s.Find(id)
+	switch {
+	case err == nil && f.State == store.Absent:
+		err = fmt.Errorf("volume %s on %s: %w", id, s.Volume, volume.ErrNotFound)
+	case err == nil && f.State == store.Begun:
+		err = fmt.Errorf("volume %s on %s is just being made: %w", id, s.Volume, volume.ErrBusy)
+	}
+	return f.Record, err
+}
+
+// ownerOf is the owner to be mended, which a read-only publish leaves as it is.
+func (s *Volumes) ownerOf(r volume.Record, a Access) (volume.Owner, error) {
+	if a.ReadOnly {
+		return volume.Owner{}, nil
+	}
+	now, err := s.Current(r)
+	return now.Owner, err
+}
+
+// isNobodys refuses a directory that belongs to a volume, or lies in one: it may be one that is being made, or has
+// just been deleted.
+func (s *Volumes) isNobodys(dir *safepath.Dir, id, rel string) error {
+	if rel == "." {
+		return nil
+	}
+	held, err := s.Creations.WhoHolds(dir, rel)
+	if err == nil && held.Stamp != "" && !held.Parent {
+		return s.anothers(id, rel, held)
+	}
+	for _, ancestor := range creation.Ancestors(rel) {
+		if err != nil {
+			return err
+		}
+		var above *safepath.Dir
+		if above, err = s.Root.Open(ancestor); err != nil {
+			return err
+		}
+		held, err = s.Creations.WhoHolds(above, ancestor)
+		above.Close()
+		if err == nil && held.Stamp != "" && !held.Parent {
+			err = fmt.Errorf("directory %s of volume %s lies in another: %w: publish that volume, with a subPath", rel, id, s.Creations.NestedError(ancestor, held))
+		}
+	}
+	return err
+}
+
+func (s *Volumes) anothers(id, rel string, held volume.PathClaim) error {
+	err := fmt.Errorf("directory %s on %s belongs to volume %s, not to %s: %w", rel, s.Volume, volume.IDOfStamp(held.Stamp), id, volume.ErrForeign)
+	r, getErr := s.GetAsMade(volume.IDOfStamp(held.Stamp))
+	if errors.Is(getErr, volume.ErrNotFound) || getErr == nil && r.Stamp() != held.Stamp {
+		return fmt.Errorf("%w: %w: it is just being made or removed", err, volume.ErrBusy)
+	}
+	return err
+}

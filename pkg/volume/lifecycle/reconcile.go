@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+)
+
+// Reconcile finishes what this process has seen interrupted for an hour, and nobody
+// has repeated: volumes half made are taken back, volumes half deleted go into the trash, and
+// half restored ones come back. What it cannot mend is in the error. It works on a volume only
+// while lock has it: one that is in use is left for the next time.
+func (s *Volumes) Reconcile(ctx context.Context, lock func(id string) (unlock func(), free bool)) error {
+	var errs []error
+	alone := func(id string, finish func() error) {
+		if ctx.Err() != nil {
+			return
+		}
+		unlock, free := lock(id)
+		if !free {
+			return
+		}
+		defer unlock()
+		if err := finish(); err != nil {
+			errs = append(errs, s.Explain(fmt.Errorf("volume %s on %s: %w", id, s.Volume, err)))
+		}
+	}
+	errs = append(errs, s.Spread(ctx, alone))
+	begun, err := s.allBegun(ctx)
+	errs = append(errs, s.Explain(err))
+	for _, b := range begun {
+		if s.IsAbandoned(&s.Memory.Creations, b.Key()) {
+			alone(b.ID, func() error { return s.Creations.Undo(b) })
+		}
+	}
+	entries, err := s.Entries("")
+	errs = append(errs, err)
+	deleted := map[string]bool{}
+	for _, e := range entries {
+		deleted[e.Record.Stamp()] = true
+		switch {
+		case e.Suffix == store.RecordSuffix && s.IsAbandoned(&s.Memory.Trash, e.Name):
+			alone(e.Record.ID, func() error { return s.Trash.CompleteDeletion(e) })
+		case e.Suffix == store.BackSuffix && s.IsAbandoned(&s.Memory.Trash, e.Name+store.BackSuffix):
+			alone(e.Record.ID, func() error { return s.Trash.CompleteRestoration(&e) })
+		}
+	}
+	errs = append(errs, s.takeOverAll(ctx, alone), s.Explain(s.Creations.SettlePaths(deleted)), s.SettleAttributes(alone))
+	return errors.Join(append(errs, ctx.Err())...)
+}
+
+// allBegun lists the creations that have not come to their end, of all volumes.
+func (s *Volumes) allBegun(ctx context.Context) ([]creation.HalfMade, error) {
+	all, err := s.Creations.HalfMadeOf("")
+	if err != nil {
+		return nil, err
+	}
+	err = s.ForEachPage(ctx, func(p store.Page) {
+		for _, f := range p.Begun {
+			all = append(all, creation.HalfMadeVolume(f))
+		}
+	})
+	there := map[string]bool{}
+	for _, b := range all {
+		there[b.Key()] = true
+	}
+	s.Memory.Creations.Keep(there)
+	return all, err
+}
+
+// takeOverAll gives every volume of schema 1 a gfid, before the Gluster volume gets bricks that do not have its mark.
+func (s *Volumes) takeOverAll(ctx context.Context, alone func(id string, do func() error)) error {
+	return s.ForEach(ctx, func(r volume.Record) error {
+		if r.Schema == 1 {
+			alone(r.ID, func() error { return volume.IgnoreNotExist(s.CheckInPlace(r)) })
+		}
+		return nil
+	})
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package manager
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+)
+
+// one runs an operation on a Gluster volume, by the manager's own client.
+func one[T any](ctx context.Context, m *Manager, v gluster.Volume, key string, fn func(*lifecycle.Volumes) (T, error)) (T, error) {
+	var result T
+	err := m.run(ctx, v, m.own, key, func(_ context.Context, s *lifecycle.Volumes, op *operation) error {
+		got, err := fn(s)
+		if op.commit() {
+			result = got
+		}
+		return err
+	})
+	return result, err
+}
+
+// operation is what runs apart from its caller.
+type operation struct {
+	state atomic.Int32
+	why   atomic.Pointer[string]
+}
+
+const (
+	running   = iota // the caller waits
+	committed        // the caller waits to the end
+	deserted         // the caller is gone
+)
+
+// commit is called before the one thing that must not happen once the caller was told
+// that the operation failed. False means that the caller is gone.
+func (o *operation) commit() bool {
+	return o.state.CompareAndSwap(running, committed) || o.state.Load() == committed
+}
+
+// long says what takes the time from here on.
+func (o *operation) long(why string) { o.why.Store(&why) }
+
+// run calls fn with the store of a Gluster volume, alone among those with the same key
+// ("" for those that may run beside each other), on a goroutine of its own, since no
+// deadline reaches a system call on a client's mount. It has a permit until it ends, even if nobody waits for it any
+// more. The lock comes first: many calls of one volume have one permit, and who has a permit waits for no lock.
+func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, key string, fn func(context.Context, *lifecycle.Volumes, *operation) error) error {
+	client, err := m.host.Ensure(ctx, v, options)
+	if err != nil {
+		return err
+	}
+	release := client.Hold() // first: waiting for the lock may outlast the client's idle time
+	unlock := func() {}
+	if key != "" {
+		if unlock, err = m.locks.lock(ctx, lockKey(v, key)); err != nil {
+			release()
+			return err
+		}
+	}
+	permit, err := m.admit(ctx, client)
+	if err != nil {
+		release()
+		unlock()
+		return err
+	}
+	op := &operation{}
+	done := make(chan error, 1)
+	go func() {
+		err := guarded(func() error {
+			open, leave, err := m.views.use(client)
+			if err != nil {
+				return err
+			}
+			defer leave()
+			remembered := m.remember(v) //nolint:contextcheck // what it makes outlives the call
+			s := lifecycle.New(store.New(open.View, remembered.store, permit), remembered.trash)
+			s.Privileged, s.Headroom = m.privileged(context.WithoutCancel(ctx), v), m.headroom
+			if err = fn(context.WithoutCancel(ctx), s, op); isOutdated(err) {
+				m.views.forget(client, open)
+			}
+			return err
+		})
+		// Before the caller is told: who is told that all is over may look for what is in use.
+		release()
+		permit.Release()
+		unlock()
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	if !op.state.CompareAndSwap(running, deserted) {
+		return <-done // what follows a commit does not wait for GlusterFS
+	}
+	if why := op.why.Load(); why != nil {
+		return fmt.Errorf("volume %s/%s: %s; try again: %w", v, key, *why, volume.ErrBusy)
+	}
+	return fmt.Errorf("%s does not answer in time, the operation goes on: %w", v, context.Cause(ctx))
+}
+
+// admit waits for a permit, and makes sure that the client has answered since. ErrBusy if there is none in time.
+func (m *Manager) admit(ctx context.Context, c *client.Client) (*permits.Permit, error) {
+	permit, err := m.permits.Acquire(ctx, c.Volume())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", volume.ErrBusy, err)
+	}
+	if err := c.Probe(ctx); err != nil {
+		permit.Release()
+		return nil, err
+	}
+	return permit, nil
+}
+
+func lockKey(v gluster.Volume, id string) string { return v.String() + "/" + id }
+
+// guarded makes an error of a panic: recovery in the gRPC server does not reach
+// another goroutine.
+func guarded(fn func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return fn()
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+)
+
+// TrashEntry is a deleted volume.
+type TrashEntry struct {
+	// Name is the entry's own: the volume's ID and Deleted.
+	Name    string
+	Deleted time.Time
+	Record  volume.Record
+
+	// Unrestorable says why Restore would refuse the entry, as far as that can be seen: "" where it would not.
+	Unrestorable string
+
+	Dir    *safepath.Dir // has the record and the data
+	Suffix string        // of the record's file: how far the entry has come
+	Moved  bool          // the data is in the trash, too
+}
+
+// IsNewerThan says which of an entry and a record of the same volume was there last.
+func (e TrashEntry) IsNewerThan(r volume.Record) bool {
+	return e.Record.Generation > r.Generation || e.Record.Generation == r.Generation && e.Suffix != BackSuffix
+}
+
+// Held says whether the entry is kept until it is released.
+func (e TrashEntry) Held() bool { return e.Suffix == HeldSuffix }
+
+// Due is when the reaper may remove the entry, given how long the trash is kept.
+func (e TrashEntry) Due(retention time.Duration) time.Time {
+	if e.Record.OnDelete == volume.Delete {
+		return e.Deleted
+	}
+	return e.Deleted.Add(retention)
+}
+
+// EntryFiles returns the entries of a volume, or of all where id is "", the oldest first, without reading their
+// records.
+func (s *Store) EntryFiles(id string) ([]TrashEntry, error) {
+	var files []File
+	var err error
+	if id == "" {
+		files, err = s.Files(TrashDir)
+	} else {
+		files, err = s.FilesOf(TrashDir, id)
+	}
+	if err != nil {
+		return nil, s.Explain(err)
+	}
+	var found []TrashEntry
+	moved := map[string]bool{}
+	for _, f := range files {
+		e, ok := ParseEntry(f)
+		switch {
+		case !ok || id != "" && volume.IDOfStamp(e.Name) != id:
+		case e.Suffix == "":
+			moved[e.Name] = true
+		default:
+			found = append(found, e)
+		}
+	}
+	for i := range found {
+		found[i].Moved = moved[found[i].Name]
+	}
+	slices.SortFunc(found, func(a, b TrashEntry) int {
+		return cmp.Or(a.Deleted.Compare(b.Deleted), cmp.Compare(a.Name, b.Name))
+	})
+	return found, nil
+}
+
+// Entries is EntryFiles with the records. What is wrong with one that cannot be read is in the error, beside the
+// others.
+func (s *Store) Entries(id string) ([]TrashEntry, error) {
+	found, err := s.EntryFiles(id)
+	if err != nil {
+		return nil, err
+	}
+	var entries []TrashEntry
+	var damaged []error
+	for _, e := range found {
+		err := s.readRecordOf(&e)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // restored or reaped meanwhile
+		case err != nil:
+			damaged = append(damaged, s.Explain(err))
+		default:
+			entries = append(entries, e)
+		}
+	}
+	return entries, errors.Join(damaged...)
+}
+
+// ParseEntry takes the name of a file in the trash apart. Data has no suffix.
+func ParseEntry(f File) (e TrashEntry, ok bool) {
+	e.Dir = f.Dir
+	e.Name, e.Suffix, _ = CutSuffix(f.Name, RecordSuffix, HeldSuffix, DoomedSuffix, BackSuffix)
+	_, e.Deleted, ok = volume.ParseStamp(e.Name)
+	return e, ok
+}
+
+// Entry returns one entry, however far it has come.
+func (s *Store) Entry(name string) (TrashEntry, error) {
+	if !volume.IsEntryName(name) {
+		return TrashEntry{}, fmt.Errorf("%q is not the name of a trash entry: %w", name, volume.ErrInvalid)
+	}
+	shards, err := s.ExistingShards(TrashDir, volume.IDOfStamp(name))
+	if err != nil {
+		return TrashEntry{}, err
+	}
+	for _, suffix := range []string{RecordSuffix, HeldSuffix, BackSuffix, DoomedSuffix} {
+		for _, dir := range shards {
+			e, err := s.ReadEntry(File{dir, name + suffix})
+			if !errors.Is(err, fs.ErrNotExist) {
+				return e, err
+			}
+		}
+	}
+	return TrashEntry{}, fmt.Errorf("trash entry %s on %s: %w", name, s.Volume, volume.ErrNotFound)
+}
+
+// ReadEntry reads the entry that has come as far as its suffix says; fs.ErrNotExist if it has not.
+func (s *Store) ReadEntry(f File) (TrashEntry, error) {
+	e, _ := ParseEntry(f)
+	if err := s.readRecordOf(&e); err != nil {
+		return TrashEntry{}, err
+	}
+	absent, err := IsMissing(e.Dir, e.Name)
+	e.Moved = !absent
+	return e, err
+}
+
+// readRecordOf reads the record of an entry. ErrBusy if it was completed by another controller so lately that it is
+// not seen whole.
+func (s *Store) readRecordOf(e *TrashEntry) error {
+	f, err := s.FindIn(e.Dir, e.Name+e.Suffix)
+	switch {
+	case err != nil:
+		return err
+	case f.State == Absent:
+		return fmt.Errorf("trash entry %s: %w", e.Name, fs.ErrNotExist)
+	case f.State == Begun:
+		return fmt.Errorf("volume %s on %s was made by another controller a moment ago, and is not seen whole yet: %w", volume.IDOfStamp(e.Name), s.Volume, volume.ErrBusy)
+	case f.Record.ID != volume.IDOfStamp(e.Name):
+		return fmt.Errorf("trash entry %s has the record of %s: %w", e.Name, f.Record.ID, volume.ErrCorrupt)
+	}
+	e.Record = f.Record
+	return nil
+}
+
+// MayStillMove says whether the deletion, or its repetition, may just be moving the data.
+func (s *Store) MayStillMove(e TrashEntry) bool {
+	return e.Suffix == RecordSuffix && !e.Moved && s.MayGoOn(&s.Memory.Trash, e.Name)
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+)
+
+// Page is a part of a list.
+type Page struct {
+	Records []volume.Record // in the order of the list
+	Next    string          // the ID to go on after, "" at the end
+	Damaged error           // names the records that are left out: ErrCorrupt, ErrNewer
+	Begun   []Lookup        // volumes that are being made, which are no part of the list
+}
+
+// List returns at most limit volumes, with what was changed since they were made, that come after the one with the
+// given ID ("" for the first); see list.
+func (s *Store) List(after string, limit int) (Page, error) {
+	page, err := s.list(after, limit)
+	if err == nil {
+		err = s.Explain(s.allCurrent(&page))
+	}
+	return page, err
+}
+
+// list returns at most limit volumes that come after the one with the given ID ("" for the first). The order is that of
+// the directories that have the records, and of the IDs in each: a page reads the names in one or two of them, and the
+// records of the page.
+func (s *Store) list(after string, limit int) (Page, error) {
+	before, err := s.listBefore()
+	if err != nil {
+		return Page{}, s.Explain(err)
+	}
+	left, err := s.shardsFrom(after, before)
+	var ids []string
+	for size := 1; err == nil && len(left) > 0 && len(ids) <= limit; size = readers { // the first is enough where there are many
+		some := left[:min(size, len(left))]
+		left = left[len(some):]
+		lists := make([][]string, len(some))
+		errs := make([]error, len(some))
+		beside(s.Permit, len(some), func(i int) { lists[i], errs[i] = s.idsIn(some[i]) })
+		err = errors.Join(errs...)
+		for i, list := range lists {
+			list = append(list, before[some[i]]...)
+			slices.Sort(list)
+			for _, id := range slices.Compact(list) {
+				if after == "" || some[i] != shard(after) || id > after {
+					ids = append(ids, id)
+				}
+			}
+		}
+	}
+	if err != nil {
+		return Page{}, s.Explain(err)
+	}
+	next := ""
+	if len(ids) > limit {
+		ids = ids[:limit]
+		next = ids[limit-1]
+	}
+	page, err := s.read(ids)
+	page.Next = next
+	return page, err
+}
+
+// shardsFrom returns the names of the directories that have records, from that of an ID on, in order.
+func (s *Store) shardsFrom(after string, before map[string][]string) ([]string, error) {
+	files, err := s.filesIn(VolumesDir)
+	names := slices.Collect(maps.Keys(before))
+	for _, f := range files {
+		if isShard(f.Name) {
+			names = append(names, f.Name)
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if after != "" {
+		names = slices.DeleteFunc(names, func(name string) bool { return name < shard(after) })
+	}
+	return names, err
+}
+
+func (s *Store) idsIn(shard string) ([]string, error) {
+	files, err := s.filesIn(VolumesDir + "/" + shard)
+	var ids []string
+	for _, f := range files {
+		if id, ok := strings.CutSuffix(f.Name, RecordSuffix); ok {
+			ids = append(ids, id)
+		}
+	}
+	return ids, err
+}
+
+// listBefore returns the IDs of the records that are where all were before, by the shard they belong to.
+func (s *Store) listBefore() (map[string][]string, error) {
+	if s.Memory.flat.isEmpty(VolumesDir) {
+		return nil, nil
+	}
+	files, err := s.filesIn(VolumesDir)
+	ids := map[string][]string{}
+	for _, f := range files {
+		if id, ok := strings.CutSuffix(f.Name, RecordSuffix); ok {
+			ids[shard(id)] = append(ids[shard(id)], id)
+		}
+	}
+	return ids, err
+}
+
+// ForEach calls do with the record of each volume, page by page. What is wrong with one is in the error, and holds up
+// no other.
+func (s *Store) ForEach(ctx context.Context, do func(volume.Record) error) error {
+	var errs []error
+	err := s.ForEachPage(ctx, func(p Page) {
+		errs = append(errs, p.Damaged)
+		for _, r := range p.Records {
+			errs = append(errs, do(r))
+		}
+	})
+	return errors.Join(append(errs, err)...)
+}
+
+// ForEachPage calls do with each page of the list. What of one could not be read is in the error.
+func (s *Store) ForEachPage(ctx context.Context, do func(Page)) error {
+	const size = 256
+	var errs []error
+	for after := ""; ; {
+		page, err := s.list(after, size)
+		errs = append(errs, err)
+		do(page)
+		if page.Next == "" || ctx.Err() != nil {
+			return errors.Join(append(errs, ctx.Err())...)
+		}
+		after = page.Next
+	}
+}
+
+// read returns the records of those that are there, in the order of ids. A record costs
+// several exchanges with the client, so they are read side by side.
+func (s *Store) read(ids []string) (Page, error) {
+	all, errs := make([]Lookup, len(ids)), make([]error, len(ids))
+	beside(s.Permit, len(ids), func(i int) { all[i], errs[i] = s.Find(ids[i]) })
+	var page Page
+	var damaged, failed []error
+	for i, err := range errs {
+		switch {
+		case errors.Is(err, volume.ErrCorrupt), errors.Is(err, volume.ErrNewer):
+			damaged = append(damaged, err)
+		case err != nil:
+			failed = append(failed, err)
+		case all[i].State == Begun:
+			page.Begun = append(page.Begun, all[i])
+		case all[i].State == Ready:
+			page.Records = append(page.Records, all[i].Record)
+		}
+	}
+	page.Damaged = errors.Join(damaged...)
+	return page, errors.Join(failed...)
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+)
+
+// State is how far a volume has come, as the file of its record says.
+type State int
+
+// The states.
+const (
+	Absent State = iota
+	Begun        // a creation that has not come to its end
+	Ready
+)
+
+// Lookup is what there is of a volume's record.
+type Lookup struct {
+	State State
+	// Record is whole if it is ready. What has begun may not have been written yet: then it has the ID alone.
+	Record volume.Record
+	Dir    *safepath.Dir // has the file
+}
+
+// Find finds the record of a volume.
+func (s *Store) Find(id string) (Lookup, error) {
+	shards, err := s.ExistingShards(VolumesDir, id)
+	for _, dir := range shards {
+		if err != nil {
+			break
+		}
+		var f Lookup
+		if f, err = s.FindIn(dir, id+RecordSuffix); err == nil && f.State != Absent && f.Record.ID != id {
+			err = fmt.Errorf("the record of %s on %s names %s: %w", id, s.Volume, f.Record.ID, volume.ErrCorrupt)
+		}
+		if err == nil && f.State != Absent {
+			return f, nil
+		}
+	}
+	return Lookup{}, s.Explain(err)
+}
+
+// FindIn reads the file of a record. It was written twice, and got the gfid the second time, so a host that has read it
+// before may still have the old bytes in its cache.
+func (s *Store) FindIn(dir *safepath.Dir, name string) (Lookup, error) {
+	r, err := ReadRecord(dir, name)
+	if err == nil && r.GFID == volume.NoGFID || errors.Is(err, ErrUnwritten) {
+		r, err = readRecordOnce(dir, name, unix.O_DIRECT) // not from the kernel's cache
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Lookup{}, nil
+	case errors.Is(err, ErrUnwritten):
+		return Lookup{State: Begun, Record: volume.Record{ID: strings.TrimSuffix(name, RecordSuffix)}, Dir: dir}, nil
+	case err != nil:
+		return Lookup{}, err
+	case r.GFID == volume.NoGFID:
+		return Lookup{Begun, r, dir}, nil
+	}
+	return Lookup{Ready, r, dir}, nil
+}
+
+// Get returns the record of a volume that is ready, with what was changed since, or ErrNotFound.
+func (s *Store) Get(id string) (volume.Record, error) {
+	r, err := s.GetAsMade(id)
+	if err != nil {
+		return r, err
+	}
+	return s.Current(r)
+}
+
+// GetAsMade is Get without what was changed.
+func (s *Store) GetAsMade(id string) (volume.Record, error) {
+	f, err := s.Find(id)
+	if err == nil && f.State != Ready {
+		err = fmt.Errorf("volume %s on %s: %w", id, s.Volume, volume.ErrNotFound)
+	}
+	return f.Record, err
+}
+
+// ErrUnwritten says that nothing was written into a record yet, or that the power went before it was on disk.
+var ErrUnwritten = fmt.Errorf("it is empty: %w", volume.ErrCorrupt)
+
+// ReadRecord reads a record as it is now, even if another host has just replaced it.
+func ReadRecord(dir *safepath.Dir, name string) (volume.Record, error) {
+	return reread(dir, name, func() (volume.Record, error) { return readRecordOnce(dir, name, 0) })
+}
+
+func readRecordOnce(dir *safepath.Dir, name string, flags int) (volume.Record, error) {
+	f, err := dir.OpenFile(name, unix.O_RDONLY|flags, 0)
+	if err != nil {
+		return volume.Record{}, err
+	}
+	defer f.Close()
+	data := make([]byte, maxRecord) // one read: what is in it is of one moment
+	n, err := f.Read(data)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return volume.Record{}, err
+	}
+	if len(bytes.Trim(data[:n], "\x00")) == 0 {
+		return volume.Record{}, fmt.Errorf("%s: %w", f.Name(), ErrUnwritten)
+	}
+	r, err := volume.ParseRecord(data[:n])
+	if err != nil {
+		return volume.Record{}, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return r, nil
+}
+
+// Readlink reads a symbolic link of the driver's own as it is now, even if another host has just replaced it.
+func Readlink(dir *safepath.Dir, name string) (string, error) {
+	return reread(dir, name, func() (string, error) { return dir.Readlink(name) })
+}
+
+// reread repeats what failed because the kernel knew an earlier file of that name.
+func reread[T any](dir *safepath.Dir, name string, read func() (T, error)) (T, error) {
+	const attempts = 3
+	result, err := read()
+	for range attempts {
+		if !errors.Is(err, unix.ESTALE) {
+			break
+		}
+		if err = dir.Refresh(name); err == nil || errors.Is(err, unix.ESTALE) {
+			result, err = read()
+		}
+	}
+	return result, err
+}

@@ -27,6 +27,7 @@ var floors = [][]string{
 	{"pkg/volume/creation"},
 	{"pkg/volume/store"},
 	{"pkg/gluster/client", "pkg/gluster/quota", "pkg/commit", "pkg/volume"},
+	{"pkg/gluster/probe"},
 	{"pkg/gluster/clientlog", "pkg/gluster/process", "pkg/gluster/statedir", "pkg/gluster/glusterd", "pkg/gluster/meta", "pkg/tree", "pkg/migrate"},
 	{"pkg/gluster/permits"},
 	{"pkg/gluster", "pkg/mount"},

@@ -3,20 +3,15 @@
 package client
 
 import (
-	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/process"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
-
-// ErrGone says that the client's process ended, or its mount is not there any more. It always comes with
-// ErrUnreachable.
-var ErrGone = errors.New("the client is gone")
 
 // Client is one running client: a process with a mount of its Gluster volume's root.
 type Client struct {
@@ -27,9 +22,13 @@ type Client struct {
 	adopted    bool
 	replaced   atomic.Bool // by another, while it ran
 
-	meta     meta.Reader
-	probes   guarded[probes]
-	readings guarded[readings]
+	prober *probe.Prober // from when it is mounted
+}
+
+// mounted is for a client that is mounted at its own mount point.
+func (c *Client) mounted(device mount.Device) *Client {
+	c.device, c.prober = device, probe.New(c.slot.host.lifetime, c.process, c.mountpoint, device)
+	return c
 }
 
 // Volume is what the client mounts.

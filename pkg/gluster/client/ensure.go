@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
 )
 
 // EnsurePrivileged is Ensure for the client of gluster.PrivilegedOptions, through which limits are set. It is for the
@@ -42,7 +43,7 @@ func (h *Host) ensure(ctx context.Context, v gluster.Volume, options []string) (
 		if err = c.Probe(ctx); err == nil {
 			return c, nil
 		}
-		if !errors.Is(err, ErrGone) {
+		if !errors.Is(err, probe.ErrGone) {
 			return nil, err
 		}
 		s.state.with(func(s *slotState) { s.drop(c) })

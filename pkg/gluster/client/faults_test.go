@@ -205,7 +205,7 @@ func TestAClientThatDoesNotAnswerCostsNothingAndIsLeftAlone(t *testing.T) {
 	}
 	t.Log(ask())
 	c.Checkup(t.Context())
-	if silent := c.silentFor(); silent > 0 {
+	if silent := c.prober.SilentFor(); silent > 0 {
 		t.Errorf("it has not told its own state for %v", silent)
 	}
 	for i := range cluster.Servers() {

@@ -78,9 +78,7 @@ func stopWatching(all []startState, c *Client) {
 func (s *slot) usable(all []startState) *Client {
 	for _, f := range all {
 		if f.isUsable() {
-			return &Client{
-				slot: s, process: f.process, mountpoint: f.start.Mountpoint(), device: f.device, adopted: true,
-			}
+			return (&Client{slot: s, process: f.process, mountpoint: f.start.Mountpoint(), adopted: true}).mounted(f.device)
 		}
 	}
 	return nil

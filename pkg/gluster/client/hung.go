@@ -20,10 +20,10 @@ const hungLimit = 2 * time.Minute
 func (h *Host) endHung(ctx context.Context) {
 	for _, c := range h.Running() {
 		if o := c.Observed(); o.Reading == nil || o.ReadErr != nil {
-			c.ask() // by which one that was adopted, or has another graph, becomes able to tell its state
+			c.prober.Ask() // by which one that was adopted, or has another graph, becomes able to tell its state
 		}
-		c.askState()
-		silent := c.silentFor()
+		c.prober.AskState()
+		silent := c.prober.SilentFor()
 		if silent < h.hung {
 			continue
 		}

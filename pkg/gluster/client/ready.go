@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
@@ -22,13 +23,13 @@ func (c *Client) awaitReady(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.device = device
+	c.mounted(device)
 	const pause = 25 * time.Millisecond
 	ticker := time.NewTicker(pause)
 	defer ticker.Stop()
 	settled := time.Now().Add(settleTime)
 	for {
-		err := c.probe(ctx)
+		err := c.prober.Probe(ctx)
 		if err == nil || !errors.Is(err, unix.ENOTCONN) || time.Now().After(settled) {
 			return err
 		}
@@ -60,7 +61,7 @@ func (c *Client) awaitMount(ctx context.Context) (mount.Device, error) {
 			}
 		}
 		if c.process.HasExited() {
-			return mount.Device{}, c.ended()
+			return mount.Device{}, fmt.Errorf("%w: process %d has ended", probe.ErrGone, c.process.PID)
 		}
 		if err := context.Cause(ctx); err != nil {
 			return mount.Device{}, fmt.Errorf("nothing was mounted in time: %w", err)

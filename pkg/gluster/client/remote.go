@@ -38,6 +38,8 @@ const (
 	// answerMargin is how much longer the mounter is waited for than it waits itself: its error says more than "no
 	// answer".
 	answerMargin = 2 * time.Second
+	// endWait is how long a client that has ended may take to be seen to.
+	endWait = 100 * time.Millisecond
 )
 
 // attemptLimit is how long a client is waited for.
@@ -62,7 +64,7 @@ func (a *attempt) findOrAsk(ctx context.Context) (*Client, *statedir.Users, erro
 	const attempts = 3 // each meets a client that has just ended, which the mounter has not noticed
 	var unseen error
 	for i := range attempts {
-		if i > 0 && !pause(ctx, exitDelay) {
+		if i > 0 && !pause(ctx, endWait) {
 			break
 		}
 		info, err := s.askMounter(ctx)

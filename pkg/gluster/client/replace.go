@@ -80,7 +80,9 @@ func isBetterOf(ctx context.Context, c, trial *Client, isBetter func(now, trial 
 
 // abandon ends a client that nobody uses, and removes what is left of it.
 func (c *Client) abandon() error {
-	c.meta.Close()
+	if c.prober != nil {
+		c.prober.Close()
+	}
 	err := errors.Join(c.process.End(), statedir.StartOf(c.mountpoint).Discard())
 	c.process.Forget()
 	return err

@@ -58,7 +58,7 @@ func (s *slotState) hasNoClient() bool { return s.attempt == nil && !s.client.is
 // clear empties the slot. The process is watched until its end, as a child must be reaped.
 func (s *slotState) clear() {
 	if s.client.Client != nil {
-		s.client.meta.Close()
+		s.client.prober.Close()
 		s.client.users.Close()
 	}
 	s.client = slotClient{}
@@ -98,7 +98,7 @@ func (s *slotState) offer(c *Client, users *statedir.Users) bool {
 // replace makes another the slot's client if c is still it. Users of the slot are users of both.
 func (s *slotState) replace(c, by *Client) {
 	if s.client.Client == c {
-		c.meta.Close()
+		c.prober.Close()
 		s.client = slotClient{Client: by, users: s.client.users, used: time.Now()}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
 )
 
 // silentAfter is how long an answer may take before somebody is called silent: an answer takes a millisecond, and
@@ -24,7 +25,7 @@ type view struct {
 	pid    int
 	now    time.Time
 
-	client.Observed
+	probe.Observed
 
 	silent string // the servers and their trouble if none gives a sign of life; only where it matters
 }
@@ -152,7 +153,7 @@ func (v *view) diagnoseProbe(r *findings) {
 		r.add(Inaccessible, ClusterUnreachable, message, v.lastAnswer())
 	case waits && len(r.reasons) == 0:
 		r.add(Degraded, ProbeTimeout, fmt.Sprintf("%s: its client waits for an answer", v.volume), v.lastAnswer())
-	case v.ProbeErr == nil || !v.ProbeAsked.IsZero() || errors.Is(v.ProbeErr, client.ErrGone):
+	case v.ProbeErr == nil || !v.ProbeAsked.IsZero() || errors.Is(v.ProbeErr, probe.ErrGone):
 		// All is well, or what the next answer will be is not known yet, or it was unmounted where the driver looks.
 	case errors.Is(v.ProbeErr, unix.ENOTCONN):
 		// The process runs, so it is the bricks that are not connected, or were not until a moment ago.

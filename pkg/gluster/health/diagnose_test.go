@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
 )
 
 var gv0 = gluster.Volume{Cluster: "pi", Name: "gv0"} // as clients.GV0()
@@ -31,7 +31,7 @@ func replicas() *view {
 	}
 	g.Sets = []meta.Set{{Translator: "r0", Children: []string{"c0", "c1"}}, {Translator: "r1", Children: []string{"c2", "c3"}}}
 	r.Sets = []meta.SetState{{Up: true, Quorum: "auto"}, {Up: true, Quorum: "none"}}
-	return &view{volume: gv0, pid: 42, now: now, Observed: client.Observed{Reading: r, Answered: now}}
+	return &view{volume: gv0, pid: 42, now: now, Observed: probe.Observed{Reading: r, Answered: now}}
 }
 
 func (v *view) disconnect(bricks ...int) {
@@ -89,7 +89,7 @@ func TestDiagnosis(t *testing.T) {
 		{"it says so, and which bricks", func(v *view) { v.ProbeErr = unix.ENOTCONN; v.disconnect(0, 1, 2, 3, 4) }, []string{"Inaccessible ClusterUnreachable: h0:/b"}},
 		{"it said so before the answer it is about to give", func(v *view) { v.ProbeErr = unix.ENOTCONN; v.ProbeAsked = v.now }, nil},
 		{"the root cannot be read", func(v *view) { v.ProbeErr = unix.EIO }, []string{"Degraded ProbeFailed: pi/gv0 input/output error"}},
-		{"it was unmounted by hand", func(v *view) { v.ProbeErr = client.ErrGone }, nil},
+		{"it was unmounted by hand", func(v *view) { v.ProbeErr = probe.ErrGone }, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			v := replicas()

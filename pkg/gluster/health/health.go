@@ -20,6 +20,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
@@ -122,7 +123,7 @@ type Report struct {
 // then is taken from the last known state. It reads and writes nothing of the volume's data, starts no client, and
 // needs no clusters file.
 func (o *Observer) Volume(ctx context.Context, v gluster.Volume) Report {
-	ctx, cancel := context.WithTimeout(ctx, client.AnswerLimit)
+	ctx, cancel := context.WithTimeout(ctx, probe.AnswerLimit)
 	defer cancel()
 	return o.health(ctx, v, nil)
 }
@@ -140,7 +141,7 @@ func (o *Observer) Mount(ctx context.Context, v gluster.Volume, at Place) Report
 	if !o.host.Serves(at.Device) {
 		return clientEnded(v)
 	}
-	ctx, cancel := context.WithTimeout(ctx, client.AnswerLimit)
+	ctx, cancel := context.WithTimeout(ctx, probe.AnswerLimit)
 	defer cancel()
 	report := o.health(ctx, v, &at)
 	if report.State == Unknown && !o.host.Serves(at.Device) { // it has ended while it was asked
@@ -158,7 +159,7 @@ func clientEnded(v gluster.Volume) Report {
 
 // All is Volume for every Gluster volume of the clusters file and those others that have clients, sorted.
 func (o *Observer) All(ctx context.Context) []Report {
-	ctx, cancel := context.WithTimeout(ctx, client.AnswerLimit)
+	ctx, cancel := context.WithTimeout(ctx, probe.AnswerLimit)
 	defer cancel()
 	volumes := o.usedVolumes()
 	if clusters, err := o.clusters.Current(); err == nil {

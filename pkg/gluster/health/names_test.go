@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/clients"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -83,7 +83,7 @@ func TestNamesThatNobodyTellsAreNotWaitedFor(t *testing.T) {
 	do(t, os.Mkdir(filepath.Join(mounted.Mountpoint(), "vol"), 0o755))
 	at := Place{Device: mounted.Device(), Root: "/vol", Target: clients.Bind(t, mounted, "vol", 0)}
 	do(t, c.StopServer(0), c.StopServer(1))
-	ctx, cancel := context.WithTimeout(t.Context(), client.AnswerLimit)
+	ctx, cancel := context.WithTimeout(t.Context(), probe.AnswerLimit)
 	defer cancel()
 	if all := o.names.of(ctx, at); len(all) != 0 {
 		t.Errorf("stopped bricks say %v", all)

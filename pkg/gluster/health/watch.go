@@ -16,6 +16,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
@@ -63,7 +64,7 @@ func (o *Observer) Watch(ctx context.Context) {
 }
 
 func (o *Observer) look(ctx context.Context) []Report {
-	ctx, cancel := context.WithTimeout(ctx, client.AnswerLimit)
+	ctx, cancel := context.WithTimeout(ctx, probe.AnswerLimit)
 	defer cancel()
 	return o.healthOf(ctx, o.usedVolumes())
 }

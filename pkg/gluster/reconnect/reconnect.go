@@ -24,6 +24,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
@@ -95,7 +96,7 @@ func (r *Replacer) round(ctx context.Context) {
 }
 
 // bricksOf returns which of its bricks a client is not connected to, and how many it has.
-func bricksOf(o client.Observed, now time.Time) (without []string, bricks int, isKnown bool) {
+func bricksOf(o probe.Observed, now time.Time) (without []string, bricks int, isKnown bool) {
 	switch {
 	case o.Reading == nil && errors.Is(o.ProbeErr, unix.ENOTCONN):
 		return []string{"all bricks"}, 1, true // it was without them when this process found it, and cannot tell more

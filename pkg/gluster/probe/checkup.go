@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package client
+package probe
 
 import (
 	"context"
@@ -21,19 +21,19 @@ const stateLimit = 100 * time.Millisecond
 // returns when both have answered, at the latest after AnswerLimit and stateLimit, or stateLimit alone where an
 // answer is overdue already or ctx is done. What has not come back is waited for by the next Checkup and not asked
 // again: a client costs two goroutines at most, however many callers there are.
-func (c *Client) Checkup(ctx context.Context) {
-	if q := c.ask(); q != nil {
-		c.wait(ctx, AnswerLimit-time.Since(q.asked), q.done)
+func (p *Prober) Checkup(ctx context.Context) {
+	if q := p.ask(); q != nil {
+		p.wait(ctx, AnswerLimit-time.Since(q.asked), q.done)
 	}
-	c.wait(context.WithoutCancel(ctx), stateLimit, c.askState())
+	p.wait(context.WithoutCancel(ctx), stateLimit, p.AskState())
 }
 
-func (c *Client) wait(ctx context.Context, limit time.Duration, done <-chan struct{}) {
+func (p *Prober) wait(ctx context.Context, limit time.Duration, done <-chan struct{}) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-done:
-	case <-c.process.Exited():
+	case <-p.process.Exited():
 	case <-ctx.Done():
 	case <-timer.C:
 	}
@@ -61,24 +61,26 @@ func (r *readings) answer(reading *meta.Reading, err error) {
 	}
 }
 
-// askState begins a reading of the client's own state, if none is under way, and returns what is closed when it ends.
-func (c *Client) askState() <-chan struct{} {
-	var pending chan struct{}
-	var isNew bool
-	c.readings.with(func(r *readings) { pending, isNew = r.ask() })
+// AskState begins a reading of the client's own state, if none is under way, and returns what is closed when it ends.
+func (p *Prober) AskState() <-chan struct{} {
+	p.mu.Lock()
+	pending, isNew := p.readings.ask()
+	p.mu.Unlock()
 	if isNew {
 		go func() {
 			defer close(pending)
-			reading, err := c.readMeta()
-			c.readings.with(func(r *readings) { r.answer(reading, err) })
+			reading, err := p.readMeta()
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.readings.answer(reading, err)
 		}()
 	}
 	return pending
 }
 
-func (c *Client) readMeta() (reading *meta.Reading, err error) {
-	caught := panics.Catch(c.slot.host.lifetime, "reading of a client's own state", func() {
-		reading, err = c.meta.Read()
+func (p *Prober) readMeta() (reading *meta.Reading, err error) {
+	caught := panics.Catch(p.lifetime, "reading of a client's own state", func() {
+		reading, err = p.meta.Read()
 	})
 	if caught != nil {
 		return nil, caught.Err()
@@ -98,21 +100,22 @@ type Observed struct {
 }
 
 // Observed returns what is known now, without asking anybody.
-func (c *Client) Observed() Observed {
-	var o Observed
-	c.probes.with(func(p *probes) {
-		o.Answered, o.ProbeErr = p.answered, p.failed
-		if p.pending != nil {
-			o.ProbeAsked, o.Before = p.pending.asked, p.pending.before
-		}
-	})
-	c.readings.with(func(r *readings) { o.Reading, o.ReadErr, o.ReadAsked = r.last, r.err, r.asked })
+func (p *Prober) Observed() Observed {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := Observed{
+		Answered: p.probes.answered, ProbeErr: p.probes.failed,
+		Reading: p.readings.last, ReadErr: p.readings.err, ReadAsked: p.readings.asked,
+	}
+	if p.probes.pending != nil {
+		o.ProbeAsked, o.Before = p.probes.pending.asked, p.probes.pending.before
+	}
 	return o
 }
 
-// silentFor is how long the reading of the client's own state that is under way has been waited for; 0 if none is.
-func (c *Client) silentFor() time.Duration {
-	asked := c.Observed().ReadAsked
+// SilentFor is how long the reading of the client's own state that is under way has been waited for; 0 if none is.
+func (p *Prober) SilentFor() time.Duration {
+	asked := p.Observed().ReadAsked
 	if asked.IsZero() {
 		return 0
 	}

@@ -191,6 +191,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 		{
 			"adopt", []string{
 				"create: record made", "create: claimed", "create: record complete", "create: path claimed", "on disk",
+				"names: directory seen",
 			},
 			map[string][]string{"repeat": ready, "delete": given},
 		},

@@ -45,6 +45,7 @@ var scenarios = []scenario{
 	{"quota", "Writing below a limit", quotas},
 	{"limits", "Making and expanding volumes with limits", limits},
 	{"fsgroup", "fsGroup", fsGroup},
+	{"copy", "Copies of a tree", copyTrees},
 	{"roundtrips", "Requests to the bricks", countRequests},
 }
 

@@ -26,10 +26,10 @@ var floors = [][]string{
 	{"pkg/volume/trash"},
 	{"pkg/volume/creation"},
 	{"pkg/volume/store"},
-	{"pkg/gluster/client", "pkg/gluster/quota", "pkg/commit", "pkg/volume"},
+	{"pkg/gluster/client", "pkg/gluster/quota", "pkg/commit", "pkg/volume", "pkg/tree/copies"},
 	{"pkg/gluster/probe"},
 	{"pkg/gluster/clientlog", "pkg/gluster/process", "pkg/gluster/statedir", "pkg/gluster/glusterd", "pkg/gluster/meta", "pkg/tree", "pkg/migrate"},
-	{"pkg/gluster/permits"},
+	{"pkg/gluster/permits", "pkg/tree/manifest"},
 	{"pkg/gluster", "pkg/mount"},
 	{"pkg/safepath", "pkg/panics"},
 }

@@ -26,6 +26,6 @@ func Check(ctx context.Context, top *safepath.Dir, own Own, permit *permits.Perm
 
 type checker struct{}
 
-func (checker) Enter(*Directory, *safepath.Dir) error         { return nil }
-func (checker) Entry(*Directory, *safepath.Dir, string) error { return nil }
-func (checker) Leave(*Directory) (again bool, err error)      { return false, nil }
+func (checker) Enter(*Directory, *safepath.Dir) error                 { return nil }
+func (checker) Entry(Worker, *Directory, *safepath.Dir, string) error { return nil }
+func (checker) Leave(*Directory) (again bool, err error)              { return false, nil }

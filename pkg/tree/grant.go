@@ -51,7 +51,7 @@ type granter struct{ gid uint32 }
 
 func (g *granter) Enter(*Directory, *safepath.Dir) error { return nil }
 
-func (g *granter) Entry(_ *Directory, dir *safepath.Dir, name string) error {
+func (g *granter) Entry(_ Worker, _ *Directory, dir *safepath.Dir, name string) error {
 	entry, err := dir.Entry(name)
 	if err != nil {
 		return err

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
@@ -14,7 +16,15 @@ import (
 // descriptor can always be let go, as the directory is reached again by its names.
 const heldDirectories = 128
 
-// keptDescriptor is a directory's descriptor as long as it is held.
+// place is where a directory is in its tree, and its descriptor as long as that is held.
+type place struct {
+	parent *place
+	name   string
+	depth  int
+	stat   unix.Stat_t
+	kept   keptDescriptor
+}
+
 type keptDescriptor struct {
 	dir   *safepath.Dir
 	users int // of whoever uses it now
@@ -26,14 +36,14 @@ type keptDescriptor struct {
 type held struct {
 	mu      sync.Mutex
 	limit   int
-	order   []*Directory // the longest unused first; without the top
+	order   []*place // the longest unused first; without the top
 	spacing int
 }
 
 // acquire returns the directory's descriptor, which is valid until release. ErrMoved if it cannot be reached any more.
-func (h *held) acquire(d *Directory) (*safepath.Dir, error) {
+func (h *held) acquire(d *place) (*safepath.Dir, error) {
 	h.mu.Lock()
-	var way []*Directory
+	var way []*place
 	at := d
 	for ; at.kept.dir == nil; at = at.parent {
 		way = append(way, at)
@@ -55,7 +65,7 @@ func (h *held) acquire(d *Directory) (*safepath.Dir, error) {
 }
 
 // reopen opens a directory by its name, which may be another's by now.
-func reopen(parent *safepath.Dir, d *Directory) (*safepath.Dir, error) {
+func reopen(parent *safepath.Dir, d *place) (*safepath.Dir, error) {
 	dir, err := parent.Subdirectory(d.name)
 	if err != nil {
 		if ignoreNotExist(err) == nil || isNoDirectory(err) {
@@ -75,7 +85,7 @@ func reopen(parent *safepath.Dir, d *Directory) (*safepath.Dir, error) {
 }
 
 // keep holds what was opened, for one user.
-func (h *held) keep(d *Directory, dir *safepath.Dir) {
+func (h *held) keep(d *place, dir *safepath.Dir) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if d.kept.dir != nil { // another worker was faster
@@ -88,14 +98,24 @@ func (h *held) keep(d *Directory, dir *safepath.Dir) {
 	h.shrink()
 }
 
-func (h *held) use(d *Directory) {
+// withDirectory calls fn with the directory held.
+func (h *held) withDirectory(d *place, fn func(dir *safepath.Dir) error) error {
+	dir, err := h.acquire(d)
+	if err != nil {
+		return err
+	}
+	defer h.release(d)
+	return fn(dir)
+}
+
+func (h *held) use(d *place) {
 	d.kept.users++
 	if i := slices.Index(h.order, d); i >= 0 {
 		h.order = append(slices.Delete(h.order, i, i+1), d)
 	}
 }
 
-func (h *held) release(d *Directory) {
+func (h *held) release(d *place) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	d.kept.users--
@@ -103,13 +123,13 @@ func (h *held) release(d *Directory) {
 }
 
 // forget lets go of a directory that is done with.
-func (h *held) forget(d *Directory) {
+func (h *held) forget(d *place) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.letGo(d)
 }
 
-func (h *held) letGo(d *Directory) {
+func (h *held) letGo(d *place) {
 	if i := slices.Index(h.order, d); i >= 0 {
 		h.order = slices.Delete(h.order, i, i+1)
 		d.kept.dir.Close()
@@ -120,7 +140,7 @@ func (h *held) letGo(d *Directory) {
 // shrink lets go of as many as are held beyond the limit and in use by nobody.
 func (h *held) shrink() {
 	for len(h.order) > h.limit {
-		var unused *Directory
+		var unused *place
 		spaced := 0
 		for _, d := range h.order {
 			if d.depth%h.spacing == 0 {

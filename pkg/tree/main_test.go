@@ -65,7 +65,7 @@ func (s *spy) Enter(d *Directory, dir *safepath.Dir) error {
 	return nil
 }
 
-func (s *spy) Entry(d *Directory, dir *safepath.Dir, name string) error {
+func (s *spy) Entry(w Worker, d *Directory, dir *safepath.Dir, name string) error {
 	path := filepath.Join(pathOf(d), name)
 	s.note(&s.visited, path)
 	if s.entry != nil {
@@ -74,7 +74,7 @@ func (s *spy) Entry(d *Directory, dir *safepath.Dir, name string) error {
 		}
 	}
 	if s.Visitor != nil {
-		return s.Visitor.Entry(d, dir, name)
+		return s.Visitor.Entry(w, d, dir, name)
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func (e *endless) count(n int) {
 
 func (e *endless) Enter(*Directory, *safepath.Dir) error { return nil }
 
-func (e *endless) Entry(_ *Directory, dir *safepath.Dir, name string) error {
+func (e *endless) Entry(_ Worker, _ *Directory, dir *safepath.Dir, name string) error {
 	e.count(1)
 	defer e.count(-1)
 	<-e.second

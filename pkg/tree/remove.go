@@ -70,7 +70,7 @@ func (r *remover) Enter(d *Directory, _ *safepath.Dir) error {
 	return fs.SkipDir
 }
 
-func (r *remover) Entry(_ *Directory, dir *safepath.Dir, name string) error {
+func (r *remover) Entry(_ Worker, _ *Directory, dir *safepath.Dir, name string) error {
 	if err := ignoreNotExist(dir.Unlink(name)); err != nil {
 		return err
 	}

@@ -131,7 +131,7 @@ type counter struct {
 
 func (c *counter) Enter(*Directory, *safepath.Dir) error { return nil }
 
-func (c *counter) Entry(*Directory, *safepath.Dir, string) error {
+func (c *counter) Entry(Worker, *Directory, *safepath.Dir, string) error {
 	if n := c.visited.Add(1); c.entry != nil {
 		c.entry(n)
 	}

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package tree walks the tree below a held directory: to remove it, to grant it to a group, and, by visitors that are
-// still to be written, to copy and to measure it.
+// Package tree walks the tree below a held directory: to remove it, to grant it to a group, and, by the
+// visitors of pkg/tree/copies, to copy and to verify it.
 //
 // A walk goes depth first, with several workers. Of each directory the visitor is told first that it is entered, then
 // of its entries that are no directories, then come its subdirectories, and at last, when all below it is done, that
 // it is left. Removing acts on entries and on leaving; granting, too, with the top last, as the mark that all is
-// done; copying will make directories on entering and set their times on leaving; measuring needs entries alone.
+// done; copying makes directories on entering and sets their times on leaving.
 //
 // What a walk promises, with the test that would fail otherwise:
 //
@@ -29,6 +29,8 @@ package tree
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -50,7 +52,8 @@ type Visitor interface {
 	// during the call.
 	Enter(d *Directory, dir *safepath.Dir) error
 	// Entry is called for what is no directory. An error that is EISDIR says that it is one by now: it is entered then.
-	Entry(d *Directory, dir *safepath.Dir, name string) error
+	// w is who calls it.
+	Entry(w Worker, d *Directory, dir *safepath.Dir, name string) error
 	// Leave comes when everything below has been visited or has failed. If again is true the directory is read once
 	// more.
 	Leave(d *Directory) (again bool, err error)
@@ -74,6 +77,8 @@ type Options struct {
 	// IgnoreMoved is for a visitor that finds out by itself in Leave that something was left: ErrMoved is no error
 	// then.
 	IgnoreMoved bool
+	// Vanished, where set, is called for a directory that was listed and is gone when the walk comes to it.
+	Vanished func(d *Directory)
 	// Own, where set, keeps the walk to what is the caller's own.
 	Own Own
 	// Permit is the caller's. There are other workers as long as there are permits that nobody waits for, and each gives
@@ -83,12 +88,14 @@ type Options struct {
 
 // Directory is a directory of a walk.
 type Directory struct {
+	// Data is the visitor's own.
+	Data any
+
+	place
+
 	walk    *walk
 	parent  *Directory
-	name    string
-	depth   int
 	length  int // of the path from the top, in bytes
-	stat    unix.Stat_t
 	passes  int
 	failed  atomic.Bool
 	pending atomic.Int32 // the worker that goes through it, batches of entries, and subdirectories, that are under way
@@ -102,8 +109,6 @@ type Directory struct {
 
 	mu   sync.Mutex
 	late []string // became directories after they were listed
-
-	kept keptDescriptor
 }
 
 // Name is the directory's name in its parent, "" for the top.
@@ -130,12 +135,17 @@ func (d *Directory) AddBytes(n int64) { d.walk.progress.bytes.Add(n) }
 // Use calls fn with the directory held, reaching it again if its descriptor was let go: ErrMoved if it is not there
 // any more.
 func (d *Directory) Use(fn func(dir *safepath.Dir) error) error {
-	dir, err := d.walk.held.acquire(d)
-	if err != nil {
-		return err
+	return d.walk.held.withDirectory(&d.place, fn)
+}
+
+// Path is the directory's path from the top, "" for the top. It is as long as the tree is deep: for messages only.
+func (d *Directory) Path() string {
+	var names []string
+	for ; d.parent != nil; d = d.parent {
+		names = append(names, d.name)
 	}
-	defer d.walk.held.release(d)
-	return fn(dir)
+	slices.Reverse(names)
+	return strings.Join(names, "/")
 }
 
 // Walk walks the tree below top, which stays the caller's, until all is visited or ctx is done. The error is a

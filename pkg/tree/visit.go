@@ -15,7 +15,7 @@ import (
 // What a worker does in one directory.
 
 // enter opens a directory that was listed, and asks whether the walk may go there.
-func (w *walk) enter(d *Directory) bool {
+func (w worker) enter(d *Directory) bool {
 	err := w.open(d)
 	if err == nil {
 		err = d.Use(func(dir *safepath.Dir) error {
@@ -29,6 +29,9 @@ func (w *walk) enter(d *Directory) bool {
 			})
 		})
 	}
+	if err != nil && !errors.Is(err, ErrMoved) && ignoreNotExist(err) == nil && w.options.Vanished != nil {
+		w.options.Vanished(d)
+	}
 	if errors.Is(err, errReplaced) || errors.Is(err, fs.SkipDir) {
 		return false
 	}
@@ -39,7 +42,7 @@ func (w *walk) enter(d *Directory) bool {
 // errReplaced says that something else was visited in a directory's place.
 var errReplaced = errors.New("it is no directory any more")
 
-func (w *walk) open(d *Directory) (err error) {
+func (w worker) open(d *Directory) (err error) {
 	if d.parent == nil {
 		d.stat, err = d.kept.dir.Stat()
 		return err
@@ -60,8 +63,8 @@ func (w *walk) open(d *Directory) (err error) {
 			dir.Close()
 			return err
 		}
-		w.held.keep(d, dir)
-		w.held.release(d)
+		w.held.keep(&d.place, dir)
+		w.held.release(&d.place)
 		return nil
 	})
 }
@@ -155,8 +158,8 @@ func (w worker) visit(d *Directory, dir *safepath.Dir, names []string) {
 	}
 }
 
-func (w *walk) entry(d *Directory, dir *safepath.Dir, name string) error {
-	err := w.guarded(func() error { return w.visitor.Entry(d, dir, name) })
+func (w worker) entry(d *Directory, dir *safepath.Dir, name string) error {
+	err := w.guarded(func() error { return w.visitor.Entry(Worker{w}, d, dir, name) })
 	if err == nil {
 		w.progress.entries.Add(1)
 	}

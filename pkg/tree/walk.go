@@ -50,7 +50,7 @@ func newWalk(ctx context.Context, v Visitor, o Options) *walk {
 func (w *walk) walk(top *safepath.Dir) error {
 	stop := w.progress.report(w.ctx, w.options.Task, top.Name(), reportPeriod)
 	defer stop()
-	d := &Directory{walk: w, kept: keptDescriptor{dir: top, users: 1}}
+	d := &Directory{walk: w, place: place{kept: keptDescriptor{dir: top, users: 1}}}
 	d.pending.Store(1)
 	worker{w, w.options.Permit}.run(d)
 	w.options.Permit.Without(w.group.Wait)
@@ -66,6 +66,15 @@ type worker struct {
 
 	permit *permits.Permit
 }
+
+// Worker is the goroutine that visits an entry.
+type Worker struct{ w worker }
+
+// GiveWay is for a visit that takes long: if its permit is waited for, another has it first.
+func (w Worker) GiveWay() { w.w.permit.GiveWay() }
+
+// Without calls wait without a permit: for who waits for another visit.
+func (w Worker) Without(wait func()) { w.w.permit.Without(wait) }
 
 func (w worker) run(d *Directory) {
 	for d != nil {
@@ -137,7 +146,8 @@ func (w worker) step(d *Directory) *Directory {
 
 // next takes a subdirectory off those to be walked.
 func (w *walk) next(d *Directory) *Directory {
-	child := &Directory{walk: w, parent: d, name: d.subs[0], depth: d.depth + 1, length: d.length + 1 + len(d.subs[0])}
+	child := &Directory{walk: w, parent: d, length: d.length + 1 + len(d.subs[0])}
+	child.place = place{parent: &d.place, name: d.subs[0], depth: d.depth + 1}
 	d.subs[0] = ""
 	d.subs = d.subs[1:]
 	w.names.Add(sizeOf(child.name))
@@ -155,7 +165,7 @@ func (w *walk) complete(d *Directory) *Directory {
 			return d
 		}
 		parent := d.parent
-		w.held.forget(d)
+		w.held.forget(&d.place)
 		if parent != nil && d.Failed() {
 			parent.failed.Store(true)
 		}

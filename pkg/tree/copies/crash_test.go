@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !quick
+
+package copies
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+)
+
+// childJob is what a child process copies, and where it ends itself: at the n-th time that it comes to a step.
+type childJob struct {
+	Source, Copy, Work, PreviousCopy, PreviousWork string
+	Step                                           string
+	Count                                          int64
+	Checkpoint                                     int64
+}
+
+const childVariable = "COPY_OF_A_CHILD"
+
+func init() {
+	if text := os.Getenv(childVariable); text != "" {
+		if err := runChild(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+}
+
+func runChild(text string) error {
+	var job childJob
+	if err := json.Unmarshal([]byte(text), &job); err != nil {
+		return err
+	}
+	var came atomic.Int64
+	step = func(name string) {
+		if name == job.Step && came.Add(1) == job.Count {
+			_ = unix.Kill(os.Getpid(), unix.SIGKILL)
+			select {}
+		}
+	}
+	checkpointSize = job.Checkpoint
+	open := func(path string) *safepath.Dir {
+		if path == "" {
+			return nil
+		}
+		dir, err := safepath.OpenRoot(path)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return dir
+	}
+	o := Options{Work: open(job.Work)}
+	if job.PreviousCopy != "" {
+		o.Previous = &Previous{Tree: open(job.PreviousCopy), Work: open(job.PreviousWork)}
+	}
+	_, err := Copy(background, open(job.Source), open(job.Copy), o)
+	return err
+}
+
+// child copies in a process of its own, which is killed after a time if that is not 0, and returns how many bytes it
+// has written, in whatever files.
+func (b *bench) child(job childJob, after time.Duration) (written int64, killed bool) {
+	b.t.Helper()
+	text, err := json.Marshal(job)
+	must(b.t, err)
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), childVariable+"="+string(text))
+	cmd.Stderr = os.Stderr
+	must(b.t, cmd.Start())
+	if after > 0 {
+		timer := time.AfterFunc(after, func() { _ = cmd.Process.Signal(syscall.SIGKILL) })
+		defer timer.Stop()
+	}
+	// What it wrote can be asked for as long as nobody has waited for it.
+	for {
+		err := unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			must(b.t, err)
+			break
+		}
+	}
+	counters, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", cmd.Process.Pid))
+	must(b.t, err)
+	_, after1, _ := strings.Cut(string(counters), "wchar: ")
+	line, _, _ := strings.Cut(after1, "\n")
+	written, err = strconv.ParseInt(line, 10, 64)
+	must(b.t, err)
+	err = cmd.Wait()
+	status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !status.Signaled() {
+		must(b.t, err)
+	}
+	return written, status.Signaled()
+}
+
+func (b *bench) job(name, previous string) childJob {
+	b.dir(name)
+	b.dir(name + ".work")
+	job := childJob{Source: b.at("src"), Copy: b.at(name), Work: b.at(name + ".work"), Checkpoint: 1 << 20}
+	if previous != "" {
+		job.PreviousCopy, job.PreviousWork = b.at(previous), b.at(previous+".work")
+	}
+	return job
+}
+
+// steps are all that a copy has, and at which time of coming there a child is killed.
+var steps = map[string]int64{
+	"directory made": 3, "before a directory's attributes": 2, "before an entry is written down": 20,
+	"made what is no file": 9, "before the time of what is no file": 12, "file made": 5, "content written": 4,
+	"before the time of a file": 6, "after the time of a file": 7, "checkpoint": 2, "remembered for its other names": 1,
+	"linked within the copy": 1, "before the manifest is finished": 1, "after the manifest is finished": 1,
+	"linked to the previous copy": 30,
+}
+
+func TestKilledAtEveryStepAndResumed(t *testing.T) {
+	b := newBench(t, t.TempDir())
+	b.plantPlain()
+	b.plantRoots()
+	b.plantMany("src/many", 60)
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	atStep(t, func(name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[name] = true
+	})
+	before := checkpointSize
+	checkpointSize = 1 << 20
+	t.Cleanup(func() { checkpointSize = before })
+	b.copy("first", "")
+	b.copy("second", "first")
+	for name := range seen {
+		if steps[name] == 0 {
+			t.Errorf("step %q is not on the list", name)
+		}
+	}
+	first := describe(t, b.at("first"))
+	defer func() { compare(t, first, describe(t, b.at("first"))) }()
+	for at, count := range steps {
+		t.Run(at, func(t *testing.T) {
+			b := &bench{t, b.root}
+			previous := ""
+			if at == "linked to the previous copy" {
+				previous = "first"
+			}
+			job := b.job(at, previous)
+			job.Step, job.Count = at, count
+			if _, killed := b.child(job, 0); !killed {
+				t.Error("no copy comes to it")
+			}
+			job.Count = 1
+			b.child(job, 0) // and again, going on
+			b.copy(at, previous)
+			b.same(at)
+			if r := b.verify(at, false); !r.Whole() {
+				t.Errorf("the verification says %+v", r)
+			}
+		})
+	}
+}
+
+// At random moments, and no byte is copied twice but what was under way.
+func TestKilledAtRandomMoments(t *testing.T) {
+	b := newBench(t, onGluster(t, mount(t, testcluster.Options{})))
+	b.plantMany("src/many", sized(60, 2000))
+	const size = 48 << 20
+	for i := range 2 {
+		b.write(fmt.Sprint("src/large", i), strings.Repeat(fmt.Sprint("0123456789abcde", i), size/16))
+	}
+	begun := time.Now()
+	b.child(b.job("whole", ""), 0)
+	took := time.Since(begun)
+	b.same("whole")
+	seed := rand.Uint64()
+	t.Logf("seed %d; a copy takes %s", seed, took)
+	random := rand.New(rand.NewPCG(seed, 0))
+	var written int64
+	kills := 0
+	for killed := true; killed && kills < 4; {
+		var n int64
+		n, killed = b.child(b.job("copy", ""), time.Duration(random.Int64N(int64(took)/2))+took/10)
+		written += n
+		if killed {
+			kills++
+		}
+	}
+	n, killed := b.child(b.job("copy", ""), 0)
+	written += n
+	if killed || kills == 0 {
+		t.Errorf("%d were killed", kills)
+	}
+	b.same("copy")
+	whole := int64(2*size) + int64(sized(60, 2000))*20
+	t.Logf("%d kills; written %.3f times the tree", kills, float64(written)/float64(whole))
+	if written*10 > whole*11 {
+		t.Errorf("%d bytes were written, for %d", written, whole)
+	}
+}

@@ -30,7 +30,7 @@ type chowner struct {
 
 func (c *chowner) Enter(*Directory, *safepath.Dir) error { return nil }
 
-func (c *chowner) Entry(_ *Directory, dir *safepath.Dir, name string) error {
+func (c *chowner) Entry(_ Worker, _ *Directory, dir *safepath.Dir, name string) error {
 	entry, err := dir.Entry(name)
 	if err != nil {
 		return err

@@ -213,8 +213,8 @@ func (p place) story(id string, remove func()) {
 	t := p.t
 	t.Helper()
 	name := filepath.Base(id)
-	row := `(?m)^` + regexp.QuoteMeta(id) + ` +shop/` + name + ` +1\.5Gi +no +uid=1001 +trash +created +` + isoForm + `$`
-	matches(t, p.must("volume", "list"), `^VOLUME +PATH +CAPACITY +ENFORCED +OWNER +ON DELETE +ORIGIN +CREATED\n`)
+	row := `(?m)^` + regexp.QuoteMeta(id) + ` +shop/` + name + ` +1\.5Gi +no +- +uid=1001 +trash +created +` + isoForm + `$`
+	matches(t, p.must("volume", "list"), `^VOLUME +PATH +CAPACITY +ENFORCED +USED +OWNER +ON DELETE +ORIGIN +CREATED\n`)
 	matches(t, p.must("volume", "list"), row)
 	var volumes []volumeRow
 	if err := json.Unmarshal([]byte(p.must("volume", "list", "-o", "json")), &volumes); err != nil || len(volumes) != 1 {

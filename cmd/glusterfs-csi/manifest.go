@@ -19,7 +19,7 @@ const formatYAML = "yaml"
 // dnsName is what the name of an object is (RFC 1123 subdomain).
 var dnsName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 
-// manifest returns the objects by which a volume that was restored is used again. What no record knows is a comment.
+// manifest returns the objects by which a volume that was restored, or adopted, is used. What no record knows is a comment.
 func manifest(id volume.ID, r volume.Record) (string, error) {
 	capacity := quantity(r.Capacity)
 	pv := map[string]any{
@@ -43,8 +43,12 @@ func manifest(id volume.ID, r volume.Record) (string, error) {
 # - the access modes: ReadWriteMany fits every pod; kubelet goes by the first;
 # - mountOptions, and consistency: strict below volumeAttributes, if its class had them;
 # - the driver's name, if it was installed with --driver-name.
-# Retain keeps the data when the claim is deleted; Delete puts it into the trash again.
 `)
+	if r.Origin == volume.Adopted {
+		text.WriteString("# The data stays when the claim is deleted, by Retain and by Delete.\n")
+	} else {
+		text.WriteString("# Retain keeps the data when the claim is deleted; Delete puts it into the trash again.\n")
+	}
 	if r.Capacity == 0 {
 		text.WriteString("# The volume was made without a size: 1Gi stands for it.\n")
 	}

@@ -136,7 +136,7 @@ func (r Record) check() error {
 	if r.Schema > 1 && !IsGFID(r.GFID) {
 		return fmt.Errorf("gfid %q", r.GFID)
 	}
-	if !validID(r.ID) {
+	if !IsID(r.ID) {
 		return fmt.Errorf("id %q", r.ID)
 	}
 	if err := CheckPath(r.Path); err != nil {

@@ -109,9 +109,9 @@ func TestTheStateIsThatOfTheBricks(t *testing.T) {
 	}{
 		{"off", map[string]string{"server-quota": "off", "deem-statfs": "on"}, State{}, ""},
 		{"never turned on", nil, State{}, ""},
-		{"with GlusterFS's defaults", map[string]string{"server-quota": "on", "deem-statfs": "on"}, State{true, time.Minute, 5 * time.Second, true}, ""},
-		{"with times of its own", map[string]string{"server-quota": "enable", "soft-timeout": "2min", "hard-timeout": "0"}, State{true, 2 * time.Minute, 0, false}, ""},
-		{"with the longest times", map[string]string{"server-quota": "1", "soft-timeout": "99wk", "hard-timeout": "1800000"}, State{true, maxTimeout, 1800000 * time.Second, false}, ""},
+		{"with GlusterFS's defaults", map[string]string{"server-quota": "on", "deem-statfs": "on"}, State{true, time.Minute, 5 * time.Second, true, ""}, ""},
+		{"with times of its own", map[string]string{"server-quota": "enable", "soft-timeout": "2min", "hard-timeout": "0"}, State{true, 2 * time.Minute, 0, false, ""}, ""},
+		{"with the longest times", map[string]string{"server-quota": "1", "soft-timeout": "99wk", "hard-timeout": "1800000"}, State{true, maxTimeout, 1800000 * time.Second, false, ""}, ""},
 		{"with what is no time", map[string]string{"server-quota": "on", "soft-timeout": "soon"}, State{}, `"soon"`},
 		{"with an unknown unit", map[string]string{"server-quota": "on", "hard-timeout": "3fortnights"}, State{}, `"3fortnights"`},
 		{"with a number of no size", map[string]string{"server-quota": "on", "hard-timeout": "-1"}, State{}, `"-1"`},

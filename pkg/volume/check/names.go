@@ -92,7 +92,7 @@ func (s *Checker) homeOfEntry(name string, r volume.Record) (*safepath.Dir, erro
 	}
 	shards, err := s.ExistingShards(store.TrashDir, volume.IDOfStamp(name))
 	for _, dir := range shards {
-		for _, suffix := range []string{store.RecordSuffix, store.HeldSuffix, store.BackSuffix, store.DoomedSuffix} {
+		for _, suffix := range store.EntrySuffixes {
 			have, err := store.ReadRecord(dir, name+suffix)
 			switch {
 			case err == nil && have.Stamp() == r.Stamp():

@@ -82,12 +82,15 @@ func (s *Checker) lookAtData(ctx context.Context, found *inventory) error {
 		})
 	}
 	return store.Each(ctx, s.Permit, found.entries, func(e store.TrashEntry) error {
-		if _, restored := found.volumes[e.Record.Stamp()]; restored || e.Suffix == store.DoomedSuffix || e.Suffix == store.BackSuffix {
+		if _, restored := found.volumes[e.Record.Stamp()]; restored || e.Suffix == store.DoomedSuffix {
 			return nil // on its way, or nothing but a record
 		}
 		// A list is what one brick says: see pkg store, bricks.go.
 		if absent, err := store.IsMissing(e.Dir, e.Name); err != nil || absent {
-			return errors.Join(err, s.lookAtMissingData(found, e))
+			if err == nil && e.Suffix != store.BackSuffix { // else it may be back already
+				err = s.lookAtMissingData(found, e)
+			}
+			return err
 		}
 		return s.lookAtEntryData(found, e)
 	})

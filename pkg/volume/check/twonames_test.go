@@ -35,82 +35,73 @@ func TestALiveVolumeThatABrickHasInTheTrashIsLeftAlone(t *testing.T) {
 		"2x2":       {options: testcluster.VolumeOptions{Subvolumes: 2}, forgets: []int{0, 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := newTorn(t, test.options)
-			r := v.volume("vol")
-			volumes.Must(t, v.store.Delete(volumes.Background, "vol"))
-			entry := v.entry()
-			v.remembers(test.forgets...)
-			volumes.Must(t, volumes.RestoreOnly(v.store))
-			v.forgets(test.forgets...)
-			if got := v.at(test.forgets[0], r.GFID); got != "/"+volumes.TrashFile(entry) {
+			v := volumes.NewTorn(t, test.options)
+			r := v.Create("vol")
+			volumes.Must(t, v.Store.Delete(volumes.Background, "vol"))
+			entry := v.Entry()
+			v.Remember(test.forgets...)
+			volumes.Must(t, volumes.RestoreOnly(v.Store))
+			v.Forget(test.forgets...)
+			if got := v.At(test.forgets[0], r.GFID); got != "/"+volumes.TrashFile(entry) {
 				t.Fatalf("the brick has it at %q", got)
 			}
 
-			v.hasTwo("vol") // before anybody has asked for its record by name, of which a brick knows nothing
-			volumes.Publish(t, v.store, lifecycle.Access{ID: "vol"})
-			volumes.Must(t, os.WriteFile(filepath.Join(v.mount.Path, "vol/new"), []byte("new"), 0o600))
-			before := v.all(r.GFID)
+			v.HasTwo("vol") // before anybody has asked for its record by name, of which a brick knows nothing
+			volumes.Publish(t, v.Store, lifecycle.Access{ID: "vol"})
+			volumes.Must(t, os.WriteFile(filepath.Join(v.Client.Path, "vol/new"), []byte("new"), 0o600))
+			before := v.All(r.GFID)
 			const intervals = 10
 			for i := range intervals {
-				n, err := v.store.Trash.Reap(volumes.Background, 0)
+				n, err := v.Store.Trash.Reap(volumes.Background, 0)
 				if n != 0 || err == nil && i > 0 && !test.outvoted {
 					t.Errorf("%d were reaped, %v", n, err)
 				}
 				if err != nil && !test.outvoted {
 					volumes.Wants(t, err, volume.ErrForeign, entry, "vol")
 				}
-				err = v.store.Trash.Purge(volumes.Background, entry, &trash.Purging{}) // asks for the record by name, which heals it
+				err = v.Store.Trash.Purge(volumes.Background, entry, &trash.Purging{}) // asks for the record by name, which heals it
 				if !test.outvoted || !errors.Is(err, volume.ErrNotFound) && !errors.Is(err, volume.ErrDisconnected) {
 					volumes.Wants(t, err, volume.ErrForeign)
 				}
-				volumes.Must(t, v.store.Reconcile(volumes.Background, volumes.Unlocked))
-				v.hasTwo("vol")
-				volumes.Publish(t, v.store, lifecycle.Access{ID: "vol"})
+				volumes.Must(t, v.Store.Reconcile(volumes.Background, volumes.Unlocked))
+				v.HasTwo("vol")
+				volumes.Publish(t, v.Store, lifecycle.Access{ID: "vol"})
 			}
-			if _, err := v.store.Trash.Restore(entry); err != nil { // to its end
+			if _, err := v.Store.Trash.Restore(entry); err != nil { // to its end
 				if !test.outvoted {
 					t.Error(err)
 				}
 				volumes.Wants(t, err, volume.ErrDisconnected)
 			}
 			for range intervals {
-				if n, err := v.store.Trash.Reap(volumes.Background, 0); n != 0 || err != nil && !test.outvoted {
+				if n, err := v.Store.Trash.Reap(volumes.Background, 0); n != 0 || err != nil && !test.outvoted {
 					t.Errorf("%d were reaped, %v", n, err)
 				}
-				volumes.Must(t, v.store.Reconcile(volumes.Background, volumes.Unlocked))
+				volumes.Must(t, v.Store.Reconcile(volumes.Background, volumes.Unlocked))
 			}
-			problem := v.hasTwo("vol")
-			for i, after := range v.all(r.GFID) {
+			problem := v.HasTwo("vol")
+			for i, after := range v.All(r.GFID) {
 				if !maps.Equal(before[i], after) {
 					t.Errorf("brick %d has %v now, and had %v", i, after, before[i])
 				}
 			}
-			volumes.Publish(t, v.store, lifecycle.Access{ID: "vol"})
+			volumes.Publish(t, v.Store, lifecycle.Access{ID: "vol"})
 
 			live, _, _ := strings.Cut(problem.Cure, "; if none does")
-			v.cure(live)
-			volumes.Finds(t, v.store, false)
-			v.alike(r.GFID, "/vol")
-			if _, err := v.store.Trash.Reap(volumes.Background, 0); err != nil { // forgets the entry, if it is still there
+			v.Cure(live)
+			volumes.Finds(t, v.Store, false)
+			v.Alike(r.GFID, "/vol")
+			if _, err := v.Store.Trash.Reap(volumes.Background, 0); err != nil { // forgets the entry, if it is still there
 				t.Error(err)
 			}
-			if got := v.all(r.GFID); !maps.Equal(got[0], before[0]) {
+			if got := v.All(r.GFID); !maps.Equal(got[0], before[0]) {
 				t.Errorf("brick 0 has %v now, and had %v", got[0], before[0])
 			}
-			volumes.FreshEyes(t, v.Cluster, v.name, func(mountpoint string) {
+			volumes.FreshEyes(t, v.Cluster, v.Name, func(mountpoint string) {
 				volumes.Same(t, volumes.Audit(t, mountpoint), "directory vol/sub", "directory vol/sub/deeper", "ready vol")
 			})
 		})
 	}
-}
-
-// ofTheDeletion is the part of a cure that is for a volume which was deleted: where GlusterFS has brought back the
-// record once more, there is one for a volume that is there, too.
-func ofTheDeletion(cure string) string {
-	if _, deleted, both := strings.Cut(cure, "; if none does"); both {
-		return deleted
-	}
-	return cure
 }
 
 // A deletion that one brick has forgotten, wholly or after the record's rename.
@@ -125,52 +116,52 @@ func TestADeletedVolumeThatABrickHasInItsPlaceIsDeletedByTheCure(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			point := test.point
-			v := newTorn(t, testcluster.VolumeOptions{})
-			r := v.volume("vol")
+			v := volumes.NewTorn(t, testcluster.VolumeOptions{})
+			r := v.Create("vol")
 			if point == "" {
-				v.remembers(0)
+				v.Remember(0)
 			}
-			v.store.Step = func(at string) {
+			v.Store.Step = func(at string) {
 				if at == point {
-					v.remembers(0)
+					v.Remember(0)
 				}
 			}
-			volumes.Must(t, v.store.Delete(volumes.Background, "vol"))
-			entry := v.entry()
-			v.forgets(0)
-			if got := v.at(0, r.GFID); got != "/vol" {
+			volumes.Must(t, v.Store.Delete(volumes.Background, "vol"))
+			entry := v.Entry()
+			v.Forget(0)
+			if got := v.At(0, r.GFID); got != "/vol" {
 				t.Fatalf("the brick has it at %q", got)
 			}
-			before := v.all(r.GFID)
+			before := v.All(r.GFID)
 			for i := range 10 {
-				n, err := v.store.Trash.Reap(volumes.Background, 0)
+				n, err := v.Store.Trash.Reap(volumes.Background, 0)
 				if n != 0 || err == nil && i > 0 { // the first list may be of the brick that has forgotten
 					t.Errorf("%d were reaped, %v", n, err)
 				}
-				if err := v.store.Trash.Purge(volumes.Background, entry, &trash.Purging{}); !errors.Is(err, volume.ErrForeign) && !errors.Is(err, volume.ErrTwoNames) {
+				if err := v.Store.Trash.Purge(volumes.Background, entry, &trash.Purging{}); !errors.Is(err, volume.ErrForeign) && !errors.Is(err, volume.ErrTwoNames) {
 					t.Errorf("purge: %v", err)
 				}
-				_, err = v.store.Trash.Restore(entry)
+				_, err = v.Store.Trash.Restore(entry)
 				volumes.Wants(t, err, volume.ErrTwoNames, "vol", "volume check")
-				volumes.Must(t, v.store.Reconcile(volumes.Background, volumes.Unlocked))
-				v.hasTwo("vol")
+				volumes.Must(t, v.Store.Reconcile(volumes.Background, volumes.Unlocked))
+				v.HasTwo("vol")
 			}
-			for i, after := range v.all(r.GFID) {
+			for i, after := range v.All(r.GFID) {
 				if !maps.Equal(before[i], after) {
 					t.Errorf("brick %d has %v now, and had %v", i, after, before[i])
 				}
 			}
-			cure := v.hasTwo("vol").Cure
-			v.cure(ofTheDeletion(cure))
-			v.alike(r.GFID, "/"+volumes.TrashFile(entry))
+			cure := v.HasTwo("vol").Cure
+			v.Cure(volumes.CureOfDeletion(cure))
+			v.Alike(r.GFID, "/"+volumes.TrashFile(entry))
 			if !test.restored {
-				volumes.Finds(t, v.store, false)
-				volumes.FreshEyes(t, v.Cluster, v.name, func(mountpoint string) { volumes.Same(t, volumes.Audit(t, mountpoint), "trash vol") })
+				volumes.Finds(t, v.Store, false)
+				volumes.FreshEyes(t, v.Cluster, v.Name, func(mountpoint string) { volumes.Same(t, volumes.Audit(t, mountpoint), "trash vol") })
 			}
-			volumes.Must(t, volumes.RestoreOnly(v.store))
-			volumes.Finds(t, v.store, false)
-			v.alike(r.GFID, "/vol")
-			volumes.Publish(t, v.store, lifecycle.Access{ID: "vol"})
+			volumes.Must(t, volumes.RestoreOnly(v.Store))
+			volumes.Finds(t, v.Store, false)
+			v.Alike(r.GFID, "/vol")
+			volumes.Publish(t, v.Store, lifecycle.Access{ID: "vol"})
 		})
 	}
 }
@@ -178,51 +169,51 @@ func TestADeletedVolumeThatABrickHasInItsPlaceIsDeletedByTheCure(t *testing.T) {
 // The deletion that a brick has forgotten is not at its end before that is put right, and is repeated until then. Its
 // record that has come back is older than the trash entry, and goes.
 func TestWhatHasTwoNamesIsNotDeletedBeforeTheCure(t *testing.T) {
-	v := newTorn(t, testcluster.VolumeOptions{})
-	r := v.volume("vol")
-	v.remembers(0)
-	volumes.Must(t, v.store.Delete(volumes.Background, "vol"))
-	entry := v.entry()
-	v.forgets(0)
-	before := v.all(r.GFID)
+	v := volumes.NewTorn(t, testcluster.VolumeOptions{})
+	r := v.Create("vol")
+	v.Remember(0)
+	volumes.Must(t, v.Store.Delete(volumes.Background, "vol"))
+	entry := v.Entry()
+	v.Forget(0)
+	before := v.All(r.GFID)
 	for range 2 {
-		volumes.Wants(t, v.store.Delete(volumes.Background, "vol"), volume.ErrTwoNames, entry, "volume check")
+		volumes.Wants(t, v.Store.Delete(volumes.Background, "vol"), volume.ErrTwoNames, entry, "volume check")
 	}
-	problem := v.hasTwo("vol")
-	for i, after := range v.all(r.GFID) {
+	problem := v.HasTwo("vol")
+	for i, after := range v.All(r.GFID) {
 		if !maps.Equal(before[i], after) {
 			t.Errorf("brick %d has %v now, and had %v", i, after, before[i])
 		}
 	}
-	v.cure(ofTheDeletion(problem.Cure))
-	volumes.Must(t, v.store.Delete(volumes.Background, "vol"))
-	volumes.Finds(t, v.store, false)
-	v.alike(r.GFID, "/"+volumes.TrashFile(entry))
-	_, err := v.store.Trash.Restore(entry)
+	v.Cure(volumes.CureOfDeletion(problem.Cure))
+	volumes.Must(t, v.Store.Delete(volumes.Background, "vol"))
+	volumes.Finds(t, v.Store, false)
+	v.Alike(r.GFID, "/"+volumes.TrashFile(entry))
+	_, err := v.Store.Trash.Restore(entry)
 	volumes.Must(t, err)
-	volumes.Publish(t, v.store, lifecycle.Access{ID: "vol"})
+	volumes.Publish(t, v.Store, lifecycle.Access{ID: "vol"})
 }
 
 // Somebody has taken a deleted volume's data out of the trash by hand, and one brick has forgotten that.
 func TestWhatWasTakenOutOfTheTrashIsNotRemovedThroughItsOtherName(t *testing.T) {
-	v := newTorn(t, testcluster.VolumeOptions{})
-	r := v.volume("vol")
-	volumes.Must(t, v.store.Delete(volumes.Background, "vol"))
-	entry := v.entry()
-	v.remembers(0)
-	volumes.Must(t, os.Rename(filepath.Join(v.mount.Path, volumes.TrashFile(entry)), filepath.Join(v.mount.Path, "rescued")))
-	v.forgets(0)
-	before := v.all(r.GFID)
+	v := volumes.NewTorn(t, testcluster.VolumeOptions{})
+	r := v.Create("vol")
+	volumes.Must(t, v.Store.Delete(volumes.Background, "vol"))
+	entry := v.Entry()
+	v.Remember(0)
+	volumes.Must(t, os.Rename(filepath.Join(v.Client.Path, volumes.TrashFile(entry)), filepath.Join(v.Client.Path, "rescued")))
+	v.Forget(0)
+	before := v.All(r.GFID)
 	for range 2 {
-		n, err := v.store.Trash.Reap(volumes.Background, 0)
+		n, err := v.Store.Trash.Reap(volumes.Background, 0)
 		if n != 0 {
 			t.Error("it was reaped")
 		}
 		volumes.Wants(t, err, volume.ErrTwoNames, "rescued")
-		volumes.Wants(t, v.store.Trash.Purge(volumes.Background, entry, &trash.Purging{}), volume.ErrTwoNames)
+		volumes.Wants(t, v.Store.Trash.Purge(volumes.Background, entry, &trash.Purging{}), volume.ErrTwoNames)
 	}
-	v.hasTwo("vol")
-	for i, after := range v.all(r.GFID) {
+	v.HasTwo("vol")
+	for i, after := range v.All(r.GFID) {
 		if !maps.Equal(before[i], after) {
 			t.Errorf("brick %d has %v now, and had %v", i, after, before[i])
 		}

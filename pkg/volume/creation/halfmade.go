@@ -98,7 +98,7 @@ func (s *Creations) Undo(b HalfMade) error {
 			moved.Stamp = volume.StampOf(b.ID, volume.Now())
 		}
 		moved.File = store.File{Dir: creating, Name: moved.Stamp + aside}
-		if err := b.Dir.Rename(b.Name, creating, moved.Name); err != nil {
+		if err := s.MoveRecord(b.File, moved.File); err != nil {
 			return volume.IgnoreNotExist(err) // come to its end meanwhile, or another takes it back
 		}
 		b = moved

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/trash"
@@ -164,5 +165,18 @@ func TestADirectoryThatSomebodyFilledIsNotTakenBack(t *testing.T) {
 	if err := s.Delete(volumes.Background, "vol"); err != nil {
 		t.Error(err)
 	}
+	volumes.Same(t, volumes.Audit(t, mountpoint))
+}
+
+// A brick that forgot that a creation is being taken back has its record in its place, and it may not be listed where it
+// was moved to.
+func TestACreationWhoseRecordHasTwoNamesIsTakenBack(t *testing.T) {
+	s, mountpoint := volumes.OnGV0(t)
+	s.Recent, s.Abandoned = 0, 0
+	volumes.StopAt(volumes.Open(t, mountpoint), "create: mode set", func(s *lifecycle.Volumes) { _, _ = s.Create(volumes.Spec("vol")) })
+	f, err := s.Find("vol")
+	volumes.Must(t, err)
+	volumes.BringBack(t, mountpoint, volumes.RecordFile("vol"), volumes.CreatingFile(f.Record.Stamp(), store.RevokedSuffix))
+	volumes.Must(t, s.Creations.Undo(creation.HalfMadeVolume(f)))
 	volumes.Same(t, volumes.Audit(t, mountpoint))
 }

@@ -31,11 +31,11 @@ func (s *Creations) SettlePaths(deleted map[string]bool) error {
 // client without fresh names knows of a volume that was just made again may be of the one before. With it goes what a
 // creation has left that was killed before its record was written.
 func (s *Creations) SettleClaim(claim store.File, deleted map[string]bool, sure bool) (needed bool, err error) {
-	if name, _, aside := strings.Cut(claim.Name, store.AsideSuffix); aside {
+	if strings.Contains(claim.Name, store.AsideSuffix) {
 		if !sure {
 			return false, nil
 		}
-		return false, s.SettlePath(claim.Dir, name, claim.Name, func(h volume.PathClaim) (bool, error) {
+		return false, s.SettlePath(claim.Dir, claim.Name, func(h volume.PathClaim) (bool, error) {
 			needed, err := s.isNeeded(h)
 			return !needed, err
 		})

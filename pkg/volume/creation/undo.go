@@ -89,34 +89,24 @@ func (s *Creations) RemoveEmpty(r volume.Record, entry string) error {
 		return err
 	}
 	aside := r.Stamp() + store.DirSuffix
-	if err := s.removeAside(creating, aside, r, entry); err != nil { // what a kill has left
-		return err
-	}
 	parent, name, err := s.OpenParent(r.Path)
-	if volume.IsNotThere(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer parent.Close()
-	dir, err := parent.Open(name)
-	if volume.IsNotThere(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	st, err := dir.Stat()
-	goes := false
 	if err == nil {
-		goes, err = s.isMadeFor(dir, r, entry, st.Ino)
+		defer parent.Close()
+		done, err := s.removeTwice(store.File{Dir: creating, Name: aside}, store.File{Dir: parent, Name: name}, r, entry)
+		if done || err != nil {
+			return err
+		}
 	}
-	if err == nil && goes {
-		err = s.CheckEmpty(dir)
+	if asideErr := s.removeAside(creating, aside, r, entry); asideErr != nil { // what a kill has left
+		return asideErr
 	}
-	dir.Close()
-	if err != nil || !goes {
+	if err != nil {
+		if volume.IsNotThere(err) {
+			err = nil
+		}
+		return err
+	}
+	if goes, err := s.mayRemoveEmpty(store.File{Dir: parent, Name: name}, r, entry); err != nil || !goes {
 		return err
 	}
 	s.Step(stepDirFound)
@@ -125,6 +115,45 @@ func (s *Creations) RemoveEmpty(r volume.Record, entry string) error {
 	}
 	s.Step(stepDirAside)
 	return s.removeAside(creating, aside, r, entry)
+}
+
+// mayRemoveEmpty says whether a directory at r's path is there and was made for it. ErrForeign if something is in it.
+func (s *Creations) mayRemoveEmpty(at store.File, r volume.Record, entry string) (bool, error) {
+	dir, err := at.Dir.Open(at.Name)
+	if err != nil {
+		if volume.IsNotThere(err) {
+			err = nil
+		}
+		return false, err
+	}
+	defer dir.Close()
+	st, err := dir.Stat()
+	goes := false
+	if err == nil {
+		goes, err = s.isMadeFor(dir, r, entry, st.Ino)
+	}
+	if err == nil && goes {
+		err = s.CheckEmpty(dir)
+	}
+	return goes, err
+}
+
+// removeTwice removes an empty directory that one brick has at r's path and another moved aside, as one has forgotten
+// the rename: nobody can move it then. It says whether there was one.
+func (s *Creations) removeTwice(aside, at store.File, r volume.Record, entry string) (done bool, err error) {
+	twice, err := store.IsOneFile(aside, at)
+	if err != nil || !twice {
+		return false, err
+	}
+	if goes, err := s.mayRemoveEmpty(at, r, entry); err != nil || !goes {
+		return false, err
+	}
+	for _, name := range []store.File{at, aside} {
+		if err := volume.IgnoreNotExist(name.Dir.Rmdir(name.Name)); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // removeAside removes an empty directory that was moved aside from r's path, or puts it back. What the kernel knows of

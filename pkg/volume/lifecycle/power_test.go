@@ -8,7 +8,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -72,10 +71,10 @@ func onEntry(do func(*trash.Trash, string) error) func(*lifecycle.Volumes) error
 	}
 }
 
-// TestLossOfPowerWithinEveryVerb cuts the power of all servers at each named point of each verb, and after it, and that
-// of one server after it. All verbs stop at their points at the same time, for one cut. Forces would put on disk what
-// the others have done, so each goes in two parts: to the last force before its point and, when all have come there, to
-// the point.
+// TestLossOfPowerWithinEveryVerb cuts the power of all servers, and of the first, at each named point of each verb, and
+// after it, and that of the last after it. All verbs stop at their points at the same time, for one cut. Forces would
+// put on disk what the others have done, so each goes in two parts: to the last force before its point and, when all
+// have come there, to the point.
 func TestLossOfPowerWithinEveryVerb(t *testing.T) {
 	for i, shape := range []struct {
 		name    string
@@ -159,8 +158,8 @@ func losePower(t *testing.T, c *testcluster.Cluster, passed map[string][]point, 
 	for _, v := range verbs {
 		all = append(all, prepared(t, m, committer, v)) // to be acknowledged
 		for i := range passed[v.name] {
-			if len(servers) < len(c.Servers()) {
-				continue
+			if servers[0] > 0 {
+				continue // open: docs/failures.md, "One server, before the acknowledgement"
 			}
 			u := prepared(t, m, committer, v)
 			u.hold, u.stop = split(passed[v.name], i)
@@ -194,58 +193,6 @@ func losePower(t *testing.T, c *testcluster.Cluster, passed map[string][]point, 
 	judge(t, c, all)
 }
 
-// judge repeats what was not acknowledged, by a driver that knows nothing, and looks at everything.
-func judge(t *testing.T, c *testcluster.Cluster, all []*interrupted) {
-	t.Helper()
-	m, committer := controllers(t, c), commit.New()
-	defer committer.Close()
-	began := time.Now()
-	eyes, err := c.Mount(t.Context(), "gv0") // with caches, which makes it quick
-	volumes.Must(t, err)
-	defer func() { volumes.Must(t, eyes.Close()) }()
-	connected(t, c, m)
-	connected(t, c, eyes)
-	for _, u := range all {
-		u.reopen(t, m, committer)
-	}
-	inParallel(t, all, func(u *interrupted) error {
-		if u.acknowledged() {
-			return nil
-		}
-		u.repeated = u.verb.do(u.store)
-		for attempt := 0; u.repeated != nil && attempt < 5 && !errors.Is(u.repeated, volume.ErrForeign); attempt++ {
-			u.earlier = append(u.earlier, u.repeated)
-			u.repeated = u.verb.do(u.store)
-		}
-		return nil
-	})
-	t.Logf("repeated after %v", time.Since(began).Round(time.Millisecond))
-	inParallel(t, all, func(u *interrupted) error {
-		t.Run(u.String(), func(t *testing.T) { u.judge(t, filepath.Join(eyes.Path, filepath.Base(u.root))) })
-		return nil
-	})
-	t.Logf("judged after %v", time.Since(began).Round(time.Millisecond))
-	for i := range c.Bricks("gv0") {
-		oneNameEach(t, c.BrickPath("gv0", i))
-	}
-}
-
-func (u *interrupted) judge(t *testing.T, root string) {
-	t.Helper()
-	if u.repeated != nil {
-		t.Errorf("the repetition: %v", u.repeated)
-	}
-	if u.stop != nil || u.hold != nil { // else nothing is to be cleared away
-		if err := u.store.Reconcile(volumes.Background, volumes.Unlocked); err != nil {
-			t.Error(err)
-		}
-	}
-	volumes.Same(t, volumes.Audit(t, root), slices.Clone(u.verb.want)...)
-	if t.Failed() {
-		t.Logf("it ended with %v; repeated: %v", u.err, u.earlier)
-	}
-}
-
 func inParallel(t *testing.T, all []*interrupted, do func(*interrupted) error) {
 	t.Helper()
 	var group errgroup.Group
@@ -259,16 +206,4 @@ func inParallel(t *testing.T, all []*interrupted, do func(*interrupted) error) {
 		})
 	}
 	volumes.Must(t, group.Wait())
-}
-
-// oneNameEach fails the test where a brick has one directory at two paths, or another directory than the mount.
-func oneNameEach(t *testing.T, brick string) {
-	t.Helper()
-	at := map[string]string{}
-	for path, gfid := range volumes.Directories(t, brick) {
-		if other, twice := at[gfid]; twice {
-			t.Errorf("on %s, %s and %s are one directory, %s", brick, path, other, gfid)
-		}
-		at[gfid] = path
-	}
 }

@@ -32,6 +32,7 @@ func (s *Volumes) Reconcile(ctx context.Context, lock func(id string) (unlock fu
 		}
 	}
 	errs = append(errs, s.Spread(ctx, alone))
+	errs = append(errs, s.SettleNames(alone))
 	begun, err := s.allBegun(ctx)
 	errs = append(errs, s.Explain(err))
 	for _, b := range begun {
@@ -41,18 +42,31 @@ func (s *Volumes) Reconcile(ctx context.Context, lock func(id string) (unlock fu
 	}
 	entries, err := s.Entries("")
 	errs = append(errs, err)
+	s.Trash.SettleRepeated(entries, alone)
 	deleted := map[string]bool{}
 	for _, e := range entries {
 		deleted[e.Record.Stamp()] = true
-		switch {
-		case e.Suffix == store.RecordSuffix && s.IsAbandoned(&s.Memory.Trash, e.Name):
-			alone(e.Record.ID, func() error { return s.Trash.CompleteDeletion(e) })
-		case e.Suffix == store.BackSuffix && s.IsAbandoned(&s.Memory.Trash, e.Name+store.BackSuffix):
-			alone(e.Record.ID, func() error { return s.Trash.CompleteRestoration(&e) })
+		if e.Suffix == store.RecordSuffix && s.IsAbandoned(&s.Memory.Trash, e.Name) ||
+			e.Suffix == store.BackSuffix && s.IsAbandoned(&s.Memory.Trash, e.Name+store.BackSuffix) {
+			alone(e.Record.ID, func() error { return s.finishEntry(e) })
 		}
 	}
 	errs = append(errs, s.takeOverAll(ctx, alone), s.Explain(s.Creations.SettlePaths(deleted)), s.SettleAttributes(alone))
 	return errors.Join(append(errs, ctx.Err())...)
+}
+
+// finishEntry finishes what an entry's record says was begun with it.
+func (s *Volumes) finishEntry(e store.TrashEntry) error {
+	if err := s.SettleSuffix(&e); err != nil {
+		return err
+	}
+	switch e.Suffix {
+	case store.RecordSuffix:
+		return s.Trash.CompleteDeletion(e)
+	case store.BackSuffix:
+		return s.Trash.CompleteRestoration(&e)
+	}
+	return nil
 }
 
 // allBegun lists the creations that have not come to their end, of all volumes.

@@ -59,7 +59,7 @@ func (s *Store) EntryFiles(id string) ([]TrashEntry, error) {
 		return nil, s.Explain(err)
 	}
 	var found []TrashEntry
-	moved := map[string]bool{}
+	moved, at := map[string]bool{}, map[string]int{}
 	for _, f := range files {
 		e, ok := ParseEntry(f)
 		switch {
@@ -67,7 +67,14 @@ func (s *Store) EntryFiles(id string) ([]TrashEntry, error) {
 		case e.Suffix == "":
 			moved[e.Name] = true
 		default:
-			found = append(found, e)
+			i, twice := at[e.Name]
+			switch {
+			case !twice:
+				at[e.Name] = len(found)
+				found = append(found, e)
+			case isFurther(e.Suffix, found[i].Suffix): // see secondname.go
+				found[i] = e
+			}
 		}
 	}
 	for i := range found {
@@ -118,12 +125,16 @@ func (s *Store) Entry(name string) (TrashEntry, error) {
 	if err != nil {
 		return TrashEntry{}, err
 	}
-	for _, suffix := range []string{RecordSuffix, HeldSuffix, BackSuffix, DoomedSuffix} {
+	for _, suffix := range EntrySuffixes {
 		for _, dir := range shards {
 			e, err := s.ReadEntry(File{dir, name + suffix})
-			if !errors.Is(err, fs.ErrNotExist) {
-				return e, err
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
 			}
+			if err == nil {
+				err = s.SettleSuffix(&e)
+			}
+			return e, err
 		}
 	}
 	return TrashEntry{}, fmt.Errorf("trash entry %s on %s: %w", name, s.Volume, volume.ErrNotFound)

@@ -48,9 +48,10 @@ func (s *Sightings) Keep(names map[string]bool) {
 // Memory is what a process remembers of one Gluster volume from one operation to the next: since when it knows of what
 // is half done. It may be used by many at once.
 type Memory struct {
-	Creations, Trash, Paths, attributes Sightings
+	Creations, Trash, Paths, attributes, asides Sightings
 
 	flat   emptied
+	freed  freed
 	commit func(mount *safepath.Dir) error
 }
 

@@ -68,7 +68,7 @@ func (s *Store) ClaimPath(h volume.PathClaim) (volume.PathClaim, error) {
 	}
 	const attempts = 3
 	for range attempts {
-		claimed := paths.Symlink(h.String(), volume.PathClaimName(h.Path))
+		claimed := s.makeClaim(paths, h)
 		if !errors.Is(claimed, fs.ErrExist) {
 			return h, claimed
 		}
@@ -92,6 +92,17 @@ func (s *Store) ClaimPath(h volume.PathClaim) (volume.PathClaim, error) {
 		}
 	}
 	return volume.PathClaim{}, fmt.Errorf("path %s on %s is claimed and given up again and again: %w", h.Path, s.Volume, volume.ErrBusy)
+}
+
+// makeClaim is exclusive, and the name's only file on every disk.
+func (s *Store) makeClaim(paths *safepath.Dir, h volume.PathClaim) error {
+	name := volume.PathClaimName(h.Path)
+	if s.Memory.freed.has(name) {
+		if err := s.Commit(); err != nil {
+			return err
+		}
+	}
+	return paths.Symlink(h.String(), name)
 }
 
 // livesBeside is Lives for one who wants the path. A volume that is restored does not go on with the claim of the life
@@ -155,15 +166,15 @@ func (s *Store) GivePathUp(path string, mayGo func(volume.PathClaim) (bool, erro
 		return err
 	}
 	aside := name + AsideSuffix + strconv.FormatUint(rand.Uint64(), 36)
-	if err := paths.Rename(name, paths, aside); err != nil {
+	if err := s.Memory.freed.free(name, func() error { return paths.Rename(name, paths, aside) }); err != nil {
 		return volume.IgnoreNotExist(err)
 	}
 	s.Step(stepPathAside)
-	return s.SettlePath(paths, name, aside, mayGo)
+	return s.SettlePath(paths, aside, mayGo)
 }
 
 // SettlePath removes a claim that was moved aside if it may go, and puts it back if not.
-func (s *Store) SettlePath(paths *safepath.Dir, name, aside string, mayGo func(volume.PathClaim) (bool, error)) error {
+func (s *Store) SettlePath(paths *safepath.Dir, aside string, mayGo func(volume.PathClaim) (bool, error)) error {
 	content, err := Readlink(paths, aside)
 	if err != nil {
 		return volume.IgnoreNotExist(err)
@@ -174,7 +185,7 @@ func (s *Store) SettlePath(paths *safepath.Dir, name, aside string, mayGo func(v
 	}
 	goes, err := mayGo(moved)
 	if err == nil && !goes {
-		err = volume.IgnoreExist(paths.Symlink(content, name))
+		err = volume.IgnoreExist(s.makeClaim(paths, moved))
 	}
 	if err != nil {
 		return err

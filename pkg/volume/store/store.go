@@ -149,7 +149,7 @@ func (s *Store) Capacity() (available, total int64, err error) {
 
 // Commit returns when what was done is on the disks of all bricks that are up.
 func (s *Store) Commit() error {
-	err := s.Memory.commit(s.Root)
+	err := s.Memory.freed.force(func() error { return s.Memory.commit(s.Root) })
 	s.Step(stepCommitted)
 	return err
 }

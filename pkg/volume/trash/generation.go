@@ -35,7 +35,7 @@ func (s *Trash) removeOlder(f store.Lookup, e store.TrashEntry) error {
 		return err
 	}
 	b := creation.HalfMade{File: store.File{Dir: creating, Name: f.Record.Stamp() + store.RevokedSuffix}, ID: f.Record.ID, Stamp: f.Record.Stamp()}
-	if err := f.Dir.Rename(f.Record.ID+store.RecordSuffix, creating, b.Name); err != nil {
+	if err := s.MoveRecord(store.File{Dir: f.Dir, Name: f.Record.ID + store.RecordSuffix}, b.File); err != nil {
 		return volume.IgnoreNotExist(err)
 	}
 	moved, err := s.FindIn(creating, b.Name)
@@ -49,4 +49,28 @@ func (s *Trash) removeOlder(f store.Lookup, e store.TrashEntry) error {
 		return volume.IgnoreNotExist(err)
 	}
 	return nil
+}
+
+// SettleRepeated removes what a deletion has left that was repeated when one brick had forgotten that it had begun: its
+// record, under the name of another entry, which has no data (TestADeletionThatABrickForgotHadBegunLeavesOneEntry).
+func (s *Trash) SettleRepeated(entries []store.TrashEntry, alone func(id string, do func() error)) {
+	withData := map[string]store.TrashEntry{} // by the stamp of the volume
+	for _, e := range entries {
+		if e.Moved {
+			withData[e.Record.Stamp()] = e
+		}
+	}
+	for _, e := range entries {
+		other, twice := withData[e.Record.Stamp()]
+		if e.Moved || !twice {
+			continue
+		}
+		alone(e.Record.ID, func() error {
+			name, kept := store.File{Dir: e.Dir, Name: e.Name + e.Suffix}, store.File{Dir: other.Dir, Name: other.Name + other.Suffix}
+			if isOne, err := store.IsOneFile(name, kept); err != nil || !isOne {
+				return err
+			}
+			return s.DropName(name, kept)
+		})
+	}
 }

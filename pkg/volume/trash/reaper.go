@@ -133,6 +133,9 @@ func (s *Trash) reapSlice(ctx context.Context, e store.TrashEntry) error {
 	if err != nil {
 		return volume.IgnoreNotExist(err) // restored or reaped meanwhile
 	}
+	if err := s.SettleSuffix(&e); err != nil {
+		return err
+	}
 	var removed atomic.Int64
 	return s.reap(ctx, e, reaping{begun: func() {}, removed: func() {
 		if removed.Add(1) == s.Slice {

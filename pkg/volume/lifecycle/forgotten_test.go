@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !quick
+
+package lifecycle_test
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
+)
+
+// One brick forgets what a call has done that was not acknowledged: all since what it remembers.
+
+// repeated does something until nothing is under way any more.
+func repeated(t *testing.T, s *lifecycle.Volumes, do func(*lifecycle.Volumes) error) {
+	t.Helper()
+	var err error
+	for range 5 {
+		if err = do(s); !errors.Is(err, volume.ErrBusy) {
+			break
+		}
+	}
+	volumes.Must(t, err)
+}
+
+// eachBrick runs a test with one brick of two, and with the other.
+func eachBrick(t *testing.T, test func(t *testing.T, v *volumes.Torn, brick int)) {
+	t.Helper()
+	for brick, name := range []string{"the first", "the second"} {
+		t.Run(name, func(t *testing.T) { test(t, volumes.NewTorn(t, testcluster.VolumeOptions{}), brick) })
+	}
+}
+
+func TestADirectoryThatABrickForgotWasMovedAsideIsTakenBack(t *testing.T) {
+	eachBrick(t, func(t *testing.T, v *volumes.Torn, brick int) {
+		create := func(s *lifecycle.Volumes) { _, _ = s.Create(volumes.Spec("vol")) }
+		volumes.StopAt(v.Store, "create: mode set", create)
+		v.Remember(brick)
+		volumes.StopAt(v.Store, "undo: directory moved aside", create)
+		v.Forget(brick)
+		repeated(t, v.Store, createSpec(volumes.Spec("vol")))
+		volumes.Must(t, v.Store.Reconcile(volumes.Background, volumes.Unlocked))
+		volumes.Same(t, volumes.Audit(t, v.Client.Path), "ready vol")
+	})
+}
+
+func TestADeletionThatABrickForgotHadBegunLeavesOneEntry(t *testing.T) {
+	eachBrick(t, func(t *testing.T, v *volumes.Torn, brick int) {
+		v.Create("vol")
+		volumes.Expand(t, v.Store, "vol", 2<<30, 0, 2<<30)
+		v.Remember(brick)
+		volumes.StopAt(v.Store, "delete: record moved", func(s *lifecycle.Volumes) { _ = s.Delete(volumes.Background, "vol") })
+		v.Forget(brick)
+		repeated(t, v.Store, deleteVolume)
+		v.LookAt(filepath.Join(volume.OwnDir, store.TrashDir, "??", "*"))
+		volumes.Must(t, v.Store.Reconcile(volumes.Background, volumes.Unlocked))
+		volumes.Same(t, volumes.Audit(t, v.Client.Path), "trash vol")
+	})
+}
+
+func TestARestorationThatABrickForgotIsRestoredAfterTheCure(t *testing.T) {
+	eachBrick(t, func(t *testing.T, v *volumes.Torn, brick int) {
+		r := v.Create("vol")
+		volumes.Must(t, v.Store.Delete(volumes.Background, "vol"))
+		entry := v.Entry()
+		v.Remember(brick)
+		volumes.StopAt(v.Store, "restore: data moved back", func(s *lifecycle.Volumes) { _, _ = s.Trash.Restore(entry) })
+		v.Forget(brick)
+		_, err := v.Store.Trash.Restore(entry)
+		volumes.Wants(t, err, volume.ErrTwoNames, "volume check")
+		v.Cure(v.HasTwo("vol").Cure)
+		_, err = v.Store.Trash.Restore(entry)
+		volumes.Must(t, err)
+		v.Alike(r.GFID, "/vol")
+		volumes.Finds(t, v.Store, false)
+	})
+}

@@ -26,7 +26,7 @@ var floors = [][]string{
 	{"pkg/gluster/clientlog", "pkg/gluster/process", "pkg/gluster/statedir", "pkg/gluster/glusterd", "pkg/gluster/meta", "pkg/tree", "pkg/migrate"},
 	{"pkg/gluster/permits"},
 	{"pkg/gluster", "pkg/mount"},
-	{"pkg/safepath", "pkg/panics"},
+	{"pkg/safepath", "pkg/panics", "pkg/answers"},
 }
 
 func TestEveryPackageKnowsOnlyThoseBelowIt(t *testing.T) {

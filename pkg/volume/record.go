@@ -64,6 +64,7 @@ type Record struct {
 	Enforced   bool      `json:"enforced,omitempty"` // the directory is held to the capacity
 	Origin     Origin    `json:"origin"`
 	Created    time.Time `json:"created"`
+	MadeFor    *MadeFor  `json:"madeFor,omitempty"`
 
 	unknown map[string]json.RawMessage // fields of a newer driver
 }
@@ -179,6 +180,7 @@ func newRecord(spec Spec) Record {
 		Schema: schema, MinReader: minReader, MinWriter: minWriter,
 		ID: IDFor(spec.Name), Name: spec.Name, Path: spec.Path, Capacity: max(spec.Required, 0),
 		Owner: spec.Owner, OnDelete: spec.OnDelete, Quota: spec.Quota, Enforced: spec.Enforced, Origin: Created, Created: now(), GFID: noGFID, Generation: 1,
+		MadeFor: spec.MadeFor,
 	}
 }
 

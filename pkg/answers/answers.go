@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package answers is what commands of glusterfs-csi say with -o json, for programs that ask a running driver. Fields
+// are added and never change their meaning: whoever asks may be older than the driver, or newer.
+package answers
+
+import "time"
+
+// MadeFor is what Kubernetes wanted a volume for. Volumes of drivers that did not record it have none.
+type MadeFor struct {
+	Namespace    string            `json:"namespace,omitempty"`
+	Claim        string            `json:"claim,omitempty"`
+	AccessModes  []string          `json:"accessModes,omitempty"`
+	MountOptions []string          `json:"mountOptions,omitempty"`
+	Parameters   map[string]string `json:"parameters,omitempty"`
+}
+
+// Owner is what was asked for by name.
+type Owner struct {
+	UID  *uint32 `json:"uid,omitempty"`
+	GID  *uint32 `json:"gid,omitempty"`
+	Mode string  `json:"mode,omitempty"` // octal
+}
+
+// Volume is one of `volume list`, and what `trash restore` has restored.
+type Volume struct {
+	ID       string    `json:"id"`   // the volumeHandle
+	Name     string    `json:"name"` // in CSI, which is that of the PersistentVolume if Kubernetes made it
+	Path     string    `json:"path"`
+	Capacity int64     `json:"capacityBytes"`
+	Enforced bool      `json:"enforced"` // it ends there
+	Owner    Owner     `json:"owner"`
+	OnDelete string    `json:"onDelete"`
+	Origin   string    `json:"origin"`
+	Created  time.Time `json:"created"`
+	// Attributes are the volumeAttributes of its PersistentVolume.
+	Attributes map[string]string `json:"volumeAttributes,omitempty"`
+	MadeFor    *MadeFor          `json:"madeFor,omitempty"`
+}
+
+// TrashEntry is one of `trash list`. How much data it has is not known without a walk through all of it.
+type TrashEntry struct {
+	Entry    string    `json:"entry"`
+	Volume   string    `json:"volume"`         // the volumeHandle
+	Name     string    `json:"name,omitempty"` // as Volume's
+	Path     string    `json:"path"`
+	Capacity int64     `json:"capacityBytes"`
+	Owner    Owner     `json:"owner"`
+	Deleted  time.Time `json:"deleted"`
+	Due      time.Time `json:"due"` // when it may go
+	Held     bool      `json:"held"`
+	// Unrestorable is the reason why it cannot be restored, "" where it can.
+	Unrestorable string   `json:"unrestorable,omitempty"`
+	MadeFor      *MadeFor `json:"madeFor,omitempty"`
+}

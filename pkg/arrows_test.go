@@ -22,7 +22,7 @@ var floors = [][]string{
 		"pkg/kubelet", "pkg/mounter", "pkg/volume", "pkg/gluster/health", "pkg/gluster/repair",
 		"cmd/kubectl-glusterfs/apply", "cmd/kubectl-glusterfs/live", "cmd/kubectl-glusterfs/report",
 	},
-	{"pkg/gluster/client", "pkg/gluster/quota", "pkg/commit"},
+	{"pkg/gluster/client", "pkg/gluster/quota", "pkg/commit", "cmd/kubectl-glusterfs/undelete", "cmd/kubectl-glusterfs/inside"},
 	{"pkg/gluster/clientlog", "pkg/gluster/process", "pkg/gluster/statedir", "pkg/gluster/glusterd", "pkg/gluster/meta", "pkg/tree", "pkg/migrate"},
 	{"pkg/gluster/permits"},
 	{"pkg/gluster", "pkg/mount"},

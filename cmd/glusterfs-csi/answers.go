@@ -24,7 +24,8 @@ func answerEntry(v gluster.Volume, e volume.TrashEntry, retention time.Duration)
 	return answers.TrashEntry{
 		Entry: v.String() + "/" + e.Name, Volume: volume.ID{Volume: v, ID: r.ID}.String(), Name: r.Name,
 		Path: r.Path, Capacity: r.Capacity, Owner: answerOwner(r.Owner),
-		Deleted: e.Deleted, Due: e.Due(retention), Held: e.Held(), Unrestorable: e.Unrestorable, MadeFor: (*answers.MadeFor)(r.MadeFor),
+		Deleted: e.Deleted, Due: e.Due(retention), Held: e.Held(), Unrestorable: e.Unrestorable,
+		Attributes: driver.RecordedContext(r), MadeFor: (*answers.MadeFor)(r.MadeFor),
 	}
 }
 

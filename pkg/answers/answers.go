@@ -50,6 +50,8 @@ type TrashEntry struct {
 	Due      time.Time `json:"due"` // when it may go
 	Held     bool      `json:"held"`
 	// Unrestorable is the reason why it cannot be restored, "" where it can.
-	Unrestorable string   `json:"unrestorable,omitempty"`
+	Unrestorable string `json:"unrestorable,omitempty"`
+	// Attributes and MadeFor are as Volume's.
+	Attributes map[string]string `json:"volumeAttributes,omitempty"`
 	MadeFor      *MadeFor `json:"madeFor,omitempty"`
 }

@@ -17,6 +17,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/inside"
 )
 
 // The exit codes.
@@ -43,6 +45,8 @@ type Environment struct {
 	Width  int
 	// Step, if it is set, is called before each change of the cluster. Tests stop there.
 	Step func(point string) error
+	// Run, if it is set, runs commands in the driver's pods. Tests have no kubelet that would.
+	Run inside.Run
 }
 
 // Process is the environment of this process.
@@ -101,7 +105,7 @@ func newRoot(env Environment) *cobra.Command {
 		return fmt.Errorf("%w: %w; see `%s --help`", errUsage, err, c.CommandPath())
 	})
 	connection := connect(root)
-	root.AddCommand(migrateCommand(env, connection))
+	root.AddCommand(migrateCommand(env, connection), trashCommand(env, connection), undeleteCommand(env, connection))
 	return root
 }
 
@@ -127,6 +131,12 @@ func (c connection) config() (*rest.Config, error) {
 	config.WarningHandler = rest.NoWarnings{}
 	config.QPS, config.Burst = 50, 100
 	return config, nil
+}
+
+// current is the namespace that -n says, or the one of the context, as kubectl has it.
+func (c connection) current() (string, error) {
+	namespace, _, err := c.ToRawKubeConfigLoader().Namespace()
+	return namespace, err
 }
 
 // namespace is the one that -n says, or "".

@@ -96,6 +96,16 @@ func (s *Server) start(ctx context.Context) error {
 		"--controllers="+strings.Join(controllers, ","))
 }
 
+// Provision runs the external-provisioner beside a driver, as the driver's manifests do. It ends with the driver.
+func (s *Server) Provision(ctx context.Context, modules, socket string) error {
+	const name = "csi-provisioner"
+	programs := slices.DeleteFunc(build.Cluster(), func(p build.Program) bool { return p.Name != name })
+	if err := build.Ensure(ctx, modules, programs); err != nil {
+		return err
+	}
+	return s.run(name, "--kubeconfig="+s.Kubeconfig, "--csi-address="+socket, "--extra-create-metadata", "--timeout=90s", "--retry-interval-max=1s")
+}
+
 // run starts a program whose output goes into a file, and which ends with this process.
 func (s *Server) run(name string, args ...string) error {
 	log, err := os.Create(filepath.Join(s.dir, name+".log"))

@@ -53,5 +53,37 @@ type TrashEntry struct {
 	Unrestorable string `json:"unrestorable,omitempty"`
 	// Attributes and MadeFor are as Volume's.
 	Attributes map[string]string `json:"volumeAttributes,omitempty"`
-	MadeFor      *MadeFor `json:"madeFor,omitempty"`
+	MadeFor    *MadeFor          `json:"madeFor,omitempty"`
+}
+
+// Severity is how bad a Finding is.
+type Severity string
+
+// The severities.
+const (
+	OK      Severity = "ok"
+	Warning Severity = "warning"
+	Error   Severity = "error"
+)
+
+// Finding is one of `doctor`: what was looked at, and what is true of it.
+type Finding struct {
+	Check    string   `json:"check"` // its name, which stays
+	Severity Severity `json:"severity"`
+	About    string   `json:"about"` // a server, a brick, a Gluster volume, a path, an object
+	Message  string   `json:"message"`
+	Cure     string   `json:"cure,omitempty"`  // a command where one cures it
+	Where    string   `json:"where,omitempty"` // where to run it, if it is not a workstation
+	Node     string   `json:"node,omitempty"`  // who has looked, where that matters
+}
+
+// Mark is how people see it.
+func (s Severity) Mark() string {
+	switch s {
+	case OK:
+		return "✔"
+	case Warning:
+		return "!"
+	}
+	return "✘"
 }

@@ -45,8 +45,8 @@ func TestARecordKeepsWhatItsClaimAskedFor(t *testing.T) {
 		t.Errorf("the context is %v", got)
 	}
 	for name, change := range map[string]func(){
-		"no claim":     func() { delete(request.Parameters, pvcNameKey) },
-		"far too much": func() { request.Parameters[pvcNameKey] = strings.Repeat("x", maxMadeFor) },
+		"no claim":     func() { delete(request.GetParameters(), pvcNameKey) },
+		"far too much": func() { request.GetParameters()[pvcNameKey] = strings.Repeat("x", maxMadeFor) },
 	} {
 		change()
 		if p, err = parseParameters(request.GetParameters()); err != nil {

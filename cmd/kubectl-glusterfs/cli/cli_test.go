@@ -150,7 +150,7 @@ func TestTheOperatorsReport(t *testing.T) {
 }
 
 func TestHelpFitsATerminal(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"migrate", "--help"}, {"trash", "--help"}, {"undelete", "--help"}} {
+	for _, args := range [][]string{{"--help"}, {"migrate", "--help"}, {"trash", "--help"}, {"undelete", "--help"}, {"doctor", "--help"}} {
 		code, out, _ := run(t, args...)
 		if code != ExitDone || !strings.Contains(out, "Exit codes: 0") {
 			t.Errorf("%v: exit %d: %s", args, code, out)
@@ -166,6 +166,7 @@ func TestHelpFitsATerminal(t *testing.T) {
 func TestEveryFlagIsDocumented(t *testing.T) {
 	for heading, commands := range map[string][]*cobra.Command{
 		"Flags of `kubectl glusterfs migrate`":        {migrateCommand(Environment{}, connection{})},
+		"Flags of `kubectl glusterfs doctor`":         {doctorCommand(Environment{}, connection{})},
 		"Flags of `kubectl glusterfs trash|undelete`": {trashCommand(Environment{}, connection{}), undeleteCommand(Environment{}, connection{})},
 	} {
 		var flags []string

@@ -24,8 +24,8 @@ type running struct {
 	run       inside.Run
 }
 
-// driver finds the running driver.
-func (c connection) driver(ctx context.Context, env Environment) (*running, error) {
+// reach is for what there is of the driver in a cluster; nothing is asked yet.
+func (c connection) reach(env Environment) (*running, error) {
 	config, err := c.config()
 	if err != nil {
 		return nil, err
@@ -34,7 +34,14 @@ func (c connection) driver(ctx context.Context, env Environment) (*running, erro
 	if r.run == nil {
 		r.run = inside.Exec(config)
 	}
-	if r.client, err = dynamic.NewForConfig(config); err != nil {
+	r.client, err = dynamic.NewForConfig(config)
+	return r, err
+}
+
+// driver finds the running driver.
+func (c connection) driver(ctx context.Context, env Environment) (*running, error) {
+	r, err := c.reach(env)
+	if err != nil {
 		return nil, err
 	}
 	if r.namespace, err = live.FindDriver(ctx, r.client); err != nil {

@@ -84,7 +84,7 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	if err := s.run("kube-apiserver", "--etcd-servers="+etcd, "--bind-address=127.0.0.1", "--secure-port="+ports[2], "--cert-dir="+filepath.Join(s.dir, "certificates"),
-		"--token-auth-file="+filepath.Join(s.dir, "tokens"), "--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/16", "--disable-admission-plugins=ServiceAccount",
+		"--token-auth-file="+filepath.Join(s.dir, "tokens"), "--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/16", "--disable-admission-plugins=ServiceAccount", "--allow-privileged",
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+s.key(), "--service-account-signing-key-file="+s.key()); err != nil {
 		return err
 	}

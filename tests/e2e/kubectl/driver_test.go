@@ -12,8 +12,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/container-storage-interface/spec/lib/go/csi"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/inside"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
@@ -28,10 +30,10 @@ var (
 	driver *testdriver.Driver
 )
 
-// startDriver starts a Gluster volume gv0 of two servers, the driver, and its provisioner.
+// startDriver starts a Gluster volume gv0 of three servers, the driver, and its provisioner.
 func startDriver(ctx context.Context) error {
 	var err error
-	if pool, err = testcluster.Start(ctx, testcluster.Options{}); err != nil {
+	if pool, err = testcluster.Start(ctx, testcluster.Options{Replica: 3}); err != nil {
 		return err
 	}
 	dir := filepath.Join(pool.Dir(), "driver")
@@ -75,25 +77,46 @@ func runHere(ctx context.Context, _ inside.Pod, command []string) ([]byte, error
 }
 
 // makeController makes the pod of the driver's controller, which is ready.
-func (w *world) makeController() {
+func (w *world) makeController() { w.makePod("controller", "") }
+
+// makePod makes a pod of a component of the driver, which is ready, with the flags of the driver here.
+func (w *world) makePod(component, node string, flags ...any) {
 	w.Helper()
-	const name = "glusterfs-csi-controller-0"
+	name, container := "glusterfs-csi-"+component+"-0", "driver"
+	if component == "mounter" {
+		container = component
+	}
+	args := append([]any{component, "--clusters=" + driver.Clusters, "--state-dir=" + driver.State(), "--trash-retention=24h"}, flags...)
 	w.make(map[string]any{
 		"apiVersion": "v1", "kind": "Pod",
 		"metadata": map[string]any{"name": name, "labels": map[string]any{
-			"app.kubernetes.io/name": "glusterfs-csi", "app.kubernetes.io/component": "controller",
+			"app.kubernetes.io/name": "glusterfs-csi", "app.kubernetes.io/component": component,
 		}},
-		"spec": map[string]any{"automountServiceAccountToken": false, "containers": []any{map[string]any{
-			"name": "driver", "image": "glusterfs-csi", "args": []any{"controller", "--clusters=" + driver.Clusters, "--state-dir=" + driver.State(), "--trash-retention=24h"},
-		}}},
+		"spec": map[string]any{
+			"automountServiceAccountToken": false, "nodeName": node,
+			"containers": []any{map[string]any{"name": container, "image": "glusterfs-csi:v1", "args": args}},
+		},
 	}, "glusterfs-csi")
-	pod := w.get(pods, "glusterfs-csi", name)
-	if err := unstructured.SetNestedField(pod.Object, []any{map[string]any{
-		"name": "driver", "ready": true, "restartCount": int64(0), "image": "glusterfs-csi", "imageID": "glusterfs-csi",
-	}}, "status", "containerStatuses"); err != nil {
-		w.Fatal(err)
-	}
-	if _, err := client.Resource(pods).Namespace("glusterfs-csi").UpdateStatus(w.Context(), pod, metav1.UpdateOptions{}); err != nil {
-		w.Fatal(err)
-	}
+	w.setStatus(pods, "glusterfs-csi", name, []any{map[string]any{
+		"name": container, "ready": true, "restartCount": int64(0), "image": "glusterfs-csi", "imageID": "glusterfs-csi",
+	}}, "containerStatuses")
+}
+
+func (w *world) setStatus(resource schema.GroupVersionResource, namespace, name string, value any, path ...string) {
+	w.Helper()
+	w.await("its status is set", func() error {
+		u := w.get(resource, namespace, name)
+		if err := unstructured.SetNestedField(u.Object, value, append([]string{"status"}, path...)...); err != nil {
+			return err
+		}
+		_, err := client.Resource(resource).Namespace(namespace).UpdateStatus(w.Context(), u, metav1.UpdateOptions{})
+		return err
+	})
+}
+
+// deleteRequest is for the volume of a PersistentVolume.
+func deleteRequest(w *world, pv string) *csi.DeleteVolumeRequest {
+	w.Helper()
+	handle, _, _ := unstructured.NestedString(w.get(volumes, "", pv).Object, "spec", "csi", "volumeHandle")
+	return &csi.DeleteVolumeRequest{VolumeId: handle}
 }

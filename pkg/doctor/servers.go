@@ -124,10 +124,10 @@ func askBrick(ctx context.Context, v gluster.Volume, b brick) answers.Finding {
 	if trouble := resolves(ctx, b.host); trouble != "" {
 		return fault(check, b.String(), "clients connect to the name of its host, and "+trouble, "add "+b.host+" to the DNS or to /etc/hosts of this node")
 	}
-	switch trouble := glusterd.BrickTrouble(ctx, b.host, b.path); {
-	case trouble == "":
+	switch trouble := glusterd.BrickTrouble(ctx, b.host, b.path); trouble {
+	case "":
 		return ok(check, b.String(), "it answers")
-	case trouble == glusterd.NoProcess:
+	case glusterd.NoProcess:
 		return onServer(fault(check, b.String(), "its process does not run; the others stand in for it, if there are", "gluster volume start "+v.Name+" force"))
 	default:
 		return fault(check, b.String(), trouble, "is its process well, and its port open? gluster volume status "+v.Name)

@@ -73,11 +73,12 @@ func (e *examination) run(ctx context.Context) error {
 	}
 	worst := error(nil)
 	for _, f := range found {
-		switch {
-		case f.Severity == answers.Error:
+		switch f.Severity {
+		case answers.Error:
 			return errUnwell
-		case f.Severity == answers.Warning:
+		case answers.Warning:
 			worst = errWarned
+		case answers.OK:
 		}
 	}
 	return worst

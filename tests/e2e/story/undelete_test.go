@@ -4,6 +4,23 @@ package story
 
 import "strings"
 
+// examined asks every node and the controller, by the exec of real kubelets. What it finds of this gv0 is no fault of the driver:
+// two replicas without quorum, and quota that is off.
+func examined(s *step) {
+	output, code := s.runPlugin(s.plugin(), "doctor")
+	if code != 0 && code != 3 {
+		s.Errorf("exit %d\n%s", code, output)
+	}
+	for _, line := range []string{"✔ fuse", "✔ kubelet", "✔ server", "✔ brick", "✔ registration"} {
+		if !strings.Contains(output, line) {
+			s.Errorf("there is no %q in\n%s", line, output)
+		}
+	}
+	if strings.Contains(output, "ask ") {
+		s.Errorf("somebody could not be asked:\n%s", output)
+	}
+}
+
 // undeleted brings a namespace that was deleted back to running pods with their data, by `kubectl glusterfs undelete`
 // and the exec of a real kubelet.
 func undeleted(s *step) {

@@ -6,27 +6,13 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
-
-// volumeRow is a volume in JSON.
-type volumeRow struct {
-	ID       string          `json:"id"`
-	Path     string          `json:"path"`
-	Capacity int64           `json:"capacityBytes"`
-	Enforced bool            `json:"enforced"`            // it ends there
-	Used     *int64          `json:"usedBytes,omitempty"` // where that is known
-	Owner    volume.Owner    `json:"owner"`
-	OnDelete volume.OnDelete `json:"onDelete"`
-	Origin   volume.Origin   `json:"origin"`
-	Created  time.Time       `json:"created"`
-}
 
 func volumeCommand(shared *sharedFlags) *cobra.Command {
 	c := group("volume", "Look at the volumes that exist, and adopt directories")
@@ -42,10 +28,10 @@ func volumeList(shared *sharedFlags) *cobra.Command {
 		Args:  noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return withVolumes(c.Context(), shared, func(ctx context.Context, m *manager.Manager, volumes []gluster.Volume) error {
-				rows, err := fromEach(ctx, volumes, func(ctx context.Context, v gluster.Volume) ([]volumeRow, error) { return listVolumes(ctx, m, v) })
+				rows, err := fromEach(ctx, volumes, func(ctx context.Context, v gluster.Volume) ([]answers.Volume, error) { return listVolumes(ctx, m, v) })
 				header := []string{"VOLUME", "PATH", "CAPACITY", "ENFORCED", "USED", "OWNER", "ON DELETE", "ORIGIN", "CREATED"}
-				return errors.Join(err, write(c.OutOrStdout(), o, rows, header, func(r volumeRow) []string {
-					return []string{r.ID, r.Path, bytesIEC(r.Capacity), yesNo(r.Enforced), r.used(), r.Owner.String(), string(r.OnDelete), string(r.Origin), isoTime(r.Created)}
+				return errors.Join(err, write(c.OutOrStdout(), o, rows, header, func(r answers.Volume) []string {
+					return []string{r.ID, r.Path, bytesIEC(r.Capacity), yesNo(r.Enforced), usedText(r), ownerText(r.Owner), r.OnDelete, r.Origin, isoTime(r.Created)}
 				}))
 			})
 		},
@@ -54,7 +40,7 @@ func volumeList(shared *sharedFlags) *cobra.Command {
 	return c
 }
 
-func (r volumeRow) used() string {
+func usedText(r answers.Volume) string {
 	if r.Used == nil {
 		return "-"
 	}
@@ -71,15 +57,14 @@ func yesNo(is bool) string {
 const listPage = 500
 
 // listVolumes returns all volumes of a Gluster volume, or those that were read until it failed.
-func listVolumes(ctx context.Context, m *manager.Manager, v gluster.Volume) ([]volumeRow, error) {
-	var rows []volumeRow
+func listVolumes(ctx context.Context, m *manager.Manager, v gluster.Volume) ([]answers.Volume, error) {
+	var rows []answers.Volume
 	for after := ""; ; {
 		page, err := listOnePage(ctx, m, v, after)
 		used, usedErr := usedOf(ctx, m, v, page)
 		for _, v := range page {
-			r := v.Record
-			row := volumeRow{v.ID.String(), r.Path, r.Capacity, r.Enforced, nil, r.Owner, r.OnDelete, r.Origin, r.Created}
-			if bytes, known := used[r.ID]; known {
+			row := answerVolume(v.ID, v.Record)
+			if bytes, known := used[v.Record.ID]; known {
 				row.Used = &bytes
 			}
 			rows = append(rows, row)

@@ -64,6 +64,7 @@ type Record struct {
 	Enforced   bool      `json:"enforced,omitempty"` // the directory is held to the capacity
 	Origin     Origin    `json:"origin"`
 	Created    time.Time `json:"created"`
+	MadeFor    *MadeFor  `json:"madeFor,omitempty"`
 
 	unknown map[string]json.RawMessage // fields of a newer driver
 }
@@ -184,6 +185,7 @@ func NewRecord(spec Spec) Record {
 		Schema: schema, MinReader: minReader, MinWriter: minWriter,
 		ID: IDFor(spec.Name), Name: spec.Name, Path: spec.Path, Capacity: max(spec.Required, 0),
 		Owner: spec.Owner, OnDelete: spec.OnDelete, Quota: spec.Quota, Enforced: spec.Enforced, Origin: Created, Created: Now(), GFID: NoGFID, Generation: 1,
+		MadeFor: spec.MadeFor,
 	}
 }
 

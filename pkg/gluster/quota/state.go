@@ -72,8 +72,8 @@ func (s State) Commands(v gluster.Volume) []string {
 
 func seconds(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
 
-// stateOf reads the volfile of a brick.
-func stateOf(brick glusterd.Volfile) (State, error) {
+// StateOf reads the volfile of a brick.
+func StateOf(brick glusterd.Volfile) (State, error) {
 	translator, ok := brick.First("features/quota")
 	if !ok {
 		return State{}, errors.New("its bricks have no translator features/quota")

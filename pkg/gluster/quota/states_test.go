@@ -117,7 +117,7 @@ func TestTheStateIsThatOfTheBricks(t *testing.T) {
 		{"with a number of no size", map[string]string{"server-quota": "on", "hard-timeout": "-1"}, State{}, `"-1"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := stateOf(brickWith(test.options))
+			got, err := StateOf(brickWith(test.options))
 			if (err != nil) != (test.mention != "") || err != nil && !strings.Contains(err.Error(), test.mention) {
 				t.Fatalf("error %v, want one that mentions %q", err, test.mention)
 			}
@@ -126,7 +126,7 @@ func TestTheStateIsThatOfTheBricks(t *testing.T) {
 			}
 		})
 	}
-	if _, err := stateOf(nil); err == nil {
+	if _, err := StateOf(nil); err == nil {
 		t.Error("a brick without the translator has a state")
 	}
 }

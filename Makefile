@@ -100,7 +100,7 @@ test-image: packages-image ## What `make image` built: every client option on a 
 
 e2e: packages-e2e $(IMAGE) ## The operator's story on a real Kubernetes of two nodes; KEEP=1 leaves the cluster up
 	@go -C tests/e2e test -count=1 ./build ./cluster ./image ./install ./upstream
-	@go -C tests/e2e test -count=1 -timeout 30m ./migrate
+	@go -C tests/e2e test -count=1 -timeout 30m ./kubectl
 	@$(E2E) test $(if $(KEEP),-keep)
 
 e2e-full: packages-e2e $(IMAGE) ## As e2e, with its long parts: 200 claims at once, uninstall, Helm

@@ -70,13 +70,12 @@ func creationsAtOnce(ctx context.Context, b *bench) ([]report.Figure, error) {
 }
 
 // forces counts how often the bricks' logs are forced to disk.
-func forces(ctx context.Context, b *bench) ([]report.Figure, error) {
+func forces(ctx context.Context, b *bench) (figures []report.Figure, err error) {
 	counter, err := b.driver.counter()
 	if err != nil {
 		return nil, err
 	}
-	defer counter.Close()
-	var figures []report.Figure
+	defer func() { err = errors.Join(err, counter.Close()) }()
 	for _, c := range []struct {
 		width int
 		most  float64 // forces

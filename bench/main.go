@@ -43,6 +43,7 @@ var scenarios = []scenario{
 	{"data", "The data path", data},
 	{"consistency", "consistency: strict against relaxed", consistency},
 	{"quota", "Writing below a limit", quotas},
+	{"limits", "Making and expanding volumes with limits", limits},
 	{"fsgroup", "fsGroup", fsGroup},
 	{"copy", "Copies of a tree", copyTrees},
 	{"roundtrips", "Requests to the bricks", countRequests},

@@ -84,22 +84,27 @@ func onlyErrors() {
 // output is the -o flag, a pflag.Value: another format is refused before anything is done for it.
 type output struct {
 	format string
-	either [2]string // the first is the default
+	choice []string // the first is the default
 }
 
-func (o *output) add(c *cobra.Command) { o.addOf(c, "table", "json") }
+func (o *output) add(c *cobra.Command) { o.addOf(c, "table", formatJSON) }
 
-func (o *output) addOf(c *cobra.Command, format, other string) {
-	o.format, o.either = format, [2]string{format, other}
-	c.Flags().VarP(o, "output", "o", format+" or "+other)
+func (o *output) addOf(c *cobra.Command, formats ...string) {
+	o.format, o.choice = formats[0], formats
+	c.Flags().VarP(o, "output", "o", o.choices())
+}
+
+func (o *output) choices() string {
+	last := len(o.choice) - 1
+	return strings.Join(o.choice[:last], ", ") + " or " + o.choice[last]
 }
 
 func (o *output) String() string { return o.format }
 func (o *output) Type() string   { return "string" }
 
 func (o *output) Set(format string) error {
-	if !slices.Contains(o.either[:], format) {
-		return fmt.Errorf("%q is neither %s nor %s", format, o.either[0], o.either[1])
+	if !slices.Contains(o.choice, format) {
+		return fmt.Errorf("%q is not %s", format, o.choices())
 	}
 	o.format = format
 	return nil
@@ -107,7 +112,7 @@ func (o *output) Set(format string) error {
 
 // write prints items as JSON, or as a table with these columns.
 func write[T any](w io.Writer, o output, items []T, header []string, row func(T) []string) error {
-	if o.format == "json" {
+	if o.format == formatJSON {
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
 		if items == nil {

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
@@ -174,9 +175,9 @@ func matches(t *testing.T, text, pattern string) {
 }
 
 // entries are the trash entries as JSON shows them.
-func (p place) entries() []trashRow {
+func (p place) entries() []answers.TrashEntry {
 	p.t.Helper()
-	var rows []trashRow
+	var rows []answers.TrashEntry
 	if err := json.Unmarshal([]byte(p.must("trash", "list", "-o", "json")), &rows); err != nil {
 		p.t.Fatal(err)
 	}
@@ -213,10 +214,10 @@ func (p place) story(id string, remove func()) {
 	t := p.t
 	t.Helper()
 	name := filepath.Base(id)
-	row := `(?m)^` + regexp.QuoteMeta(id) + ` +shop/` + name + ` +1\.5Gi +no +uid=1001 +trash +created +` + isoForm + `$`
-	matches(t, p.must("volume", "list"), `^VOLUME +PATH +CAPACITY +ENFORCED +OWNER +ON DELETE +ORIGIN +CREATED\n`)
+	row := `(?m)^` + regexp.QuoteMeta(id) + ` +shop/` + name + ` +1\.5Gi +no +- +uid=1001 +trash +created +` + isoForm + `$`
+	matches(t, p.must("volume", "list"), `^VOLUME +PATH +CAPACITY +ENFORCED +USED +OWNER +ON DELETE +ORIGIN +CREATED\n`)
 	matches(t, p.must("volume", "list"), row)
-	var volumes []volumeRow
+	var volumes []answers.Volume
 	if err := json.Unmarshal([]byte(p.must("volume", "list", "-o", "json")), &volumes); err != nil || len(volumes) != 1 {
 		t.Fatalf("%+v, %v", volumes, err)
 	}

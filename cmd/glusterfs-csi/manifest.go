@@ -14,37 +14,59 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
 
-const formatYAML = "yaml"
+// Formats of -o.
+const (
+	formatYAML = "yaml"
+	formatJSON = "json"
+)
+
+// unrecorded is what records of drivers that did not know MadeFor lack.
+const unrecorded = `# - the name and the namespace of the claim: as below, in the namespace of kubectl;
+# - the access modes: ReadWriteMany fits every pod; kubelet goes by the first;
+# - mountOptions, and consistency: strict below volumeAttributes, if its class had them;
+`
 
 // dnsName is what the name of an object is (RFC 1123 subdomain).
 var dnsName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 
-// manifest returns the objects by which a volume that was restored is used again. What no record knows is a comment.
+// manifest returns the objects by which a volume that was restored, or adopted, is used. What no record knows is a comment.
 func manifest(id volume.ID, r volume.Record) (string, error) {
-	capacity := quantity(r.Capacity)
-	pv := map[string]any{
-		"apiVersion": "v1", "kind": "PersistentVolume", "metadata": map[string]any{"name": objectName(r.Name, id.ID)},
-		"spec": map[string]any{
-			"accessModes": []string{"ReadWriteMany"}, "capacity": map[string]any{"storage": capacity},
-			"persistentVolumeReclaimPolicy": "Retain", "storageClassName": "",
-			"csi": map[string]any{"driver": driver.DefaultName, "volumeHandle": id.String(), "volumeAttributes": driver.VolumeContext(r)},
-		},
+	capacity, name, modes := quantity(r.Capacity), objectName(r.Name, id.ID), []string{"ReadWriteMany"}
+	claimMeta := map[string]any{"name": name}
+	spec := map[string]any{
+		"capacity":                      map[string]any{"storage": capacity},
+		"persistentVolumeReclaimPolicy": "Retain", "storageClassName": "",
+		"csi": map[string]any{"driver": driver.DefaultName, "volumeHandle": id.String(), "volumeAttributes": driver.RecordedContext(r)},
 	}
+	unknown := unrecorded
+	if m := r.MadeFor; m != nil {
+		unknown, claimMeta = "", map[string]any{"name": m.Claim, "namespace": m.Namespace}
+		if len(m.AccessModes) > 0 {
+			modes = m.AccessModes
+		}
+		if len(m.MountOptions) > 0 {
+			spec["mountOptions"] = m.MountOptions
+		}
+	}
+	spec["accessModes"] = modes
+	pv := map[string]any{"apiVersion": "v1", "kind": "PersistentVolume", "metadata": map[string]any{"name": name}, "spec": spec}
 	claim := map[string]any{
-		"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": map[string]any{"name": objectName(r.Name, id.ID)},
+		"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": claimMeta,
 		"spec": map[string]any{
-			"accessModes": []string{"ReadWriteMany"}, "resources": map[string]any{"requests": map[string]any{"storage": capacity}},
-			"storageClassName": "", "volumeName": objectName(r.Name, id.ID),
+			"accessModes": modes, "resources": map[string]any{"requests": map[string]any{"storage": capacity}},
+			"storageClassName": "", "volumeName": name,
 		},
 	}
 	var text strings.Builder
 	text.WriteString(`# Not recorded with the volume, so look at each before you apply this:
-# - the name and the namespace of the claim: as below, in the namespace of kubectl;
-# - the access modes: ReadWriteMany fits every pod; kubelet goes by the first;
-# - mountOptions, and consistency: strict below volumeAttributes, if its class had them;
+` + unknown + `# - the class; with "" the volume is as a static one;
 # - the driver's name, if it was installed with --driver-name.
-# Retain keeps the data when the claim is deleted; Delete puts it into the trash again.
 `)
+	if r.Origin == volume.Adopted {
+		text.WriteString("# The data stays when the claim is deleted, by Retain and by Delete.\n")
+	} else {
+		text.WriteString("# Retain keeps the data when the claim is deleted; Delete puts it into the trash again.\n")
+	}
 	if r.Capacity == 0 {
 		text.WriteString("# The volume was made without a size: 1Gi stands for it.\n")
 	}

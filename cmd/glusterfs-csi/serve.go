@@ -9,7 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/driver"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
 )
 
 func serveCommands(shared *sharedFlags) []*cobra.Command {
@@ -57,8 +59,22 @@ func serveCommand(shared *sharedFlags, mode driver.Mode, short string) *cobra.Co
 	}
 	if mode == driver.Controller || mode == driver.All {
 		flags.DurationVar(&options.TrashRetention, "trash-retention", 24*time.Hour, "how long a deleted volume can be restored")
+		options.QuotaHeadroom = quota.DefaultHeadroom
+		flags.Var((*size)(&options.QuotaHeadroom), "quota-headroom", "how much of the end of a limited volume ends exactly, at the price of slower writes")
 	}
 	return c
+}
+
+// size is a flag of bytes, a pflag.Value.
+type size int64
+
+func (s *size) String() string { return bytesIEC(int64(*s)) }
+func (s *size) Type() string   { return "size" }
+
+func (s *size) Set(text string) error {
+	bytes, err := gluster.ParseBytes(text)
+	*s = size(bytes)
+	return err
 }
 
 func noArguments(c *cobra.Command, args []string) error {

@@ -5,36 +5,25 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
 
-// trashRow is a trash entry in JSON. How much data it has is not known without a walk through all of it.
-type trashRow struct {
-	Entry    string       `json:"entry"`
-	Volume   string       `json:"volume"`
-	Path     string       `json:"path"`
-	Capacity int64        `json:"capacityBytes"`
-	Owner    volume.Owner `json:"owner"`
-	Deleted  time.Time    `json:"deleted"`
-	Due      time.Time    `json:"due"` // when it may go
-	Held     bool         `json:"held"`
-	// Unrestorable is the reason why it cannot be restored, "" where it can.
-	Unrestorable string `json:"unrestorable,omitempty"`
-}
-
-func (r trashRow) due() string {
-	if r.Held {
+// dueOf is when an entry may go, for people.
+func dueOf(e answers.TrashEntry) string {
+	if e.Held {
 		return "held"
 	}
-	return isoTime(r.Due)
+	return isoTime(e.Due)
 }
 
 func trashCommand(shared *sharedFlags) *cobra.Command {
@@ -54,12 +43,12 @@ func trashList(shared *sharedFlags) *cobra.Command {
 			return withVolumes(c.Context(), shared, func(ctx context.Context, m *manager.Manager, volumes []gluster.Volume) error {
 				rows, err := listTrash(ctx, m, volumes, retention)
 				header := []string{"ENTRY", "PATH", "CAPACITY", "OWNER", "DELETED", "DUE", "RESTORABLE"}
-				return errors.Join(err, write(c.OutOrStdout(), o, rows, header, func(r trashRow) []string {
+				return errors.Join(err, write(c.OutOrStdout(), o, rows, header, func(r answers.TrashEntry) []string {
 					restorable := "yes"
 					if r.Unrestorable != "" {
 						restorable = "no: " + r.Unrestorable
 					}
-					return []string{r.Entry, r.Path, bytesIEC(r.Capacity), r.Owner.String(), isoTime(r.Deleted), r.due(), line(restorable)}
+					return []string{r.Entry, r.Path, bytesIEC(r.Capacity), ownerText(r.Owner), isoTime(r.Deleted), dueOf(r), line(restorable)}
 				}))
 			})
 		},
@@ -69,18 +58,14 @@ func trashList(shared *sharedFlags) *cobra.Command {
 	return c
 }
 
-func listTrash(ctx context.Context, m *manager.Manager, volumes []gluster.Volume, retention time.Duration) ([]trashRow, error) {
-	return fromEach(ctx, volumes, func(ctx context.Context, v gluster.Volume) ([]trashRow, error) {
+func listTrash(ctx context.Context, m *manager.Manager, volumes []gluster.Volume, retention time.Duration) ([]answers.TrashEntry, error) {
+	return fromEach(ctx, volumes, func(ctx context.Context, v gluster.Volume) ([]answers.TrashEntry, error) {
 		ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 		defer cancel()
 		entries, err := m.Trash(ctx, v)
-		var rows []trashRow
+		var rows []answers.TrashEntry
 		for _, e := range entries {
-			rows = append(rows, trashRow{
-				Entry: v.String() + "/" + e.Name, Volume: volume.ID{Volume: v, ID: e.Record.ID}.String(),
-				Path: e.Record.Path, Capacity: e.Record.Capacity, Owner: e.Record.Owner,
-				Deleted: e.Deleted, Due: e.Due(retention), Held: e.Held(), Unrestorable: e.Unrestorable,
-			})
+			rows = append(rows, answerEntry(v, e, retention))
 		}
 		return rows, err
 	})
@@ -94,14 +79,20 @@ func trashRestore(shared *sharedFlags) *cobra.Command {
 			defer cancel()
 			r, err := m.Restore(ctx, entry.Volume, entry.Name)
 			id := volume.ID{Volume: entry.Volume, ID: r.ID}
-			if err == nil && o.format == formatYAML {
+			switch {
+			case err != nil:
+				return "", err
+			case o.format == formatYAML:
 				return manifest(id, r)
+			case o.format == formatJSON:
+				text, err := json.MarshalIndent(answerVolume(id, r), "", "  ")
+				return string(text), err
 			}
-			return fmt.Sprintf("Restored %s to directory %s of %s.", id, r.Path, entry.Volume), err
+			return fmt.Sprintf("Restored %s to directory %s of %s.", id, r.Path, entry.Volume), nil
 		})
 	c.Long = `Put a deleted volume back where it was. With -o yaml it prints the PersistentVolume
 and the claim to apply, for the volume to be used again.`
-	o.addOf(c, "text", formatYAML)
+	o.addOf(c, "text", formatYAML, formatJSON)
 	return c
 }
 
@@ -160,6 +151,6 @@ func parseEntry(arg string) (volume.EntryID, error) {
 }
 
 // byAge orders rows as they were deleted.
-func byAge(a, b trashRow) int {
+func byAge(a, b answers.TrashEntry) int {
 	return cmp.Or(a.Deleted.Compare(b.Deleted), cmp.Compare(a.Entry, b.Entry))
 }

@@ -34,7 +34,7 @@ func TestWrongUsage(t *testing.T) {
 		"an unknown command":       {[]string{"trsh"}, []string{"trsh", `did you mean "trash"`}},
 		"an unknown subcommand":    {[]string{"trash", "empty"}, []string{"empty"}},
 		"an unknown flag":          {[]string{"volume", "list", "--outptu", "json"}, []string{"--outptu", "--help"}},
-		"another output":           {[]string{"volume", "list", "-o", "yaml"}, []string{"yaml", "neither table nor json"}},
+		"another output":           {[]string{"volume", "list", "-o", "yaml"}, []string{"yaml", "table or json"}},
 		"an argument too many":     {[]string{"volume", "list", "gv0"}, []string{"no argument", "gv0"}},
 		"no entry":                 {[]string{"trash", "restore"}, []string{"one ENTRY", "trash list"}},
 		"two entries":              {[]string{"trash", "purge", "a", "b"}, []string{"one ENTRY"}},

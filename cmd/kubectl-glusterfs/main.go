@@ -4,7 +4,7 @@
 // GlusterFS.
 //
 // Exit codes: 0 done; 1 it failed (the reason is on standard error); 2 wrong usage; 3 it did what it could, and
-// something is left that a person has to decide or do, or it refused to begin.
+// something is left that a person has to decide or do, or it refused to begin; 4 `doctor` has found what does not work.
 package main
 
 import (

@@ -62,7 +62,7 @@ func (c *controller) CreateVolume(ctx context.Context, request *csi.CreateVolume
 		return nil, err
 	}
 	created := toCSI(manager.Volume{ID: volume.ID{Volume: v, ID: r.ID}, Record: r})
-	if p.strict { // as it is asked for now: no record has it, and what is on the Gluster volume is the same either way
+	if p.strict { // as it is asked for now: what is on the Gluster volume is the same either way
 		created.VolumeContext[consistencyKey] = strict
 	}
 	return &csi.CreateVolumeResponse{Volume: created}, nil
@@ -110,6 +110,7 @@ func specOf(request *csi.CreateVolumeRequest, p parameters) (volume.Spec, error)
 	}
 	return volume.Spec{
 		Name: request.GetName(), Path: path, Required: required, Limit: limit, Owner: p.owner, OnDelete: p.onDelete, Quota: p.quota,
+		MadeFor: madeFor(request, p),
 	}, nil
 }
 
@@ -121,7 +122,7 @@ func toCSI(v manager.Volume) *csi.Volume {
 	}
 }
 
-// VolumeContext is what CreateVolume says of a volume for its publication, consistency aside, which no record has.
+// VolumeContext is what CreateVolume says of a volume for its publication, consistency aside, which is as each request asks.
 func VolumeContext(r volume.Record) map[string]string { return map[string]string{pathKey: r.Path} }
 
 // DeleteVolume gives a volume up as it was asked for when it was made. An ID that this

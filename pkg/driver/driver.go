@@ -60,6 +60,9 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 		options: options, clusters: clusters, host: host, health: health.New(host, clusters, m.registry),
 		permits: pool, volumes: manager.New(clusters, host, pool, m.registry, ownOptions(options.Mode)...), metrics: m,
 	}
+	if options.QuotaHeadroom > 0 {
+		d.volumes.SetHeadroom(options.QuotaHeadroom)
+	}
 	if options.Mounter == "" {
 		d.repairer, d.replacer = repair.New(host, m.registry), reconnect.New(host, m.registry)
 	}

@@ -31,6 +31,7 @@ var errorCodes = []struct {
 	{volume.ErrNested, codes.FailedPrecondition},
 	{volume.ErrNotFound, codes.NotFound},
 	{volume.ErrTooLarge, codes.OutOfRange},
+	{volume.ErrProvisioned, codes.ResourceExhausted},
 	{volume.ErrUnlimited, codes.FailedPrecondition},
 	{volume.ErrHeld, codes.FailedPrecondition},
 	{volume.ErrReadOnly, codes.FailedPrecondition},

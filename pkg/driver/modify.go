@@ -4,6 +4,7 @@ package driver
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -13,8 +14,11 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
 
-// mutable are the parameters of a class that a VolumeAttributesClass may have, too.
-var mutable = []string{"gid", "mode", "onDelete", "quota", "uid"}
+// recursiveKey is a parameter of a VolumeAttributesClass alone: in a new volume there is nothing that could be changed.
+const recursiveKey = "recursive"
+
+// mutable are the parameters that a VolumeAttributesClass may have.
+var mutable = []string{"gid", "mode", "onDelete", "quota", recursiveKey, "uid"}
 
 // ControllerModifyVolume changes what a VolumeAttributesClass says, while pods use the volume.
 func (c *controller) ControllerModifyVolume(ctx context.Context, request *csi.ControllerModifyVolumeRequest) (*csi.ControllerModifyVolumeResponse, error) {
@@ -26,7 +30,7 @@ func (c *controller) ControllerModifyVolume(ctx context.Context, request *csi.Co
 	if err := p.setMutable(request.GetMutableParameters()); err != nil {
 		return nil, err
 	}
-	if _, err := c.volumes.Modify(ctx, id, volume.Changes{Owner: p.owner, OnDelete: p.onDelete, Quota: p.quota}); err != nil {
+	if _, err := c.volumes.Modify(ctx, id, volume.Changes{Owner: p.owner, OnDelete: p.onDelete, Quota: p.quota, Recursive: p.recursive}); err != nil {
 		return nil, err
 	}
 	return &csi.ControllerModifyVolumeResponse{}, nil
@@ -42,9 +46,23 @@ func (p *parameters) setMutable(raw map[string]string) error {
 		default:
 			return unknownKey("VolumeAttributesClass parameter", key, slices.Clone(mutable))
 		}
-		if err := setters[key](p, raw[key]); err != nil {
+		set := setters[key]
+		if key == recursiveKey {
+			set = func(p *parameters, v string) (err error) { p.recursive, err = parseRecursive(v); return }
+		}
+		if err := set(p, raw[key]); err != nil {
 			return invalid("VolumeAttributesClass parameter %s: %v", key, err)
 		}
 	}
+	if p.recursive && raw["uid"] == "" && raw["gid"] == "" {
+		return invalid("VolumeAttributesClass parameter %s is for uid and gid, and neither is there", recursiveKey)
+	}
 	return nil
+}
+
+func parseRecursive(value string) (bool, error) {
+	if value != "true" && value != "false" {
+		return false, fmt.Errorf("%q is neither true nor false", value)
+	}
+	return value == "true", nil
 }

@@ -60,7 +60,7 @@ func TestModificationsThatAreRefused(t *testing.T) {
 	v := r.createSized(20 * mib)
 	id := v.GetVolumeId()
 	code(t, r.modify(id), codes.OK)
-	code(t, r.modify(id, "path", "elsewhere"), codes.InvalidArgument, "path cannot be changed", "gid, mode, onDelete, quota, uid")
+	code(t, r.modify(id, "path", "elsewhere"), codes.InvalidArgument, "path cannot be changed", "gid, mode, onDelete, quota, recursive, uid")
 	code(t, r.modify(id, "giid", "1"), codes.InvalidArgument, `did you mean "gid"`)
 	code(t, r.modify(id, "uid", "-1"), codes.InvalidArgument, "uid", "0 to 4294967294")
 	code(t, r.modify(id+"-not", "uid", "1"), codes.NotFound)

@@ -55,6 +55,8 @@ type Options struct {
 	HTTPEndpoint string
 	// TrashRetention is how long deleted volumes can be restored.
 	TrashRetention time.Duration
+	// QuotaHeadroom is how much of the end of a volume bricks ask about with each write, in bytes; 0 for the default.
+	QuotaHeadroom int64
 	// MaxOperations is how many operations wait on GlusterFS at once; a mounter has none.
 	MaxOperations int
 }
@@ -82,6 +84,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--state-dir %q is not an absolute path", o.StateDir)
 	case o.TrashRetention < 0:
 		return fmt.Errorf("--trash-retention %s is negative", o.TrashRetention)
+	case o.QuotaHeadroom < 0:
+		return fmt.Errorf("--quota-headroom %d is negative", o.QuotaHeadroom)
 	case o.Mode != Mounter && o.MaxOperations < 1:
 		return fmt.Errorf("--max-operations %d is less than 1", o.MaxOperations)
 	}

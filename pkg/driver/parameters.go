@@ -28,6 +28,7 @@ type parameters struct {
 	owner           volume.Owner
 	onDelete        volume.OnDelete
 	quota           volume.Quota
+	recursive       bool // of a VolumeAttributesClass
 	strict          bool // consistency; it is of the mount, not of the data, so it goes into the volume context and into no record
 	vars            volume.Vars
 }

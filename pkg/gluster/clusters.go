@@ -13,11 +13,13 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Cluster is one trusted pool of the clusters file. The three never change; do not write to the slices.
+// Cluster is one trusted pool of the clusters file. It never changes; do not write to what it holds.
 type Cluster struct {
 	Name    string   `json:"name"`
 	Servers []string `json:"servers"` // names or IP addresses, without duplicates, in the file's order; at least one
 	Volumes []string `json:"volumes"` // the Gluster volumes that may be used, without duplicates; at least one
+	// MaxProvisioned is how many bytes the volumes on a Gluster volume may have together, by its name; any where it is not there.
+	MaxProvisioned map[string]Maximum `json:"maxProvisioned,omitempty"`
 }
 
 // Clusters is the content of one valid clusters file. It is immutable.
@@ -34,6 +36,7 @@ const maxClustersFile = 1 << 20
 //	  - name: pi
 //	    servers: [192.168.6.15, 192.168.6.16]
 //	    volumes: [gv0]
+//	    maxProvisioned: {gv0: 150%}   # may be left out
 //
 // It is strict: unknown or repeated keys, invalid names, a cluster named twice or without servers or volumes, and a
 // file without clusters are refused. Servers and volumes named twice in a cluster count once, at their first place.
@@ -149,6 +152,11 @@ func (c *Cluster) normalize() error {
 	for _, volume := range c.Volumes {
 		if err := (Volume{Cluster: c.Name, Name: volume}).Validate(); err != nil {
 			return err
+		}
+	}
+	for volume := range c.MaxProvisioned {
+		if !slices.Contains(c.Volumes, volume) {
+			return fmt.Errorf("cluster %q: maxProvisioned of %q, which is not among its volumes", c.Name, volume)
 		}
 	}
 	c.Servers, c.Volumes = unique(c.Servers), unique(c.Volumes)

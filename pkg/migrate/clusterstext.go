@@ -4,7 +4,9 @@ package migrate
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -16,6 +18,13 @@ func (f ClustersFile) Text() string {
 	b.WriteString("clusters:\n")
 	for _, c := range f.Clusters {
 		fmt.Fprintf(&b, "  - name: %s\n    servers: [%s]\n    volumes: [%s]\n", quoted(c.Name), quoted(c.Servers...), quoted(c.Volumes...))
+		var bounds []string
+		for _, v := range slices.Sorted(maps.Keys(c.MaxProvisioned)) {
+			bounds = append(bounds, quoted(v)+": "+c.MaxProvisioned[v].String())
+		}
+		if len(bounds) > 0 {
+			fmt.Fprintf(&b, "    maxProvisioned: {%s}\n", strings.Join(bounds, ", "))
+		}
 	}
 	return b.String()
 }

@@ -9,6 +9,8 @@ import (
 	"testing/fstest"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 )
 
 func planOf(t *testing.T, text string, options Options) *Plan {
@@ -50,6 +52,21 @@ func TestServersThatAreSaid(t *testing.T) {
 	want := "clusters:\n  - name: gfs-one\n    servers: [10.0.0.1]\n    volumes: [gv0]\n  - name: gfs-two\n    servers: [10.0.0.2]\n    volumes: [gv0]\n"
 	if have != want {
 		t.Errorf("the clusters file is\n%s", have)
+	}
+}
+
+func TestWhatTheClustersFileBoundsStays(t *testing.T) {
+	const had = `
+{apiVersion: v1, kind: ConfigMap, metadata: {name: glusterfs-csi-clusters}, data: {clusters.yaml: "clusters: [{name: pi, servers: [10.0.0.1], volumes: [gv1, '1'], maxProvisioned: {'1': 1Gi, gv1: 150%}}]"}}
+---
+`
+	have := planOf(t, had+twoNamespaces, Options{Servers: map[string][]string{"gfs": {"10.0.0.1"}}}).ClustersFile.Text()
+	want := "clusters:\n  - name: pi\n    servers: [10.0.0.1]\n    volumes: [gv1, \"1\", gv0]\n    maxProvisioned: {\"1\": 1073741824, gv1: 150%}\n"
+	if have != want {
+		t.Errorf("the clusters file is\n%s", have)
+	}
+	if _, err := gluster.ParseClusters([]byte(have)); err != nil {
+		t.Error(err)
 	}
 }
 

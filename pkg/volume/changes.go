@@ -4,7 +4,10 @@ package volume
 
 // Changes are what of a volume is to be another; what is zero stays as it is.
 type Changes struct {
-	Owner    Owner
+	Owner Owner
+	// Recursive has the owner and the group of Owner given to all that is in the volume; not its mode.
+	Recursive bool
+
 	OnDelete OnDelete
 	Quota    Quota
 	// Enforced is what Quota comes to.

@@ -49,6 +49,8 @@ var (
 	ErrHeld = errors.New("it is held")
 	// ErrTooLarge: the volume would be larger than the Gluster volume, or is larger than was asked for.
 	ErrTooLarge = errors.New("too large")
+	// ErrProvisioned: all volumes of the Gluster volume would have more together than the clusters file lets them have.
+	ErrProvisioned = errors.New("as much is provisioned as may be")
 	// ErrUnlimited: the volume is to be held to its capacity, and the Gluster volume would not hold it.
 	ErrUnlimited = errors.New("nothing would hold it to that")
 	// ErrNewer: a newer driver has written the record, and says that this one must leave it alone.

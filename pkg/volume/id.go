@@ -41,20 +41,22 @@ func ParseID(handle string) (ID, error) {
 		return ID{}, fmt.Errorf("volume ID %.160q: %w: it must be <cluster>/<gluster volume>/<id>, %d bytes at most", handle, ErrInvalid, maxHandle)
 	}
 	for _, part := range parts {
-		if !validID(part) {
+		if !IsID(part) {
 			return ID{}, fmt.Errorf("volume ID %q: %w: %q is not made of letters, digits, dots, dashes and underscores", handle, ErrInvalid, part)
 		}
 	}
 	return ID{Volume: gluster.Volume{Cluster: parts[0], Name: parts[1]}, ID: parts[2]}, nil
 }
 
-func validID(s string) bool { return len(s) <= maxID && safeID.MatchString(s) }
+// IsID says whether a word may be the ID of a volume.
+// IsID says whether a word may be the ID of a volume.
+func IsID(s string) bool { return len(s) <= maxID && safeID.MatchString(s) }
 
 // IDFor returns the ID of the volume with this CSI name: the name itself where it
 // is short and safe as a file name, otherwise a stable form of it that ends in 16
 // hexadecimal digits of its SHA-256.
 func IDFor(name string) string {
-	if validID(name) {
+	if IsID(name) {
 		return name
 	}
 	sum := sha256.Sum256([]byte(name))
@@ -82,7 +84,7 @@ func StampOf(id string, t time.Time) string { return id + "." + t.UTC().Format(s
 // ParseStamp returns the ID and the time in a stamp.
 func ParseStamp(s string) (id string, t time.Time, ok bool) {
 	match := stampForm.FindStringSubmatch(s)
-	if match == nil || !validID(match[1]) {
+	if match == nil || !IsID(match[1]) {
 		return "", time.Time{}, false
 	}
 	t, err := time.Parse(stampTime, match[2])
@@ -106,7 +108,7 @@ type EntryID struct {
 // ParseEntryID reads <cluster>/<gluster volume>/<entry>, or returns an ErrInvalid.
 func ParseEntryID(s string) (EntryID, error) {
 	parts := strings.Split(s, "/")
-	if len(parts) != 3 || !validID(parts[0]) || !validID(parts[1]) || !IsEntryName(parts[2]) {
+	if len(parts) != 3 || !IsID(parts[0]) || !IsID(parts[1]) || !IsEntryName(parts[2]) {
 		return EntryID{}, fmt.Errorf("%.160q is not the name of a trash entry, <cluster>/<gluster volume>/<id>.<time>: %w", s, ErrInvalid)
 	}
 	return EntryID{Volume: gluster.Volume{Cluster: parts[0], Name: parts[1]}, Name: parts[2]}, nil

@@ -34,7 +34,7 @@ func TestIDsFitCSIAndDiffer(t *testing.T) {
 			t.Errorf("%q and %q have the same ID %q", name, other, id)
 		}
 		seen[id] = name
-		if id != IDFor(name) || !validID(id) {
+		if id != IDFor(name) || !IsID(id) {
 			t.Errorf("IDFor(%q) = %q", name, id)
 		}
 		longest := ID{gluster.Volume{Cluster: strings.Repeat("c", 31), Name: strings.Repeat("v", 31)}, id}
@@ -103,7 +103,7 @@ func FuzzParseID(f *testing.F) {
 		if err == nil && (id.String() != handle || len(handle) > maxHandle || strings.Contains(handle, "..") && CheckPath(id.ID) != nil) {
 			t.Errorf("ParseID(%q) = %v", handle, id)
 		}
-		if !validID(IDFor(handle)) {
+		if !IsID(IDFor(handle)) {
 			t.Errorf("IDFor(%q) = %q", handle, IDFor(handle))
 		}
 	})
@@ -168,7 +168,7 @@ func FuzzParseRecord(f *testing.F) {
 			return
 		}
 		back, err := ParseRecord(r.Encode())
-		if err != nil || CheckPath(r.Path) != nil || !validID(r.ID) || back.Stamp() != r.Stamp() {
+		if err != nil || CheckPath(r.Path) != nil || !IsID(r.ID) || back.Stamp() != r.Stamp() {
 			t.Errorf("%q reads as %+v, written back: %+v, %v", data, r, back, err)
 		}
 	})

@@ -64,6 +64,7 @@ type Record struct {
 	Enforced   bool      `json:"enforced,omitempty"` // the directory is held to the capacity
 	Origin     Origin    `json:"origin"`
 	Created    time.Time `json:"created"`
+	MadeFor    *MadeFor  `json:"madeFor,omitempty"`
 
 	unknown map[string]json.RawMessage // fields of a newer driver
 }
@@ -136,7 +137,7 @@ func (r Record) check() error {
 	if r.Schema > 1 && !IsGFID(r.GFID) {
 		return fmt.Errorf("gfid %q", r.GFID)
 	}
-	if !validID(r.ID) {
+	if !IsID(r.ID) {
 		return fmt.Errorf("id %q", r.ID)
 	}
 	if err := CheckPath(r.Path); err != nil {
@@ -184,6 +185,7 @@ func NewRecord(spec Spec) Record {
 		Schema: schema, MinReader: minReader, MinWriter: minWriter,
 		ID: IDFor(spec.Name), Name: spec.Name, Path: spec.Path, Capacity: max(spec.Required, 0),
 		Owner: spec.Owner, OnDelete: spec.OnDelete, Quota: spec.Quota, Enforced: spec.Enforced, Origin: Created, Created: Now(), GFID: NoGFID, Generation: 1,
+		MadeFor: spec.MadeFor,
 	}
 }
 

@@ -92,6 +92,7 @@ type Spec struct {
 	Quota           Quota
 	// Enforced is whether the directory is to be held to the capacity: what Quota comes to where the volume is made.
 	Enforced bool
+	MadeFor  *MadeFor // nil: unknown
 }
 
 // over returns p with what o has by name.

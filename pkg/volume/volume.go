@@ -9,6 +9,6 @@
 //	creation   the place of a volume: claimed, made, taken back
 //	trash      what was deleted: moved, held, restored, removed when it is due
 //	check      records against directories
-//	lifecycle  create, delete, publish, expand, modify on one Gluster volume
+//	lifecycle  create, adopt, delete, publish, expand, modify on one Gluster volume
 //	manager    deadlines, locks and clients for all of that, and what is done without a call
 package volume

@@ -17,6 +17,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/inside"
 )
 
 // The exit codes.
@@ -24,13 +26,17 @@ const (
 	ExitDone   = 0
 	ExitFailed = 1
 	ExitUsage  = 2
-	ExitLeft   = 3 // something is left that a person has to decide or do
+	ExitLeft   = 3 // something is left that a person has to decide or do; of doctor, the worst is !
+	ExitUnwell = 4 // of doctor: the worst is ✘
 )
 
 // errUsage marks what is wrong with the command line itself; errLeft that a command did its work and something is left.
 var (
 	errUsage = errors.New("usage")
 	errLeft  = errors.New("something is left to decide or to do")
+	// errWarned and errUnwell are what doctor has found; its report says it.
+	errWarned = errors.New("not all is well")
+	errUnwell = errors.New("something does not work")
 )
 
 // Environment is what a command has to do with.
@@ -43,6 +49,8 @@ type Environment struct {
 	Width  int
 	// Step, if it is set, is called before each change of the cluster. Tests stop there.
 	Step func(point string) error
+	// Run, if it is set, runs commands in the driver's pods. Tests have no kubelet that would.
+	Run inside.Run
 }
 
 // Process is the environment of this process.
@@ -65,14 +73,16 @@ func Run(ctx context.Context, env Environment, args []string) int {
 	if err == nil {
 		return ExitDone
 	}
-	if !errors.Is(err, errLeft) || err != errLeft { //nolint:errorlint // the bare one has been explained by the report
+	if err != errLeft && err != errWarned && err != errUnwell { //nolint:errorlint // the bare ones have been explained by the report
 		fmt.Fprintln(env.Err, "kubectl glusterfs:", err)
 	}
 	switch {
 	case errors.Is(err, errUsage):
 		return ExitUsage
-	case errors.Is(err, errLeft):
+	case errors.Is(err, errLeft), errors.Is(err, errWarned):
 		return ExitLeft
+	case errors.Is(err, errUnwell):
+		return ExitUnwell
 	}
 	return ExitFailed
 }
@@ -101,7 +111,7 @@ func newRoot(env Environment) *cobra.Command {
 		return fmt.Errorf("%w: %w; see `%s --help`", errUsage, err, c.CommandPath())
 	})
 	connection := connect(root)
-	root.AddCommand(migrateCommand(env, connection))
+	root.AddCommand(migrateCommand(env, connection), trashCommand(env, connection), undeleteCommand(env, connection), doctorCommand(env, connection))
 	return root
 }
 
@@ -127,6 +137,12 @@ func (c connection) config() (*rest.Config, error) {
 	config.WarningHandler = rest.NoWarnings{}
 	config.QPS, config.Burst = 50, 100
 	return config, nil
+}
+
+// current is the namespace that -n says, or the one of the context, as kubectl has it.
+func (c connection) current() (string, error) {
+	namespace, _, err := c.ToRawKubeConfigLoader().Namespace()
+	return namespace, err
 }
 
 // namespace is the one that -n says, or "".

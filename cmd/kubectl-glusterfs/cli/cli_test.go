@@ -11,6 +11,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
 
@@ -51,6 +52,11 @@ func TestExitCodes(t *testing.T) {
 		{"servers without a name", []string{"migrate", complete, "--servers", "10.0.0.1"}, ExitUsage, "[NAMESPACE/]NAME=ADDRESS"},
 		{"a file in place of a directory", []string{"migrate", "--from-dir", testdata + "/recycled/objects/objects.yaml", "--servers", "glusterfs-cluster=10.0.0.1"}, ExitDone, ""},
 		{"no such directory", []string{"migrate", "--from-dir", "/no/such"}, ExitFailed, "/no/such"},
+		{"undelete of nothing", []string{"undelete"}, ExitUsage, "name the claims"},
+		{"undelete of names and of all", []string{"undelete", "a", "--namespace-all"}, ExitUsage, "exclude each other"},
+		{"one entry for two claims", []string{"undelete", "a", "b", "--entry", "x"}, ExitUsage, "--entry is of one claim"},
+		{"undelete without a cluster", []string{"undelete", "a", "--context", "nowhere"}, ExitFailed, "nowhere"},
+		{"trash of one and of all", []string{"trash", "-A", "-n", "shop"}, ExitUsage, "exclude each other"},
 		{"no cluster", []string{"migrate", "--context", "nowhere"}, ExitFailed, "--from-dir"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -144,7 +150,7 @@ func TestTheOperatorsReport(t *testing.T) {
 }
 
 func TestHelpFitsATerminal(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"migrate", "--help"}} {
+	for _, args := range [][]string{{"--help"}, {"migrate", "--help"}, {"trash", "--help"}, {"undelete", "--help"}, {"doctor", "--help"}} {
 		code, out, _ := run(t, args...)
 		if code != ExitDone || !strings.Contains(out, "Exit codes: 0") {
 			t.Errorf("%v: exit %d: %s", args, code, out)
@@ -158,9 +164,17 @@ func TestHelpFitsATerminal(t *testing.T) {
 }
 
 func TestEveryFlagIsDocumented(t *testing.T) {
-	var flags []string
-	migrateCommand(Environment{}, connection{}).Flags().VisitAll(func(f *pflag.Flag) { flags = append(flags, "--"+f.Name) })
-	documented.Compare(t, "Flags of `kubectl glusterfs migrate`", flags)
+	for heading, commands := range map[string][]*cobra.Command{
+		"Flags of `kubectl glusterfs migrate`":        {migrateCommand(Environment{}, connection{})},
+		"Flags of `kubectl glusterfs doctor`":         {doctorCommand(Environment{}, connection{})},
+		"Flags of `kubectl glusterfs trash|undelete`": {trashCommand(Environment{}, connection{}), undeleteCommand(Environment{}, connection{})},
+	} {
+		var flags []string
+		for _, c := range commands {
+			c.Flags().VisitAll(func(f *pflag.Flag) { flags = append(flags, "--"+f.Name) })
+		}
+		documented.Compare(t, heading, flags)
+	}
 }
 
 func TestCompletion(t *testing.T) {

@@ -123,6 +123,12 @@ func clustersFile(ctx context.Context, client dynamic.Interface) ([]migrate.Obje
 	return found, nil
 }
 
+// FindDriver is the namespace of the driver's clusters file in a running cluster, or "".
+func FindDriver(ctx context.Context, client dynamic.Interface) (string, error) {
+	objects, err := clustersFile(ctx, client)
+	return DriverNamespace(objects), err
+}
+
 // DriverNamespace is that of the driver's clusters file among the objects, or "".
 func DriverNamespace(objects []migrate.Object) string {
 	for _, o := range objects {

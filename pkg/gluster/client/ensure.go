@@ -7,9 +7,36 @@ import (
 	"errors"
 	"fmt"
 
+	"k8s.io/klog/v2"
+
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
 )
+
+var (
+	// ErrStarting says that a start of the client goes on, though its caller has stopped waiting. It always comes
+	// with ErrUnreachable.
+	ErrStarting = errors.New("the start of its client goes on")
+	// errAsking is ErrStarting where the mounter starts the client.
+	errAsking = errors.New("the mounter of this host, which starts its client, has not answered yet")
+)
+
+// Ensure returns the client of a Gluster volume with these options, after starting it if there is none. The client
+// answered within the last second. Concurrent calls share one start. It returns as soon as ctx is done; a start that
+// others may want goes on then, for 50 s at most.
+//
+// Its errors are ErrNotLoaded, ErrUnknownCluster, ErrUnknownVolume, ErrOption, ErrNoSuchVolume, ErrNotStarted,
+// ErrNotConnected and ErrUnreachable, the last with ctx's own error if that is why. A running client that does not
+// answer is left alone: it recovers by itself, and what is mounted depends on it.
+//
+// Use the client within a minute, or Hold it.
+func (h *Host) Ensure(ctx context.Context, v gluster.Volume, options []string) (*Client, error) {
+	normal, err := gluster.NormalizeOptions(options)
+	if err != nil {
+		return nil, err
+	}
+	return h.ensure(ctx, v, normal)
+}
 
 // EnsurePrivileged is Ensure for the client of gluster.PrivilegedOptions, through which limits are set. It is for the
 // controller's work, on directories held by descriptors that are closed when it ends: nothing may be bound from this
@@ -49,4 +76,36 @@ func (h *Host) ensure(ctx context.Context, v gluster.Volume, options []string) (
 		s.state.with(func(s *slotState) { s.drop(c) })
 	}
 	return nil, err
+}
+
+// ensure returns a client whose process runs, after waiting for its start if there was none.
+func (s *slot) ensure(ctx context.Context, cluster gluster.Cluster) (*Client, error) {
+	var c *Client
+	var a *attempt
+	var isNew bool
+	s.state.with(func(state *slotState) {
+		c, a, isNew = state.runningOrAttempt(func() *attempt { return newAttempt(s, cluster.Servers) })
+	})
+	if c != nil {
+		return c, nil
+	}
+	if isNew {
+		logger := s.logger(ctx)
+		s.host.starts.Go(func() { //nolint:contextcheck // others may wait for it when this caller leaves
+			ctx, cancel := context.WithTimeout(klog.NewContext(s.host.lifetime, logger), s.host.attemptLimit())
+			defer cancel()
+			s.findOrStart(ctx, a)
+		})
+	}
+	select {
+	case <-a.done:
+		return a.client, a.err
+	case <-ctx.Done():
+	}
+	goesOn := ErrStarting
+	if s.host.mounter != nil {
+		goesOn = errAsking
+	}
+	cause := fmt.Errorf("%w, the wait for it ended: %w", goesOn, context.Cause(ctx))
+	return nil, a.explain(gluster.ErrUnreachable, cause)
 }

@@ -89,23 +89,6 @@ func (h *Host) Close() {
 	}
 }
 
-// Ensure returns the client of a Gluster volume with these options, after starting it if there is none. The client
-// answered within the last second. Concurrent calls share one start. It returns as soon as ctx is done; a start that
-// others may want goes on then, for 50 s at most.
-//
-// Its errors are ErrNotLoaded, ErrUnknownCluster, ErrUnknownVolume, ErrOption, ErrNoSuchVolume, ErrNotStarted,
-// ErrNotConnected and ErrUnreachable, the last with ctx's own error if that is why. A running client that does not
-// answer is left alone: it recovers by itself, and what is mounted depends on it.
-//
-// Use the client within a minute, or Hold it.
-func (h *Host) Ensure(ctx context.Context, v gluster.Volume, options []string) (*Client, error) {
-	normal, err := gluster.NormalizeOptions(options)
-	if err != nil {
-		return nil, err
-	}
-	return h.ensure(ctx, v, normal)
-}
-
 // Clients lists the running clients, sorted by volume and options.
 func (h *Host) Clients() []Info {
 	var infos []Info

@@ -14,14 +14,6 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
-var (
-	// ErrStarting says that a start of the client goes on, though its caller has stopped waiting. It always comes
-	// with ErrUnreachable.
-	ErrStarting = errors.New("the start of its client goes on")
-	// errAsking is ErrStarting where the mounter starts the client.
-	errAsking = errors.New("the mounter of this host, which starts its client, has not answered yet")
-)
-
 // slot is the place of one client: one (Gluster volume, client options).
 type slot struct {
 	host    *Host
@@ -34,38 +26,6 @@ type slot struct {
 
 func (s *slot) logger(ctx context.Context) klog.Logger {
 	return klog.FromContext(ctx).WithValues("volume", s.volume, "options", s.options)
-}
-
-// ensure returns a client whose process runs, after waiting for its start if there was none.
-func (s *slot) ensure(ctx context.Context, cluster gluster.Cluster) (*Client, error) {
-	var c *Client
-	var a *attempt
-	var isNew bool
-	s.state.with(func(state *slotState) {
-		c, a, isNew = state.runningOrAttempt(func() *attempt { return newAttempt(s, cluster.Servers) })
-	})
-	if c != nil {
-		return c, nil
-	}
-	if isNew {
-		logger := s.logger(ctx)
-		s.host.starts.Go(func() { //nolint:contextcheck // others may wait for it when this caller leaves
-			ctx, cancel := context.WithTimeout(klog.NewContext(s.host.lifetime, logger), s.host.attemptLimit())
-			defer cancel()
-			s.findOrStart(ctx, a)
-		})
-	}
-	select {
-	case <-a.done:
-		return a.client, a.err
-	case <-ctx.Done():
-	}
-	goesOn := ErrStarting
-	if s.host.mounter != nil {
-		goesOn = errAsking
-	}
-	cause := fmt.Errorf("%w, the wait for it ended: %w", goesOn, context.Cause(ctx))
-	return nil, a.explain(gluster.ErrUnreachable, cause)
 }
 
 // findOrStart ends an attempt: with the running client that it finds or starts, which becomes the slot's, or with an

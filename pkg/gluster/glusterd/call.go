@@ -18,6 +18,7 @@ type procedure struct{ program, version, number uint32 }
 var (
 	dump    = procedure{123451501, 1, 1} // GLUSTER_DUMP_PROGRAM, GF_DUMP_DUMP
 	getSpec = procedure{14398633, 2, 2}  // GLUSTER_HNDSK_PROGRAM, GF_HNDSK_GETSPEC
+	getPort = procedure{34123456, 1, 1}  // GLUSTER_PMAP_PROGRAM, GF_PMAP_PORTBYBRICK
 )
 
 const (
@@ -30,9 +31,14 @@ const (
 // errStrange says that what listens there does not speak as glusterd does.
 var errStrange = errors.New("answers like no glusterd")
 
-// call makes one ONC RPC call without authentication (RFC 5531, section 9) and gives what the server sends to read.
+// call makes one ONC RPC call of a glusterd without authentication (RFC 5531, section 9) and gives what it sends to read.
 func call(ctx context.Context, server string, p procedure, arguments []byte, read func(io.Reader) error) error {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(server, Port))
+	return callAt(ctx, net.JoinHostPort(server, Port), p, arguments, read)
+}
+
+// callAt is call of whatever listens at an address.
+func callAt(ctx context.Context, address string, p procedure, arguments []byte, read func(io.Reader) error) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
@@ -54,7 +60,11 @@ func call(ctx context.Context, server string, p procedure, arguments []byte, rea
 // signOfLife makes the first call of any client, which asks for the programs that glusterd serves, and waits for the
 // start of any answer to it.
 func signOfLife(ctx context.Context, server string) ([]byte, error) {
-	return nil, call(ctx, server, dump, nil, func(r io.Reader) error {
+	return nil, signOfLifeAt(ctx, net.JoinHostPort(server, Port))
+}
+
+func signOfLifeAt(ctx context.Context, address string) error {
+	return callAt(ctx, address, dump, nil, func(r io.Reader) error {
 		var head [12]byte // fragment header, xid, message type
 		if _, err := io.ReadFull(r, head[:]); err != nil {
 			return err

@@ -181,7 +181,7 @@ func TestTheCommandsTurnQuotaOn(t *testing.T) {
 	}
 	s.run(off.Commands(s.volume))
 	on := s.state(nil)
-	if want := (State{On: true, SoftTimeout: SoftTimeout, HardTimeout: HardTimeout, DeemStatfs: true}); on != want {
+	if want := (State{On: true, SoftTimeout: SoftTimeout, HardTimeout: HardTimeout, DeemStatfs: true, Version: "1"}); on != want {
 		t.Errorf("the commands made it %+v, want %+v", on, want)
 	}
 	for loosened, command := range map[string]string{
@@ -220,7 +220,7 @@ func TestQuotaThatWasOffHasForgottenLimitsAndTimeouts(t *testing.T) {
 	}
 	s.run([]string{"gluster volume quota " + s.volume.Name + " enable"})
 	again := s.state(ErrInexact)
-	if want := (State{On: true, SoftTimeout: defaultSoftTimeout, HardTimeout: defaultHardTimeout, DeemStatfs: true}); again != want {
+	if want := (State{On: true, SoftTimeout: defaultSoftTimeout, HardTimeout: defaultHardTimeout, DeemStatfs: true, Version: "2"}); again != want {
 		t.Errorf("turned on again it is %+v, want %+v", again, want)
 	}
 	s.run(again.Commands(s.volume))

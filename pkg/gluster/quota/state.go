@@ -36,6 +36,8 @@ type State struct {
 	SoftTimeout time.Duration // how old an answer may be that a brick goes by below a soft limit
 	HardTimeout time.Duration // … above it
 	DeemStatfs  bool          // df shows a limit as the size
+	// Version is another one each time that quota is turned on: limits of the times before are forgotten.
+	Version string
 }
 
 // Check returns nil if limits of Choose hold exactly, else ErrOff or ErrInexact with what to run on a server.
@@ -70,8 +72,8 @@ func (s State) Commands(v gluster.Volume) []string {
 
 func seconds(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
 
-// stateOf reads the volfile of a brick.
-func stateOf(brick glusterd.Volfile) (State, error) {
+// StateOf reads the volfile of a brick.
+func StateOf(brick glusterd.Volfile) (State, error) {
 	translator, ok := brick.First("features/quota")
 	if !ok {
 		return State{}, errors.New("its bricks have no translator features/quota")
@@ -79,7 +81,8 @@ func stateOf(brick glusterd.Volfile) (State, error) {
 	if !isTrue(translator.Options["server-quota"]) {
 		return State{}, nil
 	}
-	s := State{On: true, DeemStatfs: isTrue(translator.Options["deem-statfs"])}
+	marker, _ := brick.First("features/marker") // which counts what is used
+	s := State{On: true, DeemStatfs: isTrue(translator.Options["deem-statfs"]), Version: marker.Options["quota-version"]}
 	var errSoft, errHard error
 	s.SoftTimeout, errSoft = duration(translator.Options["soft-timeout"], defaultSoftTimeout)
 	s.HardTimeout, errHard = duration(translator.Options["hard-timeout"], defaultHardTimeout)

@@ -115,7 +115,7 @@ func read(ctx context.Context, v gluster.Volume, servers []string) (State, error
 	if err != nil { // also where it does not exist: the volume may have been given other bricks just now
 		return State{}, fmt.Errorf("%w: %s: ask %s: %w", gluster.ErrUnreachable, v, what, err)
 	}
-	state, err := stateOf(volfile)
+	state, err := StateOf(volfile)
 	if err != nil {
 		return State{}, fmt.Errorf("%w: %s: ask %s: %s: %w", gluster.ErrUnreachable, v, what, name, err)
 	}

@@ -109,15 +109,15 @@ func TestTheStateIsThatOfTheBricks(t *testing.T) {
 	}{
 		{"off", map[string]string{"server-quota": "off", "deem-statfs": "on"}, State{}, ""},
 		{"never turned on", nil, State{}, ""},
-		{"with GlusterFS's defaults", map[string]string{"server-quota": "on", "deem-statfs": "on"}, State{true, time.Minute, 5 * time.Second, true}, ""},
-		{"with times of its own", map[string]string{"server-quota": "enable", "soft-timeout": "2min", "hard-timeout": "0"}, State{true, 2 * time.Minute, 0, false}, ""},
-		{"with the longest times", map[string]string{"server-quota": "1", "soft-timeout": "99wk", "hard-timeout": "1800000"}, State{true, maxTimeout, 1800000 * time.Second, false}, ""},
+		{"with GlusterFS's defaults", map[string]string{"server-quota": "on", "deem-statfs": "on"}, State{true, time.Minute, 5 * time.Second, true, ""}, ""},
+		{"with times of its own", map[string]string{"server-quota": "enable", "soft-timeout": "2min", "hard-timeout": "0"}, State{true, 2 * time.Minute, 0, false, ""}, ""},
+		{"with the longest times", map[string]string{"server-quota": "1", "soft-timeout": "99wk", "hard-timeout": "1800000"}, State{true, maxTimeout, 1800000 * time.Second, false, ""}, ""},
 		{"with what is no time", map[string]string{"server-quota": "on", "soft-timeout": "soon"}, State{}, `"soon"`},
 		{"with an unknown unit", map[string]string{"server-quota": "on", "hard-timeout": "3fortnights"}, State{}, `"3fortnights"`},
 		{"with a number of no size", map[string]string{"server-quota": "on", "hard-timeout": "-1"}, State{}, `"-1"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := stateOf(brickWith(test.options))
+			got, err := StateOf(brickWith(test.options))
 			if (err != nil) != (test.mention != "") || err != nil && !strings.Contains(err.Error(), test.mention) {
 				t.Fatalf("error %v, want one that mentions %q", err, test.mention)
 			}
@@ -126,7 +126,7 @@ func TestTheStateIsThatOfTheBricks(t *testing.T) {
 			}
 		})
 	}
-	if _, err := stateOf(nil); err == nil {
+	if _, err := StateOf(nil); err == nil {
 		t.Error("a brick without the translator has a state")
 	}
 }

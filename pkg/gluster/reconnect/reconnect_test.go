@@ -110,7 +110,7 @@ func TestWhatARefusedClientHadMountedIsBackAfterTheCure(t *testing.T) {
 			}
 			testcluster.Eventually(t, clients.Patience, func() error {
 				if kept, err := h.KeptMounts(); err != nil || len(kept) > 0 || !c.HasEnded() {
-					return fmt.Errorf("of the old client are left %d mounts, and it has ended: %t, %v", len(kept), c.HasEnded(), err)
+					return fmt.Errorf("of the old client are left %d mounts, and it has ended: %t, %w", len(kept), c.HasEnded(), err)
 				}
 				return nil
 			})
@@ -191,7 +191,7 @@ func TestFilesThatAreOpenStayAtTheClientThatWasReplaced(t *testing.T) {
 	must(t, err)
 	testcluster.Eventually(t, clients.Patience, func() error {
 		if at, err := mount.At(target); err != nil || len(at) != 1 || at[0].Device != by.Device() {
-			return fmt.Errorf("at the target is %+v, %v", at, err)
+			return fmt.Errorf("at the target is %+v, %w", at, err)
 		}
 		return nil
 	})
@@ -202,7 +202,7 @@ func TestFilesThatAreOpenStayAtTheClientThatWasReplaced(t *testing.T) {
 	}
 	testcluster.Eventually(t, clients.Patience, func() error {
 		if kept, err := h.KeptMounts(); err != nil || len(kept) > 0 {
-			return fmt.Errorf("%d mounts are left, %v", len(kept), err)
+			return fmt.Errorf("%d mounts are left, %w", len(kept), err)
 		}
 		return nil
 	})

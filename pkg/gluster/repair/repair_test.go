@@ -106,7 +106,7 @@ func TestAClientThatEndsByItselfIsRepaired(t *testing.T) {
 	clients.Signal(t, c, unix.SIGTERM)
 	testcluster.Eventually(t, clients.Patience, func() error {
 		if at, err := mount.At(c.Mountpoint()); err != nil || len(at) > 0 || !c.HasEnded() {
-			return fmt.Errorf("it has ended: %t, with %d mounts, %v", c.HasEnded(), len(at), err)
+			return fmt.Errorf("it has ended: %t, with %d mounts, %w", c.HasEnded(), len(at), err)
 		}
 		return nil
 	})

@@ -24,7 +24,7 @@ const (
 // what is written into it then is in nobody's way.
 type RecordClaim struct {
 	file *os.File
-	dir  *safepath.Dir
+	Dir  *safepath.Dir // has it
 	name string
 }
 
@@ -49,7 +49,7 @@ func (s *Creations) OpenRecord(id string) (*RecordClaim, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &RecordClaim{dir: dir, name: id + store.RecordSuffix}
+	c := &RecordClaim{Dir: dir, name: id + store.RecordSuffix}
 	c.file, err = dir.OpenFile(c.name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
@@ -77,8 +77,8 @@ func (c *RecordClaim) Complete(r volume.Record) error {
 	if err != nil {
 		return err
 	}
-	err = volume.IgnoreNotExist(c.dir.Refresh(c.name))
-	there, statErr := c.dir.StatEntry(c.name)
+	err = volume.IgnoreNotExist(c.Dir.Refresh(c.name))
+	there, statErr := c.Dir.StatEntry(c.name)
 	if err = errors.Join(err, volume.IgnoreNotExist(statErr)); err == nil && (statErr != nil || there.Ino != mine.Ino) {
 		err = fmt.Errorf("another controller took it back meanwhile: %w", volume.ErrBusy)
 	}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
@@ -36,6 +38,8 @@ var operations = map[string]struct {
 		return err
 	}},
 	"give back": {func(s *lifecycle.Volumes) error { _, err := s.Create(enforced()); return err }, deleteVolume},
+	"adopt":     {makeLegacy, adoptLegacy},
+	"release":   {func(s *lifecycle.Volumes) error { return errors.Join(makeLegacy(s), adoptLegacy(s)) }, giveBack},
 }
 
 func nothing(*lifecycle.Volumes) error { return nil }
@@ -48,6 +52,26 @@ func retained() volume.Spec {
 	spec := crashSpec
 	spec.OnDelete = volume.Retain
 	return spec
+}
+
+// makeLegacy makes an empty directory, as a creation would: nobody may take it for one.
+func makeLegacy(s *lifecycle.Volumes) error {
+	at := filepath.Join(volumes.RootOf(s), crashSpec.Path)
+	return errors.Join(os.MkdirAll(at, 0o755), os.Chown(at, 1001, 0), unix.Chmod(at, uint32(volume.DefaultMode)))
+}
+
+func adoptLegacy(s *lifecycle.Volumes) error {
+	s.Recent = 0
+	_, err := s.Adopt(volumes.Background, "vol", crashSpec.Path, 1)
+	return err
+}
+
+// giveBack may be repeated.
+func giveBack(s *lifecycle.Volumes) error {
+	if err := s.GiveBack("vol"); !errors.Is(err, volume.ErrNotFound) {
+		return err
+	}
+	return nil
 }
 
 func deleteVolume(s *lifecycle.Volumes) error {

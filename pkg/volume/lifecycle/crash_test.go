@@ -109,6 +109,7 @@ func points(t *testing.T, mountpoint, operation string) []string {
 func TestKilledAtEveryPoint(t *testing.T) {
 	ready := []string{"directory team", "directory team/app", "ready vol"}
 	trashed := []string{"trash vol"}
+	given := []string{"directory team", "directory team/app", "directory team/app/vol"}
 	beforeTaken := []string{"names: directory seen", "delete: parents removed", "delete: path given up"}
 	create := []string{
 		"create: record made", "create: claimed", "create: parent made", "create: path claimed",
@@ -186,6 +187,19 @@ func TestKilledAtEveryPoint(t *testing.T) {
 				"on disk",
 			},
 			map[string][]string{"repeat": {"directory team", "directory team/app", "directory team/app/vol"}},
+		},
+		{
+			"adopt", []string{
+				"create: record made", "create: claimed", "create: record complete", "create: path claimed", "on disk",
+				"names: directory seen",
+			},
+			map[string][]string{"repeat": ready, "delete": given},
+		},
+		{
+			"release", []string{
+				"path: claim moved aside", "delete: path given up", "delete: record removed", "on disk",
+			},
+			map[string][]string{"repeat": given, "delete": given},
 		},
 		{
 			"expand", []string{

@@ -79,6 +79,11 @@ func (s *Volumes) release(f store.Lookup) error {
 		return err
 	}
 	s.Step(stepReleasedPath)
+	if r.Origin == volume.Adopted { // a server that forgot this alone would have a claim without a record: see adopt.go
+		if err := s.Commit(); err != nil {
+			return err
+		}
+	}
 	if err := s.ForgetGFID(r); err != nil {
 		return err
 	}

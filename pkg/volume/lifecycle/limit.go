@@ -38,14 +38,14 @@ func (s *Volumes) onLimited(r volume.Record, do func(*quota.Directory) error) er
 	return do(dir)
 }
 
-func limitOf(r volume.Record) quota.Limit { return quota.Choose(r.Capacity, quota.DefaultHeadroom) }
+func (s *Volumes) limitOf(r volume.Record) quota.Limit { return quota.Choose(r.Capacity, s.Headroom) }
 
 // limit holds a volume's directory to the capacity of its record, if it is to be.
 func (s *Volumes) limit(r volume.Record) error {
 	if !r.Enforced {
 		return nil
 	}
-	err := s.onLimited(r, func(dir *quota.Directory) error { return dir.SetLimit(limitOf(r)) })
+	err := s.onLimited(r, func(dir *quota.Directory) error { return dir.SetLimit(s.limitOf(r)) })
 	s.Step(stepLimited)
 	return err
 }
@@ -123,13 +123,13 @@ func (s *Volumes) settleLimit(ctx context.Context, r volume.Record) (changed boo
 	}
 	err = s.onLimited(now, func(dir *quota.Directory) error {
 		have, limited, err := dir.Limit()
-		if err != nil && !errors.Is(err, quota.ErrMalformed) || limited && have == limitOf(now) {
+		if err != nil && !errors.Is(err, quota.ErrMalformed) || limited && have == s.limitOf(now) {
 			return err
 		}
 		klog.FromContext(ctx).Info("A volume had another limit than it is to have", "glusterVolume", s.Volume.String(), "volume", now.ID,
 			"limited", limited, "bytes", have.Bytes, "percent", have.SoftPercent, "capacity", now.Capacity)
 		changed = true
-		return dir.SetLimit(limitOf(now))
+		return dir.SetLimit(s.limitOf(now))
 	})
 	return changed, err
 }

@@ -34,6 +34,7 @@ type verb struct {
 
 var (
 	readyTree = []string{"directory team", "directory team/app", "ready vol"}
+	givenTree = []string{"directory team", "directory team/app", "directory team/app/vol"}
 
 	verbs = []verb{
 		{"create, the first of all", nothing, createSpec(crashSpec), readyTree},
@@ -50,6 +51,8 @@ var (
 		{"hold", makeTrash, onEntry((*trash.Trash).Hold), []string{"held vol"}},
 		{"release", func(s *lifecycle.Volumes) error { return errors.Join(makeTrash(s), onEntry((*trash.Trash).Hold)(s)) }, onEntry((*trash.Trash).Release), []string{"trash vol"}},
 		{"purge", makeTrash, purgeOnly, nil},
+		{"adopt", makeLegacy, adoptLegacy, readyTree},
+		{"release a directory", func(s *lifecycle.Volumes) error { return errors.Join(makeLegacy(s), adoptLegacy(s)) }, giveBack, givenTree},
 	}
 )
 

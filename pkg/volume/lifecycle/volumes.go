@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package lifecycle is what may be done with the volumes of one Gluster volume: create, delete, restore, publish,
-// expand, modify, and to finish what was interrupted.
+// Package lifecycle is what may be done with the volumes of one Gluster volume: create, adopt, delete, restore,
+// publish, expand, modify, and to finish what was interrupted.
 //
 // The order of the steps is such that a kill between any two of them leaves a record in a place from which the
 // repetition of the call, or Reconcile, goes on: TestKilledAtEveryPoint. What is acknowledged is on the disks of all
@@ -11,6 +11,7 @@ package lifecycle
 import (
 	"fmt"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
@@ -28,6 +29,8 @@ type Volumes struct {
 	Trash     *trash.Trash
 	// Privileged opens the root by the client that sets limits; release is to be called once.
 	Privileged func() (root *safepath.Dir, release func(), err error)
+	// Headroom is how much of the end of a volume bricks ask about with each write, in bytes.
+	Headroom int64
 
 	remembered *trash.Memory
 }
@@ -36,7 +39,7 @@ type Volumes struct {
 // can be held to its capacity.
 func New(s *store.Store, remembered *trash.Memory) *Volumes {
 	t := trash.New(s, remembered)
-	return &Volumes{Store: s, Creations: t.Creations, Trash: t, remembered: remembered, Privileged: func() (*safepath.Dir, func(), error) {
+	return &Volumes{Store: s, Creations: t.Creations, Trash: t, remembered: remembered, Headroom: quota.DefaultHeadroom, Privileged: func() (*safepath.Dir, func(), error) {
 		return nil, nil, fmt.Errorf("%s: %w: there is no client here that sets limits", s.Volume, volume.ErrInvalid)
 	}}
 }
@@ -46,7 +49,7 @@ func (v *Volumes) both(one, other func(*Volumes) error) error {
 	with := func(do func(*Volumes) error) func(*store.Store) error {
 		return func(s *store.Store) error {
 			theirs := New(s, v.remembered)
-			theirs.Privileged = v.Privileged
+			theirs.Privileged, theirs.Headroom = v.Privileged, v.Headroom
 			return do(theirs)
 		}
 	}

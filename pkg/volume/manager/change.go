@@ -9,8 +9,12 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
 )
 
-// Expand is Volumes.Expand, and ErrTooLarge for what is larger than the Gluster volume.
+// Expand is Volumes.Expand, and ErrTooLarge for what is larger than the Gluster volume, and ErrProvisioned where all
+// would have more together than they may.
 func (m *Manager) Expand(ctx context.Context, id volume.ID, required, limit int64) (volume.Record, error) {
+	if err := m.counted(ctx, id.Volume); err != nil {
+		return volume.Record{}, err
+	}
 	return one(ctx, m, id.Volume, id.ID, func(s *lifecycle.Volumes) (volume.Record, error) {
 		r, err := s.Get(id.ID)
 		if err == nil && required > r.Capacity {
@@ -19,12 +23,13 @@ func (m *Manager) Expand(ctx context.Context, id volume.ID, required, limit int6
 		if err != nil {
 			return r, err
 		}
-		return s.Expand(id.ID, required, limit)
+		return m.within(s, id.ID, required, func() (volume.Record, error) { return s.Expand(id.ID, required, limit) })
 	})
 }
 
 // Modify is Volumes.Modify, and ErrUnlimited for a volume that is to be held to its capacity where nothing holds it;
-// whether it is enforced is decided here.
+// whether it is enforced is decided here. Of Recursive the volume's directory is changed first, and ErrBusy says how
+// far the rest is.
 func (m *Manager) Modify(ctx context.Context, id volume.ID, c volume.Changes) (volume.Record, error) {
 	if c.Quota != "" {
 		r, err := m.Get(ctx, id)
@@ -40,5 +45,9 @@ func (m *Manager) Modify(ctx context.Context, id volume.ID, c volume.Changes) (v
 		}
 		c.Enforced = enforced
 	}
-	return one(ctx, m, id.Volume, id.ID, func(s *lifecycle.Volumes) (volume.Record, error) { return s.Modify(id.ID, c) })
+	r, err := one(ctx, m, id.Volume, id.ID, func(s *lifecycle.Volumes) (volume.Record, error) { return s.Modify(id.ID, c) })
+	if err == nil {
+		err = m.changeOwnerBelow(ctx, id, c)
+	}
+	return r, err
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
@@ -66,15 +67,17 @@ func (m *Manager) privileged(ctx context.Context, v gluster.Volume) func() (*saf
 type limited struct {
 	mu      sync.Mutex
 	wasOn   bool
+	version string // of quota, then
 	settled time.Time
 }
 
-// isDue says whether to look at limits: once an hour, and as soon as quota is on again, since all were lost with it.
-func (l *limited) isDue(on bool) bool {
+// isDue says whether to look at limits: once an hour, and as soon as quota is on again, since all were lost with it,
+// also if it was off between two looks.
+func (l *limited) isDue(now quota.State) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	due := on && (!l.wasOn || time.Since(l.settled) > store.Abandoned)
-	l.wasOn = on
+	due := now.On && (!l.wasOn || now.Version != l.version || time.Since(l.settled) > store.Abandoned)
+	l.wasOn, l.version = now.On, now.Version
 	return due
 }
 
@@ -88,12 +91,13 @@ func (l *limited) done(all bool) {
 // settleLimits is Volumes.SettleLimits where that is due.
 func (m *Manager) settleLimits(ctx context.Context, v gluster.Volume) error {
 	state, err := m.quotas.Get(ctx, v)
+	m.showState(v, state, err)
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "It is not known whether volumes are held to their limits", "glusterVolume", v.String())
 		return nil // which is no reason to repeat everything else
 	}
 	limits := &m.remember(v).limits //nolint:contextcheck // what it makes outlives the call
-	if !limits.isDue(state.On) {
+	if !limits.isDue(state) {
 		return nil
 	}
 	err = m.run(ctx, v, m.own, "", func(_ context.Context, s *lifecycle.Volumes, _ *operation) error {

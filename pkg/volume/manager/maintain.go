@@ -37,6 +37,7 @@ func (m *Manager) Maintain(ctx context.Context, retention time.Duration) {
 					close(c) // it was taken out of the clusters file: let its client go
 					delete(wake, v)
 					m.problems.DeletePartialMatch(prometheus.Labels{"cluster": v.Cluster, "volume": v.Name})
+					m.quotaState.DeletePartialMatch(prometheus.Labels{"cluster": v.Cluster, "volume": v.Name})
 				}
 			}
 			for _, v := range clusters.Volumes() {
@@ -114,7 +115,7 @@ func (m *Manager) maintain(ctx context.Context, v gluster.Volume, retention time
 	if err != nil {
 		return nil, err
 	}
-	unused := errors.Join(m.giveUpUnused(ctx, v), m.settleLimits(ctx, v))
+	unused := errors.Join(m.giveUpUnused(ctx, v), m.settleLimits(ctx, v), m.recount(ctx, v, reconcile))
 	err = m.run(ctx, v, m.own, "", func(_ context.Context, s *lifecycle.Volumes, _ *operation) error {
 		var err error
 		if reconcile {

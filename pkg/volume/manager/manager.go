@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package manager is the volumes of all Gluster volumes in the clusters file. It gives each operation of pkg lifecycle
-// a deadline, the right client, a permit and a lock, so that there is one at a time per volume, and does what is to be
-// done without a call: it empties the trash, finishes what was interrupted, and looks whether records and directories
-// belong together.
+// a deadline, the right client, a permit and a lock, so that there is one at a time per volume; knows what all volumes
+// have together, and bounds it; and does what is to be done without a call: it empties the trash, finishes what was
+// interrupted, changes owners throughout a volume, and looks whether records and directories belong together.
 package manager
 
 import (
@@ -48,6 +48,12 @@ type Manager struct {
 	problems *prometheus.GaugeVec
 	quotas   *quota.States
 	limits   *prometheus.CounterVec
+	headroom int64
+
+	quotaState *prometheus.GaugeVec
+
+	provisioned provisioned
+	ownerWalks  ownerWalks
 
 	mu         sync.Mutex
 	remembered map[gluster.Volume]*remembered
@@ -64,11 +70,18 @@ func New(
 	return &Manager{
 		clusters: clusters, host: host, permits: pool, own: own, remembered: map[gluster.Volume]*remembered{},
 		problems: newProblems(registry), quotas: quota.NewStates(clusters), limits: newLimits(registry),
+		quotaState: newQuotaState(registry), headroom: quota.DefaultHeadroom,
 	}
 }
 
-// Close gives up what is held open between two operations, which would keep a client that is detached from ending.
+// SetHeadroom says how much of the end of a volume bricks ask about with each write, in bytes: as much as its fastest
+// writers together write in quota.SoftTimeout. It comes before everything else.
+func (m *Manager) SetHeadroom(bytes int64) { m.headroom = bytes }
+
+// Close ends what goes on without a caller, and gives up what is held open between two operations, which would keep a
+// client that is detached from ending.
 func (m *Manager) Close() {
+	m.ownerWalks.end()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, r := range m.remembered {
@@ -106,10 +119,14 @@ func (m *Manager) Choose(cluster, volume string) (gluster.Volume, error) {
 	return clusters.Choose(cluster, volume)
 }
 
-// Create is Volumes.Create, and ErrTooLarge for a new volume that is larger than the Gluster volume, and ErrUnlimited
-// for one that is to be held to its capacity where nothing holds it; whether it is enforced is decided here. What an
-// earlier try on another Gluster volume has left, of which this process knows, is given up by Maintain.
+// Create is Volumes.Create, and ErrTooLarge for a new volume that is larger than the Gluster volume, ErrProvisioned where
+// all would have more together than they may, and ErrUnlimited for one that is to be held to its capacity where nothing
+// holds it; whether it is enforced is decided here. What an earlier try on another Gluster volume has left, of which
+// this process knows, is given up by Maintain.
 func (m *Manager) Create(ctx context.Context, v gluster.Volume, spec volume.Spec) (volume.Record, error) {
+	if err := m.counted(ctx, v); err != nil {
+		return volume.Record{}, err
+	}
 	m.tries.begin(spec.Name, v)
 	enforced, quotaErr := m.enforces(ctx, v, spec)
 	spec.Enforced = enforced
@@ -122,7 +139,7 @@ func (m *Manager) Create(ctx context.Context, v gluster.Volume, spec volume.Spec
 				return volume.Record{}, quotaErr
 			}
 		}
-		return s.Create(spec)
+		return m.within(s, volume.IDFor(spec.Name), spec.Required, func() (volume.Record, error) { return s.Create(spec) })
 	})
 	m.tries.end(spec.Name, v, err == nil)
 	return r, err
@@ -132,7 +149,11 @@ func (m *Manager) Create(ctx context.Context, v gluster.Volume, spec volume.Spec
 // clusters file is not this driver's to delete: nothing is touched.
 func (m *Manager) Delete(ctx context.Context, id volume.ID) error {
 	_, err := one(ctx, m, id.Volume, id.ID, func(s *lifecycle.Volumes) (struct{}, error) {
-		return struct{}{}, s.Delete(context.WithoutCancel(ctx), id.ID)
+		err := s.Delete(context.WithoutCancel(ctx), id.ID)
+		if err == nil {
+			m.provisioned.sums.of(id.Volume).remove(id.ID)
+		}
+		return struct{}{}, err
 	})
 	return err
 }
@@ -142,13 +163,16 @@ func (m *Manager) Get(ctx context.Context, id volume.ID) (volume.Record, error) 
 	return one(ctx, m, id.Volume, "", func(s *lifecycle.Volumes) (volume.Record, error) { return s.Get(id.ID) })
 }
 
-// Capacity is Store.Capacity.
+// Capacity is Store.Capacity, with no more available than volumes may still be given.
 func (m *Manager) Capacity(ctx context.Context, v gluster.Volume) (available, total int64, err error) {
+	if err := m.counted(ctx, v); err != nil {
+		return 0, 0, err
+	}
 	both, err := one(ctx, m, v, "", func(s *lifecycle.Volumes) ([2]int64, error) {
 		available, total, err := s.Capacity()
 		return [2]int64{available, total}, err
 	})
-	return both[0], both[1], err
+	return m.unprovisioned(v, both[0], both[1]), both[1], err
 }
 
 // Trash returns what is in the trash of a Gluster volume, as Trash.TrashEntries.

@@ -84,7 +84,7 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 			defer leave()
 			remembered := m.remember(v) //nolint:contextcheck // what it makes outlives the call
 			s := lifecycle.New(store.New(open.View, remembered.store, permit), remembered.trash)
-			s.Privileged = m.privileged(context.WithoutCancel(ctx), v)
+			s.Privileged, s.Headroom = m.privileged(context.WithoutCancel(ctx), v), m.headroom
 			if err = fn(context.WithoutCancel(ctx), s, op); isOutdated(err) {
 				m.views.forget(client, open)
 			}

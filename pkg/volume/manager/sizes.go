@@ -48,19 +48,35 @@ func (z *sizes) has(s *lifecycle.Volumes, id string, wanted int64) error {
 	if wanted == 0 || wanted <= known.bytes && time.Since(known.since) < sizeHolds {
 		return nil
 	}
-	_, total, err := s.Capacity()
-	if err != nil {
+	total, err := z.ask(s)
+	if err != nil || wanted <= total {
 		return err
 	}
+	return fmt.Errorf("volume %s would have %d bytes, and %s has %d in all: %w: ask for less, or add bricks",
+		id, wanted, s.Volume, total, volume.ErrTooLarge)
+}
+
+// total returns how many bytes a Gluster volume has, as it said within the last minute.
+func (z *sizes) total(s *lifecycle.Volumes) (int64, error) {
 	z.mu.Lock()
+	known := z.known[s.Volume]
+	z.mu.Unlock()
+	if time.Since(known.since) < sizeHolds {
+		return known.bytes, nil
+	}
+	return z.ask(s)
+}
+
+func (z *sizes) ask(s *lifecycle.Volumes) (int64, error) {
+	_, total, err := s.Capacity()
+	if err != nil {
+		return 0, err
+	}
+	z.mu.Lock()
+	defer z.mu.Unlock()
 	if z.known == nil {
 		z.known = map[gluster.Volume]size{}
 	}
 	z.known[s.Volume] = size{total, time.Now()}
-	z.mu.Unlock()
-	if wanted <= total {
-		return nil
-	}
-	return fmt.Errorf("volume %s would have %d bytes, and %s has %d in all: %w: ask for less, or add bricks",
-		id, wanted, s.Volume, total, volume.ErrTooLarge)
+	return total, nil
 }

@@ -84,7 +84,7 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	if err := s.run("kube-apiserver", "--etcd-servers="+etcd, "--bind-address=127.0.0.1", "--secure-port="+ports[2], "--cert-dir="+filepath.Join(s.dir, "certificates"),
-		"--token-auth-file="+filepath.Join(s.dir, "tokens"), "--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/16", "--disable-admission-plugins=ServiceAccount",
+		"--token-auth-file="+filepath.Join(s.dir, "tokens"), "--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/16", "--disable-admission-plugins=ServiceAccount", "--allow-privileged",
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+s.key(), "--service-account-signing-key-file="+s.key()); err != nil {
 		return err
 	}
@@ -94,6 +94,16 @@ func (s *Server) start(ctx context.Context) error {
 	// Bound claims are looked at every 15 s by default; here nobody waits for that.
 	return s.run("kube-controller-manager", "--kubeconfig="+s.Kubeconfig, "--leader-elect=false", "--pvclaimbinder-sync-period=1s", "--secure-port=0",
 		"--controllers="+strings.Join(controllers, ","))
+}
+
+// Provision runs the external-provisioner beside a driver, as the driver's manifests do. It ends with the driver.
+func (s *Server) Provision(ctx context.Context, modules, socket string) error {
+	const name = "csi-provisioner"
+	programs := slices.DeleteFunc(build.Cluster(), func(p build.Program) bool { return p.Name != name })
+	if err := build.Ensure(ctx, modules, programs); err != nil {
+		return err
+	}
+	return s.run(name, "--kubeconfig="+s.Kubeconfig, "--csi-address="+socket, "--extra-create-metadata", "--timeout=90s", "--retry-interval-max=1s")
 }
 
 // run starts a program whose output goes into a file, and which ends with this process.

@@ -34,6 +34,11 @@ func (n *Node) glusterd() *component {
 	}
 }
 
+// Gluster runs the gluster command on a server, and returns what it printed. Questions are answered with yes.
+func (c *Cluster) Gluster(ctx context.Context, args ...string) (string, error) {
+	return c.nodes[0].gluster(ctx, args...)
+}
+
 // gluster runs the gluster command on the node, answers its questions with yes, and repeats it while the servers are settling.
 func (n *Node) gluster(ctx context.Context, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, glusterTimeout)

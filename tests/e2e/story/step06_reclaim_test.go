@@ -31,6 +31,8 @@ func reclaim(s *step) {
 	s.part("retained", func(s *step) { retain(n.in(s), g.in(s), retained) })
 	s.part("onDelete_retain", func(s *step) { leave(n.in(s), g.in(s), left) })
 	s.part("namespace_deleted", func(s *step) { deleteNamespace(s, g.in(s)) })
+	s.part("undeleted", undeleted)
+	s.part("examined", examined)
 }
 
 // deleteInUse deletes claims that a pod uses: they stay, with their data, until the pod goes.

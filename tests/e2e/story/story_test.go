@@ -62,6 +62,7 @@ func TestStory(t *testing.T) {
 	run("08_mistakes", mistakes)
 	run("11_clients", clients)
 	run("12_migrate", migration)
+	run("13_capacity", capacity)
 	if *full {
 		run("09_many", many)
 		run("10_uninstall", uninstall)

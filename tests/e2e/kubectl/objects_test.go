@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package migrate
+package kubectl
 
 import (
 	"context"
@@ -33,6 +33,7 @@ var (
 	claims     = schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumeclaims"}
 	pods       = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
 	configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+	namespaces = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 )
 
 // world is what one test has made, and removes at its end.

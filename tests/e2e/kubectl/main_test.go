@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package migrate tests `kubectl glusterfs migrate` on a real API server with the real volume binder, where objects of
-// the old plugin are accepted and claims are bound to them, as in every cluster since 1.26. What pods then read is in
-// the story.
-package migrate
+// Package kubectl tests `kubectl glusterfs` on a real API server with the real volume binder, where objects of the old
+// plugin are accepted and claims are bound to them, as in every cluster since 1.26; and with the driver, the
+// external-provisioner and a real Gluster volume beside it. There is no kubelet: what it would run in a pod of the
+// driver runs here. What pods then read is in the story.
+package kubectl
 
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -48,7 +50,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "migrate-")
+	dir, err := os.MkdirTemp("", "kubectl-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -66,11 +68,14 @@ func run(m *testing.M) int {
 	}
 	code := 1
 	if err == nil {
+		err = startDriver(context.Background())
+	}
+	if err == nil {
 		code = m.Run()
 	} else {
 		fmt.Fprintln(os.Stderr, err)
 	}
-	if err := server.Stop(); err != nil {
+	if err := errors.Join(stopDriver(), server.Stop()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -84,6 +89,7 @@ func plugin(at string, args []string) int {
 		return 1
 	}
 	env := cli.Process("test")
+	env.Run = runHere
 	env.Step = func(point string) error {
 		if n--; n != 0 {
 			return nil
@@ -97,10 +103,16 @@ func plugin(at string, args []string) int {
 // kubectl runs `kubectl glusterfs` and returns its exit code and what it printed.
 func kubectl(t *testing.T, args ...string) (code int, out, progress string) {
 	t.Helper()
+	return kubectlAt(t, nil, args...)
+}
+
+// kubectlAt is kubectl with a function that is called before each change.
+func kubectlAt(t *testing.T, step func(point string) error, args ...string) (code int, out, progress string) {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	code = cli.Run(ctx, cli.Environment{Version: "test", Out: &stdout, Err: &stderr}, append(args, "--kubeconfig", server.Kubeconfig))
+	code = cli.Run(ctx, cli.Environment{Version: "test", Out: &stdout, Err: &stderr, Run: runHere, Step: step}, append(args, "--kubeconfig", server.Kubeconfig))
 	t.Logf("kubectl glusterfs %s: exit %d\n%s%s", strings.Join(args, " "), code, stdout.String(), stderr.String())
 	return code, stdout.String(), stderr.String()
 }

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package undelete
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
+)
+
+// Doer brings claims back.
+type Doer struct {
+	Client dynamic.Interface
+	Ask    Ask
+	Found  *Found
+	// Say tells what is done, for people.
+	Say func(format string, args ...any)
+	// Step, if it is set, is called before each change; an error of it ends everything there.
+	Step func(point string) error
+}
+
+func (d *Doer) step(what string, t *Target) error {
+	if d.Step == nil {
+		return nil
+	}
+	return d.Step(what + " " + t.String())
+}
+
+// Do brings a Ready target back, which it then is. ErrLeft says that somebody else has made something in its place.
+func (d *Doer) Do(ctx context.Context, t *Target) error {
+	pv, err := d.makeVolume(ctx, t)
+	if err == nil && t.From.isTrashed {
+		err = d.restore(ctx, t, pv)
+	}
+	if err == nil {
+		err = d.makeClaim(ctx, t, pv)
+	}
+	if err == nil {
+		t.State = Back
+	}
+	return err
+}
+
+// restore moves the data back. Where the driver refuses that, the PersistentVolume goes again.
+func (d *Doer) restore(ctx context.Context, t *Target, pv *unstructured.Unstructured) error {
+	if err := d.step("restore", t); err != nil {
+		return err
+	}
+	d.Say("%s: its data moves back from %s", t, t.From.Entry)
+	_, err := d.Ask(ctx, "trash", "restore", t.From.Entry, "-o", "json")
+	if err == nil || isBack(ctx, d, t) {
+		return nil
+	}
+	if ctx.Err() != nil || !errors.Is(err, ErrRefused) {
+		return fmt.Errorf("%s: %w: repeat, it goes on there", t, err)
+	}
+	uid := pv.GetUID()
+	gone := d.Client.Resource(volumes).Delete(ctx, pv.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
+	if gone != nil && !apierrors.IsNotFound(gone) {
+		err = errors.Join(err, gone)
+	}
+	return fmt.Errorf("%w: %s: %w", ErrLeft, t, err)
+}
+
+// isBack says that another process has moved the data back meanwhile.
+func isBack(ctx context.Context, d *Doer, t *Target) bool {
+	all, err := list[answers.Volume](ctx, d.Ask, "volume", "list", "-o", "json")
+	return err == nil && slices.ContainsFunc(all, func(v answers.Volume) bool { return v.ID == t.From.Volume })
+}
+
+// makeVolume makes the PersistentVolume, or frees the one that there is from a claim that is gone.
+func (d *Doer) makeVolume(ctx context.Context, t *Target) (*unstructured.Unstructured, error) {
+	pvs := d.Client.Resource(volumes)
+	if t.From.Source == Waiting {
+		if text(t.From.pv, "spec", "claimRef", "uid") == "" {
+			return t.From.pv, nil
+		}
+		if err := d.step("free", t); err != nil {
+			return nil, err
+		}
+		d.Say("%s: PersistentVolume %s is freed from the claim that is gone", t, t.From.Name)
+		freed := t.From.pv.DeepCopy() // with its resourceVersion: of another's change since, this is refused
+		unstructured.RemoveNestedField(freed.Object, "spec", "claimRef", "uid")
+		unstructured.RemoveNestedField(freed.Object, "spec", "claimRef", "resourceVersion")
+		annotations := freed.GetAnnotations()
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		annotations[Annotation] = t.From.Entry
+		freed.SetAnnotations(annotations)
+		return pvs.Update(ctx, freed, metav1.UpdateOptions{})
+	}
+	if err := d.step("volume", t); err != nil {
+		return nil, err
+	}
+	wanted := d.Found.persistentVolume(t)
+	made, err := pvs.Create(ctx, wanted, metav1.CreateOptions{})
+	if err == nil {
+		d.Say("%s: PersistentVolume %s is made", t, wanted.GetName())
+	}
+	if apierrors.IsAlreadyExists(err) {
+		made, err = pvs.Get(ctx, wanted.GetName(), metav1.GetOptions{})
+		isSame := err == nil && text(made, "spec", "csi", "volumeHandle") == t.From.Volume && text(made, "spec", "claimRef", "name") == t.Claim &&
+			text(made, "spec", "claimRef", "namespace") == t.Namespace
+		if err == nil && !isSame {
+			return nil, fmt.Errorf("%w: %s: somebody has made PersistentVolume %s meanwhile; look at it, and repeat", ErrLeft, t, wanted.GetName())
+		}
+	}
+	return made, err
+}
+
+func (d *Doer) makeClaim(ctx context.Context, t *Target, pv *unstructured.Unstructured) error {
+	if err := d.step("claim", t); err != nil {
+		return err
+	}
+	in := d.Client.Resource(claims).Namespace(t.Namespace)
+	_, err := in.Create(ctx, claim(t, pv), metav1.CreateOptions{})
+	if err == nil {
+		d.Say("%s: the claim is made", t)
+		return nil
+	}
+	if !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("make claim %s: %w; its data is back, and PersistentVolume %s waits for it: repeat", t, err, pv.GetName())
+	}
+	have, err := in.Get(ctx, t.Claim, metav1.GetOptions{})
+	if err == nil && text(have, "spec", "volumeName") != pv.GetName() {
+		err = fmt.Errorf("%w: somebody has made another claim %s meanwhile; PersistentVolume %s with the data waits: delete that claim, and repeat", ErrLeft, t, pv.GetName())
+	}
+	return err
+}
+
+// interval is between two looks at what is waited for.
+const interval = 500 * time.Millisecond
+
+// Bound waits until the claim is bound.
+func (d *Doer) Bound(ctx context.Context, t *Target) error {
+	for said := false; ; said = true {
+		have, err := d.Client.Resource(claims).Namespace(t.Namespace).Get(ctx, t.Claim, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		phase := text(have, "status", "phase")
+		if phase == "Bound" {
+			return nil
+		}
+		if !said {
+			d.Say("%s: waiting for the volume binder", t)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: claim %s is %s after as long as --timeout says: kubectl -n %s describe pvc %s", ErrLeft, t, phase, t.Namespace, t.Claim)
+		case <-time.After(interval):
+		}
+	}
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package answers is what commands of glusterfs-csi say with -o json, for programs that ask a running driver. Fields
+// are added and never change their meaning: whoever asks may be older than the driver, or newer.
+package answers
+
+import "time"
+
+// MadeFor is what Kubernetes wanted a volume for. Volumes of drivers that did not record it have none.
+type MadeFor struct {
+	Namespace    string            `json:"namespace,omitempty"`
+	Claim        string            `json:"claim,omitempty"`
+	AccessModes  []string          `json:"accessModes,omitempty"`
+	MountOptions []string          `json:"mountOptions,omitempty"`
+	Parameters   map[string]string `json:"parameters,omitempty"`
+}
+
+// Owner is what was asked for by name.
+type Owner struct {
+	UID  *uint32 `json:"uid,omitempty"`
+	GID  *uint32 `json:"gid,omitempty"`
+	Mode string  `json:"mode,omitempty"` // octal
+}
+
+// Volume is one of `volume list`, and what `trash restore` has restored.
+type Volume struct {
+	ID       string    `json:"id"`   // the volumeHandle
+	Name     string    `json:"name"` // in CSI, which is that of the PersistentVolume if Kubernetes made it
+	Path     string    `json:"path"`
+	Capacity int64     `json:"capacityBytes"`
+	Enforced bool      `json:"enforced"`            // it ends there
+	Used     *int64    `json:"usedBytes,omitempty"` // where that is known
+	Owner    Owner     `json:"owner"`
+	OnDelete string    `json:"onDelete"`
+	Origin   string    `json:"origin"`
+	Created  time.Time `json:"created"`
+	// Attributes are the volumeAttributes of its PersistentVolume.
+	Attributes map[string]string `json:"volumeAttributes,omitempty"`
+	MadeFor    *MadeFor          `json:"madeFor,omitempty"`
+}
+
+// TrashEntry is one of `trash list`. How much data it has is not known without a walk through all of it.
+type TrashEntry struct {
+	Entry    string    `json:"entry"`
+	Volume   string    `json:"volume"`         // the volumeHandle
+	Name     string    `json:"name,omitempty"` // as Volume's
+	Path     string    `json:"path"`
+	Capacity int64     `json:"capacityBytes"`
+	Owner    Owner     `json:"owner"`
+	Deleted  time.Time `json:"deleted"`
+	Due      time.Time `json:"due"` // when it may go
+	Held     bool      `json:"held"`
+	// Unrestorable is the reason why it cannot be restored, "" where it can.
+	Unrestorable string `json:"unrestorable,omitempty"`
+	// Attributes and MadeFor are as Volume's.
+	Attributes map[string]string `json:"volumeAttributes,omitempty"`
+	MadeFor    *MadeFor          `json:"madeFor,omitempty"`
+}
+
+// Severity is how bad a Finding is.
+type Severity string
+
+// The severities.
+const (
+	OK      Severity = "ok"
+	Warning Severity = "warning"
+	Error   Severity = "error"
+)
+
+// Finding is one of `doctor`: what was looked at, and what is true of it.
+type Finding struct {
+	Check    string   `json:"check"` // its name, which stays
+	Severity Severity `json:"severity"`
+	About    string   `json:"about"` // a server, a brick, a Gluster volume, a path, an object
+	Message  string   `json:"message"`
+	Cure     string   `json:"cure,omitempty"`  // a command where one cures it
+	Where    string   `json:"where,omitempty"` // where to run it, if it is not a workstation
+	Node     string   `json:"node,omitempty"`  // who has looked, where that matters
+}
+
+// Mark is how people see it.
+func (s Severity) Mark() string {
+	switch s {
+	case OK:
+		return "✔"
+	case Warning:
+		return "!"
+	}
+	return "✘"
+}

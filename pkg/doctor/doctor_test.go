@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !quick
+
+package doctor
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+)
+
+// TestEachSettingIsFoundNamedAndCured: what is set wrong is found, and the printed command, run as it is, makes all well again.
+func TestEachSettingIsFoundNamedAndCured(t *testing.T) {
+	c, h := replica3(t)
+	cure(t, c, finds(t, check(t, h), "quota", answers.Warning, "gv0", "quota is off"))
+	isWell(t, check(t, h))
+	for _, fault := range []struct {
+		check, option, value string
+		severity             answers.Severity
+		says                 string
+	}{
+		{"ping-timeout", "network.ping-timeout", "120", answers.Warning, "120 s"},
+		{"quick-read", "performance.quick-read-cache-timeout", "9", answers.Warning, "9 s"},
+		{"md-cache", "performance.md-cache-timeout", "60", answers.Warning, "60 s"},
+		{"root-squash", "server.root-squash", "on", answers.Error, "root in pods is nobody"},
+		{"read-only", "features.read-only", "on", answers.Error, "nothing can be written"},
+		{"replication", "cluster.quorum-type", "none", answers.Error, "split-brain"},
+		{"auth", "auth.allow", "10.9.9.*", answers.Error, "does not name this host"},
+		{"auth", "auth.reject", "127.*", answers.Error, "names this host"},
+		{"quota", "features.quota-deem-statfs", "off", answers.Warning, "not exact"},
+	} {
+		t.Run(fault.option, func(t *testing.T) {
+			if err := c.SetOption("gv0", fault.option, fault.value); err != nil {
+				t.Fatal(err)
+			}
+			command := finds(t, check(t, h), fault.check, fault.severity, "pi/gv0", fault.says)
+			cure(t, c, command)
+			isWell(t, check(t, h))
+		})
+	}
+	for _, timeout := range []string{"soft-timeout", "hard-timeout"} {
+		t.Run(timeout, func(t *testing.T) {
+			if output, err := c.Gluster("volume", "quota", "gv0", timeout, "60"); err != nil {
+				t.Fatalf("%v\n%s", err, output)
+			}
+			cure(t, c, finds(t, check(t, h), "quota", answers.Warning, "pi/gv0", "not exact"))
+			isWell(t, check(t, h))
+		})
+	}
+}
+
+func TestABrickThatDoesNotRunIsNamedAndCured(t *testing.T) {
+	c, h := replica3(t)
+	if err := c.KillBrick("gv0", 1); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.StartBrick("gv0", 1) }()
+	var command string
+	testcluster.Eventually(t, patience, func() error {
+		all := check(t, h)
+		if len(of(all, "brick", answers.Error)) != 1 {
+			return fmt.Errorf("%+v", all)
+		}
+		command = finds(t, all, "brick", answers.Error, c.Servers()[1]+":", "its process does not run")
+		return nil
+	})
+	cure(t, c, command)
+	awaitWell(t, h, "quota")
+}
+
+func awaitWell(t *testing.T, h Host, except ...string) {
+	t.Helper()
+	testcluster.Eventually(t, patience, func() error {
+		for _, f := range check(t, h) {
+			if f.Severity != answers.OK && !slices.Contains(except, f.Check) {
+				return fmt.Errorf("%+v", f)
+			}
+		}
+		return nil
+	})
+}
+
+func TestAGlusterVolumeThatIsStoppedIsNamedAndCured(t *testing.T) {
+	c, h := replica3(t)
+	if err := c.StopVolume("gv0"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.StartVolume("gv0") }()
+	cure(t, c, finds(t, check(t, h), "gluster-volume", answers.Error, "pi/gv0", "it is stopped"))
+	awaitWell(t, h, "quota")
+}
+
+func TestABrickThatHangsIsNamed(t *testing.T) {
+	c, h := replica3(t)
+	if err := c.StopBrick("gv0", 2); err != nil {
+		t.Fatal(err)
+	}
+	all := check(t, h)
+	if err := c.ContinueBrick("gv0", 2); err != nil {
+		t.Fatal(err)
+	}
+	finds(t, all, "brick", answers.Error, c.Servers()[2]+":", "no answer")
+	awaitWell(t, h, "quota")
+}
+
+// TestServers: names that do not resolve, ports on which nobody, somebody else or nobody who answers listens, and volumes that
+// are not there.
+func TestServers(t *testing.T) {
+	c, _ := replica3(t)
+	alive := c.Servers()[0]
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.88.1.2:24007")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 64))
+			_, _ = conn.Write([]byte("HTTP/1.1 400 Bad"))
+			_ = conn.Close()
+		}
+	}()
+	t.Cleanup(func() { _ = listener.Close(); <-ended })
+	silent := testcluster.SilentServer(t, "127.88.1.3")
+	all := check(t, host(t, fmt.Sprintf("clusters:\n- {name: pi, servers: [no-such-host.invalid, 127.88.1.1, 127.88.1.2, %s, %s], volumes: [gv0, nowhere]}\n", silent, alive)))
+	finds(t, all, "server", answers.Error, "no-such-host.invalid", "does not resolve")
+	if command := finds(t, all, "server", answers.Error, "127.88.1.1", "connection refused"); command != "systemctl start glusterd" {
+		t.Errorf("the cure is %q", command)
+	}
+	finds(t, all, "server", answers.Error, "127.88.1.2", "answers like no glusterd")
+	finds(t, all, "server", answers.Error, silent, "no answer")
+	finds(t, all, "server", answers.OK, alive, "answers")
+	finds(t, all, "gluster-volume", answers.Error, "pi/nowhere", "do not know it")
+	finds(t, all, "gluster-volume", answers.OK, "pi/gv0", "all of its 3 bricks answer")
+}
+
+func TestTheClustersFile(t *testing.T) {
+	finds(t, check(t, host(t, "clusters: [{name: pi, servers: [a], volume: [gv0]}]")), "clusters-file", answers.Error, "", `unknown field`)
+	finds(t, check(t, Host{ClustersFile: "/no/such/file"}), "clusters-file", answers.Error, "/no/such/file", "no such file")
+}
+
+func TestTheKubeletDirectory(t *testing.T) {
+	c, h := replica3(t)
+	_ = c
+	h.KubeletDir = t.TempDir()
+	finds(t, check(t, h), "kubelet", answers.Error, h.KubeletDir, "it works elsewhere")
+	for _, name := range []string{"pods", "plugins_registry"} {
+		if err := os.Mkdir(filepath.Join(h.KubeletDir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	finds(t, check(t, h), "kubelet", answers.OK, h.KubeletDir, "")
+}
+
+// TestTwoReplicasWithoutQuorum is about a pool as the operator has it.
+func TestTwoReplicasWithoutQuorum(t *testing.T) {
+	c := testcluster.Shared(t, testcluster.Options{})
+	command := finds(t, check(t, host(t, c.ClustersYAML())), "replication", answers.Warning, "pi/gv0", "two replicas without quorum")
+	if !strings.HasPrefix(command, "gluster volume add-brick gv0 replica 3 arbiter 1 ") {
+		t.Errorf("the cure is %q", command)
+	}
+}
+
+// TestADeadMountIsFoundAndCured kills a client; the printed command removes what it has left.
+func TestADeadMountIsFoundAndCured(t *testing.T) {
+	c, h := replica3(t)
+	at := filepath.Join(h.StateDir, "mnt")
+	if err := os.Mkdir(at, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	client := exec.Command("glusterfs", "--no-daemon", "--volfile-server="+c.Servers()[0], "--volfile-id=/gv0", "--log-file="+filepath.Join(t.TempDir(), "log"), at)
+	if err := client.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Unmount(at, unix.MNT_DETACH) }()
+	testcluster.Eventually(t, patience, func() error {
+		for _, f := range of(check(t, h), "mounts", answers.OK) {
+			if f.About == at {
+				return nil
+			}
+		}
+		return fmt.Errorf("%s is not mounted", at)
+	})
+	if err := client.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = client.Wait()
+	command := strings.Fields(finds(t, check(t, h), "mounts", answers.Error, at, "dead"))
+	if output, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", command, err, output)
+	}
+	isWell(t, check(t, h), "quota")
+}
+
+func TestWhatStaysDeadInAContainerIsNamed(t *testing.T) {
+	h := Host{StateDir: t.TempDir()}
+	root, err := statedir.Open(h.StateDir)
+	if err == nil {
+		err = root.WriteStale([]statedir.Stale{{Pod: "0f1e", Target: "/data", Reason: "its directory was removed"}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if command := finds(t, h.stale(), "containers", answers.Error, "pod 0f1e", "/data stays dead"); !strings.HasSuffix(command, "| grep 0f1e") {
+		t.Errorf("the cure is %q", command)
+	}
+	if err := root.WriteStale(nil); err != nil || len(h.stale()) > 0 {
+		t.Errorf("%v, %+v", err, h.stale())
+	}
+}
+
+// inNamespace runs the test in a process of its own, in new namespaces, after a command there. It says whether this is that process.
+func inNamespace(t *testing.T, kind, before string) bool {
+	t.Helper()
+	if os.Getenv("DOCTOR_IN_NAMESPACE") == t.Name() {
+		return true
+	}
+	c := exec.Command("unshare", kind, "sh", "-c", before+` && exec "$0" -test.v -test.run "^$1$"`, os.Args[0], t.Name())
+	c.Env = append(os.Environ(), "DOCTOR_IN_NAMESPACE="+t.Name())
+	if output, err := c.CombinedOutput(); err != nil || !strings.Contains(string(output), "--- PASS: "+t.Name()) {
+		t.Errorf("%v\n%s", err, output)
+	}
+	return false
+}
+
+// TestAServiceWhereClientsTakeTheirPorts: the printed command is run, in a network of this test's own.
+func TestAServiceWhereClientsTakeTheirPorts(t *testing.T) {
+	if !inNamespace(t, "--net", "true") {
+		return
+	}
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", ":48999")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	command, forEachBoot, _ := strings.Cut(finds(t, sourcePorts("/proc"), "source-ports", answers.Warning, "48999", "a service listens there"), "; ")
+	if words := strings.Fields(command); words[0] != "sysctl" {
+		t.Fatalf("%q is no command of sysctl", command)
+	} else if output, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, output)
+	}
+	finds(t, sourcePorts("/proc"), "source-ports", answers.OK, "", "no service listens")
+	if !strings.Contains(forEachBoot, "/etc/sysctl.d/") {
+		t.Errorf("what lasts is %q", forEachBoot)
+	}
+}
+
+// TestWithoutFuse: the device is another, in a mount namespace of this test's own; without, it is the kernel's.
+func TestWithoutFuse(t *testing.T) {
+	if !inNamespace(t, "--mount", "mount --bind /dev/null /dev/fuse") {
+		finds(t, Host{}.fuse(), "fuse", answers.OK, "/dev/fuse", "it opens")
+		return
+	}
+	finds(t, Host{}.fuse(), "fuse", answers.Error, "/dev/fuse", "no client can start")
+}

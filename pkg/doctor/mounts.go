@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+)
+
+const (
+	glusterType  = "fuse.glusterfs"
+	statfsWithin = 2 * time.Second
+)
+
+// mounts looks at each mount of GlusterFS that is the driver's, by one look for each device.
+func (h Host) mounts(ctx context.Context) []answers.Finding {
+	const check = "mounts"
+	entries, err := mount.List()
+	if err != nil {
+		return []answers.Finding{fault(check, h.StateDir, "the mounts of this host cannot be read: "+err.Error(), "")}
+	}
+	byDevice := map[mount.Device][]string{}
+	var devices []mount.Device
+	for _, e := range entries {
+		if e.FSType != glusterType || !h.isOurs(e.Target) {
+			continue
+		}
+		if byDevice[e.Device] == nil {
+			devices = append(devices, e.Device)
+		}
+		byDevice[e.Device] = append(byDevice[e.Device], e.Target)
+	}
+	found := each(devices, func(d mount.Device) answers.Finding {
+		at := byDevice[d]
+		about := at[0]
+		if len(at) > 1 {
+			about = fmt.Sprintf("%s and %d more", at[0], len(at)-1)
+		}
+		switch err := statfs(ctx, at[0]); {
+		case errors.Is(err, unix.ENOTCONN):
+			f := fault(check, about, "dead: its client has ended, or has no quorum. The mounter repairs those of pods within seconds; what it did not mount is for you", "umount -l "+at[0])
+			f.Where = "on the node"
+			return f
+		case errors.Is(err, context.DeadlineExceeded):
+			return warning(check, about, "does not answer: its servers are silent, or its client hangs", "see the findings of servers and bricks")
+		case err != nil:
+			return warning(check, about, "answers with an error: "+err.Error(), "")
+		}
+		return ok(check, about, "it answers")
+	})
+	if len(found) == 0 {
+		found = append(found, ok(check, h.StateDir, "no client has anything mounted now"))
+	}
+	return found
+}
+
+// stale are the mounts in containers that no round of repair can replace, as the mounter says.
+func (h Host) stale() []answers.Finding {
+	if _, err := os.Stat(filepath.Join(h.StateDir, "clients")); err != nil {
+		return nil // no client was ever started here, and to look further would make the directory
+	}
+	root, err := statedir.Open(h.StateDir)
+	if err != nil {
+		return nil
+	}
+	all, err := root.Stale()
+	var found []answers.Finding
+	if err != nil {
+		found = append(found, warning("containers", h.StateDir, "what is dead in containers cannot be read: "+err.Error(), ""))
+	}
+	for _, s := range all {
+		found = append(found, fault("containers", "pod "+s.Pod, fmt.Sprintf("its mount at %s stays dead (%s): `Transport endpoint is not connected`", s.Target, s.Reason),
+			"restart that pod; its name: kubectl get pods -A -o custom-columns=UID:.metadata.uid,NAMESPACE:.metadata.namespace,NAME:.metadata.name | grep "+s.Pod))
+	}
+	return found
+}
+
+// isOurs says that the driver has mounted it, and does not keep it although it is dead.
+func (h Host) isOurs(target string) bool {
+	if inState, ok := strings.CutPrefix(target, h.StateDir+"/"); ok {
+		return !strings.Contains(inState, "/dead-")
+	}
+	return h.KubeletDir != "" && strings.HasPrefix(target, h.KubeletDir+"/")
+}
+
+// statfs does not wait for a mount that hangs; its thread does.
+func statfs(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, statfsWithin)
+	defer cancel()
+	answered := make(chan error, 1)
+	go func() {
+		var st unix.Statfs_t
+		answered <- unix.Statfs(path, &st)
+	}()
+	select {
+	case err := <-answered:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+)
+
+// provisioned bounds what the volumes on a Gluster volume may have together. What they have is kept in memory, so
+// that no call lists them: it is counted once before the first call that needs it, followed by each operation of
+// this process, and held each minute against the names of the records that there are, for what other processes have
+// made, restored and deleted. What others have expanded, and a volume that was deleted and made again within a
+// minute, is seen by the reconciler, which reads all records.
+//
+// A volume counts with its capacity, from before it is made to the end of its deletion. What is in the trash does not
+// count: it takes space, which Capacity shows, and is promised to nobody.
+type provisioned struct {
+	sums     sums
+	counting singleflight.Group
+}
+
+// countLasts is how long a count may wait for GlusterFS.
+const countLasts = 10 * time.Minute
+
+func (m *Manager) bound(v gluster.Volume) gluster.Maximum {
+	clusters, err := m.clusters.Current()
+	if err != nil {
+		return gluster.Maximum{}
+	}
+	return clusters.MaxProvisioned(v)
+}
+
+// counted returns when it is known what the volumes have together, if that is bounded: ErrBusy if ctx is done before.
+func (m *Manager) counted(ctx context.Context, v gluster.Volume) error {
+	if m.bound(v) == (gluster.Maximum{}) || m.provisioned.sums.of(v).isKnown() {
+		return nil
+	}
+	return m.count(ctx, v, true)
+}
+
+// recount is for the maintainer: of all volumes, or of those whose records have come and gone since the last time.
+func (m *Manager) recount(ctx context.Context, v gluster.Volume, all bool) error {
+	if m.bound(v) == (gluster.Maximum{}) {
+		m.provisioned.sums.forget(v)
+		return nil
+	}
+	return m.count(ctx, v, all || !m.provisioned.sums.of(v).isKnown())
+}
+
+// count goes on when ctx is done. Who comes meanwhile waits for the same.
+func (m *Manager) count(ctx context.Context, v gluster.Volume, all bool) error {
+	done := m.provisioned.counting.DoChan(v.String(), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countLasts)
+		defer cancel()
+		return nil, m.run(ctx, v, m.own, "", func(ctx context.Context, s *lifecycle.Volumes, _ *operation) error {
+			return m.provisioned.sums.of(v).count(ctx, s.Store, all)
+		})
+	})
+	select {
+	case result := <-done:
+		if result.Err != nil {
+			return fmt.Errorf("count what is provisioned on %s, for maxProvisioned of the clusters file: %w", v, result.Err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("what is provisioned on %s is still being counted; try again: %w", v, volume.ErrBusy)
+	}
+}
+
+// within does what gives a volume a capacity, and returns ErrProvisioned instead where the volumes would have more
+// together than they may. Nobody else gets meanwhile what it takes.
+func (m *Manager) within(s *lifecycle.Volumes, id string, bytes int64, do func() (volume.Record, error)) (volume.Record, error) {
+	bound := m.bound(s.Volume)
+	if bound == (gluster.Maximum{}) {
+		m.provisioned.sums.forget(s.Volume) // nobody follows it any more
+		return do()
+	}
+	size, err := m.sizes.total(s)
+	if err != nil {
+		return volume.Record{}, err
+	}
+	sum := m.provisioned.sums.of(s.Volume)
+	most := bound.Of(size)
+	if total, fits := sum.reserve(id, bytes, most); !fits {
+		have, err := s.Get(id)
+		if err != nil && !errors.Is(err, volume.ErrNotFound) {
+			return volume.Record{}, err
+		}
+		if err != nil || have.Capacity < bytes {
+			return volume.Record{}, fmt.Errorf("volume %s would have %d bytes, and %s has %d left: %w: its volumes have %d of %d bytes, which is maxProvisioned %s in the clusters file; delete volumes, ask for less, or raise it",
+				id, bytes, s.Volume, max(0, most-total), volume.ErrProvisioned, total, most, bound)
+		}
+		sum.reserve(id, have.Capacity, total+have.Capacity) // it is there already, by another process
+	}
+	defer sum.end(id)
+	r, err := do()
+	now, there := r, err
+	if err != nil {
+		now, there = s.Get(id)
+	}
+	switch {
+	case there == nil:
+		sum.set(id, now.Capacity)
+	case errors.Is(there, volume.ErrNotFound):
+		sum.remove(id)
+	} // else it may be there: what was reserved stays so until all are counted again
+	return r, err
+}
+
+// unprovisioned returns what may be added to the volumes of a Gluster volume of that size, at most available.
+func (m *Manager) unprovisioned(v gluster.Volume, available, size int64) int64 {
+	bound := m.bound(v)
+	if bound == (gluster.Maximum{}) {
+		return available
+	}
+	return max(0, min(available, bound.Of(size)-m.provisioned.sums.of(v).now()))
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package manager
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+)
+
+// sums are what the volumes of each Gluster volume have together. The zero value knows nothing.
+type sums struct {
+	mu  sync.Mutex
+	all map[gluster.Volume]*sum
+}
+
+func (a *sums) of(v gluster.Volume) *sum {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.all[v] == nil {
+		if a.all == nil {
+			a.all = map[gluster.Volume]*sum{}
+		}
+		a.all[v] = &sum{bytes: map[string]int64{}, underWay: map[string]bool{}}
+	}
+	return a.all[v]
+}
+
+// forget makes the sum of a Gluster volume one that was never counted.
+func (a *sums) forget(v gluster.Volume) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.all, v)
+}
+
+// sum is what the volumes of one Gluster volume have together.
+type sum struct {
+	mu       sync.Mutex
+	counted  bool
+	bytes    map[string]int64 // capacities by ID, of what is being made, too
+	total    int64
+	underWay map[string]bool // IDs of the operations that have reserved something
+	// touched are the IDs of which this process knows better than a count that has begun before; nil while nobody counts.
+	touched map[string]bool
+}
+
+func (s *sum) isKnown() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counted
+}
+
+func (s *sum) now() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.total
+}
+
+// reserve lets a volume have so many bytes, if all have at most so many then, and returns what all have without it.
+// What is no more than the volume has already always fits. After a reservation that fits comes end.
+func (s *sum) reserve(id string, bytes, most int64) (total int64, fits bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	had := s.bytes[id]
+	// By subtraction: what is asked for may be near the largest int64.
+	if bytes > had && bytes > most-(s.total-had) {
+		return s.total, false
+	}
+	s.underWay[id] = true
+	s.put(id, max(had, bytes))
+	return s.total, true
+}
+
+// end says that the operation is over that has reserved something.
+func (s *sum) end(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.underWay, id)
+}
+
+// set says what a volume has.
+func (s *sum) set(id string, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.put(id, bytes)
+}
+
+// remove says that there is no such volume any more.
+func (s *sum) remove(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.put(id, 0)
+	delete(s.bytes, id)
+}
+
+func (s *sum) put(id string, bytes int64) {
+	s.total += bytes - s.bytes[id]
+	s.bytes[id] = bytes
+	if s.touched != nil {
+		s.touched[id] = true
+	}
+}
+
+// count corrects the sum by what is there: by all records, or by those alone whose volumes are not known. ErrBusy
+// while another count goes on. What cannot be read counts as it was known; Check names it.
+func (s *sum) count(ctx context.Context, on *store.Store, all bool) error {
+	known, free := s.beginCount()
+	if !free {
+		return fmt.Errorf("an earlier count waits for GlusterFS: %w", volume.ErrBusy)
+	}
+	defer s.endCount()
+	ids, err := on.IDs()
+	if err != nil {
+		return err
+	}
+	wanted := ids
+	if !all {
+		wanted = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return known[id] })
+	}
+	found, unreadable, err := on.Capacities(ctx, wanted)
+	if err != nil {
+		return err
+	}
+	if unreadable != nil {
+		klog.FromContext(ctx).Error(unreadable, "Volumes count as they were known for maxProvisioned, or not at all",
+			"glusterVolume", on.Volume.String())
+	}
+	s.correct(ids, found)
+	return nil
+}
+
+func (s *sum) beginCount() (known map[string]bool, free bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.touched != nil {
+		return nil, false
+	}
+	s.touched = maps.Clone(s.underWay)
+	known = map[string]bool{}
+	for id := range s.bytes {
+		known[id] = true
+	}
+	return known, true
+}
+
+func (s *sum) endCount() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.touched = nil
+}
+
+// correct takes over what was counted: the volumes that there are, and the capacities of some.
+func (s *sum) correct(ids []string, found map[string]int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	there := map[string]bool{}
+	for _, id := range ids {
+		there[id] = true
+	}
+	for id, bytes := range s.bytes {
+		if !there[id] && !s.touched[id] {
+			s.total -= bytes
+			delete(s.bytes, id)
+		}
+	}
+	for id, bytes := range found {
+		if !s.touched[id] {
+			s.total += bytes - s.bytes[id]
+			s.bytes[id] = bytes
+		}
+	}
+	s.counted = true
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build amd64 && !quick
+//go:build !quick
 
 package lifecycle_test
 
@@ -41,8 +41,6 @@ var operations = map[string]struct {
 	"adopt":     {makeLegacy, adoptLegacy},
 	"release":   {func(s *lifecycle.Volumes) error { return errors.Join(makeLegacy(s), adoptLegacy(s)) }, giveBack},
 }
-
-func nothing(*lifecycle.Volumes) error { return nil }
 
 func createSpec(spec volume.Spec) func(*lifecycle.Volumes) error {
 	return func(s *lifecycle.Volumes) error { _, err := s.Create(spec); return err }
@@ -152,3 +150,5 @@ func expandTo3(s *lifecycle.Volumes) error {
 	_, err := s.Expand("vol", 3, 0)
 	return err
 }
+
+var crashSpec = volume.Spec{Name: "vol", Path: "team/app/vol", Required: 1, OnDelete: volume.Trash, Owner: volume.Owner{UID: volumes.Ptr[uint32](1001)}}

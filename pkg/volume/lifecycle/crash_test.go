@@ -21,10 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
 )
 
@@ -40,8 +37,6 @@ type job struct {
 	Point      int    `json:"point"` // kill at the n-th point passed, counted from 0
 	Privileged string `json:"privileged"`
 }
-
-var crashSpec = volume.Spec{Name: "vol", Path: "team/app/vol", Required: 1, OnDelete: volume.Trash, Owner: volume.Owner{UID: volumes.Ptr[uint32](1001)}}
 
 // crash does the job, if there is one, and dies of SIGKILL, or exits with 3 if the operation
 // ended first.
@@ -71,16 +66,6 @@ func crash() {
 		panic(err)
 	}
 	os.Exit(3)
-}
-
-// oneByOne has a store do one after the other what it would do beside each other: what is under way when a process is
-// killed comes to its end a moment later, and may leave an empty parent directory behind all that looks for it now.
-func oneByOne(s *lifecycle.Volumes) {
-	permit, err := permits.New(1, func() []gluster.Volume { return []gluster.Volume{volumes.GV0} }).Acquire(volumes.Background, volumes.GV0)
-	if err != nil {
-		panic(err)
-	}
-	s.Permit = permit
 }
 
 // points returns the names of the points that an operation passes, by doing it once.

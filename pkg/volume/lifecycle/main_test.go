@@ -7,7 +7,11 @@ package lifecycle_test
 import (
 	"testing"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
 )
 
 func TestMain(m *testing.M) {
@@ -17,3 +21,15 @@ func TestMain(m *testing.M) {
 
 // child does what this process was started for by a test, and does not return then.
 var child = func() {}
+
+func nothing(*lifecycle.Volumes) error { return nil }
+
+// oneByOne has a store do one after the other what it would do beside each other: what is under way when a process is
+// killed comes to its end a moment later, and may leave an empty parent directory behind all that looks for it now.
+func oneByOne(s *lifecycle.Volumes) {
+	permit, err := permits.New(1, func() []gluster.Volume { return []gluster.Volume{volumes.GV0} }).Acquire(volumes.Background, volumes.GV0)
+	if err != nil {
+		panic(err)
+	}
+	s.Permit = permit
+}

@@ -26,7 +26,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -60,7 +60,7 @@ func newPlace(t *testing.T) place {
 	p := place{t, dir}
 	t.Cleanup(func() {
 		for _, c := range p.clients() {
-			if err := mount.Detach(c.Mountpoint); err != nil {
+			if err := statedir.StartOf(c.Mountpoint).Discard(); err != nil {
 				t.Error(err)
 			}
 		}

@@ -29,6 +29,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/container"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
@@ -203,7 +204,7 @@ func endClients(t *testing.T, dir string) {
 	}
 	defer host.Close()
 	for _, c := range host.Clients() {
-		if err := mount.Detach(c.Mountpoint); err != nil {
+		if err := statedir.StartOf(c.Mountpoint).Discard(); err != nil {
 			t.Error(err)
 		}
 	}

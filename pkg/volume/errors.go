@@ -66,7 +66,7 @@ var causes = []struct {
 	{unix.EROFS, ErrReadOnly, "it is mounted or set read-only: see `gluster volume get %[1]s features.read-only`"},
 	{unix.EPERM, ErrRefused, "root may not do this there: see `gluster volume get %[1]s server.root-squash`, which must be off"},
 	{unix.EACCES, ErrRefused, "root may not do this there: see `gluster volume get %[1]s server.root-squash`, which must be off"},
-	{unix.ENOSPC, ErrNoSpace, "free space on its bricks, or purge the trash (`glusterfs-csi trash purge`)"},
+	{unix.ENOSPC, ErrNoSpace, "its bricks have no byte or no inode left (`df` and `df -i` there): free some, or purge the trash (`glusterfs-csi trash purge`)"},
 	{unix.EDQUOT, ErrNoSpace, "a quota is used up: see `gluster volume quota %[1]s list`"},
 	{unix.ENOTCONN, ErrDisconnected, "too few of its bricks are up: see `gluster volume status %[1]s`"},
 	{unix.ECONNABORTED, ErrDisconnected, "its client on this host ended meanwhile, and another is started: try again"},

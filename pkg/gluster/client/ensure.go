@@ -11,6 +11,8 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
 var (
@@ -108,4 +110,54 @@ func (s *slot) ensure(ctx context.Context, cluster gluster.Cluster) (*Client, er
 	}
 	cause := fmt.Errorf("%w, the wait for it ended: %w", goesOn, context.Cause(ctx))
 	return nil, a.explain(gluster.ErrUnreachable, cause)
+}
+
+// findOrStart returns the slot's running client, after starting it if there is none, and by what this process is its
+// user.
+func (a *attempt) findOrStart(ctx context.Context) (c *Client, _ *statedir.Users, err error) {
+	s := a.slot
+	if err := s.dir.Make(); err != nil {
+		return nil, nil, err
+	}
+	lock, err := s.dir.Lock(ctx)
+	if err != nil {
+		return nil, nil, a.explain(gluster.ErrUnreachable, err)
+	}
+	defer lock.Unlock()
+	users, err := s.dir.TryJoinUsers()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if c == nil { // also after a panic
+			users.Close()
+		}
+	}()
+	c, err = s.find(lock)
+	if err == nil && c == nil {
+		c, err = a.start(ctx, lock)
+	}
+	return c, users, err
+}
+
+// findOrStart ends an attempt: with the running client that it finds or starts, which becomes the slot's, or with an
+// error.
+func (s *slot) findOrStart(ctx context.Context, a *attempt) {
+	find := a.findOrStart
+	if s.host.mounter != nil {
+		find = a.findOrAsk
+	}
+	var c *Client
+	var users *statedir.Users
+	var err error
+	if caught := panics.Catch(ctx, "start of a client", func() { c, users, err = find(ctx) }); caught != nil {
+		c, users, err = nil, nil, fmt.Errorf("%w: %s: start its client: %w", gluster.ErrUnreachable, s.volume,
+			caught.Err())
+	}
+	a.client, a.err = c, err
+	s.state.with(func(s *slotState) { s.endAttempt(c, users) })
+	close(a.done)
+	if err == nil {
+		s.clientCame(ctx, c)
+	}
 }

@@ -5,7 +5,6 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"k8s.io/klog/v2"
 
@@ -26,28 +25,6 @@ type slot struct {
 
 func (s *slot) logger(ctx context.Context) klog.Logger {
 	return klog.FromContext(ctx).WithValues("volume", s.volume, "options", s.options)
-}
-
-// findOrStart ends an attempt: with the running client that it finds or starts, which becomes the slot's, or with an
-// error.
-func (s *slot) findOrStart(ctx context.Context, a *attempt) {
-	find := a.findOrStart
-	if s.host.mounter != nil {
-		find = a.findOrAsk
-	}
-	var c *Client
-	var users *statedir.Users
-	var err error
-	if caught := panics.Catch(ctx, "start of a client", func() { c, users, err = find(ctx) }); caught != nil {
-		c, users, err = nil, nil, fmt.Errorf("%w: %s: start its client: %w", gluster.ErrUnreachable, s.volume,
-			caught.Err())
-	}
-	a.client, a.err = c, err
-	s.state.with(func(s *slotState) { s.endAttempt(c, users) })
-	close(a.done)
-	if err == nil {
-		s.clientCame(ctx, c)
-	}
 }
 
 // clientCame is for what follows when a client has become the slot's.

@@ -55,34 +55,6 @@ func (a *attempt) begin(answers glusterd.Answers) {
 
 func (a *attempt) hasBegun() begun { return from(&a.begun, func(b *begun) begun { return *b }) }
 
-// findOrStart returns the slot's running client, after starting it if there is none, and by what this process is its
-// user.
-func (a *attempt) findOrStart(ctx context.Context) (c *Client, _ *statedir.Users, err error) {
-	s := a.slot
-	if err := s.dir.Make(); err != nil {
-		return nil, nil, err
-	}
-	lock, err := s.dir.Lock(ctx)
-	if err != nil {
-		return nil, nil, a.explain(gluster.ErrUnreachable, err)
-	}
-	defer lock.Unlock()
-	users, err := s.dir.TryJoinUsers()
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() {
-		if c == nil { // also after a panic
-			users.Close()
-		}
-	}()
-	c, err = s.find(lock)
-	if err == nil && c == nil {
-		c, err = a.start(ctx, lock)
-	}
-	return c, users, err
-}
-
 // start launches a client, which may be in use from then on. After an error nothing of it is left.
 func (a *attempt) start(ctx context.Context, lock *statedir.Lock) (*Client, error) {
 	c, err := a.launch(ctx, lock)

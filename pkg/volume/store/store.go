@@ -31,6 +31,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
@@ -139,14 +141,36 @@ func (s *Store) refresh(path string) {
 	}
 }
 
-// Capacity returns the bytes that are free on the Gluster volume and its size.
+// Capacity returns the bytes that are free on the Gluster volume and its size. Where no inode is left, nothing is free.
 func (s *Store) Capacity() (available, total int64, err error) {
 	st, err := s.Root.Statfs()
 	if err != nil {
 		return 0, 0, s.Explain(err)
 	}
+	if countsInodes(st) && st.Ffree == 0 {
+		st.Bavail = 0
+	}
 	return int64(st.Bavail) * st.Frsize, int64(st.Blocks) * st.Frsize, nil
 }
+
+// FreePart returns which part of the Gluster volume is free: of its bytes, or of its inodes where that is less.
+func (s *Store) FreePart() (float64, error) {
+	st, err := s.Root.Statfs()
+	if err != nil {
+		return 0, s.Explain(err)
+	}
+	free := 1.0
+	if st.Blocks > 0 {
+		free = float64(st.Bavail) / float64(st.Blocks)
+	}
+	if countsInodes(st) {
+		free = min(free, float64(st.Ffree)/float64(st.Files))
+	}
+	return free, nil
+}
+
+// countsInodes is false of bricks whose file system makes inodes as it needs them and says that it has none (btrfs).
+func countsInodes(st unix.Statfs_t) bool { return st.Files > 0 }
 
 // Commit returns when what was done is on the disks of all bricks that are up.
 func (s *Store) Commit() error {

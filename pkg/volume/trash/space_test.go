@@ -11,6 +11,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -215,4 +216,38 @@ func TestOnAFullGlusterVolumeWhatIsToBeRestoredIsKept(t *testing.T) {
 		t.Errorf("reaped %d, %v", n, err)
 	}
 	volumes.Same(t, volumes.Audit(t, mountpoint), "held dear", "ready full")
+}
+
+// What a Gluster volume runs out of first may be inodes, which the trash holds as well as bytes.
+func TestWithoutAnInodeTheTrashGoesEarly(t *testing.T) {
+	_, _, mountpoint := volumes.NewGlusterVolume(t, testcluster.VolumeOptions{BrickSize: 32 << 20})
+	s := volumes.Open(t, mountpoint)
+	volumes.Create(t, s, volumes.Spec("vol"))
+	var err error
+	for i := 0; err == nil; i++ {
+		err = os.WriteFile(filepath.Join(mountpoint, "vol", strconv.Itoa(i)), nil, 0o600)
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(mountpoint, &st); err != nil || float64(st.Bavail) < 0.5*float64(st.Blocks) {
+		t.Fatalf("%d of %d blocks are free, %v", st.Bavail, st.Blocks, err)
+	}
+	if available, _, err := s.Capacity(); available > 0 && st.Ffree == 0 || err != nil {
+		t.Errorf("%d bytes are available, %v", available, err)
+	}
+	_, err = s.Create(volumes.Spec("late"))
+	volumes.Wants(t, err, volume.ErrNoSpace, "no inode left", "trash purge")
+	if err := s.Delete(volumes.Background, "vol"); err != nil {
+		t.Fatal(err)
+	}
+	s.Earliest = 0
+	if n, err := s.Trash.Reap(volumes.Background, time.Hour); n != 1 || err != nil {
+		t.Errorf("reaped %d, %v", n, err)
+	}
+	testcluster.Eventually(t, 20*time.Second, func() error {
+		_, err := s.Create(volumes.Spec("late"))
+		return err
+	})
 }

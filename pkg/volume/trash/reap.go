@@ -26,7 +26,7 @@ const (
 	stepReaped   = "reap: record removed"
 )
 
-// lowSpace is the part of the Gluster volume that must be free, lest the oldest trash
+// lowSpace is the part of the Gluster volume, of its bytes and of its inodes, that must be free, lest the oldest trash
 // goes before its time.
 const lowSpace = 0.05
 
@@ -121,8 +121,8 @@ func (s *Trash) entriesForReaper() ([]store.TrashEntry, error) {
 }
 
 func (s *Trash) low() (bool, error) {
-	available, total, err := s.Capacity()
-	return err == nil && float64(available) < lowSpace*float64(total), err
+	free, err := s.FreePart()
+	return err == nil && free < lowSpace, err
 }
 
 // reapSlice removes an entry, or as much of it as is due in one round: then it returns errSlice.

@@ -36,8 +36,10 @@ import (
 // what one brick says. What the arbiter alone has answers ENOTCONN until the servers have healed all, as is asked for.
 func healAll(t *testing.T, c *testcluster.Cluster, m *testcluster.RawMount) {
 	t.Helper()
-	_, err := c.Gluster("volume", "heal", "gv0", "full")
-	volumes.Must(t, err)
+	volumes.Must(t, eventually(t, func() error { // a server that has just come back has no self-heal daemon yet
+		_, err := c.Gluster("volume", "heal", "gv0", "full")
+		return err
+	}))
 	names := map[string]bool{}
 	for i := range c.Bricks("gv0") {
 		brick := c.BrickPath("gv0", i)

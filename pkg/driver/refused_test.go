@@ -64,7 +64,7 @@ func TestCreateVolumeRefusesBadRequestsAndLeavesNothing(t *testing.T) {
 			change: func(r *csi.CreateVolumeRequest) { r.VolumeContentSource = &csi.VolumeContentSource{} }, says: []string{"snapshots"},
 		},
 		"a VolumeAttributesClass": {
-			change: func(r *csi.CreateVolumeRequest) { r.MutableParameters = map[string]string{"a": "b"} }, says: []string{"VolumeAttributesClass", "gid, mode, onDelete, quota, uid"},
+			change: func(r *csi.CreateVolumeRequest) { r.MutableParameters = map[string]string{"a": "b"} }, says: []string{"VolumeAttributesClass", "gid, mode, onDelete, quota, recursive, uid"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

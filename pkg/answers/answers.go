@@ -6,6 +6,10 @@ package answers
 
 import "time"
 
+// Busy is what a command says, among other things, where another operation on the same volume or trash entry is under way: the
+// same command is to be repeated.
+const Busy = "another operation on it is under way"
+
 // MadeFor is what Kubernetes wanted a volume for. Volumes of drivers that did not record it have none.
 type MadeFor struct {
 	Namespace    string            `json:"namespace,omitempty"`

@@ -104,7 +104,8 @@ func TestABrickThatIsDownWhenALimitIsSetOrRaisedGetsIt(t *testing.T) {
 	if err := c.KillBrick(name, 0); err != nil {
 		t.Fatal(err)
 	}
-	target := r.publish(raised, "pod")
+	target := r.target("pod")
+	testcluster.Eventually(t, patience, func() error { return r.tryPublish(raised, target) }) // when the client has found that brick again
 	showsSize(t, target, 24*mib)
 	if written := fillUp(t, filepath.Join(target, "file"), 64*mib); written > 26*mib {
 		t.Errorf("%d bytes went into a volume of %d", written, 24*mib)

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
@@ -30,7 +31,7 @@ var (
 	// ErrNested: the directory lies in another volume, or another volume in it.
 	ErrNested = errors.New("volumes must not lie within each other")
 	// ErrBusy: another operation on the same volume is under way; try again.
-	ErrBusy = errors.New("another operation on it is under way")
+	ErrBusy = errors.New(answers.Busy)
 	// ErrInvalid: the request cannot succeed however often it is repeated.
 	ErrInvalid = errors.New("invalid")
 	// ErrRefused: the Gluster volume does not let root do it.

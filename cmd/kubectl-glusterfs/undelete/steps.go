@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -37,9 +38,9 @@ func (d *Doer) step(what string, t *Target) error {
 
 // Do brings a Ready target back, which it then is. ErrLeft says that somebody else has made something in its place.
 func (d *Doer) Do(ctx context.Context, t *Target) error {
-	pv, err := d.makeVolume(ctx, t)
+	pv, isMade, err := d.makeVolume(ctx, t)
 	if err == nil && t.From.isTrashed {
-		err = d.restore(ctx, t, pv)
+		err = d.restore(ctx, t, pv, isMade)
 	}
 	if err == nil {
 		err = d.makeClaim(ctx, t, pv)
@@ -50,25 +51,47 @@ func (d *Doer) Do(ctx context.Context, t *Target) error {
 	return err
 }
 
-// restore moves the data back. Where the driver refuses that, the PersistentVolume goes again.
-func (d *Doer) restore(ctx context.Context, t *Target, pv *unstructured.Unstructured) error {
+// restore moves the data back. Where the driver refuses that, the PersistentVolume goes again if it was made here.
+func (d *Doer) restore(ctx context.Context, t *Target, pv *unstructured.Unstructured, isMade bool) error {
 	if err := d.step("restore", t); err != nil {
 		return err
 	}
 	d.Say("%s: its data moves back from %s", t, t.From.Entry)
-	_, err := d.Ask(ctx, "trash", "restore", t.From.Entry, "-o", "json")
+	err := d.askRestore(ctx, t)
 	if err == nil || isBack(ctx, d, t) {
 		return nil
 	}
-	if ctx.Err() != nil || !errors.Is(err, ErrRefused) {
+	if ctx.Err() != nil || !errors.Is(err, ErrRefused) || strings.Contains(err.Error(), answers.Busy) {
 		return fmt.Errorf("%s: %w: repeat, it goes on there", t, err)
 	}
-	uid := pv.GetUID()
-	gone := d.Client.Resource(volumes).Delete(ctx, pv.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
-	if gone != nil && !apierrors.IsNotFound(gone) {
-		err = errors.Join(err, gone)
+	if isMade {
+		uid := pv.GetUID()
+		gone := d.Client.Resource(volumes).Delete(ctx, pv.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
+		if gone != nil && !apierrors.IsNotFound(gone) {
+			err = errors.Join(err, gone)
+		}
 	}
 	return fmt.Errorf("%w: %s: %w", ErrLeft, t, err)
+}
+
+// busyFor is for how long another process that is at the same entry is waited for, be it that it was killed: the driver leaves
+// what was begun to who began it for ten seconds.
+const busyFor = 30 * time.Second
+
+// askRestore asks the driver until no other process is at the entry.
+func (d *Doer) askRestore(ctx context.Context, t *Target) error {
+	until := time.Now().Add(busyFor)
+	for {
+		_, err := d.Ask(ctx, "trash", "restore", t.From.Entry, "-o", "json")
+		if err == nil || !strings.Contains(err.Error(), answers.Busy) || time.Now().After(until) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(interval):
+		}
+	}
 }
 
 // isBack says that another process has moved the data back meanwhile.
@@ -77,15 +100,15 @@ func isBack(ctx context.Context, d *Doer, t *Target) bool {
 	return err == nil && slices.ContainsFunc(all, func(v answers.Volume) bool { return v.ID == t.From.Volume })
 }
 
-// makeVolume makes the PersistentVolume, or frees the one that there is from a claim that is gone.
-func (d *Doer) makeVolume(ctx context.Context, t *Target) (*unstructured.Unstructured, error) {
+// makeVolume makes the PersistentVolume, and says whether it did, or frees the one that there is from a claim that is gone.
+func (d *Doer) makeVolume(ctx context.Context, t *Target) (pv *unstructured.Unstructured, isMade bool, err error) {
 	pvs := d.Client.Resource(volumes)
 	if t.From.Source == Waiting {
 		if text(t.From.pv, "spec", "claimRef", "uid") == "" {
-			return t.From.pv, nil
+			return t.From.pv, false, nil
 		}
 		if err := d.step("free", t); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		d.Say("%s: PersistentVolume %s is freed from the claim that is gone", t, t.From.Name)
 		freed := t.From.pv.DeepCopy() // with its resourceVersion: of another's change since, this is refused
@@ -97,25 +120,27 @@ func (d *Doer) makeVolume(ctx context.Context, t *Target) (*unstructured.Unstruc
 		}
 		annotations[Annotation] = t.From.Entry
 		freed.SetAnnotations(annotations)
-		return pvs.Update(ctx, freed, metav1.UpdateOptions{})
+		pv, err = pvs.Update(ctx, freed, metav1.UpdateOptions{})
+		return pv, false, err
 	}
 	if err := d.step("volume", t); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	wanted := d.Found.persistentVolume(t)
-	made, err := pvs.Create(ctx, wanted, metav1.CreateOptions{})
+	pv, err = pvs.Create(ctx, wanted, metav1.CreateOptions{})
 	if err == nil {
 		d.Say("%s: PersistentVolume %s is made", t, wanted.GetName())
+		return pv, true, nil
 	}
 	if apierrors.IsAlreadyExists(err) {
-		made, err = pvs.Get(ctx, wanted.GetName(), metav1.GetOptions{})
-		isSame := err == nil && text(made, "spec", "csi", "volumeHandle") == t.From.Volume && text(made, "spec", "claimRef", "name") == t.Claim &&
-			text(made, "spec", "claimRef", "namespace") == t.Namespace
+		pv, err = pvs.Get(ctx, wanted.GetName(), metav1.GetOptions{})
+		isSame := err == nil && text(pv, "spec", "csi", "volumeHandle") == t.From.Volume && text(pv, "spec", "claimRef", "name") == t.Claim &&
+			text(pv, "spec", "claimRef", "namespace") == t.Namespace
 		if err == nil && !isSame {
-			return nil, fmt.Errorf("%w: %s: somebody has made PersistentVolume %s meanwhile; look at it, and repeat", ErrLeft, t, wanted.GetName())
+			return nil, false, fmt.Errorf("%w: %s: somebody has made PersistentVolume %s meanwhile; look at it, and repeat", ErrLeft, t, wanted.GetName())
 		}
 	}
-	return made, err
+	return pv, false, err
 }
 
 func (d *Doer) makeClaim(ctx context.Context, t *Target, pv *unstructured.Unstructured) error {

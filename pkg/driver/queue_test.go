@@ -46,7 +46,7 @@ func files(t *testing.T, target string, n int) {
 // More grants than there are permits, and more calls of the volumes that are being granted: none of them is in the way
 // of the calls of other volumes.
 func TestLongGrantsHoldUpNoCall(t *testing.T) {
-	const grants, waiting, calls = 3, 20, 5
+	const grants, waiting, calls = 3, 20, 3
 	r := serve(t, clustersYAML(healthy(t).Servers(), "gv0"), atMost(2))
 	gv0 := gluster.Volume{Cluster: testcluster.Name, Name: "gv0"}
 	var volumes []*csi.Volume
@@ -54,7 +54,7 @@ func TestLongGrantsHoldUpNoCall(t *testing.T) {
 	for i := range grants {
 		v := r.create()
 		volumes, pods = append(volumes, v), append(pods, r.publish(v, fmt.Sprint("writer", i)))
-		files(t, pods[i], 400)
+		files(t, pods[i], 1000)
 	}
 	granted := make(chan error, grants+waiting)
 	publish := func(v *csi.Volume, target string, limit time.Duration) {

@@ -157,6 +157,10 @@ func TestVolumesMadeWithinEachOtherAtOnceEndApart(t *testing.T) {
 		if errs[0] == nil && errs[1] == nil {
 			t.Errorf("round %d: both were made", round)
 		}
+		// A claim that one gives up while the other has it aside, to look whose it is, is put back: it is the reconciler's to settle.
+		s := volumes.Open(t, mountpoint)
+		s.Abandoned = 0
+		volumes.Must(t, s.Reconcile(volumes.Background, volumes.Unlocked))
 		volumes.Audit(t, mountpoint)
 	}
 }

@@ -82,7 +82,7 @@ func TestWhatARefusedClientHadMountedIsBackAfterTheCure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cluster := testcluster.New(t, testcluster.Options{})
 			h := clients.NewHost(t, clients.ClustersFile(t, cluster.Servers()))
-			r := New(h, nil)
+			r := soon(New(h, nil))
 			run(t, h, r)
 			c := clients.Ensure(t, h, gv0)
 			clients.MakeFile(t, c, "volume")

@@ -86,6 +86,23 @@ func TestLongGrantsHoldUpNoCall(t *testing.T) {
 	}
 }
 
+func TestManyDeletionsOfWhatIsDeletedEnd(t *testing.T) {
+	const permits, calls = 2, 8
+	r := serve(t, clustersYAML(healthy(t).Servers(), "gv0"), atMost(permits))
+	kept := r.create() // there is a record to read
+	var volumes [calls]*csi.Volume
+	for i := range volumes {
+		volumes[i] = r.create()
+		code(t, r.delete(volumes[i]), codes.OK)
+	}
+	var group errgroup.Group
+	for _, v := range volumes {
+		group.Go(func() error { return r.delete(v) })
+	}
+	code(t, group.Wait(), codes.OK)
+	code(t, r.delete(kept), codes.OK)
+}
+
 // hanging is a driver with gv0, and with gv1 of servers that are stopped: all that can be begun there is under way and does
 // not end, before resume is called. answers are those of more calls than that.
 type hanging struct {

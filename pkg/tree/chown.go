@@ -31,19 +31,7 @@ type chowner struct {
 func (c *chowner) Enter(*Directory, *safepath.Dir) error { return nil }
 
 func (c *chowner) Entry(_ Worker, _ *Directory, dir *safepath.Dir, name string) error {
-	entry, err := dir.Entry(name)
-	if err != nil {
-		return err
-	}
-	defer entry.Close()
-	st, err := entry.Stat()
-	if err != nil {
-		return err
-	}
-	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		return &os.PathError{Op: "chown", Path: entry.Name(), Err: unix.EISDIR}
-	}
-	return c.change(entry, st)
+	return changeEntry(dir, name, "chown", c.change)
 }
 
 func (c *chowner) Leave(d *Directory) (again bool, err error) {
@@ -71,4 +59,21 @@ func (c *chowner) change(entry *safepath.Dir, st unix.Stat_t) error {
 		return entry.Chmod(st.Mode & 0o7777)
 	}
 	return nil
+}
+
+// changeEntry calls change with what has a name, unless that is a directory by now: those have their own turn.
+func changeEntry(dir *safepath.Dir, name, task string, change func(*safepath.Dir, unix.Stat_t) error) error {
+	entry, err := dir.Entry(name)
+	if err != nil {
+		return err
+	}
+	defer entry.Close()
+	st, err := entry.Stat()
+	if err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return &os.PathError{Op: task, Path: entry.Name(), Err: unix.EISDIR}
+	}
+	return change(entry, st)
 }

@@ -4,7 +4,6 @@ package tree
 
 import (
 	"context"
-	"os"
 
 	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
@@ -52,19 +51,7 @@ type granter struct{ gid uint32 }
 func (g *granter) Enter(*Directory, *safepath.Dir) error { return nil }
 
 func (g *granter) Entry(_ Worker, _ *Directory, dir *safepath.Dir, name string) error {
-	entry, err := dir.Entry(name)
-	if err != nil {
-		return err
-	}
-	defer entry.Close()
-	st, err := entry.Stat()
-	if err != nil {
-		return err
-	}
-	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		return &os.PathError{Op: "grant", Path: entry.Name(), Err: unix.EISDIR}
-	}
-	return g.grant(entry, st)
+	return changeEntry(dir, name, "grant", g.grant)
 }
 
 func (g *granter) Leave(d *Directory) (again bool, err error) {

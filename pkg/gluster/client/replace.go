@@ -51,7 +51,7 @@ func (h *Host) Replace(ctx context.Context, c *Client, isBetter func(now, trial 
 	if !isBetterOf(ctx, c, trial, isBetter) {
 		return nil, err
 	}
-	// In this order, so that there is always one that others find.
+	// In this order: who looks in between finds two that work, not none.
 	if err := errors.Join(trial.makeSpare(), statedir.StartOf(trial.mountpoint).MarkReady(trial.process.PID)); err != nil {
 		return nil, err
 	}

@@ -57,8 +57,9 @@ func TestEachCallCostsNoMoreRequestsThanItMust(t *testing.T) {
 		{"NodePublishVolume", 0, func(i int) error { return d.Publish(t.Context(), volumes[i], target(i)) }},
 		{"NodeUnpublishVolume", 0, func(i int) error { return d.Unpublish(t.Context(), volumes[i], target(i)) }},
 		// Record and data 12 each, to be renamed, the claim of the path 16 (moved aside, removed), and what puts it
-		// on disk 16 (open, times, fsync, close); a little more where two meet.
-		{"DeleteVolume", 56, func(i int) error { return d.Delete(t.Context(), volumes[i]) }},
+		// on disk 16 (open, times, fsync, close). Replicate tries its locks without waiting first, and asks for them
+		// once more where somebody else has one, as the driver's own looks at its directories do: 2 to 4 a call.
+		{"DeleteVolume", 60, func(i int) error { return d.Delete(t.Context(), volumes[i]) }},
 	} {
 		counts, err := counter.Count(t.Context(), func() error {
 			for i := range calls {

@@ -38,7 +38,7 @@ quick: ## In half a minute, as any user, without GlusterFS: parsers, options, pa
 	@CGO_ENABLED=0 go -C hack/tools-kube test -count=1 ./...
 
 unit: packages ## Unit and integration tests on real GlusterFS, with -race
-	@$(TOOL) gotestsum --format pkgname-and-test-fails --hide-summary=skipped -- -race -count=1 -timeout 20m -skip $(POWER) $$(go list ./... | grep -v -e /tests/sanity -e /tests/power)
+	@$(TOOL) gotestsum --format pkgname-and-test-fails --hide-summary=skipped -- -p 3 -race -count=1 -timeout 20m -skip $(POWER) $$(go list ./... | grep -v -e /tests/sanity -e /tests/power)
 
 sanity: packages ## csi-sanity, nothing skipped, on a replicated and on a distributed gv0 (SANITY_ENDPOINT=unix:///… for a driver started by hand)
 	@$(TOOL) gotestsum --format standard-verbose -- -race -timeout 20m -count=1 ./tests/sanity

@@ -94,3 +94,14 @@ func Apply(ctx context.Context, c *cluster.Cluster, repository string) (err erro
 	}
 	return nil
 }
+
+// TurnSnapshotsOn adds snapshots to a driver that is installed, from a copy of the manifests that Edit made, and what a cluster needs
+// for them.
+func TurnSnapshotsOn(ctx context.Context, c *cluster.Cluster, dir string) error {
+	return kubectl(ctx, c,
+		[]string{"apply", "-k", filepath.Join(dir, "snapshot-controller")},
+		[]string{"wait", "crd", "volumesnapshotclasses.snapshot.storage.k8s.io", "--for=condition=Established", "--timeout=1m"},
+		[]string{"apply", "-k", filepath.Join(dir, "overlays", "snapshots")},
+		[]string{"rollout", "status", "-n", "kube-system", "deployment/snapshot-controller"},
+		rollout("status", "deployment/glusterfs-csi-controller"))
+}

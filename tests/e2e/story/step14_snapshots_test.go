@@ -11,12 +11,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cluster"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/install"
 )
 
 // snapshots is docs/install.md on snapshots, and the database of a shop: it is snapshotted, lost, restored and cloned while it takes
 // orders.
 func snapshots(s *step) {
+	g := s.gv0()
 	s.turnSnapshotsOn()
 	n := s.namespace("story-14")
 	n.kubectl("-n", n.name, "apply", "--dry-run=server", "-f", filepath.Join(examples, "snapshot.yaml"))
@@ -43,7 +45,12 @@ func snapshots(s *step) {
 		n.takesMoreThan("restored", orders)
 		n.takesMoreThan("clone", orders)
 	})
-	s.part("deleted", func(s *step) { n.in(s).deleteSnapshot() })
+	s.part("deleted", func(s *step) { n.in(s).deleteSnapshot(g.in(s)) })
+	s.part("rights", func(s *step) {
+		s.neverForbidden(driverNamespace, "glusterfs-csi-controller", "provisioner")
+		s.neverForbidden(driverNamespace, "glusterfs-csi-controller", "snapshotter")
+		s.neverForbidden("kube-system", "snapshot-controller", "snapshot-controller")
+	})
 }
 
 // turnSnapshotsOn runs the commands of docs/install.md, until the step ends.
@@ -137,10 +144,17 @@ func (n *namespace) finds(name, source, orders string) {
 	n.prints(name, "cat /notes/found", "ok\n"+orders+"|"+orders)
 }
 
-// deleteSnapshot deletes the snapshot, of which nothing is left in the cluster then. The claim that was made of it goes on.
-func (n *namespace) deleteSnapshot() {
+// deleteSnapshot deletes the snapshot, of which nothing is left in the cluster then, and in the trash what there was on the volume. The
+// claim that was made of it goes on.
+func (n *namespace) deleteSnapshot(g gv0) {
 	n.Helper()
 	content := n.kubectl("-n", n.name, "get", "volumesnapshot", "noon", "-o", "jsonpath={.status.boundVolumeSnapshotContentName}")
+	handle := n.kubectl("get", "volumesnapshotcontent", content, "-o", "jsonpath={.status.snapshotHandle}")
+	id := handle[strings.LastIndex(handle, "/")+1:]
+	const found = "find .glusterfs-csi/snapshots -name '*%s*'"
+	if g.run(fmt.Sprintf(found, id)) == "" {
+		n.Errorf("there is nothing of snapshot %s on %s", handle, cluster.Volume)
+	}
 	n.kubectl("-n", n.name, "delete", "volumesnapshot", "noon", "--wait=false")
 	n.await(patience, "the snapshot's content is gone", func(context.Context) error {
 		left, err := n.tryKubectl("get", "volumesnapshotcontents", "-o", "name")
@@ -149,5 +163,18 @@ func (n *namespace) deleteSnapshot() {
 		}
 		return err
 	})
+	if left := g.run(fmt.Sprintf(found, id)); left != "" {
+		n.Errorf("left of snapshot %s: %s", handle, left)
+	}
 	n.takesMoreThan("restored", "0")
+}
+
+// neverForbidden fails if the API server has refused a container anything.
+func (s *step) neverForbidden(namespace, deployment, container string) {
+	s.Helper()
+	for line := range strings.Lines(s.kubectl("-n", namespace, "logs", "deployment/"+deployment, "-c", container)) {
+		if strings.Contains(line, "forbidden") {
+			s.Errorf("the %s lacks a right: %s", container, line)
+		}
+	}
 }

@@ -91,8 +91,7 @@ func (n *namespace) snapshot() (orders string) {
 	return orders
 }
 
-// hold takes the database's lock, so that no order is half written, as docs/snapshots.md says, and returns how many there are. They go
-// on after goOn.
+// hold takes the database's lock, so that no order is half written, and returns how many there are. They go on after goOn.
 func (n *namespace) hold(pod string) (orders string, goOn func()) {
 	n.Helper()
 	orders = n.sh(pod, `rm -f /notes/held /notes/go-on

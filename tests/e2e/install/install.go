@@ -58,8 +58,8 @@ func Edit(c *cluster.Cluster, repository, dir string) error {
 	return os.WriteFile(file, text, 0o600)
 }
 
-// Apply installs the driver and returns when every node's kubelet has it. Where it was installed before, its pods are replaced: see
-// Renew.
+// Apply installs the driver, with snapshots, and returns when every node's kubelet has it. Where it was installed before, its pods are
+// replaced: see Renew.
 func Apply(ctx context.Context, c *cluster.Cluster, repository string) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -75,7 +75,7 @@ func Apply(ctx context.Context, c *cluster.Cluster, repository string) (err erro
 	if err != nil {
 		return err
 	}
-	if err := kubectl(ctx, c, []string{"apply", "-k", filepath.Join(dir, "base")}); err != nil {
+	if err := TurnSnapshotsOn(ctx, c, dir); err != nil {
 		return err
 	}
 	if was {
@@ -95,8 +95,8 @@ func Apply(ctx context.Context, c *cluster.Cluster, repository string) (err erro
 	return nil
 }
 
-// TurnSnapshotsOn adds snapshots to a driver that is installed, from a copy of the manifests that Edit made, and what a cluster needs
-// for them.
+// TurnSnapshotsOn installs the driver with snapshots, or adds them to one that is installed, and what a cluster needs for them, from a
+// copy of the manifests that Edit made.
 func TurnSnapshotsOn(ctx context.Context, c *cluster.Cluster, dir string) error {
 	return kubectl(ctx, c,
 		[]string{"apply", "-k", filepath.Join(dir, "snapshot-controller")},

@@ -63,17 +63,20 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 	if options.QuotaHeadroom > 0 {
 		d.volumes.SetHeadroom(options.QuotaHeadroom)
 	}
+	if options.MaxCopies > 0 {
+		d.volumes.SetMaxCopies(options.MaxCopies, options.MaxCopiesVolume)
+	}
 	if options.Mounter == "" {
 		d.repairer, d.replacer = repair.New(host, m.registry), reconnect.New(host, m.registry)
 	}
 	return d, nil
 }
 
-// ownOptions are those of the client by which a process makes and deletes volumes: one of its own where it does nothing
-// else, and the pods' where it is the node's, too, which is for a single machine.
+// ownOptions are those of the client by which a process makes, copies and deletes volumes: one of its own where it does
+// nothing else, which sees ACLs, and the pods' where it is the node's, too, which is for a single machine.
 func ownOptions(mode Mode) []string {
 	if mode == Controller {
-		return []string{gluster.FreshNames}
+		return []string{gluster.FreshNames, gluster.ACL}
 	}
 	return nil
 }

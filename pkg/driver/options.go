@@ -59,6 +59,9 @@ type Options struct {
 	QuotaHeadroom int64
 	// MaxOperations is how many operations wait on GlusterFS at once; a mounter has none.
 	MaxOperations int
+	// MaxCopies and MaxCopiesVolume are how many snapshots and clones are copied at once: in all, and to one Gluster
+	// volume. 0 for the defaults.
+	MaxCopies, MaxCopiesVolume int
 }
 
 // CSI spec 1.13, GetPluginInfo: domain name notation, 63 characters at most.
@@ -88,6 +91,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--quota-headroom %d is negative", o.QuotaHeadroom)
 	case o.Mode != Mounter && o.MaxOperations < 1:
 		return fmt.Errorf("--max-operations %d is less than 1", o.MaxOperations)
+	case o.MaxCopies < 0 || o.MaxCopiesVolume < 0 || (o.MaxCopies == 0) != (o.MaxCopiesVolume == 0):
+		return fmt.Errorf("--max-copies %d or --max-copies-per-volume %d is less than 1", o.MaxCopies, o.MaxCopiesVolume)
 	}
 	return o.validateEndpoints()
 }

@@ -34,7 +34,7 @@ func (h Host) logs(c *collection) {
 	var all []log
 	for _, slot := range slots {
 		for _, file := range []string{slot.Stderr(), slot.OldLog(), slot.Log()} {
-			if _, err := os.Stat(file); err == nil {
+			if info, err := os.Stat(file); err == nil && info.Size() > 0 {
 				all = append(all, log{file, func() (string, int, error) { return h.read(file, file == slot.Stderr()) }})
 			}
 		}

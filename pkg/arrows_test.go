@@ -19,7 +19,7 @@ var floors = [][]string{
 	{"cmd/glusterfs-csi", "cmd/kubectl-glusterfs"},
 	{"pkg/driver", "cmd/kubectl-glusterfs/cli"},
 	{
-		"pkg/doctor", "pkg/dump", "pkg/kubelet", "pkg/mounter", "pkg/volume/manager", "pkg/gluster/health", "pkg/gluster/reconnect", "pkg/gluster/repair",
+		"pkg/doctor", "pkg/dump", "pkg/events", "pkg/kubelet", "pkg/mounter", "pkg/volume/manager", "pkg/gluster/health", "pkg/gluster/reconnect", "pkg/gluster/repair",
 		"cmd/kubectl-glusterfs/apply", "cmd/kubectl-glusterfs/live", "cmd/kubectl-glusterfs/report",
 	},
 	{"pkg/volume/check", "pkg/volume/lifecycle"},

@@ -59,6 +59,7 @@ func serveCommand(shared *sharedFlags, mode driver.Mode, short string) *cobra.Co
 	}
 	if mode == driver.Controller || mode == driver.All {
 		flags.DurationVar(&options.TrashRetention, "trash-retention", 24*time.Hour, "how long a deleted volume can be restored")
+		flags.StringVar(&options.Events, "events", "", "directory of the service account by which to write events, as /var/run/secrets/kubernetes.io/serviceaccount (default none)")
 		options.QuotaHeadroom = quota.DefaultHeadroom
 		flags.Var((*size)(&options.QuotaHeadroom), "quota-headroom", "how much of the end of a limited volume ends exactly, at the price of slower writes")
 	}

@@ -27,11 +27,12 @@ const tellerAddress = "127.0.0.1:29719"
 
 var events = schema.GroupVersionResource{Version: "v1", Resource: "events"}
 
-// newTeller is a shop with a claim, and a controller beside that writes events by the rights of the manifests' service account.
+// newTeller is a shop with a claim, and a controller beside that writes events by the rights that the manifests give it for that, and no others.
 func newTeller(t *testing.T) *world {
 	t.Helper()
 	w := newShop(t)
-	w.makeFile(repository + "/deploy/kubernetes/base/rbac.yaml")
+	w.make(map[string]any{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": "glusterfs-csi-controller"}}, "glusterfs-csi")
+	w.makeFile(repository + "/deploy/kubernetes/base/events.yaml")
 	w.newClaim("shop", "data", "kept")
 	w.makePod("controller", "")
 	account := t.TempDir()

@@ -67,6 +67,8 @@ type Recorder struct {
 	api    *api
 	driver string // its name in CSI
 	self   Object // the pod of this process
+	// pace and retry are the constants, but in tests.
+	pace, retry time.Duration
 
 	mu      sync.Mutex
 	waiting []saying // in the order in which they came
@@ -96,7 +98,7 @@ func New(driver, serviceAccount string, self Object) (*Recorder, error) {
 		return nil, err
 	}
 	self.APIVersion, self.Kind, self.Namespace = "v1", "Pod", api.namespace
-	return &Recorder{api: api, driver: driver, self: self, said: map[key]int{}, wake: make(chan struct{}, 1)}, nil
+	return &Recorder{api: api, driver: driver, self: self, pace: pace, retry: retryAfter, said: map[key]int{}, wake: make(chan struct{}, 1)}, nil
 }
 
 // About says an event of one object.
@@ -156,13 +158,13 @@ func (r *Recorder) Run(ctx context.Context) {
 		return
 	}
 	for {
-		s, any := r.next()
-		delay := pace
-		if any {
+		s, waits := r.next()
+		delay := r.pace
+		if waits {
 			delay = r.try(ctx, s)
 		}
 		var wake <-chan struct{}
-		if !any {
+		if !waits {
 			wake, delay = r.wake, time.Hour
 		}
 		timer := time.NewTimer(delay)
@@ -185,10 +187,10 @@ func (r *Recorder) try(ctx context.Context, s saying) time.Duration {
 	var refusal *refusal
 	switch {
 	case err == nil || ctx.Err() != nil:
-		return pace
+		return r.pace
 	case errors.As(err, &refusal):
 		klog.FromContext(ctx).Error(err, "An event is refused; the log has what it says", "reason", s.reason, "namespace", s.about.Namespace, "name", s.about.Name, "message", s.event.Message)
-		return pace
+		return r.pace
 	}
 	klog.FromContext(ctx).Error(err, "The API server does not take events; they wait", "reason", s.reason)
 	r.mu.Lock()
@@ -196,7 +198,7 @@ func (r *Recorder) try(ctx context.Context, s saying) time.Duration {
 	if !slices.ContainsFunc(r.waiting, func(w saying) bool { return w.key == s.key && w.handles == s.handles }) {
 		r.waiting = append([]saying{s}, r.waiting...)
 	}
-	return retryAfter
+	return r.retry
 }
 
 func (r *Recorder) say(ctx context.Context, s saying) error {

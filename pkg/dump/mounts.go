@@ -93,11 +93,11 @@ func rootOf(root string, volumes []string, names map[string]string) string {
 		}
 	}
 	if kept == "" {
-		if end := strings.Index(root[1:], "/"); end >= 0 {
-			kept = root[:end+1]
-		} else {
+		end := strings.Index(root[1:], "/")
+		if end < 0 {
 			return root
 		}
+		kept = root[:end+1]
 	}
 	rest, isDeleted := strings.CutSuffix(root[len(kept):], "//deleted")
 	for component := range strings.SplitSeq(strings.TrimPrefix(rest, "/"), "/") {

@@ -126,7 +126,9 @@ func understood(response *http.Response, text []byte, answer any) error {
 	case code == http.StatusTooManyRequests || code >= http.StatusInternalServerError || code == http.StatusUnauthorized:
 		return fmt.Errorf("the API server answers %s", response.Status)
 	}
-	var status struct{ Message string }
+	var status struct {
+		Message string `json:"message"`
+	}
 	_ = json.Unmarshal(text, &status)
 	return &refusal{fmt.Sprintf("the API server answers %s: %s", response.Status, status.Message)}
 }
@@ -190,8 +192,10 @@ func (a *api) claims(ctx context.Context, driver, handles string, most int) ([]O
 	query := url.Values{"limit": {fmt.Sprint(pageSize)}}
 	for {
 		var page struct {
-			Metadata struct{ Continue string }
-			Items    []persistentVolume
+			Metadata struct {
+				Continue string `json:"continue"`
+			} `json:"metadata"`
+			Items []persistentVolume `json:"items"`
 		}
 		if err := a.do(ctx, http.MethodGet, "/api/v1/persistentvolumes", query, "", nil, &page); err != nil {
 			return nil, err
@@ -211,8 +215,13 @@ func (a *api) claims(ctx context.Context, driver, handles string, most int) ([]O
 // persistentVolume is what is read of one.
 type persistentVolume struct {
 	Spec struct {
-		CSI      struct{ Driver, VolumeHandle string }
-		ClaimRef struct{ Namespace, Name, UID string }
-	}
-	Status struct{ Phase string }
+		CSI struct {
+			Driver       string `json:"driver"`
+			VolumeHandle string `json:"volumeHandle"`
+		} `json:"csi"`
+		ClaimRef Object `json:"claimRef"`
+	} `json:"spec"`
+	Status struct {
+		Phase string `json:"phase"`
+	} `json:"status"`
 }

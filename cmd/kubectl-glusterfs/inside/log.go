@@ -60,7 +60,9 @@ func Logs(config *rest.Config) (Log, error) {
 // refused is what the API server says. A container without predecessor is a bad request to it.
 func refused(response *http.Response, previous bool) error {
 	const enough = 64 << 10
-	var status struct{ Message string }
+	var status struct {
+		Message string `json:"message"`
+	}
 	body, _ := io.ReadAll(io.LimitReader(response.Body, enough))
 	if json.Unmarshal(body, &status) != nil || status.Message == "" {
 		status.Message = response.Status

@@ -28,12 +28,12 @@ const (
 	reasonTrashEarly       = "TrashGoesEarly"
 )
 
-// recovered are the reasons that say that one of the health's is over. What is not here is told by no event: it is of one client,
-// and that of the controller is no pod's.
-var recovered = map[string]string{
-	health.BrickUnreachable:   "BrickReachable",
-	health.QuorumLost:         "QuorumRegained",
-	health.ClusterUnreachable: "ClusterReachable",
+// outages are the reasons of the health's that are told, from the least on: each is over when neither it nor a worse one is there. What is
+// not here is told by no event: it is of one client, and that of the controller is no pod's.
+var outages = []struct{ code, recovered, was string }{
+	{health.BrickUnreachable, "BrickReachable", "a brick does not answer"},
+	{health.QuorumLost, "QuorumRegained", "too few bricks answer to read and write files"},
+	{health.ClusterUnreachable, "ClusterReachable", "no brick and no server answers"},
 }
 
 // newEvents returns what says events, and has all that the controller sees told to it. Without it, all else is as with it.
@@ -46,7 +46,8 @@ func (d *Driver) newEvents(ctx context.Context) *events.Recorder {
 		klog.FromContext(ctx).Error(err, "Events are not written; all else goes on", "directory", d.options.Events)
 		return nil
 	}
-	d.health.Notify(func(before, now health.Report) { tellHealth(r, before, now) })
+	t := &healthTeller{tell: func(v gluster.Volume, e events.Event) { r.AboutVolumes(handlesOf(v), e) }, open: map[gluster.Volume]map[string]bool{}}
+	d.health.Notify(t.changed)
 	d.volumes.Notify(manager.Notices{
 		Quota:    func(v gluster.Volume, enforced bool, now quota.State) { tellQuota(r, v, enforced, now) },
 		TrashLow: func(v gluster.Volume, low trash.Low) { tellTrash(r, v, low) },
@@ -57,29 +58,31 @@ func (d *Driver) newEvents(ctx context.Context) *events.Recorder {
 // handlesOf is what the handles of a Gluster volume's volumes begin with.
 func handlesOf(v gluster.Volume) string { return v.String() + "/" }
 
-// tellHealth says what is wrong now, and what is well again.
-func tellHealth(r *events.Recorder, before, now health.Report) {
-	has := func(report health.Report, code string) bool {
-		return slices.ContainsFunc(report.Reasons, func(reason health.Reason) bool { return reason.Code == code })
+// healthTeller says what is wrong with Gluster volumes, and when it is over.
+type healthTeller struct {
+	tell func(v gluster.Volume, e events.Event)
+	open map[gluster.Volume]map[string]bool // codes that were told, and are not over
+}
+
+func (t *healthTeller) changed(_, now health.Report) {
+	if t.open[now.Volume] == nil {
+		t.open[now.Volume] = map[string]bool{}
 	}
-	for _, reason := range now.Reasons {
-		if recovered[reason.Code] != "" {
-			r.AboutVolumes(handlesOf(now.Volume), events.Event{Type: events.Warning, Reason: reason.Code, Message: reason.Message + " (as the controller sees it)"})
-		}
-	}
-	for code, reason := range recovered {
-		if has(before, code) && !has(now, code) {
-			r.AboutVolumes(handlesOf(now.Volume), events.Event{
-				Type: events.Normal, Reason: reason, Message: fmt.Sprintf("%s: it is over that %s; its state is %s (as the controller sees it)", now.Volume, over[code], now.State),
+	open, worse := t.open[now.Volume], false // worse: what is there is as bad as this one, or worse
+	for _, o := range slices.Backward(outages) {
+		i := slices.IndexFunc(now.Reasons, func(reason health.Reason) bool { return reason.Code == o.code })
+		worse = worse || i >= 0
+		switch {
+		case i >= 0:
+			open[o.code] = true
+			t.tell(now.Volume, events.Event{Type: events.Warning, Reason: o.code, Message: now.Reasons[i].Message + " (as the controller sees it)"})
+		case open[o.code] && !worse:
+			delete(open, o.code)
+			t.tell(now.Volume, events.Event{
+				Type: events.Normal, Reason: o.recovered, Message: fmt.Sprintf("%s: it is over that %s; it is %s now (as the controller sees it)", now.Volume, o.was, now.State),
 			})
 		}
 	}
-}
-
-var over = map[string]string{
-	health.BrickUnreachable:   "a brick does not answer",
-	health.QuorumLost:         "too few bricks answer to read and write files",
-	health.ClusterUnreachable: "no server answers",
 }
 
 func tellQuota(r *events.Recorder, v gluster.Volume, enforced bool, now quota.State) {

@@ -15,6 +15,7 @@ import (
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"k8s.io/klog/v2"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/events"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
@@ -36,6 +37,7 @@ type Driver struct {
 	permits  *permits.Pool
 	volumes  *manager.Manager
 	metrics  *metrics
+	events   *events.Recorder // nil: none are written
 }
 
 // New returns a driver that is ready to Run. The clusters file is watched until ctx is
@@ -60,6 +62,7 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 		options: options, clusters: clusters, host: host, health: health.New(host, clusters, m.registry),
 		permits: pool, volumes: manager.New(clusters, host, pool, m.registry, ownOptions(options.Mode)...), metrics: m,
 	}
+	d.events = d.newEvents(ctx)
 	if options.QuotaHeadroom > 0 {
 		d.volumes.SetHeadroom(options.QuotaHeadroom)
 	}
@@ -157,6 +160,7 @@ func (d *Driver) serve(ctx context.Context, listener net.Listener, m *monitor) e
 	if d.options.Mode.controller() {
 		csi.RegisterControllerServer(server, &controller{volumes: d.volumes})
 		background.Go(func() { d.volumes.Maintain(ctx, d.options.TrashRetention) })
+		background.Go(func() { d.events.Run(ctx) })
 	}
 	if d.options.Mode.node() {
 		csi.RegisterNodeServer(server, newNode(d))

@@ -140,4 +140,6 @@ func controlGroup(t *testing.T, pod, container string, pids ...int) {
 }
 
 // id is that of a container.
-func id(t *testing.T, number int) string { return strings.Repeat(strings.ReplaceAll(uid(t, number), "-", ""), 2) }
+func id(t *testing.T, number int) string {
+	return strings.Repeat(strings.ReplaceAll(uid(t, number), "-", ""), 2)
+}

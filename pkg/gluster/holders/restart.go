@@ -67,19 +67,19 @@ func (r *restarter) round(ctx context.Context, due map[uint64]bool, known []stat
 // isBroken says whether a process has what it loses writes by, or reads nothing from, as long as it runs: not a working directory alone.
 func isBroken(h statedir.Holder) bool { return !h.Replaced && (h.Writable > 0 || h.Mapped > 0) }
 
-func container(h statedir.Holder) pods.Container {
+func containerOf(h statedir.Holder) pods.Container {
 	return pods.Container{Pod: h.Pod, Group: h.Container}
 }
 
 func isOf(h statedir.Holder, connection uint64, c pods.Container) bool {
-	return h.Connection == connection && container(h) == c
+	return h.Connection == connection && containerOf(h) == c
 }
 
 // tell sends SIGTERM to containers that are due and were not told before.
 func (r *restarter) tell(ctx context.Context, restarts []statedir.Restart, due map[uint64]bool, known []statedir.Holder) error {
 	candidates := slices.DeleteFunc(slices.Clone(known), func(h statedir.Holder) bool {
 		return !due[h.Connection] || !isBroken(h) || h.Pod == "" || h.Container == "" || h.Root == "" ||
-			slices.ContainsFunc(restarts, func(s statedir.Restart) bool { return isOf(s.Holder, h.Connection, container(h)) })
+			slices.ContainsFunc(restarts, func(s statedir.Restart) bool { return isOf(s.Holder, h.Connection, containerOf(h)) })
 	})
 	if len(candidates) == 0 {
 		return nil
@@ -88,13 +88,13 @@ func (r *restarter) tell(ctx context.Context, restarts []statedir.Restart, due m
 	errs := []error{err}
 	for _, h := range candidates {
 		isMeant := slices.ContainsFunc(published, func(p statedir.Published) bool { return p.Pod == h.Pod && p.Has(h.Volume, h.Root) })
-		if !isMeant || slices.ContainsFunc(restarts, func(s statedir.Restart) bool { return isOf(s.Holder, h.Connection, container(h)) }) {
+		if !isMeant || slices.ContainsFunc(restarts, func(s statedir.Restart) bool { return isOf(s.Holder, h.Connection, containerOf(h)) }) {
 			continue
 		}
 		if recent(restarts) >= maxRestarts {
 			break
 		}
-		f, err := firstOf(container(h))
+		f, err := firstOf(containerOf(h))
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -121,12 +121,12 @@ func (r *restarter) killLate(ctx context.Context, restarts []statedir.Restart, k
 	var errs []error
 	for i := range restarts {
 		s := &restarts[i]
-		stillHas := slices.ContainsFunc(known, func(h statedir.Holder) bool { return isBroken(h) && isOf(h, s.Connection, container(s.Holder)) })
+		stillHas := slices.ContainsFunc(known, func(h statedir.Holder) bool { return isBroken(h) && isOf(h, s.Connection, containerOf(s.Holder)) })
 		if !s.Killed.IsZero() || time.Since(s.Told) < killAfter || !stillHas {
 			continue
 		}
 		s.Killed = time.Now().UTC()
-		errs = append(errs, r.signal(ctx, first{container(s.Holder), s.First, s.FirstStart}, unix.SIGKILL, s.Holder, restarts))
+		errs = append(errs, r.signal(ctx, first{containerOf(s.Holder), s.First, s.FirstStart}, unix.SIGKILL, s.Holder, restarts))
 	}
 	return errors.Join(errs...)
 }

@@ -57,6 +57,9 @@ type Options struct {
 	TrashRetention time.Duration
 	// QuotaHeadroom is how much of the end of a volume bricks ask about with each write, in bytes; 0 for the default.
 	QuotaHeadroom int64
+	// RestartAfter is how long after the repair a container that keeps files of a dead client open is restarted, where its class says
+	// so; 0 for the default.
+	RestartAfter time.Duration
 	// MaxOperations is how many operations wait on GlusterFS at once; a mounter has none.
 	MaxOperations int
 }
@@ -86,6 +89,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--trash-retention %s is negative", o.TrashRetention)
 	case o.QuotaHeadroom < 0:
 		return fmt.Errorf("--quota-headroom %d is negative", o.QuotaHeadroom)
+	case o.RestartAfter < 0:
+		return fmt.Errorf("--restart-after %s is negative", o.RestartAfter)
 	case o.Mode != Mounter && o.MaxOperations < 1:
 		return fmt.Errorf("--max-operations %d is less than 1", o.MaxOperations)
 	}

@@ -136,3 +136,9 @@ func End(pid int) error {
 	var info unix.Siginfo
 	return unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOWAIT, nil) // the test reaps it
 }
+
+// HasEnded says whether a program has ended, by itself or by a signal.
+func HasEnded(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.Contains(string(text), ") Z ")
+}

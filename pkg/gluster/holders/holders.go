@@ -71,7 +71,7 @@ func (p *pace) looked(now time.Time) {
 // had files for so long after the repair. The metrics are registered with registry, unless that is nil.
 func New(root statedir.Root, restartAfter time.Duration, registry prometheus.Registerer) *Watcher {
 	w := &Watcher{root: root, after: restartAfter, interval: interval, metrics: newMetrics(registry), looks: map[uint64]*pace{}}
-	w.restarter = restarter{root: root, restarted: w.metrics.restarted, kill: signalFirst}
+	w.restarter = restarter{root: root, restarted: w.metrics.restarted}
 	return w
 }
 

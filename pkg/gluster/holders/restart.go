@@ -34,7 +34,6 @@ const (
 type restarter struct {
 	root      statedir.Root
 	restarted *prometheus.CounterVec
-	kill      func(first, unix.Signal) error // signalFirst, but in tests
 }
 
 // due are the clients whose mounts were repaired so long ago that who still has files of them may be restarted.
@@ -136,7 +135,7 @@ func (r *restarter) signal(ctx context.Context, f first, signal unix.Signal, bec
 	if err := r.root.WriteRestarts(restarts); err != nil {
 		return err
 	}
-	err := r.kill(f, signal)
+	err := signalFirst(f, signal)
 	if err == nil && signal == unix.SIGTERM {
 		r.restarted.WithLabelValues(because.Cluster, because.Name).Inc()
 	}

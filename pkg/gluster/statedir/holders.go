@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/pods"
 )
 
 const (
@@ -38,6 +40,23 @@ type Holder struct {
 	Mapped     int       `json:"mapped"`
 	Cwd        bool      `json:"cwd"`
 	RootDir    bool      `json:"rootDir"`
+}
+
+// Describe says what a process has of a dead client, and the cure.
+func (h Holder) Describe() string {
+	whose := fmt.Sprintf("process %d (%s), which is in no pod", h.PID, h.Command)
+	if h.Pod != "" {
+		whose = fmt.Sprintf("pod %s, container %.12s, process %d (%s)", h.Pod, pods.Container{Group: h.Container}.ID(), h.PID, h.Command)
+	}
+	var has []string
+	if h.Files > 0 {
+		has = append(has, fmt.Sprintf("%d files open, %d of them for writing", h.Files, h.Writable))
+	}
+	if h.Mapped > 0 {
+		has = append(has, fmt.Sprintf("%d mappings", h.Mapped))
+	}
+	return fmt.Sprintf("restart %s: of directory %s of %s it has %s by a client that died at %s, and what it writes there is lost, and what it reads fails, "+
+		"until it opens them anew", whose, h.Root, h.Volume, strings.Join(has, " and "), h.Since.UTC().Format(time.RFC3339))
 }
 
 // WriteHolders replaces what is said of holders. It is for the one process that looks for them.

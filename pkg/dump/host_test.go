@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,14 +47,20 @@ func TestAClientsLogNamesNoFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = dir.Close() }()
+	var asked sync.WaitGroup
+	asked.Go(func() { // names that are not there, each another: the client asks the bricks for every one of them
+		for i := 0; ; i++ {
+			if _, err := dir.Stat(fmt.Sprint(planted, i)); !errors.Is(err, fs.ErrNotExist) {
+				return
+			}
+		}
+	})
 	if err := errors.Join(c.KillBrick("gv0", 0), c.KillBrick("gv0", 1)); err != nil {
 		t.Fatal(err)
 	}
+	asked.Wait()
 	slot := filepath.Dir(filepath.Dir(running.Mountpoint()))
 	testcluster.Eventually(t, patience, func() error {
-		if _, err := dir.Stat(planted); errors.Is(err, fs.ErrNotExist) {
-			t.Fatal(err)
-		}
 		log, err := os.ReadFile(filepath.Join(slot, "log"))
 		if err == nil && !strings.Contains(string(log), planted) {
 			err = fmt.Errorf("the client has not named the file: %s", log)
@@ -108,14 +115,15 @@ func start(t *testing.T, c *testcluster.Cluster, stateDir string) *client.Client
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(host.Close)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	running, err := host.Ensure(ctx, gluster.Volume{Cluster: testcluster.Name, Name: "gv0"}, nil)
 	if err != nil {
+		host.Close()
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		host.Close() // which has files of the client open
 		if err := statedir.StartOf(running.Mountpoint()).Discard(); err != nil {
 			t.Error(err)
 		}

@@ -33,7 +33,8 @@ const patience = time.Minute
 // planted is a name that no dump may have; a part of it is a word of its own, as spaces make one.
 const planted = "salaries of 2026, confidential.ods"
 
-// TestAClientsLogNamesNoFiles has a real client log that it cannot reach a file, by its name, and has all servers silent then.
+// TestAClientsLogNamesNoFiles has a real client log that it cannot reach a file, by its name, and has all servers
+// silent then.
 func TestAClientsLogNamesNoFiles(t *testing.T) {
 	c, stateDir := testcluster.New(t, testcluster.Options{}), t.TempDir()
 	running := start(t, c, stateDir)

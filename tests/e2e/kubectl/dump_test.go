@@ -195,7 +195,8 @@ func TestABundleWithANodeDownAndServersSilent(t *testing.T) {
 			}
 		}()
 	}
-	// As an exec by the API server: it ends with its context, also where the process cannot, since it waits for a brick.
+	// As an exec by the API server: it ends with its context, also where the process cannot, since it waits for a
+	// brick.
 	run := func(ctx context.Context, in inside.Pod, command []string) ([]byte, error) {
 		var output []byte
 		var err error

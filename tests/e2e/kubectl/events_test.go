@@ -27,7 +27,8 @@ const tellerAddress = "127.0.0.1:29719"
 
 var events = schema.GroupVersionResource{Version: "v1", Resource: "events"}
 
-// newTeller is a shop with a claim, and a controller beside that writes events by the rights that the manifests give it for that, and no others.
+// newTeller is a shop with a claim, and a controller beside that writes events by the rights that the manifests give
+// it for that, and no others.
 func newTeller(t *testing.T) *world {
 	t.Helper()
 	w := newShop(t)

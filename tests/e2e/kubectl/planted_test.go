@@ -93,8 +93,8 @@ func (w *world) plant() {
 	}
 }
 
-// clientNames has the driver's client log the name of a file that it cannot reach. Everything is up again then. A client that has just
-// been given new options says less; then it is done once more.
+// clientNames has the driver's client log the name of a file that it cannot reach. Everything is up again then. A
+// client that has just been given new options says less; then it is done once more.
 func (w *world) clientNames(file string) {
 	w.Helper()
 	dir, err := os.OpenRoot(filepath.Dir(w.file("shop", "data")))

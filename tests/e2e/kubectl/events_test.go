@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/build"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
 // tellerAddress is where the controller that writes events says how it is.
@@ -81,14 +82,16 @@ func newTeller(t *testing.T) *world {
 
 // forget detaches what clients have mounted below a directory, whereupon they end, and removes it.
 func (w *world) forget(dir string) {
+	w.Helper()
 	mounts, err := filepath.Glob(dir + "/state/clients/*/gv0/*/*/*")
+	if err != nil {
+		w.Error(err)
+	}
 	for _, at := range mounts {
 		for syscall.Unmount(at, syscall.MNT_DETACH) == nil {
 		}
 	}
-	if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
-		w.Error(err)
-	}
+	testcluster.Eventually(w, patience, func() error { return os.RemoveAll(dir) })
 }
 
 // told waits for an event of an object, and returns it.

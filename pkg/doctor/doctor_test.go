@@ -170,7 +170,8 @@ func TestTheKubeletDirectory(t *testing.T) {
 	finds(t, check(t, h), "kubelet", answers.OK, h.KubeletDir, "")
 }
 
-// TestTwoReplicasWithoutQuorumAreCured is about a pool as the operator has it, and a third machine that becomes an arbiter.
+// TestTwoReplicasWithoutQuorumAreCured is about a pool as the operator has it, and a third machine that becomes an
+// arbiter.
 func TestTwoReplicasWithoutQuorumAreCured(t *testing.T) {
 	c := testcluster.New(t, testcluster.Options{Servers: 3, Replica: 2})
 	h := host(t, c.ClustersYAML())

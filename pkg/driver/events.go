@@ -28,15 +28,16 @@ const (
 	reasonTrashEarly       = "TrashGoesEarly"
 )
 
-// outages are the reasons of the health's that are told, from the least on: each is over when neither it nor a worse one is there. What is
-// not here is told by no event: it is of one client, and that of the controller is no pod's.
+// outages are the reasons of the health's that are told, from the least on: each is over when neither it nor a worse
+// one is there. What is not here is told by no event: it is of one client, and that of the controller is no pod's.
 var outages = []struct{ code, recovered, was string }{
 	{health.BrickUnreachable, "BrickReachable", "a brick does not answer"},
 	{health.QuorumLost, "QuorumRegained", "too few bricks answer to read and write files"},
 	{health.ClusterUnreachable, "ClusterReachable", "no brick and no server answers"},
 }
 
-// newEvents returns what says events, and has all that the controller sees told to it. Without it, all else is as with it.
+// newEvents returns what says events, and has all that the controller sees told to it. Without it, all else is as with
+// it.
 func (d *Driver) newEvents(ctx context.Context) *events.Recorder {
 	if d.options.Events == "" {
 		return nil

@@ -11,8 +11,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
 )
 
-// TestAnOutageIsOverWhenNothingAsBadIsThere: where quorum is lost as well, the brick that was lost first is named no more, and is not
-// back; and each that was told is over in the end.
+// TestAnOutageIsOverWhenNothingAsBadIsThere: where quorum is lost as well, the brick that was lost first is named no
+// more, and is not back; and each that was told is over in the end.
 func TestAnOutageIsOverWhenNothingAsBadIsThere(t *testing.T) {
 	var told []string
 	teller := healthTeller{open: map[gluster.Volume]map[string]bool{}, tell: func(v gluster.Volume, e events.Event) {

@@ -102,7 +102,8 @@ func (m *monitor) listen(ctx context.Context) net.Listener {
 // goroutinesSize bounds what is said of goroutines, in bytes.
 const goroutinesSize = 4 << 20
 
-// goroutines answers with the stack of each. To make it stops all of them for a moment, which is nothing that other hosts may do.
+// goroutines answers with the stack of each. To make it stops all of them for a moment, which is nothing that other
+// hosts may do.
 func goroutines(w http.ResponseWriter, r *http.Request) {
 	if !isOfThisHost(r) {
 		http.Error(w, "this page is for callers of this host", http.StatusForbidden)

@@ -286,7 +286,8 @@ func TestAControllerDoesNotRegisterWithKubelet(t *testing.T) {
 	}
 }
 
-// TestGoroutinesAreToldToThisHostAlone: callers from elsewhere can reach the page where --http-endpoint lets Prometheus in.
+// TestGoroutinesAreToldToThisHostAlone: callers from elsewhere can reach the page where --http-endpoint lets
+// Prometheus in.
 func TestGoroutinesAreToldToThisHostAlone(t *testing.T) {
 	r := serve(t, "", monitored)
 	r.wantStatus("/debug/goroutines", http.StatusOK, "goroutine ", "(*monitor).serve")

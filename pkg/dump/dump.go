@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package dump is what a host tells of the driver for a support bundle: the logs of its clients, the mounts of the process's own
-// namespace, metrics and goroutines of the process that serves. It is bounded in size and in time, whatever is silent: nothing
-// of a Gluster volume is asked, and nothing on one is looked at. Names of files on volumes are left out, and so is what clients
-// authenticate with; the environment is not read.
+// Package dump is what a host tells of the driver for a support bundle: the logs of its clients, the mounts of the
+// process's own namespace, metrics and goroutines of the process that serves. It is bounded in size and in time,
+// whatever is silent: nothing of a Gluster volume is asked, and nothing on one is looked at. Names of files on volumes
+// are left out, and so is what clients authenticate with; the environment is not read.
 package dump
 
 import (

@@ -34,7 +34,8 @@ const patience = time.Minute
 // planted is a name that no dump may have; a part of it is a word of its own, as spaces make one.
 const planted = "salaries of 2026, confidential.ods"
 
-// TestAClientsLogNamesNoFiles has a real client log that it cannot reach a file, by its name, and has all servers silent then.
+// TestAClientsLogNamesNoFiles has a real client log that it cannot reach a file, by its name, and has all servers
+// silent then.
 func TestAClientsLogNamesNoFiles(t *testing.T) {
 	c, stateDir := testcluster.New(t, testcluster.Options{}), t.TempDir()
 	running := start(t, c, stateDir)
@@ -73,9 +74,21 @@ func TestAClientsLogNamesNoFiles(t *testing.T) {
 		}
 		defer func() { _ = c.ContinueServer(i) }()
 	}
-	h := Host{StateDir: stateDir, MaxSize: 1 << 20}
-	found := h.Collect(t.Context())
-	log := file(t, found, strings.TrimPrefix(slot, stateDir+"/")+"/log")
+	path := strings.TrimPrefix(slot, stateDir+"/") + "/log"
+	hasNoNames(t, Host{StateDir: stateDir, MaxSize: 1 << 20}.Collect(t.Context()), path, running.Mountpoint())
+	if log := file(t, Host{StateDir: stateDir, MaxSize: 1 << 20, Since: time.Now()}.Collect(t.Context()), path); log.Text != "" {
+		t.Errorf("since now: %s", log.Text)
+	}
+	h := Host{StateDir: stateDir, MaxSize: 4 << 10}
+	if log, all := file(t, h.Collect(t.Context()), path), size(h.Collect(t.Context())); log.Cut == 0 || log.Text == "" || all > int(h.MaxSize) {
+		t.Errorf("%d bytes are cut off the log, and %d bytes are left of all", log.Cut, all)
+	}
+}
+
+// hasNoNames wants the log of a client that was cut off its bricks, and nothing of what was planted.
+func hasNoNames(t *testing.T, found answers.Dump, path, mountpoint string) {
+	t.Helper()
+	log := file(t, found, path)
 	for _, want := range []string{"Started running", "All subvolumes are down", "LOOKUP() (transport endpoint is not connected)"} {
 		if !strings.Contains(log.Text, want) {
 			t.Errorf("there is no %q in\n%s", want, log.Text)
@@ -91,16 +104,8 @@ func TestAClientsLogNamesNoFiles(t *testing.T) {
 			}
 		}
 	}
-	if mounts := file(t, found, "mountinfo"); !strings.Contains(mounts.Text, running.Mountpoint()) {
+	if mounts := file(t, found, "mountinfo"); !strings.Contains(mounts.Text, mountpoint) {
 		t.Errorf("the client's mount is not in %s", mounts.Text)
-	}
-	h.Since = time.Now()
-	if log := file(t, h.Collect(t.Context()), log.Path); log.Text != "" {
-		t.Errorf("since now: %s", log.Text)
-	}
-	h = Host{StateDir: stateDir, MaxSize: 4 << 10}
-	if log, all := file(t, h.Collect(t.Context()), log.Path), size(h.Collect(t.Context())); log.Cut == 0 || log.Text == "" || all > int(h.MaxSize) {
-		t.Errorf("%d bytes are cut off the log, and %d bytes are left of all", log.Cut, all)
 	}
 }
 

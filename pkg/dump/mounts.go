@@ -33,9 +33,9 @@ const (
 	leastFields = 10
 )
 
-// redactMounts keeps the mounts of GlusterFS, and those that the driver's directories are on. In their roots the directories
-// within volumes, as subPaths have them, are numbers, the same for the same name. The others are counted: their sources,
-// options and places are of other people.
+// redactMounts keeps the mounts of GlusterFS, and those that the driver's directories are on. In their roots the
+// directories within volumes, as subPaths have them, are numbers, the same for the same name. The others are counted:
+// their sources, options and places are of other people.
 func (h Host) redactMounts(mountinfo string) (text string, left int) {
 	var lines [][]string
 	var volumes []string

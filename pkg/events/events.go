@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package events writes events of Kubernetes, by which people who look at a claim learn what the controller has seen of its
-// Gluster volume. It speaks to the API server with net/http and the service account of the pod: it lists PersistentVolumes and
-// creates and patches events, and needs no other right. docs/decisions/14-events-by-the-controller.md says why so.
+// Package events writes events of Kubernetes, by which people who look at a claim learn what the controller has seen
+// of its Gluster volume. It speaks to the API server with net/http and the service account of the pod: it lists
+// PersistentVolumes and creates and patches events, and needs no other right.
+// docs/decisions/14-events-by-the-controller.md says why so.
 //
-// An event is one object for each claim and reason: what comes again changes its message and count. What is to be said is
-// queued by the same, so a brick that comes and goes has the last word said, and queues nothing; and it is said at a pace that an API
-// server does not feel. Nobody waits for any of it, and what cannot be said is logged.
+// An event is one object for each claim and reason: what comes again changes its message and count. What is to be said
+// is queued by the same, so a brick that comes and goes has the last word said, and queues nothing; and it is said at
+// a pace that an API server does not feel. Nobody waits for any of it, and what cannot be said is logged.
 package events
 
 import (
@@ -52,7 +53,8 @@ func Claim(namespace, name, uid string) Object {
 const (
 	// pace is the time between two requests.
 	pace = 200 * time.Millisecond
-	// claimsTold is how many claims of a Gluster volume are told of one change; the pod of the controller is told of all.
+	// claimsTold is how many claims of a Gluster volume are told of one change; the pod of the controller is told of
+	// all.
 	claimsTold = 100
 	// queued bounds what waits to be said.
 	queued = 2 * claimsTold
@@ -90,8 +92,8 @@ type saying struct {
 	event   Event
 }
 
-// New returns a recorder for the driver of this name, with the service account in a directory, as Kubernetes mounts one. self is
-// the pod of this process, for what concerns nobody's claim.
+// New returns a recorder for the driver of this name, with the service account in a directory, as Kubernetes mounts
+// one. self is the pod of this process, for what concerns nobody's claim.
 func New(driver, serviceAccount string, self Object) (*Recorder, error) {
 	api, err := newAPI(serviceAccount)
 	if err != nil {
@@ -104,8 +106,8 @@ func New(driver, serviceAccount string, self Object) (*Recorder, error) {
 // About says an event of one object.
 func (r *Recorder) About(o Object, e Event) { r.queue(saying{key: key{o, e.Reason}, event: e}) }
 
-// AboutVolumes says an event of the claims that are bound to volumes whose handles begin so, of a hundred at most, and of the
-// pod of this process.
+// AboutVolumes says an event of the claims that are bound to volumes whose handles begin so, of a hundred at most, and
+// of the pod of this process.
 func (r *Recorder) AboutVolumes(handles string, e Event) {
 	if r == nil {
 		return

@@ -18,7 +18,8 @@ import (
 	"time"
 )
 
-// apiServer answers as Kubernetes' does, as far as this package asks it; the rest of it is tested on a real one (tests/e2e/kubectl).
+// apiServer answers as Kubernetes' does, as far as this package asks it; the rest of it is tested on a real one
+// (tests/e2e/kubectl).
 type apiServer struct {
 	mu      sync.Mutex
 	volumes int // that are bound

@@ -131,11 +131,11 @@ func (d *dumping) fill(ctx context.Context, bundle *dump.Bundle) error {
 	listing, stop := context.WithTimeout(ctx, d.part(forObjects))
 	defer stop()
 	objects, missing := live.ForDump(listing, r.client)
-	if len(objects) == 0 {
+	if len(objects) == 0 && len(missing) > 0 {
 		return fmt.Errorf("the cluster tells nothing: %s", missing[0].Why)
 	}
 	bundle.Index.Missing = missing
-	source.Objects = dump.Objects{Driver: migrate.DriverName, Namespace: driverNamespace(objects), Since: since(bundle), All: objects}
+	source.Objects = dump.Objects{Driver: migrate.DriverName, Namespace: driverNamespace(objects), Since: bundle.Index.Since, All: objects}
 	if source.Objects.Namespace != "" {
 		if r.pods, err = inside.Pods(listing, r.client, source.Objects.Namespace); err != nil {
 			bundle.Index.Missing = append(bundle.Index.Missing, answers.DumpMissing{What: "pods", Why: err.Error()})
@@ -152,8 +152,6 @@ func (d *dumping) fill(ctx context.Context, bundle *dump.Bundle) error {
 }
 
 func (d *dumping) part(of float64) time.Duration { return time.Duration(of * float64(d.timeout)) }
-
-func since(b *dump.Bundle) time.Time { return b.Index.Since }
 
 func driverNamespace(objects []map[string]any) string {
 	var all []migrate.Object

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package dump makes a support bundle: what a cluster, the driver's pods and its nodes tell of the driver, for somebody who
-// cannot look himself. It is bounded in size and in time: each source has a deadline, and what could not be had, or not whole,
-// is named in its index. Secrets are not read; environments, annotations and names of files within volumes are left out.
+// Package dump makes a support bundle: what a cluster, the driver's pods and its nodes tell of the driver, for
+// somebody who cannot look himself. It is bounded in size and in time: each source has a deadline, and what could not
+// be had, or not whole, is named in its index. Secrets are not read; environments, annotations and names of files
+// within volumes are left out.
 package dump
 
 import (
@@ -230,7 +231,8 @@ func (b *Bundle) host(ctx context.Context, s Source, p inside.Pod, size int64) {
 	}
 }
 
-// tellsLogs says whether the clients' logs of a host are asked of this pod: the node plugin and the mounter of a node have the same.
+// tellsLogs says whether the clients' logs of a host are asked of this pod: the node plugin and the mounter of a node
+// have the same.
 func tellsLogs(all []inside.Pod, p inside.Pod) bool {
 	if p.Component != inside.Mounter {
 		return true

@@ -24,8 +24,8 @@ type Objects struct {
 	users   map[string]bool // namespace/name of pods that have one of the claims
 }
 
-// kept are the fields that a bundle has of a kind. What is not named here is not in it: annotations, which hold whole objects as
-// they were applied, environments, commands of other people's containers.
+// kept are the fields that a bundle has of a kind. What is not named here is not in it: annotations, which hold whole
+// objects as they were applied, environments, commands of other people's containers.
 var kept = map[string][]string{
 	"ConfigMap":             {"data." + strings.ReplaceAll(migrate.ClustersKey, ".", `\.`)},
 	"CSIDriver":             {"spec"},
@@ -139,7 +139,8 @@ func (o *Objects) isConcerned(u *unstructured.Unstructured) bool {
 	return false
 }
 
-// ofVolumes are the reasons of events of other people's pods that are about volumes. Others may quote what a container says.
+// ofVolumes are the reasons of events of other people's pods that are about volumes. Others may quote what a container
+// says.
 var ofVolumes = []string{"FailedMount", "FailedAttachVolume", "FailedUnMount", "FailedMapVolume", "VolumeConditionAbnormal", "VolumeResizeFailed"}
 
 func (o *Objects) isEventConcerned(u *unstructured.Unstructured) bool {

@@ -9,7 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// reducePod adds what a bundle has of a pod: of the driver's own how it is run, of one that uses a volume where and how.
+// reducePod adds what a bundle has of a pod: of the driver's own how it is run, of one that uses a volume where and
+// how.
 func (o *Objects) reducePod(small map[string]any, u *unstructured.Unstructured) {
 	if o.isOwn(u) {
 		spec, _, _ := unstructured.NestedMap(u.Object, "spec")

@@ -27,8 +27,8 @@ func mask(text string) string {
 // names knows the names that files within volumes have in texts of the driver's own: what follows the path of a volume.
 type names struct{ within *regexp.Regexp }
 
-// newNames is for the volumes with these paths. Those of volumes that are gone are known where their names are the provisioner's,
-// and in the driver's own directory.
+// newNames is for the volumes with these paths. Those of volumes that are gone are known where their names are the
+// provisioner's, and in the driver's own directory.
 func newNames(paths []string) names {
 	const uuid = `[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}`
 	known := []string{`pvc-` + uuid, `\.glusterfs-csi/(?:trash|creating)(?:/[0-9a-f]{2})?/[^/\s]+`}
@@ -41,8 +41,9 @@ func newNames(paths []string) names {
 	return names{regexp.MustCompile(`(?:` + strings.Join(known, "|") + `)/`)}
 }
 
-// leaveOut ends each line where a name within a volume begins, since nothing tells where such a name ends, and keeps of the
-// rest the errors that it says. Kubernetes' own directories go on after the name of a PersistentVolume, and are no names.
+// leaveOut ends each line where a name within a volume begins, since nothing tells where such a name ends, and keeps
+// of the rest the errors that it says. Kubernetes' own directories go on after the name of a PersistentVolume, and are
+// no names.
 func (n names) leaveOut(text string) (shown string, reduced int) {
 	var kept strings.Builder
 	inBlock := false // of a value of several lines, in which a name was found

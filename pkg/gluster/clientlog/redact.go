@@ -11,11 +11,12 @@ import (
 	"time"
 )
 
-// Redact returns a client's log as people outside may read it: without the names of files, which many messages quote as they are,
-// with spaces, slashes and all. So a message is kept whole only where its place in GlusterFS's source says nothing of files: connections,
-// bricks, quorum, the process itself. Of any other are kept its time, level, number and place, by which it is found in the source,
-// and the operation, the gfid and the errors that it names. Lines of other shapes are those of a crash, and the graph, without what
-// the client authenticates with; all others are left out. So is what is older than since.
+// Redact returns a client's log as people outside may read it: without the names of files, which many messages quote
+// as they are, with spaces, slashes and all. So a message is kept whole only where its place in GlusterFS's source
+// says nothing of files: connections, bricks, quorum, the process itself. Of any other are kept its time, level,
+// number and place, by which it is found in the source, and the operation, the gfid and the errors that it names.
+// Lines of other shapes are those of a crash, and the graph, without what the client authenticates with; all others
+// are left out. So is what is older than since.
 //
 // reduced is the number of lines of which something, or all, was left out for its content.
 func Redact(log string, since time.Time) (text string, reduced int) {
@@ -90,7 +91,8 @@ func (r *redaction) line(line string) (shown string, whole bool) {
 	return "", false
 }
 
-// nameless are the places in GlusterFS's source whose messages name no file: whole files of it, or some of their functions.
+// nameless are the places in GlusterFS's source whose messages name no file: whole files of it, or some of their
+// functions.
 var nameless = map[string][]string{
 	"glusterfsd.c": nil, "glusterfsd-mgmt.c": nil, "rpc-clnt.c": nil, "rpc-clnt-ping.c": nil, "rpc-transport.c": nil, "socket.c": nil,
 	"name.c": nil, "client-handshake.c": nil, "event-epoll.c": nil, "graph.c": nil,

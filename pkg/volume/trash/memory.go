@@ -12,8 +12,8 @@ import (
 
 // Memory is what a process remembers of the trash of one Gluster volume from one round of the reaper to the next.
 type Memory struct {
-	// Low, if it is set, is told that the Gluster volume is nearly as full as it may be before trash goes before its time: once
-	// for each entry that would be the next.
+	// Low, if it is set, is told that the Gluster volume is nearly as full as it may be before trash goes before its
+	// time: once for each entry that would be the next.
 	Low func(Low)
 
 	onDelete noted

@@ -121,7 +121,8 @@ func (s *Trash) entriesForReaper() ([]store.TrashEntry, error) {
 	return entries, errors.Join(errs...)
 }
 
-// nearlyLow is the part of the Gluster volume that must be free, lest it is told that the trash goes before its time soon.
+// nearlyLow is the part of the Gluster volume that must be free, lest it is told that the trash goes before its time
+// soon.
 const nearlyLow = 0.10
 
 // tellLow tells what trash goes next, of what is not due, where space is nearly low.

@@ -19,7 +19,8 @@ import (
 
 var storageClasses = schema.GroupVersionResource{Group: "storage.k8s.io", Version: "v1", Resource: "storageclasses"}
 
-// shell runs a printed command as a person would, in a shell and a directory of its own, with an editor that does what is said.
+// shell runs a printed command as a person would, in a shell and a directory of its own, with an editor that does what
+// is said.
 func (w *world) shell(command, editor string) {
 	w.Helper()
 	ctx, cancel := context.WithTimeout(w.Context(), patience)
@@ -96,7 +97,8 @@ func TestFaultsOfClassesThatAreCured(t *testing.T) {
 	w.isWell()
 }
 
-// TestPartsThatAreMissingAreInstalledAgain, each by the printed command. Nobody here runs the pods, so their number is said.
+// TestPartsThatAreMissingAreInstalledAgain, each by the printed command. Nobody here runs the pods, so their number is
+// said.
 func TestPartsThatAreMissingAreInstalledAgain(t *testing.T) {
 	w := newHospital(t)
 	for component, resource := range map[string]schema.GroupVersionResource{"controller": deployments, "node": daemonSets, "mounter": daemonSets} {

@@ -38,6 +38,7 @@ const (
 	stepLeased    = "copy: lease taken"
 	stepCopied    = "copy: tree copied"
 	stepCompleted = "copy: complete"
+	stepGivingUp  = "copy: to be given up"
 	stepGivenUp   = "copy: claim moved aside"
 	stepMoved     = "copy: directory moved aside"
 	stepRemoved   = "copy: directory removed"

@@ -50,6 +50,7 @@ func (s *Copies) giveUp(st Status) error {
 	if claimed, err := s.isClaimed(st); err != nil {
 		return err
 	} else if claimed {
+		s.Step(stepGivingUp)
 		err := s.FreeLink(st.dir, record, func() error { return st.dir.Rename(record, removing, name+store.RecordSuffix) })
 		if volume.IgnoreNotExist(err) != nil {
 			return err

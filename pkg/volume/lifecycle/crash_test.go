@@ -111,7 +111,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 			"clone", []string{
 				"create: record made", "create: claimed", "create: parent made", "create: path claimed", "create: directory made",
 				"create: owner set", "create: record complete", "names: directory seen", "create: copy moved into its place",
-				"copy: claim moved aside", "copy: directory moved aside", "on disk",
+				"copy: to be given up", "copy: claim moved aside", "copy: directory moved aside", "on disk",
 			},
 			map[string][]string{"repeat": ready, "delete": nil, "reconcile": nil},
 		},

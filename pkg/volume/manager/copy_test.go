@@ -157,3 +157,40 @@ func TestASnapshotOutlivesItsVolume(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The reaper has removed what a copy reads: it would be a copy of less.
+func TestACopyOfWhatIsDeletedMeanwhileIsNotCompleted(t *testing.T) {
+	m, c, v := managerOf(t)
+	id, _ := withData(t, m, c, v)
+	var s Snapshot
+	testcluster.Eventually(t, time.Minute, func() (err error) {
+		s, err = m.CreateSnapshot(t.Context(), v, "snap", id)
+		if err == nil && s.Result == nil {
+			err = errors.New("it is not complete")
+		}
+		return err
+	})
+	spec := volumes.Spec("clone")
+	spec.Source = &volume.Source{Snapshot: s.ID.String()}
+	origin, err := m.origin(t.Context(), *spec.Source)
+	volumes.Must(t, err)
+	var st *copying.Status
+	volumes.Must(t, m.run(t.Context(), v, m.own, "", func(_ context.Context, s *lifecycle.Volumes, _ *operation) (err error) {
+		st, err = s.BeginClone(spec, origin)
+		return err
+	}))
+	from, err := m.openSource(t.Context(), st.Copy)
+	volumes.Must(t, err)
+	defer from.dir.Close()
+	volumes.Must(t, m.DeleteSnapshot(t.Context(), s.ID))
+	err = m.run(t.Context(), v, m.own, "", func(ctx context.Context, s *lifecycle.Volumes, _ *operation) error {
+		if _, err := copying.Reap(ctx, s.Store); err != nil {
+			return err
+		}
+		return copyOn(ctx, s, *st, from, &copyJob{}, func() error { return m.isStill(ctx, st.Copy) })
+	})
+	volumes.Wants(t, err, volume.ErrNotFound, "was deleted while it was copied")
+	if _, err := m.Get(t.Context(), volume.ID{Volume: v, ID: "clone"}); !errors.Is(err, volume.ErrNotFound) {
+		t.Errorf("the volume is there: %v", err)
+	}
+}

@@ -140,6 +140,9 @@ func (s *Copies) claim(c volume.Copy) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	if _, err := s.EnsureShard(store.RemovingDir, c.ID); err != nil { // so that it is there when the Gluster volume is full
+		return Status{}, err
+	}
 	dir, err := s.EnsureShard(string(s.Kind), c.ID)
 	if err != nil {
 		return Status{}, err

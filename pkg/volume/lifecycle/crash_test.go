@@ -324,8 +324,7 @@ func clean(t *testing.T, mountpoint string) {
 	if err := s.Reconcile(volumes.Background, volumes.Unlocked); err != nil {
 		t.Error(err)
 	}
-	if _, err := copying.Reap(volumes.Background, s.Store); err != nil {
-		t.Error(err)
-	}
+	_, err := copying.Reap(volumes.Background, s.Store)
+	volumes.Must(t, err)
 	volumes.Same(t, volumes.Audit(t, mountpoint))
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package snapshot is the snapshots on one Gluster volume: copies of volumes that nobody writes to. The volume may be on
-// another Gluster volume, or gone. What has not changed since the previous snapshot of the same volume is a hard link to
-// that one's file, so they may be deleted in any order (TestOfTwoSnapshotsEitherMayGoFirst).
+// Package snapshot is the snapshots on one Gluster volume: copies of volumes that nobody writes to. The volume may be
+// on another Gluster volume, or gone. What has not changed since the previous snapshot of the same volume is a hard
+// link to that one's file, so they may be deleted in any order (TestOfTwoSnapshotsEitherMayGoFirst).
 package snapshot
 
 import (

@@ -100,10 +100,18 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--restart-after %s is negative", o.RestartAfter)
 	case o.Mode != Mounter && o.MaxOperations < 1:
 		return fmt.Errorf("--max-operations %d is less than 1", o.MaxOperations)
-	case o.MaxCopies < 0 || o.MaxCopiesVolume < 0 || (o.MaxCopies == 0) != (o.MaxCopiesVolume == 0):
-		return fmt.Errorf("--max-copies %d or --max-copies-per-volume %d is less than 1", o.MaxCopies, o.MaxCopiesVolume)
+	}
+	if err := o.validateCopies(); err != nil {
+		return err
 	}
 	return o.validateEndpoints()
+}
+
+func (o Options) validateCopies() error {
+	if o.MaxCopies < 0 || o.MaxCopiesVolume < 0 || (o.MaxCopies == 0) != (o.MaxCopiesVolume == 0) {
+		return fmt.Errorf("--max-copies %d or --max-copies-per-volume %d is less than 1", o.MaxCopies, o.MaxCopiesVolume)
+	}
+	return nil
 }
 
 // validateEndpoints is Validate for what others reach the driver by.

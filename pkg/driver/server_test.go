@@ -57,6 +57,8 @@ func TestOptionsThatCannotWork(t *testing.T) {
 		"--state-dir":       func(o *Options) { o.StateDir = "" },
 		"--trash-retention": func(o *Options) { o.TrashRetention = -time.Second },
 		"--max-operations":  func(o *Options) { o.MaxOperations = 0 },
+		"--max-copies":      func(o *Options) { o.MaxCopies, o.MaxCopiesVolume = 0, 2 },
+		"-per-volume -1":    func(o *Options) { o.MaxCopies, o.MaxCopiesVolume = 4, -1 },
 		"--endpoint":        func(o *Options) { o.Endpoint = "nowhere" },
 		"its own host":      func(o *Options) { o.Mode, o.Endpoint = Mounter, "tcp://127.0.0.1:1" },
 		"--mounter":         func(o *Options) { o.Mode, o.Mounter = Node, "tcp://127.0.0.1:1" },

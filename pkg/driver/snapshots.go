@@ -130,8 +130,8 @@ func (c *controller) GetSnapshot(ctx context.Context, request *csi.GetSnapshotRe
 	return &csi.GetSnapshotResponse{Snapshot: snapshotToCSI(s)}, nil
 }
 
-// ListSnapshots lists the snapshots on every Gluster volume in the clusters file, those of one volume, or one. The token
-// of a page is the last ID on it.
+// ListSnapshots lists the snapshots on every Gluster volume in the clusters file, those of one volume, or one. The
+// token of a page is the last ID on it.
 func (c *controller) ListSnapshots(ctx context.Context, request *csi.ListSnapshotsRequest) (*csi.ListSnapshotsResponse, error) {
 	limit, err := pageOf(request.GetMaxEntries(), request.GetStartingToken())
 	if err != nil {

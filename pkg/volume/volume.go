@@ -7,6 +7,8 @@
 //
 //	store      the driver's own directory: records, claims of paths, attributes, gfids
 //	creation   the place of a volume: claimed, made, taken back
+//	copying    copies of trees that go on whoever dies: claimed, leased, complete, given up
+//	snapshot   the snapshots among them
 //	trash      what was deleted: moved, held, restored, removed when it is due
 //	check      records against directories
 //	lifecycle  create, adopt, delete, publish, expand, modify on one Gluster volume

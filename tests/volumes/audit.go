@@ -62,6 +62,9 @@ func Audit(t *testing.T, mountpoint string) []string {
 		if rel == volume.OwnDir+"/commit" {
 			return filepath.SkipDir
 		}
+		if kind := filepath.Base(filepath.Dir(filepath.Dir(rel))); kind == store.SnapshotsDir || kind == store.ClonesDir || kind == store.RemovingDir {
+			return filepath.SkipDir // see auditCopies
+		}
 		if below, isOwn := strings.CutPrefix(rel, volume.OwnDir+"/"); isOwn && strings.Count(below, "/") > 2 { // within the data of a trash entry
 			return filepath.SkipDir
 		}
@@ -102,9 +105,54 @@ func Audit(t *testing.T, mountpoint string) []string {
 		}
 		found = append(found, "directory "+path)
 	}
+	found = append(found, auditCopies(t, mountpoint)...)
 	auditPaths(t, mountpoint, records)
 	auditAttributes(t, mountpoint, records, entries)
 	slices.Sort(found)
+	return found
+}
+
+// auditCopies returns the copies that there are, and fails the test where something belongs to none.
+func auditCopies(t *testing.T, mountpoint string) (found []string) {
+	t.Helper()
+	own := filepath.Join(mountpoint, volume.OwnDir)
+	for _, kind := range []string{store.SnapshotsDir, store.ClonesDir} {
+		names, err := filepath.Glob(filepath.Join(own, kind, "??", "*"))
+		if err != nil {
+			t.Error(err)
+		}
+		stamps := map[string]bool{}
+		for _, name := range names {
+			id, isClaim := strings.CutSuffix(filepath.Base(name), store.RecordSuffix)
+			if !isClaim {
+				continue
+			}
+			content, err := os.Readlink(name)
+			c, parseErr := volume.ParseCopy(content)
+			if err := errors.Join(err, parseErr); err != nil || c.ID != id {
+				t.Errorf("%s says %q, %v", name, content, err)
+			}
+			stamps[c.Stamp()] = true
+			state := "begun"
+			if _, err := os.Lstat(filepath.Join(filepath.Dir(name), c.Stamp()+".done")); err == nil {
+				state = "complete"
+			}
+			found = append(found, fmt.Sprint(state, " in ", kind, ": ", id))
+		}
+		for _, name := range names {
+			of := strings.TrimSuffix(filepath.Base(name), ".done")
+			if !strings.HasSuffix(name, store.RecordSuffix) && !stamps[of] {
+				t.Errorf("%s belongs to no copy", name)
+			}
+		}
+	}
+	removing, err := filepath.Glob(filepath.Join(own, store.RemovingDir, "??", "*"))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, name := range removing {
+		found = append(found, "removing "+filepath.Base(name))
+	}
 	return found
 }
 

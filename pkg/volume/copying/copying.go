@@ -38,6 +38,7 @@ const (
 	stepLeased    = "copy: lease taken"
 	stepCopied    = "copy: tree copied"
 	stepCompleted = "copy: complete"
+	stepGivingUp  = "copy: to be given up"
 	stepGivenUp   = "copy: claim moved aside"
 	stepMoved     = "copy: directory moved aside"
 	stepRemoved   = "copy: directory removed"
@@ -137,6 +138,9 @@ func (s *Copies) claim(c volume.Copy) (Status, error) {
 	}
 	content, err := c.Encode()
 	if err != nil {
+		return Status{}, err
+	}
+	if _, err := s.EnsureShard(store.RemovingDir, c.ID); err != nil { // so that it is there when the Gluster volume is full
 		return Status{}, err
 	}
 	dir, err := s.EnsureShard(string(s.Kind), c.ID)

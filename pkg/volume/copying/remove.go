@@ -27,9 +27,9 @@ var errSlice = errors.New("the rest goes in the next round")
 // removingName is the name of a copy that is being removed.
 func removingName(kind volume.CopyKind, stamp string) string { return string(kind) + "." + stamp }
 
-// GiveUp ends a copy, complete or not: by a rename, however much it is. What it has is removed by Reap. It needs no free
-// space, and what it did is on disk when it returns. A copy that was given up, and whatever has its ID since, stays as it
-// is.
+// GiveUp ends a copy, complete or not: by a rename, however much it is. What it has is removed by Reap. It needs no
+// free space, and what it did is on disk when it returns. A copy that was given up before, and whatever has its ID
+// since, stays as it is.
 func (s *Copies) GiveUp(st Status) error {
 	err := s.giveUp(st)
 	if err == nil {
@@ -50,6 +50,7 @@ func (s *Copies) giveUp(st Status) error {
 	if claimed, err := s.isClaimed(st); err != nil {
 		return err
 	} else if claimed {
+		s.Step(stepGivingUp)
 		err := s.FreeLink(st.dir, record, func() error { return st.dir.Rename(record, removing, name+store.RecordSuffix) })
 		if volume.IgnoreNotExist(err) != nil {
 			return err
@@ -91,8 +92,8 @@ func (s *Copies) moveRest(stamp string, from, removing *safepath.Dir) error {
 	return volume.IgnoreNotExist(from.Unlink(stamp + doneSuffix))
 }
 
-// Reap removes what was given up, of all kinds, and returns how many copies it has removed. What is left of one, because
-// it has more than a slice or ctx is done, goes with the next call, here or on another host.
+// Reap removes what was given up, of all kinds, and returns how many copies it has removed. What is left of one,
+// because it has more than a slice or ctx is done, goes with the next call, here or on another host.
 func Reap(ctx context.Context, s *store.Store) (int, error) {
 	files, err := s.Files(store.RemovingDir)
 	errs := []error{err}
@@ -179,7 +180,8 @@ func reap(ctx context.Context, s *store.Store, name string, dir *safepath.Dir) e
 	return nil
 }
 
-// mayRemove returns nil if all bricks have the tree of a copy where it is to be removed: that of a clone may be a volume.
+// mayRemove returns nil if all bricks have the tree of a copy where it is to be removed: that of a clone may be a
+// volume.
 func mayRemove(s *store.Store, at store.File) error {
 	above, err := at.Dir.Open(at.Name)
 	if err != nil {

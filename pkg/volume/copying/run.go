@@ -28,7 +28,10 @@ type Options struct {
 	// Own keeps the copy out of what in the source is not the source's own.
 	Own tree.Own
 	// Prepare, where set, is called with the empty tree, or that of an earlier run, before anything is copied.
-	Prepare  func(tree *safepath.Dir) error
+	Prepare func(tree *safepath.Dir) error
+	// Still, where set, is asked when all is copied: an error says that the source was being removed meanwhile, so that
+	// the copy may lack something. It is called without the permit.
+	Still    func() error
 	Progress *copies.Progress
 }
 
@@ -79,6 +82,12 @@ func (s *Copies) run(ctx context.Context, st Status, from *safepath.Dir, o Optio
 		return volume.CopyResult{}, errors.Join(err, lost)
 	}
 	s.Step(stepCopied)
+	if o.Still != nil {
+		s.Permit.Without(func() { err = o.Still() })
+	}
+	if err != nil {
+		return volume.CopyResult{}, err
+	}
 	return s.complete(ctx, st, l, copied, o)
 }
 

@@ -55,8 +55,8 @@ func (s *Volumes) FindClone(spec volume.Spec) (st *copying.Status, isVolume bool
 	return &found, false, err
 }
 
-// BeginClone writes down the copy that is to become a volume, and returns it, or the one that there is. ErrForeign where
-// something is in the volume's place, ErrTooLarge where the volume would be smaller than its source.
+// BeginClone writes down the copy that is to become a volume, and returns it, or the one that there is. ErrForeign
+// where something is in the volume's place, ErrTooLarge where the volume would be smaller than its source.
 func (s *Volumes) BeginClone(spec volume.Spec, from Origin) (*copying.Status, error) {
 	capacity := spec.Required
 	if capacity == 0 {

@@ -12,7 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/copying"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
 )
@@ -39,11 +41,40 @@ var operations = map[string]struct {
 	}},
 	"give back": {func(s *lifecycle.Volumes) error { _, err := s.Create(enforced()); return err }, deleteVolume},
 	"adopt":     {makeLegacy, adoptLegacy},
+	"clone":     {makeCopy, createSpec(cloned())},
 	"release":   {func(s *lifecycle.Volumes) error { return errors.Join(makeLegacy(s), adoptLegacy(s)) }, giveBack},
 }
 
 func createSpec(spec volume.Spec) func(*lifecycle.Volumes) error {
 	return func(s *lifecycle.Volumes) error { _, err := s.Create(spec); return err }
+}
+
+func cloned() volume.Spec {
+	spec := crashSpec
+	spec.Source = &volume.Source{Volume: "pi/gv0/source"}
+	return spec
+}
+
+// makeCopy makes the copy that becomes a volume.
+func makeCopy(s *lifecycle.Volumes) (err error) {
+	source, err := os.MkdirTemp("", "source")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(source)) }()
+	if err := errors.Join(os.WriteFile(filepath.Join(source, "data"), []byte("dear"), 0o600), unix.Chmod(source, uint32(volume.DefaultMode))); err != nil {
+		return err
+	}
+	from, err := safepath.OpenRoot(source)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	st, err := s.BeginClone(cloned(), lifecycle.Origin{Source: *cloned().Source, Stamp: volume.StampOf("source", volume.Now())})
+	if err == nil {
+		_, err = s.Clones().Run(volumes.Background, *st, from, copying.Options{})
+	}
+	return err
 }
 
 func retained() volume.Spec {

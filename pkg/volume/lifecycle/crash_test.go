@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/copying"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
 )
 
@@ -106,6 +107,14 @@ func TestKilledAtEveryPoint(t *testing.T) {
 		want      map[string][]string
 	}{
 		{"create", create, map[string][]string{"repeat": ready, "delete": nil, "reconcile": nil}},
+		{
+			"clone", []string{
+				"create: record made", "create: claimed", "create: parent made", "create: path claimed", "create: directory made",
+				"create: owner set", "create: record complete", "names: directory seen", "create: copy moved into its place",
+				"copy: to be given up", "copy: claim moved aside", "copy: directory moved aside", "on disk",
+			},
+			map[string][]string{"repeat": ready, "delete": nil, "reconcile": nil},
+		},
 		{"create retained", create, map[string][]string{"repeat": ready}},
 		{
 			"take back", []string{
@@ -269,6 +278,9 @@ func killAndGoOn(t *testing.T, mountpoint string, j job, next string, want []str
 	if err := s.Reconcile(volumes.Background, volumes.Unlocked); err != nil {
 		t.Error(err)
 	}
+	if _, err := copying.Reap(volumes.Background, s.Store); err != nil {
+		t.Error(err)
+	}
 	got := volumes.Audit(t, mountpoint)
 	// Creations that were complete when the kill came are not taken back.
 	if next == "reconcile" && want == nil && slices.Contains(got, "ready vol") {
@@ -282,6 +294,9 @@ func killAndGoOn(t *testing.T, mountpoint string, j job, next string, want []str
 		}
 		if strings.HasPrefix(j.Operation, "expand") && next == "repeat" && r.Capacity != 3 {
 			t.Errorf("the capacity is %d", r.Capacity)
+		}
+		if data, err := os.ReadFile(filepath.Join(mountpoint, crashSpec.Path, "data")); j.Operation == "clone" && (err != nil || string(data) != "dear") {
+			t.Errorf("what was copied is %q, %v", data, err)
 		}
 		if got := limitAt(t, s, crashSpec.Path); r.Enforced && got != r.Capacity || !r.Enforced && got != 0 {
 			t.Errorf("the limit is %d bytes, the capacity %d", got, r.Capacity)
@@ -309,5 +324,7 @@ func clean(t *testing.T, mountpoint string) {
 	if err := s.Reconcile(volumes.Background, volumes.Unlocked); err != nil {
 		t.Error(err)
 	}
+	_, err := copying.Reap(volumes.Background, s.Store)
+	volumes.Must(t, err)
 	volumes.Same(t, volumes.Audit(t, mountpoint))
 }

@@ -72,8 +72,8 @@ func (m *Manager) beginClone(s *lifecycle.Volumes, spec volume.Spec, from lifecy
 	return st, err
 }
 
-// origin returns what is to be known of a source before it is copied; ErrNotFound, and ErrBusy for a snapshot that is not
-// complete.
+// origin returns what is to be known of a source before it is copied; ErrNotFound, and ErrBusy for a snapshot that is
+// not complete.
 func (m *Manager) origin(ctx context.Context, of volume.Source) (lifecycle.Origin, error) {
 	id, err := volume.ParseID(of.Volume + of.Snapshot)
 	if err != nil {

@@ -58,12 +58,12 @@ func (m *Manager) copy(ctx context.Context, key copyKey, job *copyJob) error {
 	}
 	defer from.dir.Close()
 	return m.run(outer, key.volume, m.own, "", func(_ context.Context, s *lifecycle.Volumes, _ *operation) error {
-		return copyOn(ctx, s, st, from, job)
+		return copyOn(ctx, s, st, from, job, func() error { return m.isStill(outer, st.Copy) })
 	})
 }
 
-func copyOn(ctx context.Context, s *lifecycle.Volumes, st copying.Status, from source, job *copyJob) error {
-	o := copying.Options{Own: from.own, Progress: &job.progress}
+func copyOn(ctx context.Context, s *lifecycle.Volumes, st copying.Status, from source, job *copyJob, still func() error) error {
+	o := copying.Options{Own: from.own, Still: still, Progress: &job.progress}
 	entries, bytes := from.entries, from.bytes
 	if st.Kind == volume.Clones {
 		o.Prepare = func(tree *safepath.Dir) error { return s.LimitClone(st, tree) }
@@ -120,6 +120,17 @@ func (m *Manager) openSource(ctx context.Context, c volume.Copy) (source, error)
 		}
 		return source{dir: dir, own: own, bytes: used}, nil
 	})
+}
+
+// isStill returns nil if nothing of the source can have been removed until now: who removes it gives it up before, for
+// everybody to see.
+func (m *Manager) isStill(ctx context.Context, c volume.Copy) error {
+	from, err := m.openSource(ctx, c)
+	if err != nil {
+		return fmt.Errorf("%s was deleted while it was copied: %w", c.Source, err)
+	}
+	from.dir.Close()
+	return nil
 }
 
 // keepCopying goes on with the copies on one Gluster volume that nobody goes on with, until ctx is done.

@@ -145,13 +145,26 @@ func (c *copyJobs) stop(ctx context.Context, key copyKey) error {
 	}
 }
 
+// jobsEnd is how long close waits for runs to end, which give back what others would wait for.
+const jobsEnd = 3 * time.Second
+
 // close ends all runs.
 func (c *copyJobs) close() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.ended = true
+	var all []*copyJob
 	for _, job := range c.of {
 		job.cancel()
+		all = append(all, job)
+	}
+	c.mu.Unlock()
+	late := time.After(jobsEnd)
+	for _, job := range all {
+		select {
+		case <-job.done:
+		case <-late:
+			return
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/tree/copies"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/copying"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
@@ -135,6 +136,25 @@ func (m *Manager) ListSnapshots(ctx context.Context, of, after string, limit int
 		}
 	}
 	return found, "", nil
+}
+
+// SnapshotsOn returns all snapshots on one Gluster volume, in the order of their IDs.
+func (m *Manager) SnapshotsOn(ctx context.Context, v gluster.Volume) ([]Snapshot, error) {
+	all, err := one(ctx, m, v, "", func(s *lifecycle.Volumes) ([]copying.Status, error) {
+		return snapshot.New(s.Store).List(ctx, "", "", 0)
+	})
+	var found []Snapshot
+	for _, st := range all {
+		found = append(found, Snapshot{volume.ID{Volume: v, ID: st.ID}, st})
+	}
+	return found, err
+}
+
+// VerifySnapshot is Snapshots.Verify. It takes as long as a walk through all of it.
+func (m *Manager) VerifySnapshot(ctx context.Context, id volume.ID, content bool) (copies.Report, error) {
+	return one(ctx, m, id.Volume, "", func(s *lifecycle.Volumes) (copies.Report, error) {
+		return snapshot.New(s.Store).Verify(ctx, id.ID, content)
+	})
 }
 
 // byName sorts Gluster volumes as the IDs on them sort.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package snapshot is the snapshots on one Gluster volume: copies of volumes that nobody writes to. The volume may be on
-// another Gluster volume, or gone. What has not changed since the previous snapshot of the same volume is a hard link to
-// that one's file, so they may be deleted in any order (TestOfTwoSnapshotsEitherMayGoFirst).
+// Package snapshot is the snapshots on one Gluster volume: copies of volumes that nobody writes to. The volume may be
+// on another Gluster volume, or gone. What has not changed since the previous snapshot of the same volume is a hard
+// link to that one's file, so they may be deleted in any order (TestOfTwoSnapshotsEitherMayGoFirst).
 package snapshot
 
 import (
@@ -164,4 +164,24 @@ func (s *Snapshots) Open(id string) (copying.Status, *safepath.Dir, error) {
 		err = fmt.Errorf("snapshot %s on %s: %w", id, s.Volume, volume.ErrNotFound)
 	}
 	return st, dir, s.Explain(err)
+}
+
+// Verify compares a snapshot with its manifest, and changes nothing: names, kinds, sizes and times, and with content
+// what is in the files. ErrNotFound, and ErrBusy where it is not complete.
+func (s *Snapshots) Verify(ctx context.Context, id string, content bool) (copies.Report, error) {
+	st, dir, err := s.Open(id)
+	if err != nil {
+		return copies.Report{}, err
+	}
+	defer dir.Close()
+	work, err := s.OpenWork(st)
+	if err != nil {
+		return copies.Report{}, s.Explain(err)
+	}
+	defer work.Close()
+	report, err := copies.Verify(ctx, dir, work, copies.VerifyOptions{Content: content, Permit: s.Permit})
+	if err != nil {
+		err = s.Explain(fmt.Errorf("verify snapshot %s on %s: %w", id, s.Volume, err))
+	}
+	return report, err
 }

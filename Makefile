@@ -22,7 +22,7 @@ E2E   := go -C tests/e2e run ./cmd/e2e
 export CGO_ENABLED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help demo test quick unit sanity bench lint vuln fuzz build build-arm64 build-kubectl krew test-arm64 image test-image manifests check-manifests
+.PHONY: FORCE help demo test quick unit sanity bench lint vuln fuzz build build-arm64 build-kubectl krew release test-arm64 image test-image manifests check-manifests
 .PHONY: chaos hung power e2e e2e-full e2e-upstream e2e-up e2e-down packages packages-image packages-e2e clean
 
 help: ## Show this list
@@ -38,7 +38,7 @@ quick: ## In half a minute, as any user, without GlusterFS: parsers, options, pa
 	@CGO_ENABLED=0 go -C hack/tools-kube test -count=1 ./...
 
 unit: packages ## Unit and integration tests on real GlusterFS, with -race
-	@$(TOOL) gotestsum --format pkgname-and-test-fails --hide-summary=skipped -- -race -count=1 -timeout 20m -skip $(POWER) $$(go list ./... | grep -v -e /tests/sanity -e /tests/power)
+	@$(TOOL) gotestsum --format pkgname-and-test-fails --hide-summary=skipped -- -p 3 -race -count=1 -timeout 20m -skip $(POWER) $$(go list ./... | grep -v -e /tests/sanity -e /tests/power)
 
 sanity: packages ## csi-sanity, nothing skipped, on a replicated and on a distributed gv0 (SANITY_ENDPOINT=unix:///… for a driver started by hand)
 	@$(TOOL) gotestsum --format standard-verbose -- -race -timeout 20m -count=1 ./tests/sanity
@@ -91,6 +91,8 @@ $(PLUGINS): FORCE
 test-arm64: packages ## As arm64 under qemu-user: what quick runs, and all of pkg/safepath
 	CGO_ENABLED=0 GOARCH=arm64 $(QUICK) -exec qemu-aarch64-static -count=1 -timeout 5m
 	CGO_ENABLED=0 GOARCH=arm64 go test -exec qemu-aarch64-static -count=1 -timeout 5m ./pkg/safepath
+
+release: image krew ## All that is released, in bin/release
 
 image: packages-image ## The container image for amd64 and arm64, from the Dockerfile: bin/image/*.tar
 	@go run ./hack/image -version $(VERSION) build

@@ -50,6 +50,7 @@ type Manager struct {
 	headroom int64
 
 	quotaState *prometheus.GaugeVec
+	notices    Notices
 
 	provisioned provisioned
 	ownerWalks  ownerWalks
@@ -97,6 +98,7 @@ type remembered struct {
 	store     *store.Memory
 	trash     *trash.Memory
 	limits    limited
+	quotaWas  string // in the round before; the maintainer's alone
 }
 
 func (m *Manager) remember(v gluster.Volume) *remembered {
@@ -105,7 +107,7 @@ func (m *Manager) remember(v gluster.Volume) *remembered {
 	if m.remembered[v] == nil {
 		c := commit.New()
 		m.remembered[v] = &remembered{
-			committer: c, trash: &trash.Memory{},
+			committer: c, trash: &trash.Memory{Low: m.lowOf(v)},
 			store: store.NewMemory(func(mount *safepath.Dir) error { return c.Commit(context.Background(), mount) }),
 		}
 	}

@@ -29,6 +29,7 @@ func outage(s *step) {
 		s.isHealed()
 		s.down("the brick on "+second.Name, second.StopBrick, second.StartBrick)
 		n.in(s).goesOn("brick")
+		n.in(s).says("PersistentVolumeClaim", "before", second.Name, "as the controller sees it")
 	})
 	// The first in the list of servers: a client that starts asks it first.
 	s.part("one_server_down", func(s *step) {

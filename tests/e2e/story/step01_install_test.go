@@ -34,11 +34,9 @@ func installation(s *step) {
 	s.Log(s.kubectl("get", "csinodes", "-o", "custom-columns=NODE:.metadata.name,DRIVERS:.spec.drivers[*].name"))
 
 	s.part("dry_run", func(s *step) {
-		for _, dir := range []string{"base", "overlays/arm64", "snapshot-controller"} { // overlays/snapshots is for after the last: step 14
-			s.kubectl("apply", "--dry-run=server", "-k", filepath.Join(edited, dir))
-		}
+		s.kubectl("apply", "--dry-run=server", "-k", filepath.Join(edited, "overlays", "arm64")) // steps 01 and 14 apply the others
 		for _, file := range s.glob(filepath.Join(examples, "*.yaml")) {
-			if name := filepath.Base(file); name != "kube-verify.yaml" && name != "snapshot.yaml" { // steps 02, 03 and 14 apply these
+			if name := filepath.Base(file); name != "kube-verify.yaml" && name != "snapshot.yaml" { // for steps 02, 03 and 14
 				s.kubectl("apply", "--dry-run=server", "-f", file)
 			}
 		}

@@ -76,7 +76,7 @@ build: ## bin/glusterfs-csi for this machine
 build-arm64: ## bin/arm64/glusterfs-csi
 	CGO_ENABLED=0 GOARCH=arm64 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/arm64/glusterfs-csi ./cmd/glusterfs-csi
 
-# Where people have kubectl.
+# Where people have kubectl. They say which version they are by VERSION alone, so that one commit gives the same bytes from a clone and an archive.
 PLUGINS := $(foreach os,linux darwin windows,$(foreach arch,amd64 arm64,bin/kubectl/$(os)-$(arch)/kubectl-glusterfs$(if $(filter windows,$(os)),.exe)))
 
 build-kubectl: $(PLUGINS) ## bin/kubectl/*/kubectl-glusterfs: the kubectl plugin for Linux, macOS and Windows, amd64 and arm64
@@ -86,7 +86,7 @@ krew: build-kubectl ## As archives for krew, with its manifest: bin/kubectl/glus
 
 $(PLUGINS): FORCE
 	@CGO_ENABLED=0 GOOS=$(word 1,$(subst -, ,$(notdir $(@D)))) GOARCH=$(word 2,$(subst -, ,$(notdir $(@D)))) \
-	    go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/kubectl-glusterfs
+	    go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $@ ./cmd/kubectl-glusterfs
 	@ls -l $@
 
 test-arm64: packages ## As arm64 under qemu-user: what quick runs, and all of pkg/safepath
@@ -110,7 +110,7 @@ image-name: # where the release's image is to be found
 image: packages-image ## The container image for amd64 and arm64, from the Dockerfile: bin/image/*.tar
 	@go run ./hack/image -version $(VERSION) build
 
-test-image: packages-image ## What `make image` built: every client option on a real gv0; arm64 under qemu-user
+test-image: packages-image ## What `make image` built: what it says it has is there; every client option on a real gv0; arm64 under qemu-user
 	@go run ./hack/image test
 
 e2e: packages-e2e $(IMAGE) ## The operator's story on a real Kubernetes of two nodes; KEEP=1 leaves the cluster up

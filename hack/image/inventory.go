@@ -30,7 +30,26 @@ func (s *store) testInventory(ctx context.Context, directory string) error {
 			return err
 		}))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.testIndex(ctx, filepath.Join(directory, "glusterfs-csi.tar")))...)
+}
+
+// testIndex fetches the image of each architecture from the archive of both, as a machine of that architecture does.
+func (s *store) testIndex(ctx context.Context, file string) error {
+	for _, architecture := range architectures {
+		id, err := s.buildah(ctx, "pull", "--quiet", "--arch", architecture, "oci-archive:"+file)
+		if err != nil {
+			return err
+		}
+		got, err := s.buildah(ctx, "inspect", "--type", "image", "--format", "{{.OCIv1.Architecture}}", id)
+		if err != nil {
+			return err
+		}
+		if got != architecture {
+			return fmt.Errorf("%s has an image for %s where that for %s is asked for", file, got, architecture)
+		}
+		fmt.Printf("%s: linux/%s is %s\n", file, architecture, id)
+	}
+	return nil
 }
 
 // dpkgKnows asks Debian's own tool which packages the image has, with their versions, and whether their files are as they were packed.

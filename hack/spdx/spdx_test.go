@@ -66,7 +66,7 @@ func TestWhatSPDXDoesNotAllowIsRefused(t *testing.T) {
 		"nothing described":          {`"DESCRIBES"`, `"CONTAINS"`},
 		"a purl that is none":        {`"pkg:deb`, `"deb`},
 	} {
-		changed := strings.Replace(text, change[0], change[1], -1)
+		changed := strings.ReplaceAll(text, change[0], change[1])
 		if changed == text {
 			t.Errorf("%s: the text has no %s", name, change[0])
 		}

@@ -99,7 +99,7 @@ RELEASE := $(shell sed -n 's/^appVersion: //p' deploy/helm/glusterfs-csi/Chart.y
 release: ## All that is released, in bin/release: of one commit the same bytes each time
 	@$(MAKE) --no-print-directory image krew VERSION=$(RELEASE)
 	@go run ./hack/release -version $(RELEASE) -created $$(git log -1 --format=%ct)
-	@go -C hack/tools-kube tool helm lint --strict --quiet ../../bin/release/*.tgz -f ../../deploy/helm/glusterfs-csi/ci/pi-values.yaml
+	@go -C hack/tools-kube tool helm lint --strict --quiet ../../bin/release/glusterfs-csi-$(RELEASE:v%=%).tgz -f ../../deploy/helm/glusterfs-csi/ci/pi-values.yaml
 
 version: # of the release
 	@echo $(RELEASE)

@@ -10,8 +10,10 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/driver"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/holders"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
 
 func serveCommands(shared *sharedFlags) []*cobra.Command {
@@ -43,9 +45,16 @@ func serveCommand(shared *sharedFlags, mode driver.Mode, short string) *cobra.Co
 	}
 	flags := c.Flags()
 	flags.StringVar(&options.HTTPEndpoint, "http-endpoint", "", "where to serve /healthz, /readyz and /metrics, as 127.0.0.1:29708 (default nowhere)")
+	if mode != driver.Controller {
+		flags.DurationVar(&options.RestartAfter, "restart-after", holders.DefaultRestartAfter,
+			"how long after a repair a container that keeps files of a dead client open is restarted, where its class says onClientDeath: restart")
+	}
 	if mode == driver.Mounter {
 		flags.StringVar(&options.Endpoint, "endpoint", "unix:///var/lib/glusterfs-csi/mounter.sock", "where to serve the node plugin, root only: unix:///path")
 		return c
+	}
+	if mode == driver.Node {
+		c.AddCommand(holdersCommand(shared))
 	}
 	flags.StringVar(&options.Endpoint, "endpoint", "unix:///run/glusterfs-csi/csi.sock", "where to serve CSI: unix:///path or tcp://address:port")
 	flags.IntVar(&options.MaxOperations, "max-operations", permits.Default, "how many operations wait on GlusterFS at once; others queue by deadline")
@@ -59,7 +68,10 @@ func serveCommand(shared *sharedFlags, mode driver.Mode, short string) *cobra.Co
 	}
 	if mode == driver.Controller || mode == driver.All {
 		flags.DurationVar(&options.TrashRetention, "trash-retention", 24*time.Hour, "how long a deleted volume can be restored")
+		flags.StringVar(&options.Events, "events", "", "directory of the service account by which to write events, as /var/run/secrets/kubernetes.io/serviceaccount (default none)")
 		options.QuotaHeadroom = quota.DefaultHeadroom
+		flags.IntVar(&options.MaxCopies, "max-copies", manager.DefaultMaxCopies, "how many snapshots and clones are copied at once; others wait for their turn")
+		flags.IntVar(&options.MaxCopiesVolume, "max-copies-per-volume", manager.DefaultMaxCopiesVolume, "how many of them to one Gluster volume")
 		flags.Var((*size)(&options.QuotaHeadroom), "quota-headroom", "how much of the end of a limited volume ends exactly, at the price of slower writes")
 	}
 	return c

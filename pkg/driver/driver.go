@@ -6,6 +6,7 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,9 +16,11 @@ import (
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"k8s.io/klog/v2"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/events"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/holders"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/reconnect"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/repair"
@@ -31,11 +34,13 @@ type Driver struct {
 	clusters *gluster.ClustersFile
 	host     *client.Host
 	health   *health.Observer
-	repairer *repair.Repairer // nil where a mounter has the clients, as is replacer
+	repairer *repair.Repairer // nil where a mounter has the clients, as are replacer and holders
 	replacer *reconnect.Replacer
+	holders  *holders.Watcher
 	permits  *permits.Pool
 	volumes  *manager.Manager
 	metrics  *metrics
+	events   *events.Recorder // nil: none are written
 }
 
 // New returns a driver that is ready to Run. The clusters file is watched until ctx is
@@ -60,20 +65,25 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 		options: options, clusters: clusters, host: host, health: health.New(host, clusters, m.registry),
 		permits: pool, volumes: manager.New(clusters, host, pool, m.registry, ownOptions(options.Mode)...), metrics: m,
 	}
+	d.events = d.newEvents(ctx)
 	if options.QuotaHeadroom > 0 {
 		d.volumes.SetHeadroom(options.QuotaHeadroom)
 	}
+	if options.MaxCopies > 0 {
+		d.volumes.SetMaxCopies(options.MaxCopies, options.MaxCopiesVolume)
+	}
 	if options.Mounter == "" {
 		d.repairer, d.replacer = repair.New(host, m.registry), reconnect.New(host, m.registry)
+		d.holders = holders.New(host.StateDir(), cmp.Or(options.RestartAfter, holders.DefaultRestartAfter), m.registry)
 	}
 	return d, nil
 }
 
-// ownOptions are those of the client by which a process makes and deletes volumes: one of its own where it does nothing
-// else, and the pods' where it is the node's, too, which is for a single machine.
+// ownOptions are those of the client by which a process makes, copies and deletes volumes: one of its own where it does
+// nothing else, which sees ACLs, and the pods' where it is the node's, too, which is for a single machine.
 func ownOptions(mode Mode) []string {
 	if mode == Controller {
-		return []string{gluster.FreshNames}
+		return []string{gluster.FreshNames, gluster.ACL}
 	}
 	return nil
 }
@@ -133,6 +143,7 @@ func (d *Driver) lookAfterClients(ctx context.Context, group *sync.WaitGroup) {
 	if d.repairer != nil {
 		group.Go(func() { d.repairer.Run(ctx) })
 		group.Go(func() { d.replacer.Run(ctx) })
+		group.Go(func() { d.holders.Run(ctx) })
 	}
 }
 
@@ -154,6 +165,7 @@ func (d *Driver) serve(ctx context.Context, listener net.Listener, m *monitor) e
 	if d.options.Mode.controller() {
 		csi.RegisterControllerServer(server, &controller{volumes: d.volumes})
 		background.Go(func() { d.volumes.Maintain(ctx, d.options.TrashRetention) })
+		background.Go(func() { d.events.Run(ctx) })
 	}
 	if d.options.Mode.node() {
 		csi.RegisterNodeServer(server, newNode(d))

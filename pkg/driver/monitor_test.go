@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -281,6 +282,22 @@ func TestAControllerDoesNotRegisterWithKubelet(t *testing.T) {
 		o.Mode = mode
 		if r, got := o.registration(); got != want || r.Driver != DefaultName || "unix://"+r.Endpoint != o.Endpoint {
 			t.Errorf("%s: %+v, %t", mode, r, got)
+		}
+	}
+}
+
+// TestGoroutinesAreToldToThisHostAlone: callers from elsewhere can reach the page where --http-endpoint lets Prometheus in.
+func TestGoroutinesAreToldToThisHostAlone(t *testing.T) {
+	r := serve(t, "", monitored)
+	r.wantStatus("/debug/goroutines", http.StatusOK, "goroutine ", "(*monitor).serve")
+	local := context.WithValue(t.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(10, 1, 2, 3), Port: 29708})
+	for from, want := range map[string]int{"10.1.2.3:5000": http.StatusOK, "[::1]:5000": http.StatusOK, "10.1.2.4:5000": http.StatusForbidden, "": http.StatusForbidden} {
+		request := httptest.NewRequestWithContext(local, http.MethodGet, "/debug/goroutines", http.NoBody)
+		request.RemoteAddr = from
+		answer := httptest.NewRecorder()
+		goroutines(answer, request)
+		if answer.Code != want {
+			t.Errorf("%q is answered %d, want %d", from, answer.Code, want)
 		}
 	}
 }

@@ -31,6 +31,7 @@ type Observer struct {
 	host     host
 	clusters *gluster.ClustersFile
 	gauges   gauges
+	changed  func(before, now Report) // see Notify
 
 	mu     sync.Mutex
 	checks map[string]*serverCheck // by cluster
@@ -45,6 +46,7 @@ type host interface {
 	Serves(device mount.Device) bool
 	Owns(target string) bool
 	Stale() ([]statedir.Stale, error)
+	Holders() ([]statedir.Holder, error)
 }
 
 // New returns an Observer of this host's clients. The clusters file says whose servers are asked where no client
@@ -52,6 +54,10 @@ type host interface {
 func New(host *client.Host, clusters *gluster.ClustersFile, registry prometheus.Registerer) *Observer {
 	return &Observer{host: host, clusters: clusters, gauges: newGauges(registry), checks: map[string]*serverCheck{}}
 }
+
+// Notify has Watch tell each change that it sees of a Gluster volume's health, also that what it sees first is not Healthy: then before
+// has no more than the state Unknown. It comes before Watch, and the function returns at once.
+func (o *Observer) Notify(changed func(before, now Report)) { o.changed = changed }
 
 // State is how well a Gluster volume can be used from this host. A higher one is worse.
 type State int
@@ -85,6 +91,9 @@ const (
 	// ContainerMountDead: in a container mounts of a client that died stay dead, where the host's were repaired; the pod has to be
 	// restarted. Inaccessible for the pod that is asked for, else Degraded.
 	ContainerMountDead = "ContainerMountDead"
+	// DeadFiles: a process keeps files of a client open that has died: what it writes to them is lost, and what it reads fails, until it opens
+	// them anew. Paths work. Degraded.
+	DeadFiles = "DeadFiles"
 	// TwoNames: a brick has the volume's directory under another name than the others, since it has forgotten a rename.
 	// Files are read and written as before. Degraded.
 	TwoNames = "TwoNames"
@@ -229,6 +238,7 @@ func (o *Observer) health(ctx context.Context, v gluster.Volume, at *Place) Repo
 		}
 	}
 	o.addStale(ctx, &r, v, at)
+	o.addHolders(ctx, &r, v, at)
 	o.names.add(ctx, &r, v, at)
 	report := r.report(v)
 	if len(report.Reasons) == 0 && !isKnown {

@@ -7,12 +7,24 @@ import (
 	"sync"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
 // Memory is what a process remembers of the trash of one Gluster volume from one round of the reaper to the next.
 type Memory struct {
+	// Low, if it is set, is told that the Gluster volume is nearly as full as it may be before trash goes before its time: once
+	// for each entry that would be the next.
+	Low func(Low)
+
 	onDelete noted
 	live     live
+	toldLow  string // the name of the entry that was told last; the reaper's alone
+}
+
+// Low is what trash there is while space is low.
+type Low struct {
+	Next    store.TrashEntry // that goes first, with its record
+	Waiting int              // entries that go before their time if it must be
 }
 
 // noted remembers what the records of trash entries say to the reaper: neither a record nor what was changed

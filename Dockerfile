@@ -10,27 +10,30 @@ FROM --platform=$BUILDPLATFORM docker.io/library/debian:bookworm-slim AS package
 ARG TARGETARCH
 WORKDIR /packages
 # What the programs and translators of hack/image/pick link. A library that is missing here ends the build below.
+# base-files says which Debian this is.
 RUN dpkg --add-architecture $TARGETARCH \
  && apt-get update -qq \
- && for package in glusterfs-client glusterfs-common libglusterfs0 libgfrpc0 libgfxdr0 \
+ && for package in base-files glusterfs-client glusterfs-common libglusterfs0 libgfrpc0 libgfxdr0 \
         libc6 libgcc-s1 gcc-12-base libssl3 libtirpc3 libgssapi-krb5-2 libkrb5-3 libkrb5support0 libk5crypto3 libkeyutils1 libcom-err2 \
         libuuid1 zlib1g libacl1 mount libmount1 libblkid1 libselinux1 libpcre2-8-0; \
     do apt-get download -qq -o APT::Sandbox::User=root $package:$TARGETARCH || exit; done \
- && mkdir unpacked && for file in *.deb; do dpkg-deb -x $file unpacked/${file%.deb} || exit; done
+ && mkdir unpacked && for file in *.deb; do dpkg-deb --raw-extract $file unpacked/${file%.deb} || exit; done
 
 FROM --platform=$BUILDPLATFORM docker.io/library/golang:1.26-bookworm AS build
 ARG TARGETARCH
 ARG VERSION=devel
+ARG SOURCE_DATE_EPOCH=0
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY cmd cmd
 COPY pkg pkg
 COPY hack/image/pick hack/image/pick
+COPY hack/spdx hack/spdx
 COPY --from=packages /packages/unpacked /unpacked
-RUN CGO_ENABLED=0 go run ./hack/image/pick /unpacked /root-of-image
 RUN CGO_ENABLED=0 GOOS=linux GOARCH=$TARGETARCH \
-    go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION" -o /root-of-image/usr/bin/glusterfs-csi ./cmd/glusterfs-csi
+    go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION" -o /glusterfs-csi ./cmd/glusterfs-csi
+RUN CGO_ENABLED=0 go run ./hack/image/pick -version $VERSION -created $SOURCE_DATE_EPOCH /unpacked /glusterfs-csi /root-of-image
 
 FROM scratch
 ARG VERSION=devel
@@ -44,5 +47,5 @@ LABEL org.opencontainers.image.title="glusterfs-csi" \
       org.opencontainers.image.revision="$REVISION"
 COPY --from=build /root-of-image /
 ENV PATH=/usr/sbin:/usr/bin
-# What is in here: /usr/share/glusterfs-csi/contents.txt, with the licences in /usr/share/doc.
+# What is in here: /usr/share/glusterfs-csi/contents.txt and sbom.spdx.json, with the licences in /usr/share/doc; for scanners, /var/lib/dpkg.
 ENTRYPOINT ["/usr/bin/glusterfs-csi"]

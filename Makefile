@@ -22,7 +22,7 @@ E2E   := go -C tests/e2e run ./cmd/e2e
 export CGO_ENABLED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help demo test quick unit sanity bench lint vuln fuzz build build-arm64 build-kubectl krew release test-arm64 image test-image manifests check-manifests
+.PHONY: FORCE help demo test quick unit sanity bench lint vuln fuzz build build-arm64 build-kubectl krew release version image-name test-arm64 image test-image manifests check-manifests
 .PHONY: chaos hung power e2e e2e-full e2e-upstream e2e-up e2e-down packages packages-image packages-e2e clean
 
 help: ## Show this list
@@ -57,11 +57,12 @@ power: packages ## Take the power from servers after and within every operation:
 	@go test -race -count=1 -v -timeout 30m ./tests/power -args -power.full
 	@go test -race -count=1 -v -timeout 30m -run $(POWER) ./pkg/volume/lifecycle -args -power.full
 
-lint: ## go vet and golangci-lint
+lint: ## go vet, golangci-lint, and actionlint for the workflows
 	@go vet ./...
 	@$(TOOL) golangci-lint run ./...
 	@go -C tests/e2e vet ./...
 	@cd tests/e2e && go tool -modfile=../../hack/tools/go.mod golangci-lint run ./...
+	@go tool -modfile=hack/tools-actions/go.mod actionlint .github/workflows/*.yml
 
 vuln: ## govulncheck (needs the vulnerability database on the network)
 	@$(TOOL) govulncheck ./...
@@ -75,7 +76,7 @@ build: ## bin/glusterfs-csi for this machine
 build-arm64: ## bin/arm64/glusterfs-csi
 	CGO_ENABLED=0 GOARCH=arm64 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/arm64/glusterfs-csi ./cmd/glusterfs-csi
 
-# Where people have kubectl.
+# Where people have kubectl. They say which version they are by VERSION alone, so that one commit gives the same bytes from a clone and an archive.
 PLUGINS := $(foreach os,linux darwin windows,$(foreach arch,amd64 arm64,bin/kubectl/$(os)-$(arch)/kubectl-glusterfs$(if $(filter windows,$(os)),.exe)))
 
 build-kubectl: $(PLUGINS) ## bin/kubectl/*/kubectl-glusterfs: the kubectl plugin for Linux, macOS and Windows, amd64 and arm64
@@ -85,19 +86,31 @@ krew: build-kubectl ## As archives for krew, with its manifest: bin/kubectl/glus
 
 $(PLUGINS): FORCE
 	@CGO_ENABLED=0 GOOS=$(word 1,$(subst -, ,$(notdir $(@D)))) GOARCH=$(word 2,$(subst -, ,$(notdir $(@D)))) \
-	    go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/kubectl-glusterfs
+	    go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $@ ./cmd/kubectl-glusterfs
 	@ls -l $@
 
 test-arm64: packages ## As arm64 under qemu-user: what quick runs, and all of pkg/safepath
 	CGO_ENABLED=0 GOARCH=arm64 $(QUICK) -exec qemu-aarch64-static -count=1 -timeout 5m
 	CGO_ENABLED=0 GOARCH=arm64 go test -exec qemu-aarch64-static -count=1 -timeout 5m ./pkg/safepath
 
-release: image krew ## All that is released, in bin/release
+# The version that the chart is of, and with it a release: its image, plugins and notes.
+RELEASE := $(shell sed -n 's/^appVersion: //p' deploy/helm/glusterfs-csi/Chart.yaml)
+
+release: ## All that is released, in bin/release: of one commit the same bytes each time
+	@$(MAKE) --no-print-directory image krew VERSION=$(RELEASE)
+	@go run ./hack/release -version $(RELEASE) -created $$(git log -1 --format=%ct)
+	@go -C hack/tools-kube tool helm lint --strict --quiet ../../bin/release/glusterfs-csi-$(RELEASE:v%=%).tgz -f ../../deploy/helm/glusterfs-csi/ci/pi-values.yaml
+
+version: # of the release
+	@echo $(RELEASE)
+
+image-name: # where the release's image is to be found
+	@sed -n 's/^  repository: \(.*\)/\1:$(RELEASE)/p' deploy/helm/glusterfs-csi/values.yaml
 
 image: packages-image ## The container image for amd64 and arm64, from the Dockerfile: bin/image/*.tar
 	@go run ./hack/image -version $(VERSION) build
 
-test-image: packages-image ## What `make image` built: every client option on a real gv0; arm64 under qemu-user
+test-image: packages-image ## What `make image` built: what it says it has is there; every client option on a real gv0; arm64 under qemu-user
 	@go run ./hack/image test
 
 e2e: packages-e2e $(IMAGE) ## The operator's story on a real Kubernetes of two nodes; KEEP=1 leaves the cluster up
@@ -117,7 +130,7 @@ e2e-up: packages-e2e $(IMAGE) ## Start the cluster of two nodes, or what does no
 e2e-down: ## End it, and fail if anything of it is left
 	@$(E2E) down
 
-$(IMAGE): Dockerfile go.mod go.sum $(shell find cmd/glusterfs-csi pkg hack/image -name '*.go')
+$(IMAGE): Dockerfile go.mod go.sum $(shell find cmd/glusterfs-csi pkg hack/image hack/spdx -name '*.go')
 	@$(MAKE) --no-print-directory image
 
 manifests: ## deploy/kubernetes, from the Helm chart

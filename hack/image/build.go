@@ -9,9 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 )
+
+// share is where the image says what it has.
+const share = "usr/share/glusterfs-csi"
 
 // The images that the Dockerfile builds on. Both are needed for the machine that builds alone.
 const (
@@ -30,15 +34,32 @@ func (s *store) build(ctx context.Context, version, name, directory string) erro
 		return err
 	}
 	fmt.Printf("base images made in %v\n", time.Since(began).Round(time.Second))
+	created := committed(ctx)
 	for _, architecture := range architectures {
-		if err := s.buildOne(ctx, architecture, version, name, directory); err != nil {
+		if err := s.buildOne(ctx, architecture, version, name, directory, created); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.writeIndex(ctx, name, created, filepath.Join(directory, "glusterfs-csi.tar"))
 }
 
-func (s *store) buildOne(ctx context.Context, architecture, version, name, directory string) error {
+// committed is the time of the source, which the image has instead of the time of its build: so two builds are equal.
+func committed(ctx context.Context) time.Time {
+	said, err := output(ctx, "git", "log", "-1", "--format=%ct")
+	if err != nil {
+		return time.Unix(0, 0) // not a checkout
+	}
+	seconds, err := strconv.ParseInt(said, 10, 64)
+	if err != nil {
+		return time.Unix(0, 0)
+	}
+	return time.Unix(seconds, 0)
+}
+
+// tag is an image's name in the store.
+func tag(architecture string) string { return "localhost/glusterfs-csi:" + architecture }
+
+func (s *store) buildOne(ctx context.Context, architecture, version, name, directory string, created time.Time) error {
 	began := time.Now()
 	modules, err := output(ctx, "go", "env", "GOMODCACHE")
 	if err != nil {
@@ -52,10 +73,11 @@ func (s *store) buildOne(ctx context.Context, architecture, version, name, direc
 	if err != nil {
 		revision = "unknown" // not a checkout
 	}
-	image := "localhost/glusterfs-csi:" + architecture
+	image, seconds := tag(architecture), strconv.FormatInt(created.Unix(), 10)
 	if _, err := s.buildah(ctx, "bud", "--quiet", "--pull-never", "--isolation", "chroot", "--network", "host",
 		"--platform", "linux/"+architecture, "--build-arg", "BUILDPLATFORM=linux/"+runtime.GOARCH, "--build-arg", "TARGETARCH="+architecture,
 		"--build-arg", "VERSION="+version, "--build-arg", "REVISION="+revision,
+		"--timestamp", seconds, "--build-arg", "SOURCE_DATE_EPOCH="+seconds,
 		// What was downloaded and compiled already is not again.
 		"--volume", modules+":/go/pkg/mod", "--volume", cache+":/root/.cache/go-build",
 		"--tag", image, "."); err != nil {
@@ -76,8 +98,15 @@ func (s *store) buildOne(ctx context.Context, architecture, version, name, direc
 		if err != nil {
 			return err
 		}
-		contents, err := os.ReadFile(filepath.Join(root, "usr/share/glusterfs-csi/contents.txt"))
+		contents, err := os.ReadFile(filepath.Join(root, share, "contents.txt"))
 		if err != nil {
+			return err
+		}
+		sbom, err := os.ReadFile(filepath.Join(root, share, "sbom.spdx.json"))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(directory, "glusterfs-csi-"+architecture+".spdx.json"), sbom, 0o644); err != nil {
 			return err
 		}
 		fmt.Printf("\n%s: %s in %d files, built in %v\n%s", file, mebibytes(size), files, time.Since(began).Round(time.Second), contents)

@@ -103,7 +103,11 @@ func add(to *tar.Writer, file string) error {
 	if err != nil {
 		return err
 	}
-	if err := to.WriteHeader(&tar.Header{Name: filepath.Base(file), Mode: int64(info.Mode().Perm()), Size: int64(len(content))}); err != nil {
+	mode := int64(0o644) // not the file's own, which depends on who has cloned and built it
+	if info.Mode()&0o111 != 0 {
+		mode = 0o755
+	}
+	if err := to.WriteHeader(&tar.Header{Name: filepath.Base(file), Mode: mode, Size: int64(len(content))}); err != nil {
 		return err
 	}
 	_, err = to.Write(content)

@@ -45,3 +45,27 @@ func TestTheManifestHasTheArchivesDigests(t *testing.T) {
 		}
 	}
 }
+
+// Modes are those of who has cloned and built it, by his umask; archives have none of that.
+func TestArchivesAreTheSameWhoeverHasBuiltThem(t *testing.T) {
+	var digests []string
+	for _, umask := range []os.FileMode{0o022, 0o077} {
+		t.Chdir(t.TempDir())
+		for file, mode := range map[string]os.FileMode{"LICENSE": 0o666, "kubectl-glusterfs": 0o777} {
+			if err := os.WriteFile(file, []byte(file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(file, mode&^umask); err != nil {
+				t.Fatal(err)
+			}
+		}
+		digest, err := pack("a.tar.gz", "kubectl-glusterfs", "LICENSE")
+		if err != nil {
+			t.Fatal(err)
+		}
+		digests = append(digests, digest)
+	}
+	if digests[0] != digests[1] {
+		t.Errorf("two archives of the same differ: %q", digests)
+	}
+}

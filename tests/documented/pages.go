@@ -94,7 +94,7 @@ func (d *document) missing(root string, pages map[string]document) []string {
 		}
 		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
 			found = append(found, to)
-		} else if page, ok := pages[name]; anchor != "" && !(ok && page.anchors[anchor]) {
+		} else if anchor != "" && !pages[name].anchors[anchor] {
 			found = append(found, to)
 		}
 	}

@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command pick makes the root directory of the image: from unpacked Debian packages it takes just what a GlusterFS
-// client needs, with every library that something taken links, and writes down what it took.
+// client needs, with every library that something taken links, puts the driver beside it, and writes down what there is: for people,
+// for dpkg and for scanners.
 //
-//	pick UNPACKED ROOT
+//	pick UNPACKED DRIVER ROOT
 //
-// UNPACKED holds one directory for each package, named as its file: name_version_architecture. A library that is in none of them is
-// an error. It reads ELF headers and runs nothing, so the packages may be of any architecture.
+// UNPACKED holds one directory for each package, named as its file: name_version_architecture, with the package's control files in
+// DEBIAN. A library that is in none of them is an error. It reads ELF headers and runs nothing, so the packages may be of any architecture.
 package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // programs are what the driver runs, the client, and what the client may run: mount and umount (FUSE's own library does
@@ -55,22 +58,30 @@ var directories = []string{"proc", "sys", "dev", "run/glusterfs-csi", "etc/glust
 var links = map[string]string{"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64", "var/run": "../run"}
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: pick UNPACKED ROOT")
+	version := flag.String("version", "devel", "of the driver, for the SBOM")
+	created := flag.Int64("created", 0, "time of the source, for the SBOM, in seconds since 1970")
+	flag.Parse()
+	if flag.NArg() != 3 {
+		fmt.Fprintln(os.Stderr, "usage: pick [-version VERSION] [-created SECONDS] UNPACKED DRIVER ROOT")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2]); err != nil {
+	unpacked, driver, root := flag.Arg(0), flag.Arg(1), flag.Arg(2)
+	p, err := open(unpacked)
+	if err == nil {
+		err = p.fill(root, driver)
+	}
+	if err == nil {
+		err = p.inventory(root, driver, *version, time.Unix(*created, 0))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "pick:", err)
 		os.Exit(1)
 	}
 }
 
-func run(unpacked, root string) error {
-	p, err := open(unpacked)
-	if err != nil {
-		return err
-	}
-	patterns := slices.Concat(programs, besides)
+// fill makes the root directory.
+func (p *picker) fill(root, driver string) error {
+	patterns := slices.Concat(programs, besides, release)
 	for kind, names := range xlators {
 		for _, name := range names {
 			patterns = append(patterns, filepath.Join("usr/lib/*/glusterfs/*/xlator", kind, name+".so"))
@@ -84,7 +95,7 @@ func run(unpacked, root string) error {
 	if err := p.copyTo(root); err != nil {
 		return err
 	}
-	return errors.Join(skeleton(root), contents(p, root))
+	return errors.Join(skeleton(root), contents(p, root), copyFile(driver, filepath.Join(root, "usr/bin/glusterfs-csi")))
 }
 
 func skeleton(root string) error {
@@ -102,9 +113,11 @@ func skeleton(root string) error {
 	return errors.Join(append(errs, os.Mkdir(tmp, 0o755), os.Chmod(tmp, 0o777|os.ModeSticky))...)
 }
 
+// share is where the lists are of what is in the image.
+const share = "usr/share/glusterfs-csi"
+
 // contents writes the list of packages, with their licences beside it, and of files.
 func contents(p *picker, root string) error {
-	const list = "usr/share/glusterfs-csi/contents.txt"
 	var text strings.Builder
 	fmt.Fprintln(&text, "Debian packages of which parts are in this image:")
 	for _, pkg := range p.packages() {
@@ -117,8 +130,8 @@ func contents(p *picker, root string) error {
 	for _, path := range p.taken() {
 		fmt.Fprintf(&text, "%10d /%s\n", p.size(path), path)
 	}
-	if err := os.MkdirAll(filepath.Join(root, filepath.Dir(list)), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(root, share), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(root, list), []byte(text.String()), 0o644)
+	return os.WriteFile(filepath.Join(root, share, "contents.txt"), []byte(text.String()), 0o644)
 }

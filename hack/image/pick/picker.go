@@ -16,6 +16,9 @@ import (
 	"strings"
 )
 
+// controlDir is where dpkg-deb --control puts what a package says of itself, in a package's directory.
+const controlDir = "DEBIAN"
+
 // pkg is an unpacked package.
 type pkg struct{ name, version, architecture, dir string }
 
@@ -25,6 +28,15 @@ type file struct {
 	pkg  pkg
 	size int64
 	link string // the target in the image, of a link
+}
+
+// own is the package's own name for the file, from before /usr was merged.
+func (f file) own() string {
+	name, err := filepath.Rel(f.pkg.dir, f.path)
+	if err != nil {
+		return f.path // it was found below the directory
+	}
+	return name
 }
 
 // picker knows all unpacked files by their paths in the image, without a leading slash.
@@ -54,12 +66,18 @@ func open(unpacked string) (*picker, error) {
 
 func (p *picker) index(from pkg) error {
 	return filepath.WalkDir(from.dir, func(where string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+		if err != nil {
 			return err
 		}
 		name, err := filepath.Rel(from.dir, where)
 		if err != nil {
 			return err
+		}
+		if name == controlDir {
+			return fs.SkipDir
+		}
+		if entry.IsDir() {
+			return nil
 		}
 		info, err := entry.Info()
 		if err != nil {
@@ -151,7 +169,7 @@ func (p *picker) pickLibrary(library string) error {
 func needs(where string) ([]string, error) {
 	f, err := elf.Open(where)
 	var malformed *elf.FormatError
-	if errors.As(err, &malformed) {
+	if errors.As(err, &malformed) || errors.Is(err, io.EOF) { // a text, however short
 		return nil, nil
 	}
 	if err != nil {
@@ -175,7 +193,9 @@ func needs(where string) ([]string, error) {
 }
 
 // taken lists what was picked, sorted.
-func (p *picker) taken() []string { return slices.Sorted(maps.Keys(p.picked)) }
+func (p *picker) taken() []string { return sorted(p.picked) }
+
+func sorted(names map[string]bool) []string { return slices.Sorted(maps.Keys(names)) }
 
 func (p *picker) size(name string) int64 {
 	if f := p.all[name]; f.link == "" {

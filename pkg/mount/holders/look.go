@@ -173,7 +173,7 @@ func (o *one) descriptors() (candidates []descriptor, all bool) {
 		if !o.proc.isOfPath(link) { // a socket, a pipe
 			continue
 		}
-		info := o.proc.read(o.dir + "/fdinfo/" + number)
+		info := o.proc.readOnce(o.dir + "/fdinfo/" + number)
 		if id, flags := parseFdinfo(info); o.wanted.Mounts[id] {
 			candidates = append(candidates, descriptor{link, flags&unix.O_ACCMODE != unix.O_RDONLY && flags&unix.O_PATH == 0})
 		}

@@ -56,6 +56,6 @@ func holderRow(h statedir.Holder) []string {
 	id := pods.Container{Group: h.Container}.ID()
 	return []string{
 		cmp.Or(h.Pod, "-"), cmp.Or(id[:min(len(id), short)], "-"), strconv.Itoa(h.PID), cmp.Or(line(h.Command), "-"), strconv.Itoa(h.Files),
-		strconv.Itoa(h.Writable), strconv.Itoa(h.Mapped), inUse, h.Volume.String(), cmp.Or(h.Root, "?"), client, isoTime(h.Since),
+		strconv.Itoa(h.Writable), strconv.Itoa(h.Mapped), inUse, h.String(), cmp.Or(h.Root, "?"), client, isoTime(h.Since),
 	}
 }

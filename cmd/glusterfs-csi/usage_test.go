@@ -64,8 +64,17 @@ func TestWrongUsage(t *testing.T) {
 	}
 }
 
+func TestHoldersWhereThereAreNone(t *testing.T) {
+	if text, err := execute(t, "node", "holders"); err != nil || !strings.HasPrefix(text, "POD") || strings.Count(text, "\n") != 1 {
+		t.Errorf("%q, %v", text, err)
+	}
+	if text, err := execute(t, "node", "holders", "-o", "json"); err != nil || text != "[]\n" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
 func TestHelpFitsAScreen(t *testing.T) {
-	for _, args := range [][]string{{}, {"all"}, {"controller"}, {"node"}, {"volume", "list"}, {"volume", "check"}, {"trash", "restore"}, {"trash", "purge"}} {
+	for _, args := range [][]string{{}, {"all"}, {"controller"}, {"node"}, {"node", "holders"}, {"volume", "list"}, {"volume", "check"}, {"trash", "restore"}, {"trash", "purge"}} {
 		text, err := execute(t, append(args, "--help")...)
 		if err != nil {
 			t.Fatal(err)

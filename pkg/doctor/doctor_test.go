@@ -235,6 +235,26 @@ func TestWhatStaysDeadInAContainerIsNamed(t *testing.T) {
 	}
 }
 
+func TestWhoKeepsFilesOfADeadClientIsNamed(t *testing.T) {
+	h := Host{StateDir: t.TempDir()}
+	root, err := statedir.Open(h.StateDir)
+	if err == nil {
+		err = root.WriteHolders([]statedir.Holder{
+			{Pod: "0f1e", PID: 7, Command: "prometheus", Files: 3, Writable: 2}, {PID: 8, Command: "tail", Files: 1}, {PID: 9, Cwd: true}, {PID: 10, Files: 1, Replaced: true},
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if command := finds(t, h.holders(), "dead-files", answers.Error, "pod 0f1e", "it has 3 files open, 2 of them for writing"); !strings.HasSuffix(command, "| grep 0f1e") {
+		t.Errorf("the cure is %q", command)
+	}
+	finds(t, h.holders(), "dead-files", answers.Error, "process 8", "which is in no pod")
+	if all := h.holders(); len(all) != 2 {
+		t.Errorf("%+v", all)
+	}
+}
+
 // inNamespace runs the test in a process of its own, in new namespaces, after a command there. It says whether this is that process.
 func inNamespace(t *testing.T, kind, before string) bool {
 	t.Helper()

@@ -133,6 +133,7 @@ func newDir(t *testing.T) string {
 func options(dir string) Options {
 	return Options{
 		Mode: All, Name: DefaultName, Version: "test", NodeID: "pi-worker1", TrashRetention: 24 * time.Hour, MaxOperations: permits.Default,
+		RestartAfter: time.Second,
 		Endpoint:     "unix://" + filepath.Join(dir, "csi.sock"),
 		ClustersFile: filepath.Join(dir, "clusters.yaml"), StateDir: filepath.Join(dir, "state"),
 	}

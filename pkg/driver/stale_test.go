@@ -6,17 +6,16 @@ package driver
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/programs"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -37,7 +36,7 @@ func TestWhatStaysDeadInAContainerAloneIsSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newPod(t)
-	inControlGroup(t, c, "kubepods/burstable/pod"+uid+"/c")
+	programs.InControlGroupUntil(t, "kubepods/burstable/pod"+uid+"/c", c.Stop, c.PID())
 	// Its subPath is in the container alone, and leads nowhere any more.
 	if err := errors.Join(mount.Detach(subPath), os.Remove(sub)); err != nil {
 		t.Fatal(err)
@@ -69,40 +68,4 @@ func TestWhatStaysDeadInAContainerAloneIsSeen(t *testing.T) {
 	p.unpublish(w, another)
 	code(t, p.delete(v), codes.OK)
 	code(t, p.delete(w), codes.OK)
-}
-
-// inControlGroup puts a container's process into a control group of some hierarchy of this machine. It ends before the test does.
-func inControlGroup(t *testing.T, c pod, group string) {
-	t.Helper()
-	entries, err := mount.List()
-	if err != nil {
-		t.Fatal(err)
-	}
-	tried := errors.New("no hierarchy of control groups is mounted")
-	for _, e := range entries {
-		if e.FSType != "cgroup2" && (e.FSType != "cgroup" || filepath.Base(e.Target) != "pids") {
-			continue
-		}
-		dir := filepath.Join(e.Target, group)
-		t.Cleanup(func() {
-			c.Stop()
-			for d := dir; d != e.Target; d = filepath.Dir(d) {
-				testcluster.Eventually(t, patience, func() error { // a process that has ended leaves it a moment later
-					if err := os.Remove(d); err != nil && !errors.Is(err, os.ErrNotExist) && !strings.Contains(err.Error(), "not empty") {
-						return fmt.Errorf("remove %s: %w", d, err)
-					}
-					return nil
-				})
-			}
-		})
-		err := os.MkdirAll(dir, 0o755)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(c.PID())), 0o600)
-		}
-		if err == nil {
-			return
-		}
-		tried = errors.Join(tried, err)
-	}
-	t.Fatal(tried)
 }

@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -165,7 +166,7 @@ func (w *Watcher) look(ctx context.Context, ended []statedir.Ended) ([]statedir.
 	if len(ended) == 0 {
 		return nil, nil
 	}
-	wanted := Wanted(ended)
+	wanted := wantedOf(ended)
 	var found holders.Found
 	var err error
 	if all {
@@ -174,11 +175,25 @@ func (w *Watcher) look(ctx context.Context, ended []statedir.Ended) ([]statedir.
 				p.looked(now)
 			}
 		}
-		found, err = w.looker.Look(ctx, wanted)
-	} else {
-		found, err = w.looker.LookAt(ctx, wanted, pidsOf(w.known))
+		found, err = lookAtAll(ctx, w.looker, wanted)
+	}
+	if !all || err != nil { // those who are known stay known
+		some, errSome := w.looker.LookAt(ctx, wanted, pidsOf(w.known))
+		found.Processes = slices.DeleteFunc(found.Processes, func(p holders.Process) bool {
+			return slices.ContainsFunc(some.Processes, func(s holders.Process) bool { return s.PID == p.PID })
+		})
+		found.Processes, err = append(found.Processes, some.Processes...), errors.Join(err, errSome)
 	}
 	return holdersOf(ended, found), err
+}
+
+// lookAtAll fails where a process is left out, after looking at the others.
+func lookAtAll(ctx context.Context, looker *holders.Looker, wanted holders.Wanted) (holders.Found, error) {
+	found, err := looker.Look(ctx, wanted)
+	if err == nil && found.Unknown > 0 {
+		err = fmt.Errorf("%d processes cannot be looked at: they do not answer at this moment, or have too many files open", found.Unknown)
+	}
+	return found, err
 }
 
 func pidsOf(known []statedir.Holder) []int {
@@ -190,8 +205,8 @@ func pidsOf(known []statedir.Holder) []int {
 	return slices.Compact(pids)
 }
 
-// Wanted is what to look for of clients that have ended.
-func Wanted(ended []statedir.Ended) holders.Wanted {
+// wantedOf is what to look for of clients that have ended.
+func wantedOf(ended []statedir.Ended) holders.Wanted {
 	w := holders.Wanted{Devices: map[mount.Device]bool{}, Mounts: map[int]bool{}}
 	for _, e := range ended {
 		w.Devices[e.Device] = true
@@ -214,7 +229,7 @@ func Look(ctx context.Context, root statedir.Root) ([]statedir.Holder, error) {
 	if errLooker != nil {
 		return nil, errors.Join(err, errLooker)
 	}
-	found, errLook := looker.Look(ctx, Wanted(ended))
+	found, errLook := lookAtAll(ctx, looker, wantedOf(ended))
 	return holdersOf(ended, found), errors.Join(err, errLook)
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/clients"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/programs"
@@ -122,4 +123,38 @@ func shown(t *testing.T, w *Watcher) map[string]float64 {
 		}
 	}
 	return all
+}
+
+// A client that was replaced while it ran goes on for those who have its files, and ends when the last one is closed.
+func TestFilesOfAReplacedClientAreListedAndNotTakenForDead(t *testing.T) {
+	n := newNode(t)
+	pod := uid(t, 0)
+	target := n.publish(pod, "replaced")
+	log := filepath.Join(target, "log")
+	pid := programs.Shell(t, "exec 3>>"+log)
+	controlGroup(t, pod, id(t, 0), pid)
+	old := n.client
+	by, err := n.Replace(t.Context(), old, func(_, _ *meta.Reading) bool { return true })
+	if err != nil || by == nil {
+		t.Fatalf("replaced by %v, %v", by, err)
+	}
+	if h := n.holder(pid); !h.Replaced || h.Writable != 1 || h.Root != "/replaced" {
+		t.Errorf("it is said %+v", h)
+	}
+	if said := shown(t, n.watcher); len(said) > 0 {
+		t.Errorf("the metric says %v", said)
+	}
+	n.again()
+	n.restarted(0)
+	if old.HasEnded() || programs.HasEnded(pid) {
+		t.Fatalf("the old client has ended: %t, and who has a file of it: %t", old.HasEnded(), programs.HasEnded(pid))
+	}
+	must(t, programs.End(pid))
+	testcluster.Eventually(t, time.Minute, func() error {
+		ended, err := n.StateDir().Ended()
+		if !old.HasEnded() || len(ended) > 0 {
+			return errors.Join(err, fmt.Errorf("the old client has ended: %t, remembered are %+v", old.HasEnded(), ended))
+		}
+		return err
+	})
 }

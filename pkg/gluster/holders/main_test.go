@@ -112,31 +112,10 @@ func uid(t *testing.T, number int) string {
 	return fmt.Sprintf("%s-%s-%s-%s-%s", h[:8], h[8:12], h[12:16], h[16:20], h[20:32])
 }
 
-// controlGroup makes a control group, named as kubelet and a runtime name a container's, and has the processes enter it. It ends with the test.
+// controlGroup has processes enter a control group that is named as kubelet and a runtime name a container's.
 func controlGroup(t *testing.T, pod, container string, pids ...int) {
 	t.Helper()
-	root := "/sys/fs/cgroup"
-	if _, err := os.Stat(filepath.Join(root, "cgroup.procs")); err != nil { // version 1
-		root = filepath.Join(root, "pids")
-	}
-	dir := filepath.Join(root, "kubepods", "besteffort", "pod"+pod, container)
-	must(t, os.MkdirAll(dir, 0o755))
-	t.Cleanup(func() {
-		testcluster.Eventually(t, clients.Patience, func() error { // a process is in it until it is reaped
-			for d := dir; d != root; d = filepath.Dir(d) {
-				if err := os.Remove(d); err != nil && !errors.Is(err, os.ErrNotExist) {
-					if errors.Is(err, unix.EBUSY) && d != dir {
-						break // another container
-					}
-					return err
-				}
-			}
-			return nil
-		})
-	})
-	for _, pid := range pids {
-		must(t, os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o600))
-	}
+	programs.InControlGroup(t, filepath.Join("kubepods", "besteffort", "pod"+pod, container), pids...)
 }
 
 // id is that of a container.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -103,11 +104,18 @@ func TestAContainerIsToldOnceAndKilledThen(t *testing.T) {
 	pod := uid(t, 0)
 	target := n.publish(pod, "stubborn")
 	heard := filepath.Join(t.TempDir(), "heard")
-	stubborn := programs.Shell(t, "trap 'echo term >>"+heard+"' TERM; exec 3>>"+filepath.Join(target, "log")+"; exec 5>&1; while :; do sleep 0.01; done & exec 3>>"+
-		filepath.Join(target, "log"))
+	stubborn := programs.Start(t, exec.Command("/bin/sh", "-c",
+		"trap 'echo term >>"+heard+"' TERM; exec 3>>"+filepath.Join(target, "log")+"; echo ready; while :; do read more; done"))
 	controlGroup(t, pod, id(t, 0), stubborn)
 	n.die(target)
 	restarts := n.restarted(1)
+	hears := func() error {
+		if text, err := os.ReadFile(heard); string(text) != "term\n" {
+			return errors.Join(err, fmt.Errorf("it heard %q", text))
+		}
+		return nil
+	}
+	testcluster.Eventually(t, clients.Patience, hears)
 	n.again()
 	n.again()
 	if programs.HasEnded(stubborn) || n.restarted(1)[0] != restarts[0] {
@@ -121,9 +129,7 @@ func TestAContainerIsToldOnceAndKilledThen(t *testing.T) {
 		}
 		return nil
 	})
-	if text, err := os.ReadFile(heard); err == nil && string(text) != "term\n" {
-		t.Errorf("it heard %q", text)
-	}
+	must(t, hears())
 }
 
 func TestFewContainersAreRestartedAtOnce(t *testing.T) {

@@ -97,7 +97,7 @@ func (l *Looker) LookAt(ctx context.Context, wanted Wanted, pids []int) (Found, 
 		if pid == os.Getpid() {
 			continue
 		}
-		holds, isKnown := l.holds(wanted, pid)
+		holds, isKnown := l.holds(ctx, wanted, pid)
 		if !isKnown {
 			found.Unknown++
 		}
@@ -113,10 +113,10 @@ func (l *Looker) LookAt(ctx context.Context, wanted Wanted, pids []int) (Found, 
 }
 
 // holds returns what one process holds, and whether all that was to be known is.
-func (l *Looker) holds(wanted Wanted, pid int) (holds []Hold, isKnown bool) {
+func (l *Looker) holds(ctx context.Context, wanted Wanted, pid int) (holds []Hold, isKnown bool) {
 	o := &one{proc: l.proc, wanted: wanted, dir: strconv.Itoa(pid), holds: map[key]*Hold{}}
 	candidates, all := o.descriptors()
-	asked := l.patience.within(pid, func() *one {
+	asked := l.patience.within(ctx, pid, func() *one {
 		after := &one{proc: l.proc, wanted: wanted, dir: o.dir, holds: map[key]*Hold{}}
 		after.addFiles(candidates)
 		after.addMappings()
@@ -173,7 +173,7 @@ func (o *one) descriptors() (candidates []descriptor, all bool) {
 		if !o.proc.isOfPath(link) { // a socket, a pipe
 			continue
 		}
-		info := o.proc.read(o.dir + "/fdinfo/" + number)
+		info := o.proc.readOnce(o.dir + "/fdinfo/" + number)
 		if id, flags := parseFdinfo(info); o.wanted.Mounts[id] {
 			candidates = append(candidates, descriptor{link, flags&unix.O_ACCMODE != unix.O_RDONLY && flags&unix.O_PATH == 0})
 		}

@@ -218,18 +218,18 @@ func TestAProcessThatDoesNotAnswerIsLeftOutUntilItDoes(t *testing.T) {
 	var p patience
 	goOn := make(chan bool)
 	defer close(goOn)
-	if p.within(7, func() *one { <-goOn; return &one{} }) != nil {
+	if p.within(t.Context(), 7, func() *one { <-goOn; return &one{} }) != nil {
 		t.Error("an answer before there is one")
 	}
-	if p.within(7, func() *one { return &one{} }) != nil {
+	if p.within(t.Context(), 7, func() *one { return &one{} }) != nil {
 		t.Error("it was asked again")
 	}
-	if p.within(8, func() *one { return &one{} }) == nil {
+	if p.within(t.Context(), 8, func() *one { return &one{} }) == nil {
 		t.Error("another one was not asked")
 	}
 	goOn <- true
 	testcluster.Eventually(t, clients.Patience, func() error {
-		if p.within(7, func() *one { return &one{} }) == nil {
+		if p.within(t.Context(), 7, func() *one { return &one{} }) == nil {
 			return errors.New("it is left out for ever")
 		}
 		return nil

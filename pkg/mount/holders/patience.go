@@ -25,7 +25,7 @@ type patience struct {
 }
 
 // within returns what ask returns, or nil if it cannot be known now.
-func (p *patience) within(pid int, ask func() *one) *one {
+func (p *patience) within(ctx context.Context, pid int, ask func() *one) *one {
 	p.mu.Lock()
 	isNot := p.waiting[pid] || len(p.waiting) >= maxWaiting
 	p.mu.Unlock()
@@ -35,7 +35,7 @@ func (p *patience) within(pid int, ask func() *one) *one {
 	answer := make(chan *one, 1)
 	go func() {
 		var o *one
-		panics.Catch(context.Background(), "look at a process", func() { o = ask() })
+		panics.Catch(ctx, "look at a process", func() { o = ask() })
 		p.mu.Lock()
 		delete(p.waiting, pid)
 		answer <- o

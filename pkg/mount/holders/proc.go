@@ -56,6 +56,21 @@ func (p *proc) isOfPath(link string) bool {
 	return err == nil && n == 1 && first[0] == '/'
 }
 
+// readOnce is read for a file whose text the kernel gives at once, if there is room for it.
+func (p *proc) readOnce(name string) string {
+	fd, err := unix.Openat(p.fd, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = unix.Close(fd) }()
+	var buffer [1 << 10]byte
+	n, err := unix.Read(fd, buffer[:])
+	if err != nil {
+		return ""
+	}
+	return string(buffer[:n])
+}
+
 // read returns what a file has, or "" if it cannot be read: its process has ended.
 func (p *proc) read(name string) string {
 	fd, err := unix.Openat(p.fd, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -79,13 +94,8 @@ func (p *proc) read(name string) string {
 
 // follow returns what a link of /proc leads to, without asking the file system: it may be dead or hung.
 func (p *proc) follow(link string) (mount.Device, int, error) {
-	fd, err := unix.Openat(p.fd, link, unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return mount.Device{}, 0, err
-	}
-	defer func() { _ = unix.Close(fd) }()
 	var stat unix.Statx_t
-	err = unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC|unix.AT_NO_AUTOMOUNT, unix.STATX_INO|unix.STATX_MNT_ID, &stat)
+	err := unix.Statx(p.fd, link, unix.AT_STATX_DONT_SYNC|unix.AT_NO_AUTOMOUNT, unix.STATX_INO|unix.STATX_MNT_ID, &stat)
 	if err != nil {
 		return mount.Device{}, 0, err
 	}
@@ -93,7 +103,12 @@ func (p *proc) follow(link string) (mount.Device, int, error) {
 	if stat.Mask&unix.STATX_MNT_ID != 0 { // Linux 5.8
 		return device, int(stat.Mnt_id), nil
 	}
-	id, _ := parseFdinfo(p.read("thread-self/fdinfo/" + strconv.Itoa(fd)))
+	fd, err := unix.Openat(p.fd, link, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return mount.Device{}, 0, err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	id, _ := parseFdinfo(p.readOnce("self/fdinfo/" + strconv.Itoa(fd)))
 	return device, id, nil
 }
 

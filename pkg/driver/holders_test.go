@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !quick
+
+package driver
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/programs"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+)
+
+func TestWhoKeepsFilesOfADeadClientIsNamedAndRestartedWhereTheClassSaysSo(t *testing.T) {
+	const uid, otherUID = "6e1f0c1a-22b4-4f0e-9d6a-0123456789ab", "00000000-0000-4000-8000-000000000000"
+	const id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	p := servePods(t, clustersYAML(healthy(t).Servers(), "gv0"))
+	v, w := p.create("onClientDeath", "restart"), p.create("onClientDeath", "report")
+	if said, has := w.GetVolumeContext()[onDeathKey]; has || v.GetVolumeContext()[onDeathKey] != restart {
+		t.Errorf("volume contexts say %v and %q", v.GetVolumeContext(), said)
+	}
+	publishFor := func(uid string) string {
+		dir := filepath.Join(uid, "volumes", "kubernetes.io~csi", "pv")
+		if err := os.MkdirAll(p.target(dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return filepath.Join(dir, "mount")
+	}
+	target, other := p.publish(v, publishFor(uid)), p.publish(w, publishFor(otherUID))
+	code(t, p.tryPublish(v, target), codes.OK)
+	root, err := statedir.Open(filepath.Join(p.dir, "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	published, err := root.Published()
+	if err != nil || len(published) != 1 || published[0].Pod != uid || published[0].Target != target || published[0].Root != "/"+v.GetVolumeContext()[pathKey] {
+		t.Errorf("to be restarted: %+v, %v", published, err)
+	}
+	shell, otherShell := programs.Shell(t, "exec 3>>"+filepath.Join(target, "log")), programs.Shell(t, "exec 3>>"+filepath.Join(other, "log"))
+	programs.InControlGroup(t, "kubepods/burstable/pod"+uid+"/"+id, shell)
+	programs.InControlGroup(t, "kubepods/burstable/pod"+otherUID+"/"+id, otherShell)
+	killClient(t, p.clients()[0])
+
+	said := "DEGRADED DeadFiles: restart pod " + otherUID + " " + id[:12] + " process " + strconv.Itoa(otherShell) + " (sh) " + w.GetVolumeContext()[pathKey] + " 1 files open, 1 of them for writing"
+	testcluster.Eventually(t, time.Minute, func() error { return shows(p.volumeHealth(w.GetVolumeId(), other), said) })
+	mounter := &rig{t: t, log: p.mounterLog}
+	mounter.wantStatus("/metrics", 200, `glusterfs_csi_dead_files{cluster="`+testcluster.Name+`",directory="/`+w.GetVolumeContext()[pathKey]+`",pod="`+otherUID+`",volume="gv0"} 1`)
+	testcluster.Eventually(t, time.Minute, func() error {
+		if !programs.HasEnded(shell) || programs.HasEnded(otherShell) {
+			return fmt.Errorf("the one whose class says restart has ended: %t, the other one: %t", programs.HasEnded(shell), programs.HasEnded(otherShell))
+		}
+		return nil
+	})
+	if err := programs.End(otherShell); err != nil {
+		t.Fatal(err)
+	}
+	testcluster.Eventually(t, time.Minute, func() error {
+		return errors.Join(shows(p.volumeHealth(v.GetVolumeId(), target)), shows(p.volumeHealth(w.GetVolumeId(), other)))
+	})
+	mounter.logs("Ending a container", uid, "SIGTERM")
+	p.unpublish(v, target)
+	p.unpublish(w, other)
+	if published, err := root.Published(); len(published) > 0 || err != nil {
+		t.Errorf("to be restarted when nothing is published: %+v, %v", published, err)
+	}
+	code(t, p.delete(v), codes.OK)
+	code(t, p.delete(w), codes.OK)
+}

@@ -34,7 +34,7 @@ func TestCreateVolumeRefusesBadRequestsAndLeavesNothing(t *testing.T) {
 		says       []string
 	}{
 		"a misspelt parameter":            {parameters: []string{"onDelet", "trash"}, says: []string{`did you mean "onDelete"`}},
-		"an unknown parameter":            {parameters: []string{"replicas", "3"}, says: []string{"unknown", "cluster, consistency, gid, mode, onDelete, path, quota, uid, volume"}},
+		"an unknown parameter":            {parameters: []string{"replicas", "3"}, says: []string{"unknown", "cluster, consistency, gid, mode, onClientDeath, onDelete, path, quota, uid, volume"}},
 		"a mode that is not octal":        {parameters: []string{"mode", "rwx"}, says: []string{"mode", "octal"}},
 		"a uid that is a name":            {parameters: []string{"uid", "www-data"}, says: []string{"uid", "www-data"}},
 		"a cluster that is not there":     {code: codes.FailedPrecondition, parameters: []string{"cluster", "po"}, says: []string{`"po"`, "the clusters file has: pi"}},
@@ -60,8 +60,8 @@ func TestCreateVolumeRefusesBadRequestsAndLeavesNothing(t *testing.T) {
 			},
 			code: codes.OutOfRange, says: []string{"from 2 to 1"},
 		},
-		"a snapshot as source": {
-			change: func(r *csi.CreateVolumeRequest) { r.VolumeContentSource = &csi.VolumeContentSource{} }, says: []string{"snapshots"},
+		"a source that is none": {
+			change: func(r *csi.CreateVolumeRequest) { r.VolumeContentSource = &csi.VolumeContentSource{} }, says: []string{"neither a snapshot nor a volume"},
 		},
 		"a VolumeAttributesClass": {
 			change: func(r *csi.CreateVolumeRequest) { r.MutableParameters = map[string]string{"a": "b"} }, says: []string{"VolumeAttributesClass", "gid, mode, onDelete, quota, recursive, uid"},

@@ -63,8 +63,13 @@ func TestLongGrantsHoldUpNoCall(t *testing.T) {
 		granted <- r.publishes(v, target, group("2001"))(ctx)
 	}
 	for i, v := range volumes {
-		publish(v, fmt.Sprint("granted", i), 200*time.Millisecond)
-		code(t, <-granted, codes.Aborted, "being granted") // it goes on, and nobody waits for it
+		testcluster.Eventually(t, patience, func() error { // it goes on, and nobody waits for it
+			publish(v, fmt.Sprint("granted", i), 200*time.Millisecond)
+			if err := <-granted; status.Code(err) != codes.Aborted || !strings.Contains(err.Error(), "being granted") {
+				return fmt.Errorf("want Aborted, being granted, got %w", err)
+			}
+			return nil
+		})
 	}
 	for range waiting {
 		go publish(volumes[0], "granted0", patience)

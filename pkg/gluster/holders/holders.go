@@ -130,14 +130,9 @@ func There(root statedir.Root) ([]statedir.Ended, error) {
 	if len(ended) == 0 {
 		return nil, err
 	}
-	connections, errOpen := holders.OpenConnections()
-	if errOpen != nil {
-		return nil, errors.Join(err, errOpen)
-	}
-	defer connections.Close()
 	var there []statedir.Ended
 	for _, e := range ended {
-		id, errID := connections.ID(e.Device)
+		id, errID := holders.Connection(e.Device)
 		switch {
 		case errID != nil:
 			err = errors.Join(err, errID)

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -107,7 +106,7 @@ func (n *node) holder(pid int) (found statedir.Holder) {
 // uid is that of a new pod.
 func uid(t *testing.T, number int) string {
 	t.Helper()
-	sum := sha256.Sum256([]byte(t.Name() + strconv.Itoa(number)))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %d", t.Name(), number, os.Getpid())) // of this run alone
 	h := hex.EncodeToString(sum[:])
 	return fmt.Sprintf("%s-%s-%s-%s-%s", h[:8], h[8:12], h[12:16], h[16:20], h[20:32])
 }

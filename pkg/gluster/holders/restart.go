@@ -135,15 +135,17 @@ func (r *restarter) signal(ctx context.Context, f first, signal unix.Signal, bec
 	if err := r.root.WriteRestarts(restarts); err != nil {
 		return err
 	}
-	err := signalFirst(f, signal)
-	if err == nil && signal == unix.SIGTERM {
+	sent, err := signalFirst(f, signal)
+	if !sent {
+		return err // it has ended meanwhile
+	}
+	if signal == unix.SIGTERM {
 		r.restarted.WithLabelValues(because.Cluster, because.Name).Inc()
 	}
 	klog.FromContext(ctx).Info("Ending a container that keeps files of a dead client open, as its class says; kubelet starts it again", "pod", because.Pod,
 		"container", f.container.ID(), "signal", unix.SignalName(signal), "firstProcess", f.pid, "because", because.PID, "command", because.Command,
-		"volume", because.Volume, "directory", because.Root, "forWriting", because.Writable, "mapped", because.Mapped, "clientEnded", because.Since,
-		"err", err)
-	return err
+		"volume", because.Volume, "directory", because.Root, "forWriting", because.Writable, "mapped", because.Mapped, "clientEnded", because.Since)
+	return nil
 }
 
 // first is the first process of a container.
@@ -186,20 +188,24 @@ func firstOf(c pods.Container) (first, error) {
 }
 
 // signalFirst sends a signal, if that process is still the one that was meant. One that has ended is no error.
-func signalFirst(f first, signal unix.Signal) error {
+func signalFirst(f first, signal unix.Signal) (sent bool, err error) {
 	fd, err := unix.PidfdOpen(f.pid, 0)
 	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return fmt.Errorf("end process %d: %w", f.pid, err)
+		return false, fmt.Errorf("end process %d: %w", f.pid, err)
 	}
 	defer func() { _ = unix.Close(fd) }()
 	if _, start := holders.Stat(f.pid); start != f.start || pods.OfProcess(f.pid) != f.container { // the descriptor may be another's
-		return nil
+		return false, nil
 	}
-	if err := unix.PidfdSendSignal(fd, signal, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("end process %d: %w", f.pid, err)
+	err = unix.PidfdSendSignal(fd, signal, nil, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return false, nil
 	}
-	return nil
+	if err != nil {
+		return false, fmt.Errorf("end process %d: %w", f.pid, err)
+	}
+	return true, nil
 }

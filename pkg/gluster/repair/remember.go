@@ -100,12 +100,7 @@ func (r *Repairer) memoryOf(d deadMount) (*memory, error) {
 
 // connectionOf is that of a file system that is held, so that nobody else has its device.
 func connectionOf(device mount.Device) (uint64, error) {
-	connections, err := holders.OpenConnections()
-	if err != nil {
-		return 0, err
-	}
-	defer connections.Close()
-	id, err := connections.ID(device)
+	id, err := holders.Connection(device)
 	if err == nil && id == 0 {
 		err = fmt.Errorf("the kernel knows no FUSE file system %d:%d", device.Major, device.Minor)
 	}

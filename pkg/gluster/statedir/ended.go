@@ -26,7 +26,7 @@ type Ended struct {
 	gluster.Volume
 
 	Device     mount.Device `json:"device"`
-	Connection uint64       `json:"connection"` // tells its file system from others that had, or get, the device; see package holders of pkg/mount
+	Connection uint64       `json:"connection"` // tells its file system from others that had, or get, the device; see Connection of pkg/mount/holders
 	Boot       string       `json:"boot"`       // of the host; see Boot
 	PID        int          `json:"pid"`        // of the client
 	Mountpoint string       `json:"mountpoint"` // by which its process is known

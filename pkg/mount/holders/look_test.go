@@ -174,12 +174,11 @@ func ask(link string) error {
 
 // isAsked says whether a request waits for a client.
 func isAsked(c *client.Client) error {
-	connections, err := OpenConnections()
+	root, err := control()
 	if err != nil {
 		return err
 	}
-	defer connections.Close()
-	fd, err := unix.Openat(connections.root, fmt.Sprintf("%d/waiting", c.Device().Minor), unix.O_RDONLY, 0)
+	fd, err := unix.Openat(root, fmt.Sprintf("%d/waiting", c.Device().Minor), unix.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -237,14 +236,11 @@ func TestAProcessThatDoesNotAnswerIsLeftOutUntilItDoes(t *testing.T) {
 }
 
 func TestAConnectionThatIsGoneIsAnother(t *testing.T) {
-	connections, err := OpenConnections()
-	must(t, err)
-	defer connections.Close()
 	h := clients.SharedHost(t)
 	c := clients.Ensure(t, h, clients.GV0())
-	before, err := connections.ID(c.Device())
+	before, err := Connection(c.Device())
 	must(t, err)
-	if again, err := connections.ID(c.Device()); before == 0 || again != before || err != nil {
+	if again, err := Connection(c.Device()); before == 0 || again != before || err != nil {
 		t.Errorf("it is %d, and then %d, %v", before, again, err)
 	}
 	clients.Kill(t, c)
@@ -255,7 +251,7 @@ func TestAConnectionThatIsGoneIsAnother(t *testing.T) {
 	}
 	must(t, h.Discard(kept[0]))
 	testcluster.Eventually(t, clients.Patience, func() error {
-		if id, err := connections.ID(c.Device()); id == before || err != nil {
+		if id, err := Connection(c.Device()); id == before || err != nil {
 			return errors.Join(fmt.Errorf("it is still there: %d", id), err)
 		}
 		return nil

@@ -51,7 +51,7 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.count(host)
+	m.observeClients(host, options)
 	pool := newPermits(options, clusters)
 	if options.Mode != Mounter {
 		m.countOperations(pool)
@@ -139,7 +139,7 @@ func (d *Driver) lookAfterClients(ctx context.Context, group *sync.WaitGroup) {
 // serve serves CSI and, unless it is nil, the monitor.
 func (d *Driver) serve(ctx context.Context, listener net.Listener, m *monitor) error {
 	logger := klog.FromContext(ctx)
-	server := newServer(logger, d.metrics.rpc.UnaryServerInterceptor())
+	server := newServer(logger, d.metrics.retry, d.metrics.rpc.UnaryServerInterceptor())
 	csi.RegisterIdentityServer(server, &identity{driver: d})
 	defer d.volumes.Close()
 	var background sync.WaitGroup

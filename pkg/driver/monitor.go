@@ -50,7 +50,7 @@ func (d *Driver) newMonitor(q questions) *monitor {
 		return nil
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(d.metrics.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(d.metrics.registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	mux.Handle("GET /healthz", asking(q.alive))
 	mux.Handle("GET /readyz", asking(q.ready))
 	return &monitor{address: d.options.HTTPEndpoint, server: &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}}

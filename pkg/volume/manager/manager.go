@@ -51,6 +51,7 @@ type Manager struct {
 	headroom int64
 
 	quotaState *prometheus.GaugeVec
+	metrics    *metrics
 
 	provisioned provisioned
 	ownerWalks  ownerWalks
@@ -70,7 +71,7 @@ func New(
 	return &Manager{
 		clusters: clusters, host: host, permits: pool, own: own, remembered: map[gluster.Volume]*remembered{},
 		problems: newProblems(registry), quotas: quota.NewStates(clusters), limits: newLimits(registry),
-		quotaState: newQuotaState(registry), headroom: quota.DefaultHeadroom,
+		quotaState: newQuotaState(registry), metrics: newMetrics(registry), headroom: quota.DefaultHeadroom,
 	}
 }
 

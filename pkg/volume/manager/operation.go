@@ -104,6 +104,8 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 	if !op.state.CompareAndSwap(running, deserted) {
 		return <-done // what follows a commit does not wait for GlusterFS
 	}
+	back := m.metrics.desert(v)
+	go func() { <-done; back() }()
 	if why := op.why.Load(); why != nil {
 		return fmt.Errorf("volume %s/%s: %s; try again: %w", v, key, *why, volume.ErrBusy)
 	}

@@ -33,7 +33,7 @@ func TestEveryFlagIsDocumented(t *testing.T) {
 	}
 	collect(newRoot())
 	documented.Compare(t, "Flags of `glusterfs-csi controller|node|all|mounter`", serving)
-	documented.Compare(t, "Flags of `glusterfs-csi volume|trash|doctor`", administering)
+	documented.Compare(t, "Flags of `glusterfs-csi volume|trash|doctor|debug`", administering)
 }
 
 // flagName is how people write a flag.

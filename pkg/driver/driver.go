@@ -15,6 +15,7 @@ import (
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"k8s.io/klog/v2"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/debug"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
@@ -127,9 +128,11 @@ func (d *Driver) Run(ctx context.Context) error {
 	return d.serve(ctx, listener, d.newMonitor(questions))
 }
 
-// lookAfterClients runs what ends and repairs this host's clients, until ctx is done.
+// lookAfterClients runs what ends and repairs this host's clients, and what lets root look at this process, until ctx is
+// done.
 func (d *Driver) lookAfterClients(ctx context.Context, group *sync.WaitGroup) {
 	group.Go(func() { d.host.Run(ctx) })
+	group.Go(func() { debug.Serve(ctx, debug.Socket(d.options.StateDir, string(d.options.Mode)), d.metrics.registry) })
 	if d.repairer != nil {
 		group.Go(func() { d.repairer.Run(ctx) })
 		group.Go(func() { d.replacer.Run(ctx) })

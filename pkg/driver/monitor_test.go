@@ -79,11 +79,41 @@ func TestADriverWithoutAClustersFileIsHealthyButNotReady(t *testing.T) {
 	r.wantStatus("/readyz", http.StatusOK, "ok") // the last good one stays in force
 }
 
+// TestALongCallSaysWhatItWaitsFor takes the ten seconds after which it says so.
+func TestALongCallSaysWhatItWaitsFor(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.87.0.3:24007") // accepts, and never says a word
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	r := serve(t, clustersYAML([]string{"127.87.0.3"}, "gv0"))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := r.controller.CreateVolume(ctx, request("pvc-waits"))
+		ended <- err
+	}()
+	testcluster.Eventually(t, patience, func() error {
+		for line := range strings.Lines(r.log.String()) {
+			if strings.Contains(line, "Still waiting for the start of a client of pi/gv0, on 127.87.0.3") &&
+				strings.Contains(line, "CreateVolume") && strings.Contains(line, "pvc-waits") {
+				return nil
+			}
+		}
+		return errors.New("the log does not say what the call waits for")
+	})
+	cancel()
+	if err := <-ended; err == nil {
+		t.Error("a volume was made on a server that never answers")
+	}
+}
+
 func TestTwoDriversOfOneProcessShareNoMetric(t *testing.T) {
 	broken, other := serve(t, "clusters: [", monitored), serve(t, "", monitored)
 	const refused = `glusterfs_csi_clusters_reloads_total{result="error"}`
 	broken.wantStatus("/metrics", http.StatusOK, refused+" 1", "go_goroutines", "process_open_fds")
-	if _, body := other.get("/metrics"); strings.Contains(body, refused) || !strings.Contains(body, "go_goroutines") {
+	if _, body := other.get("/metrics"); !strings.Contains(body, refused+" 0") || !strings.Contains(body, "go_goroutines") {
 		t.Errorf("a driver without a clusters file shows\n%s", body)
 	}
 }

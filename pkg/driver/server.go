@@ -23,6 +23,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/waiting"
 )
 
 const (
@@ -128,6 +130,8 @@ func withRequest(logger klog.Logger) grpc.UnaryServerInterceptor {
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		logger.V(verboseRequest).Info("Request", "method", info.FullMethod, "request", protosanitizer.StripSecrets(request))
+		ctx, stop := waiting.Watch(klog.NewContext(ctx, logger.WithValues("method", info.FullMethod)))
+		defer stop()
 		return handler(klog.NewContext(ctx, logger), request)
 	}
 }

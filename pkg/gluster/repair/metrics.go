@@ -25,7 +25,7 @@ type metrics struct {
 
 func newMetrics(registry prometheus.Registerer) metrics {
 	with := promauto.With(registry)
-	return metrics{
+	m := metrics{
 		repairs: with.NewCounterVec(prometheus.CounterOpts{
 			Name: "glusterfs_csi_mounts_repaired_total",
 			Help: "Mounts of dead clients that were replaced in place, in all mount namespaces of the host: " +
@@ -41,9 +41,11 @@ func newMetrics(registry prometheus.Registerer) metrics {
 		}, []string{"cluster", "volume"}),
 		lasting: with.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "glusterfs_csi_container_mounts_dead",
-			Help: "Mounts of dead clients that stay dead in containers, whose pods have to be restarted; none without.",
+			Help: "Mounts of dead clients that stay dead in containers, whose pods have to be restarted.",
 		}, []string{"cluster", "volume"}),
 	}
+	m.repaired(mount.Report{}, time.Time{}) // so that the first one is an increase
+	return m
 }
 
 // repaired counts a round that has begun then.
@@ -59,8 +61,10 @@ func (m metrics) repaired(report mount.Report, began time.Time) {
 // leave says what a round has left. Of the Gluster volumes of this host each has a number.
 func (m metrics) leave(report mount.Report, volumes map[mount.Device]gluster.Volume, all map[gluster.Volume]bool) {
 	m.left.Reset()
+	m.lasting.Reset()
 	for v := range all {
 		m.left.WithLabelValues(v.Cluster, v.Name)
+		m.lasting.WithLabelValues(v.Cluster, v.Name)
 	}
 	for _, s := range report.Stale {
 		v := volumes[s.Device]

@@ -25,7 +25,6 @@ func (r *Repairer) tellStale(report mount.Report, volumes map[mount.Device]glust
 		return err
 	}
 	r.metrics.leave(report, volumes, r.volumes())
-	r.metrics.lasting.Reset()
 	found := inContainers(lasting(report), own)
 	var told []statedir.Stale
 	known := map[containerPart]int{}

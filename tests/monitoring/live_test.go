@@ -27,6 +27,8 @@ import (
 type panel struct {
 	Title   string
 	Targets []struct{ Expr, LegendFormat string }
+
+	FieldConfig struct{ Defaults struct{ Unit string } }
 }
 
 func panels(t *testing.T) (all []panel) {
@@ -60,7 +62,8 @@ func TestEveryQueryHasAnAnswer(t *testing.T) {
 		}
 		return err
 	})
-	use(t, driver)
+	began := time.Now()
+	use(t, driver, "pvc")
 
 	canBeLookedAt(t, driver)
 
@@ -92,6 +95,12 @@ func TestEveryQueryHasAnAnswer(t *testing.T) {
 		}
 		return err
 	})
+	if *picture != "" {
+		for i := 0; time.Since(began) < *pictureTime; i++ {
+			use(t, driver, fmt.Sprintf("more-%d", i))
+		}
+		draw(t, p, began)
+	}
 }
 
 func eventually(t *testing.T, done func() error) {
@@ -114,7 +123,7 @@ func canBeLookedAt(t *testing.T, p *processes) {
 }
 
 // use does what a cluster does in a day: volumes are made, deleted and mounted, a client dies, and a Gluster volume is not there.
-func use(t *testing.T, p *processes) {
+func use(t *testing.T, p *processes, name string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -123,7 +132,7 @@ func use(t *testing.T, p *processes) {
 	}
 	var last *csi.Volume
 	for i := range 5 {
-		v, err := p.controller.Create(ctx, fmt.Sprintf("pvc-%d", i), onGV0)
+		v, err := p.controller.Create(ctx, fmt.Sprintf("%s-%d", name, i), onGV0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,12 +146,12 @@ func use(t *testing.T, p *processes) {
 	}
 	gone, end := context.WithTimeout(ctx, 10*time.Second)
 	defer end()
-	if _, err := p.controller.Create(gone, "pvc-gone", func(r *csi.CreateVolumeRequest) {
+	if _, err := p.controller.Create(gone, name+"-gone", func(r *csi.CreateVolumeRequest) {
 		r.Parameters = map[string]string{"cluster": "gone", "volume": "gv0"}
 	}); err == nil {
 		t.Error("a volume was made on a cluster that is gone")
 	}
-	target := filepath.Join(p.dir, "kubelet", "mount")
+	target := filepath.Join(p.dir, "kubelet", name)
 	if err := p.node.Publish(ctx, last, target); err != nil {
 		t.Fatal(err)
 	}

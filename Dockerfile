@@ -2,7 +2,7 @@
 #
 # The driver, and of Debian's packages just what a GlusterFS client needs. For both architectures at once:
 #
-#   docker buildx build --platform linux/amd64,linux/arm64 --build-arg VERSION=v0.1.0 -t glusterfs-csi:v0.1.0 .
+#   docker buildx build --platform linux/amd64,linux/arm64 --build-arg VERSION=v0.2.0 -t glusterfs-csi:v0.2.0 .
 #
 # Nothing of the other architecture runs while building: Go cross-compiles, and packages are only unpacked.
 

@@ -22,7 +22,7 @@ E2E   := go -C tests/e2e run ./cmd/e2e
 export CGO_ENABLED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help demo test quick unit sanity bench lint vuln fuzz build build-arm64 build-kubectl krew test-arm64 image test-image manifests check-manifests
+.PHONY: FORCE help demo test quick unit sanity bench lint vuln fuzz build build-arm64 build-kubectl krew release test-arm64 image test-image manifests check-manifests
 .PHONY: chaos hung power test-monitoring packages-monitoring e2e e2e-full e2e-upstream e2e-up e2e-down packages packages-image packages-e2e clean
 
 help: ## Show this list
@@ -94,6 +94,8 @@ $(PLUGINS): FORCE
 test-arm64: packages ## As arm64 under qemu-user: what quick runs, and all of pkg/safepath
 	CGO_ENABLED=0 GOARCH=arm64 $(QUICK) -exec qemu-aarch64-static -count=1 -timeout 5m
 	CGO_ENABLED=0 GOARCH=arm64 go test -exec qemu-aarch64-static -count=1 -timeout 5m ./pkg/safepath
+
+release: image krew ## All that is released, in bin/release
 
 image: packages-image ## The container image for amd64 and arm64, from the Dockerfile: bin/image/*.tar
 	@go run ./hack/image -version $(VERSION) build

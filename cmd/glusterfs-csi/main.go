@@ -66,7 +66,7 @@ directory of a Gluster volume for each claim and mounts it where a pod wants it.
 	shared := &sharedFlags{}
 	shared.add(root)
 	root.AddCommand(serveCommands(shared)...)
-	root.AddCommand(volumeCommand(shared), trashCommand(shared), doctorCommand(shared), debugCommand(shared))
+	root.AddCommand(volumeCommand(shared), trashCommand(shared), doctorCommand(shared), debugCommand(shared), dumpCommand(shared))
 	return root
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
 
 func serveCommands(shared *sharedFlags) []*cobra.Command {
@@ -59,7 +60,10 @@ func serveCommand(shared *sharedFlags, mode driver.Mode, short string) *cobra.Co
 	}
 	if mode == driver.Controller || mode == driver.All {
 		flags.DurationVar(&options.TrashRetention, "trash-retention", 24*time.Hour, "how long a deleted volume can be restored")
+		flags.StringVar(&options.Events, "events", "", "directory of the service account by which to write events, as /var/run/secrets/kubernetes.io/serviceaccount (default none)")
 		options.QuotaHeadroom = quota.DefaultHeadroom
+		flags.IntVar(&options.MaxCopies, "max-copies", manager.DefaultMaxCopies, "how many snapshots and clones are copied at once; others wait for their turn")
+		flags.IntVar(&options.MaxCopiesVolume, "max-copies-per-volume", manager.DefaultMaxCopiesVolume, "how many of them to one Gluster volume")
 		flags.Var((*size)(&options.QuotaHeadroom), "quota-headroom", "how much of the end of a limited volume ends exactly, at the price of slower writes")
 	}
 	return c

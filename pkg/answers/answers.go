@@ -82,6 +82,27 @@ type Finding struct {
 	Node     string   `json:"node,omitempty"`  // who has looked, where that matters
 }
 
+// Dump is what `dump` tells of a host, for a support bundle.
+type Dump struct {
+	Files   []DumpFile    `json:"files"`
+	Missing []DumpMissing `json:"missing,omitempty"`
+}
+
+// DumpFile is one text of it.
+type DumpFile struct {
+	Path    string `json:"path"` // relative, with slashes
+	Text    string `json:"text"`
+	Cut     int64  `json:"cutBytes,omitempty"`     // of its beginning, for want of room
+	Reduced int    `json:"reducedLines,omitempty"` // lines of which something, or all, is left out for its content
+}
+
+// DumpMissing is what could not be had.
+type DumpMissing struct {
+	What string `json:"what"`
+	Node string `json:"node,omitempty"`
+	Why  string `json:"why"`
+}
+
 // Mark is how people see it.
 func (s Severity) Mark() string {
 	switch s {

@@ -36,6 +36,7 @@ func TestEachSettingIsFoundNamedAndCured(t *testing.T) {
 		{"md-cache", "performance.md-cache-timeout", "60", answers.Warning, "60 s"},
 		{"root-squash", "server.root-squash", "on", answers.Error, "root in pods is nobody"},
 		{"read-only", "features.read-only", "on", answers.Error, "nothing can be written"},
+		{"worm", "features.worm", "on", answers.Error, "neither changed nor deleted"},
 		{"replication", "cluster.quorum-type", "none", answers.Error, "split-brain"},
 		{"auth", "auth.allow", "10.9.9.*", answers.Error, "does not name this host"},
 		{"auth", "auth.reject", "127.*", answers.Error, "names this host"},
@@ -169,13 +170,20 @@ func TestTheKubeletDirectory(t *testing.T) {
 	finds(t, check(t, h), "kubelet", answers.OK, h.KubeletDir, "")
 }
 
-// TestTwoReplicasWithoutQuorum is about a pool as the operator has it.
-func TestTwoReplicasWithoutQuorum(t *testing.T) {
-	c := testcluster.Shared(t, testcluster.Options{})
-	command := finds(t, check(t, host(t, c.ClustersYAML())), "replication", answers.Warning, "pi/gv0", "two replicas without quorum")
-	if !strings.HasPrefix(command, "gluster volume add-brick gv0 replica 3 arbiter 1 ") {
+// TestTwoReplicasWithoutQuorumAreCured is about a pool as the operator has it, and a third machine that becomes an arbiter.
+func TestTwoReplicasWithoutQuorumAreCured(t *testing.T) {
+	c := testcluster.New(t, testcluster.Options{Servers: 3, Replica: 2})
+	h := host(t, c.ClustersYAML())
+	command, there := strings.CutSuffix(finds(t, check(t, h), "replication", answers.Warning, "pi/gv0", "two replicas without quorum"), " HOST:/PATH")
+	if !there || command != "gluster volume add-brick gv0 replica 3 arbiter 1" {
 		t.Errorf("the cure is %q", command)
 	}
+	arbiter := filepath.Join(c.Dir(), "arbiter")
+	if err := os.Mkdir(arbiter, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cure(t, c, command+" "+c.Servers()[2]+":"+arbiter+" force") // in the root file system, as nobody should
+	awaitWell(t, h, "quota")
 }
 
 // TestADeadMountIsFoundAndCured kills a client; the printed command removes what it has left.

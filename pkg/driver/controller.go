@@ -29,6 +29,10 @@ var controllerCapabilities = []csi.ControllerServiceCapability_RPC_Type{
 	csi.ControllerServiceCapability_RPC_GET_VOLUME,
 	csi.ControllerServiceCapability_RPC_EXPAND_VOLUME,
 	csi.ControllerServiceCapability_RPC_MODIFY_VOLUME,
+	csi.ControllerServiceCapability_RPC_CREATE_DELETE_SNAPSHOT,
+	csi.ControllerServiceCapability_RPC_LIST_SNAPSHOTS,
+	csi.ControllerServiceCapability_RPC_GET_SNAPSHOT,
+	csi.ControllerServiceCapability_RPC_CLONE_VOLUME,
 	csi.ControllerServiceCapability_RPC_SINGLE_NODE_MULTI_WRITER,
 }
 
@@ -43,7 +47,8 @@ func (c *controller) ControllerGetCapabilities(context.Context, *csi.ControllerG
 	return response, nil
 }
 
-// CreateVolume makes a directory, or returns the one that the same request made before.
+// CreateVolume makes a directory, or returns the one that the same request made before. What it is to be a copy of is
+// copied first: Aborted says how far that is.
 func (c *controller) CreateVolume(ctx context.Context, request *csi.CreateVolumeRequest) (*csi.CreateVolumeResponse, error) {
 	p, err := checkCreate(request)
 	if err != nil {
@@ -82,9 +87,6 @@ func checkCreate(request *csi.CreateVolumeRequest) (parameters, error) {
 	if request.GetName() == "" {
 		return parameters{}, invalid("the volume's name is missing")
 	}
-	if request.GetVolumeContentSource() != nil {
-		return parameters{}, invalid("volumes cannot be made from snapshots or other volumes yet")
-	}
 	p, err := parseParameters(request.GetParameters())
 	if err == nil {
 		err = p.setMutable(request.GetMutableParameters())
@@ -108,9 +110,13 @@ func specOf(request *csi.CreateVolumeRequest, p parameters) (volume.Spec, error)
 	if err != nil {
 		return volume.Spec{}, fmt.Errorf("StorageClass parameter path: %w", err)
 	}
+	source, err := sourceOf(request)
+	if err != nil {
+		return volume.Spec{}, err
+	}
 	return volume.Spec{
 		Name: request.GetName(), Path: path, Required: required, Limit: limit, Owner: p.owner, OnDelete: p.onDelete, Quota: p.quota,
-		MadeFor: madeFor(request, p),
+		MadeFor: madeFor(request, p), Source: source,
 	}, nil
 }
 
@@ -119,6 +125,7 @@ func toCSI(v manager.Volume) *csi.Volume {
 		VolumeId:      v.ID.String(),
 		CapacityBytes: v.Record.Capacity,
 		VolumeContext: VolumeContext(v.Record),
+		ContentSource: sourceToCSI(v.Record.Source),
 	}
 }
 
@@ -193,17 +200,9 @@ const maxPage = 1000
 // ListVolumes lists the volumes of every Gluster volume in the clusters file. The token
 // of a page is the last ID on it, so it stays valid whatever is created or deleted.
 func (c *controller) ListVolumes(ctx context.Context, request *csi.ListVolumesRequest) (*csi.ListVolumesResponse, error) {
-	if request.GetMaxEntries() < 0 {
-		return nil, invalid("max_entries is negative")
-	}
-	if token := request.GetStartingToken(); token != "" {
-		if _, err := volume.ParseID(token); err != nil {
-			return nil, status.Errorf(codes.Aborted, "the starting token %.160q was not given by this driver: list again from the start", token)
-		}
-	}
-	limit := int(request.GetMaxEntries())
-	if limit == 0 || limit > maxPage {
-		limit = maxPage
+	limit, err := pageOf(request.GetMaxEntries(), request.GetStartingToken())
+	if err != nil {
+		return nil, err
 	}
 	volumes, next, err := c.volumes.List(ctx, request.GetStartingToken(), limit)
 	if err != nil {

@@ -15,5 +15,6 @@ func TestEveryParameterIsDocumented(t *testing.T) {
 	// Keys with a slash are those that the sidecars add.
 	added := func(key string) bool { return strings.Contains(key, "/") }
 	documented.Compare(t, "StorageClass `parameters`", slices.DeleteFunc(slices.Collect(maps.Keys(setters)), added))
+	documented.Compare(t, "VolumeSnapshotClass `parameters`", slices.Collect(maps.Keys(snapshotSetters)))
 	documented.Compare(t, "`volumeAttributes` of a static PersistentVolume", slices.Collect(maps.Keys(contextSetters)))
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/debug"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/events"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
@@ -37,6 +38,7 @@ type Driver struct {
 	permits  *permits.Pool
 	volumes  *manager.Manager
 	metrics  *metrics
+	events   *events.Recorder // nil: none are written
 }
 
 // New returns a driver that is ready to Run. The clusters file is watched until ctx is
@@ -61,8 +63,12 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 		options: options, clusters: clusters, host: host, health: health.New(host, clusters, m.registry),
 		permits: pool, volumes: manager.New(clusters, host, pool, m.registry, ownOptions(options.Mode)...), metrics: m,
 	}
+	d.events = d.newEvents(ctx)
 	if options.QuotaHeadroom > 0 {
 		d.volumes.SetHeadroom(options.QuotaHeadroom)
+	}
+	if options.MaxCopies > 0 {
+		d.volumes.SetMaxCopies(options.MaxCopies, options.MaxCopiesVolume)
 	}
 	if options.Mounter == "" {
 		d.repairer, d.replacer = repair.New(host, m.registry), reconnect.New(host, m.registry)
@@ -70,11 +76,11 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 	return d, nil
 }
 
-// ownOptions are those of the client by which a process makes and deletes volumes: one of its own where it does nothing
-// else, and the pods' where it is the node's, too, which is for a single machine.
+// ownOptions are those of the client by which a process makes, copies and deletes volumes: one of its own where it does
+// nothing else, which sees ACLs, and the pods' where it is the node's, too, which is for a single machine.
 func ownOptions(mode Mode) []string {
 	if mode == Controller {
-		return []string{gluster.FreshNames}
+		return []string{gluster.FreshNames, gluster.ACL}
 	}
 	return nil
 }
@@ -157,6 +163,7 @@ func (d *Driver) serve(ctx context.Context, listener net.Listener, m *monitor) e
 	if d.options.Mode.controller() {
 		csi.RegisterControllerServer(server, &controller{volumes: d.volumes})
 		background.Go(func() { d.volumes.Maintain(ctx, d.options.TrashRetention) })
+		background.Go(func() { d.events.Run(ctx) })
 	}
 	if d.options.Mode.node() {
 		csi.RegisterNodeServer(server, newNode(d))

@@ -57,8 +57,13 @@ type Options struct {
 	TrashRetention time.Duration
 	// QuotaHeadroom is how much of the end of a volume bricks ask about with each write, in bytes; 0 for the default.
 	QuotaHeadroom int64
+	// Events is the directory of the service account by which events are written, as Kubernetes mounts it; "" for none.
+	Events string
 	// MaxOperations is how many operations wait on GlusterFS at once; a mounter has none.
 	MaxOperations int
+	// MaxCopies and MaxCopiesVolume are how many snapshots and clones are copied at once: in all, and to one Gluster
+	// volume. 0 for the defaults.
+	MaxCopies, MaxCopiesVolume int
 }
 
 // CSI spec 1.13, GetPluginInfo: domain name notation, 63 characters at most.
@@ -82,12 +87,16 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--clusters %q is not an absolute path", o.ClustersFile)
 	case !filepath.IsAbs(o.StateDir):
 		return fmt.Errorf("--state-dir %q is not an absolute path", o.StateDir)
+	case o.Events != "" && !filepath.IsAbs(o.Events):
+		return fmt.Errorf("--events %q is not an absolute path", o.Events)
 	case o.TrashRetention < 0:
 		return fmt.Errorf("--trash-retention %s is negative", o.TrashRetention)
 	case o.QuotaHeadroom < 0:
 		return fmt.Errorf("--quota-headroom %d is negative", o.QuotaHeadroom)
 	case o.Mode != Mounter && o.MaxOperations < 1:
 		return fmt.Errorf("--max-operations %d is less than 1", o.MaxOperations)
+	case o.MaxCopies < 0 || o.MaxCopiesVolume < 0 || (o.MaxCopies == 0) != (o.MaxCopiesVolume == 0):
+		return fmt.Errorf("--max-copies %d or --max-copies-per-volume %d is less than 1", o.MaxCopies, o.MaxCopiesVolume)
 	}
 	return o.validateEndpoints()
 }

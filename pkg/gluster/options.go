@@ -24,7 +24,7 @@ type Option struct {
 // processes or translators: they would bypass the clusters file, write to the host, or reach other tenants' data (xlator-option,
 // aux-gfid-mount, no-root-squash, subdir-mount, log-file, dump-fuse, oom-score-adj, ...).
 var allowedOptions = []Option{
-	{Name: "acl"}, // POSIX ACLs are honoured only by clients that have it
+	{Name: ACL}, // POSIX ACLs are honoured only by clients that have it
 	{Name: "attribute-timeout", Value: "SECONDS", valid: isSeconds},
 	{Name: "auto-invalidation", Value: "on|off", valid: isOneOf("on", "off")},
 	{Name: "background-qlen", Value: "NUMBER", valid: isBetween(16, 65535)},
@@ -128,6 +128,9 @@ func Arguments(volumeName string, options []string) []string {
 func gives(options []string, name string) bool {
 	return slices.ContainsFunc(options, func(option string) bool { return strings.HasPrefix(option, name+"=") })
 }
+
+// ACL is the option of a client that sees and keeps POSIX ACLs.
+const ACL = "acl"
 
 // AllowedOptions lists the client options, sorted by name.
 func AllowedOptions() []Option { return slices.Clone(allowedOptions) }

@@ -23,8 +23,8 @@ type Attributes struct {
 	unknown map[string]json.RawMessage // of a newer driver
 }
 
-// maxAttributes is what a symbolic link takes, in bytes.
-const maxAttributes = 4095
+// maxLink is what a symbolic link takes, in bytes.
+const maxLink = 4095
 
 // ParseAttributes reads what Encode writes: ErrNewer if it wants a newer driver, ErrCorrupt if no driver can have
 // written it. Fields that this driver does not know are kept.
@@ -60,8 +60,8 @@ func (a Attributes) Encode() (string, error) {
 	if err == nil {
 		data, err = json.Marshal(all)
 	}
-	if err == nil && len(data) > maxAttributes {
-		err = fmt.Errorf("attributes of %d bytes, more than %d: %w", len(data), maxAttributes, ErrInvalid)
+	if err == nil && len(data) > maxLink {
+		err = fmt.Errorf("attributes of %d bytes, more than %d: %w", len(data), maxLink, ErrInvalid)
 	}
 	return string(data), err
 }

@@ -65,6 +65,7 @@ type Record struct {
 	Origin     Origin    `json:"origin"`
 	Created    time.Time `json:"created"`
 	MadeFor    *MadeFor  `json:"madeFor,omitempty"`
+	Source     *Source   `json:"source,omitempty"` // what it was made from, where Origin is Cloned
 
 	unknown map[string]json.RawMessage // fields of a newer driver
 }
@@ -181,11 +182,15 @@ func (r Record) Encode() []byte {
 
 // NewRecord is the record of a volume that is to be made: without a gfid yet.
 func NewRecord(spec Spec) Record {
+	origin := Created
+	if spec.Source != nil {
+		origin = Cloned
+	}
 	return Record{
 		Schema: schema, MinReader: minReader, MinWriter: minWriter,
 		ID: IDFor(spec.Name), Name: spec.Name, Path: spec.Path, Capacity: max(spec.Required, 0),
-		Owner: spec.Owner, OnDelete: spec.OnDelete, Quota: spec.Quota, Enforced: spec.Enforced, Origin: Created, Created: Now(), GFID: NoGFID, Generation: 1,
-		MadeFor: spec.MadeFor,
+		Owner: spec.Owner, OnDelete: spec.OnDelete, Quota: spec.Quota, Enforced: spec.Enforced, Origin: origin, Created: Now(), GFID: NoGFID, Generation: 1,
+		MadeFor: spec.MadeFor, Source: spec.Source,
 	}
 }
 

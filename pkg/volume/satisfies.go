@@ -25,8 +25,17 @@ func (r Record) Satisfies(spec Spec) error {
 		return differs("onDelete", r.OnDelete, spec.OnDelete)
 	case r.Quota.OrAuto() != spec.Quota.OrAuto():
 		return differs("quota", r.Quota.OrAuto(), spec.Quota.OrAuto())
+	case !equal(r.Source, spec.Source):
+		return differs("what it was made from", fromWhat(r.Source), fromWhat(spec.Source))
 	case !r.Owner.equal(spec.Owner):
 		return differs("its owner", r.Owner, spec.Owner)
 	}
 	return nil
+}
+
+func fromWhat(s *Source) string {
+	if s == nil {
+		return "nothing"
+	}
+	return s.String()
 }

@@ -93,6 +93,7 @@ type Spec struct {
 	// Enforced is whether the directory is to be held to the capacity: what Quota comes to where the volume is made.
 	Enforced bool
 	MadeFor  *MadeFor // nil: unknown
+	Source   *Source  // nil: it is to be empty
 }
 
 // over returns p with what o has by name.

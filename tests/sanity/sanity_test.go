@@ -33,9 +33,9 @@ var subvolumes = flag.Int("subvolumes", 1, "replica sets of gv0; the suite runs 
 // notAdvertised are the capabilities that the driver does not say it has, as the suite names
 // them when it skips a spec for one. Any other reason to skip fails the test.
 var notAdvertised = []string{
-	"snapshot", "controllerpublishvolume", "controllerunpublishvolume", "controller publish, unpublishvolume",
-	"nodeexpandvolume", "nodestagevolume", "nodeunstagevolume", "volume cloning",
-	"groupcontrollerservice", "controllergetvolumehealth", "controllerlistvolumehealth",
+	"controllerpublishvolume", "controllerunpublishvolume", "controller publish, unpublishvolume",
+	"nodeexpandvolume", "nodestagevolume", "nodeunstagevolume",
+	"groupcontrollerservice", "controllergetvolumehealth", "controllerlistvolumehealth", "snapshot_accessibility_constraints",
 }
 
 func isCapability(reason string) bool {

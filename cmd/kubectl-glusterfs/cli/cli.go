@@ -111,7 +111,7 @@ func newRoot(env Environment) *cobra.Command {
 		return fmt.Errorf("%w: %w; see `%s --help`", errUsage, err, c.CommandPath())
 	})
 	connection := connect(root)
-	root.AddCommand(migrateCommand(env, connection), trashCommand(env, connection), undeleteCommand(env, connection), doctorCommand(env, connection))
+	root.AddCommand(migrateCommand(env, connection), trashCommand(env, connection), undeleteCommand(env, connection), doctorCommand(env, connection), dumpCommand(env, connection))
 	return root
 }
 

@@ -57,6 +57,10 @@ func TestExitCodes(t *testing.T) {
 		{"one entry for two claims", []string{"undelete", "a", "b", "--entry", "x"}, ExitUsage, "--entry is of one claim"},
 		{"undelete without a cluster", []string{"undelete", "a", "--context", "nowhere"}, ExitFailed, "nowhere"},
 		{"trash of one and of all", []string{"trash", "-A", "-n", "shop"}, ExitUsage, "exclude each other"},
+		{"a bundle of no size", []string{"dump", "--max-size", "much"}, ExitUsage, "--max-size"},
+		{"a bundle of the future", []string{"dump", "--since", "-1h"}, ExitUsage, "must be positive"},
+		{"a bundle in place of a file", []string{"dump", "--file", testdata + "/json/plan.yaml"}, ExitFailed, "exists"},
+		{"a bundle of no cluster", []string{"dump", "--file", filepath.Join(t.TempDir(), "dump"), "--context", "nowhere"}, ExitFailed, "nowhere"},
 		{"no cluster", []string{"migrate", "--context", "nowhere"}, ExitFailed, "--from-dir"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -150,7 +154,7 @@ func TestTheOperatorsReport(t *testing.T) {
 }
 
 func TestHelpFitsATerminal(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"migrate", "--help"}, {"trash", "--help"}, {"undelete", "--help"}, {"doctor", "--help"}} {
+	for _, args := range [][]string{{"--help"}, {"migrate", "--help"}, {"trash", "--help"}, {"undelete", "--help"}, {"doctor", "--help"}, {"dump", "--help"}} {
 		code, out, _ := run(t, args...)
 		if code != ExitDone || !strings.Contains(out, "Exit codes: 0") {
 			t.Errorf("%v: exit %d: %s", args, code, out)
@@ -167,6 +171,7 @@ func TestEveryFlagIsDocumented(t *testing.T) {
 	for heading, commands := range map[string][]*cobra.Command{
 		"Flags of `kubectl glusterfs migrate`":        {migrateCommand(Environment{}, connection{})},
 		"Flags of `kubectl glusterfs doctor`":         {doctorCommand(Environment{}, connection{})},
+		"Flags of `kubectl glusterfs dump`":           {dumpCommand(Environment{}, connection{})},
 		"Flags of `kubectl glusterfs trash|undelete`": {trashCommand(Environment{}, connection{}), undeleteCommand(Environment{}, connection{})},
 	} {
 		var flags []string

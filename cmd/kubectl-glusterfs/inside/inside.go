@@ -40,6 +40,7 @@ type Pod struct {
 	Namespace, Name, Node string
 	Component             string
 	Container             string // the driver's own
+	Containers            []string
 	Args                  []string
 	Image                 string
 	Ready                 bool
@@ -122,6 +123,7 @@ func parse(u *unstructured.Unstructured) Pod {
 	for _, item := range containers {
 		c, _ := item.(map[string]any)
 		name, _ := c["name"].(string)
+		p.Containers = append(p.Containers, name)
 		if name != "driver" && name != Mounter {
 			continue
 		}

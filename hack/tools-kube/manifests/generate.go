@@ -25,7 +25,18 @@ const generated = "# Made from deploy/helm/glusterfs-csi by `make manifests`: ch
 
 // overlays are directories below overlays/, with the chart's values file that each is for.
 var overlays = map[string]struct{ values, about string }{
-	"arm64": {"arm64-values.yaml", "# For the arm64 nodes of a cluster that has others too: kubectl apply -k deploy/kubernetes/overlays/arm64\n"},
+	"arm64":     {"arm64-values.yaml", "# For the arm64 nodes of a cluster that has others too: kubectl apply -k deploy/kubernetes/overlays/arm64\n"},
+	"snapshots": {"snapshots-values.yaml", "# With snapshots, for a cluster that has what is in ../../snapshot-controller: kubectl apply -k deploy/kubernetes/overlays/snapshots\n"},
+}
+
+// snapshotController is the directory with what a cluster has once for all drivers, and the templates and values that it is made of.
+var snapshotController = struct {
+	dir, values, about string
+	templates          []string
+}{
+	"snapshot-controller", "snapshot-controller-values.yaml",
+	"# For a cluster that has no snapshot-controller yet: kubectl apply -k deploy/kubernetes/snapshot-controller\n",
+	[]string{"snapshot-crds.yaml", "snapshot-controller.yaml"},
 }
 
 // generate returns the content of every file below deploy/kubernetes.
@@ -35,17 +46,7 @@ func generate(chart string) (map[string]string, error) {
 		return nil, err
 	}
 	files := map[string]string{}
-	var resources []string
-	for _, d := range base {
-		name := "base/" + d.file
-		if files[name] == "" {
-			files[name] = header(d.file)
-			resources = append(resources, d.file)
-		} else {
-			files[name] += "---\n"
-		}
-		files[name] += d.text
-	}
+	resources := collect(files, "base/", base)
 	files["base/kustomization.yaml"] = generated +
 		"# Edit the servers in clusters.yaml, then: kubectl apply -k deploy/kubernetes/base\n" +
 		kustomization("resources", resources)
@@ -54,18 +55,43 @@ func generate(chart string) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		patches, err := difference(base, other)
+		patches, added, err := difference(base, other)
 		if err != nil {
 			return nil, fmt.Errorf("overlay %s: %w", name, err)
 		}
+		dir := "overlays/" + name + "/"
 		var list []string
 		for _, file := range slices.Sorted(maps.Keys(patches)) {
-			files["overlays/"+name+"/"+file] = generated + patches[file]
+			files[dir+file] = generated + patches[file]
 			list = append(list, "path: "+file)
 		}
-		files["overlays/"+name+"/kustomization.yaml"] = generated + o.about + kustomization("resources", []string{"../../base"}) + entries("patches", list)
+		resources := append([]string{"../../base"}, collect(files, dir, added)...)
+		files[dir+"kustomization.yaml"] = generated + o.about + kustomization("resources", resources) + entries("patches", list)
 	}
+	cluster, err := render(chart, "pi-values.yaml", snapshotController.values)
+	if err != nil {
+		return nil, err
+	}
+	cluster = slices.DeleteFunc(cluster, func(d document) bool { return !slices.Contains(snapshotController.templates, d.file) })
+	dir := snapshotController.dir + "/"
+	resources = collect(files, dir, cluster)
+	files[dir+"kustomization.yaml"] = generated + snapshotController.about + kustomization("resources", resources)
 	return files, nil
+}
+
+// collect adds documents to the files of a directory and returns the names of these, in the documents' order.
+func collect(files map[string]string, dir string, documents []document) (names []string) {
+	for _, d := range documents {
+		name := dir + d.file
+		if files[name] == "" {
+			files[name] = header(d.file)
+			names = append(names, d.file)
+		} else {
+			files[name] += "---\n"
+		}
+		files[name] += d.text
+	}
+	return names
 }
 
 func header(file string) string {
@@ -156,26 +182,26 @@ func split(output string) ([]document, error) {
 	return documents, nil
 }
 
-// difference returns strategic merge patches, by file name, that make other of base. Both must have the same objects.
-func difference(base, other []document) (map[string]string, error) {
-	if len(base) != len(other) {
-		return nil, fmt.Errorf("%d objects here and %d there", len(base), len(other))
-	}
-	patches := map[string]string{}
-	for i, b := range base {
-		o := other[i]
-		if b.key() != o.key() {
-			return nil, fmt.Errorf("%s here and %s there", b.key(), o.key())
+// difference returns strategic merge patches, by file name, that make other of base, and what other has besides. It must have all that
+// base has.
+func difference(base, other []document) (patches map[string]string, added []document, err error) {
+	patches = map[string]string{}
+	left := slices.Clone(other)
+	for _, b := range base {
+		i := slices.IndexFunc(left, func(d document) bool { return d.key() == b.key() })
+		if i < 0 {
+			return nil, nil, fmt.Errorf("%s is not there", b.key())
 		}
-		patch, err := mergePatch(b.object, o.object)
+		patch, err := mergePatch(b.object, left[i].object)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", b.key(), err)
+			return nil, nil, fmt.Errorf("%s: %w", b.key(), err)
 		}
 		if patch != nil {
 			patches[strings.ToLower(b.object.GetKind())+"-"+b.object.GetName()+".yaml"] = string(patch)
 		}
+		left = slices.Delete(left, i, i+1)
 	}
-	return patches, nil
+	return patches, left, nil
 }
 
 // mergePatch is nil where the two are equal.
@@ -200,7 +226,19 @@ func mergePatch(from, to unstructured.Unstructured) ([]byte, error) {
 	if err := json.Unmarshal(data, &patch); err != nil || len(patch) == 0 {
 		return nil, err
 	}
+	forgetOrder(patch)
 	patch["apiVersion"], patch["kind"] = from.GetAPIVersion(), from.GetKind()
 	patch["metadata"] = map[string]any{"name": from.GetName(), "namespace": from.GetNamespace()}
 	return yaml.Marshal(patch)
+}
+
+// forgetOrder removes what a patch says of the order of lists, which kustomize takes for fields: it puts what is new first.
+func forgetOrder(patch map[string]any) {
+	for key, value := range patch {
+		if strings.HasPrefix(key, "$setElementOrder/") {
+			delete(patch, key)
+		} else if below, ok := value.(map[string]any); ok {
+			forgetOrder(below)
+		}
+	}
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -12,15 +11,15 @@ import (
 	"testing"
 	"time"
 
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
-	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
 const (
@@ -29,7 +28,16 @@ const (
 )
 
 // decoder refuses fields that the API does not have.
-var decoder = serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict).UniversalDeserializer()
+var decoder = serializer.NewCodecFactory(types(), serializer.EnableStrict).UniversalDeserializer()
+
+// types are those of Kubernetes and of its snapshots.
+func types() *runtime.Scheme {
+	all := runtime.NewScheme()
+	utilruntime.Must(scheme.AddToScheme(all))
+	utilruntime.Must(apiextensionsv1.AddToScheme(all))
+	utilruntime.Must(snapshotv1.AddToScheme(all))
+	return all
+}
 
 func decode(t *testing.T, text string) runtime.Object {
 	t.Helper()
@@ -104,6 +112,13 @@ func TestEveryObjectIsOneThatTheAPIKnows(t *testing.T) {
 		"MicroK8s":                   {"--set=kubeletDir=/var/snap/microk8s/common/var/lib/kubelet"},
 		"pull secrets":               {"--set=imagePullSecrets[0].name=regcred"},
 		"no class":                   {"--set=storageClasses=null"},
+		"snapshots":                  {"-f", chart + "/ci/snapshots-values.yaml"},
+		"snapshots for two":          {"-f", chart + "/ci/snapshots-values.yaml", "--set=controller.replicas=2"},
+		"all that snapshots need":    {"-f", chart + "/ci/snapshots-values.yaml", "-f", chart + "/ci/snapshot-controller-values.yaml"},
+		"a class of snapshots that says everything": {
+			"--set=snapshots.enabled=true,snapshots.classes[0].name=away,snapshots.classes[0].default=true,snapshots.classes[0].deletionPolicy=Retain",
+			"--set=snapshots.classes[0].parameters.cluster=away,snapshots.classes[0].parameters.volume=gv1",
+		},
 		"a class that says everything": {
 			"--set=storageClasses[0].name=fast,storageClasses[0].default=true,storageClasses[0].mountOptions={acl}",
 			"--set-string=storageClasses[0].parameters.uid=1001,storageClasses[0].parameters.mode=0750",
@@ -135,8 +150,8 @@ func TestEveryExampleIsOneThatTheAPIKnows(t *testing.T) {
 
 func TestTheChartHasJustTheseObjects(t *testing.T) {
 	want := []string{
-		"CSIDriver/glusterfs.csi.gluster.org", "ClusterRole/glusterfs-csi-provisioner", "ClusterRole/glusterfs-csi-resizer",
-		"ClusterRoleBinding/glusterfs-csi-provisioner", "ClusterRoleBinding/glusterfs-csi-resizer",
+		"CSIDriver/glusterfs.csi.gluster.org", "ClusterRole/glusterfs-csi-events", "ClusterRole/glusterfs-csi-provisioner", "ClusterRole/glusterfs-csi-resizer",
+		"ClusterRoleBinding/glusterfs-csi-events", "ClusterRoleBinding/glusterfs-csi-provisioner", "ClusterRoleBinding/glusterfs-csi-resizer",
 		"ConfigMap/glusterfs-csi-clusters", "DaemonSet/glusterfs-csi-mounter", "DaemonSet/glusterfs-csi-node", "Deployment/glusterfs-csi-controller", "Namespace/glusterfs-csi",
 		"PersistentVolumeClaim/glusterfs-csi-test", "Pod/glusterfs-csi-test", "ServiceAccount/glusterfs-csi-controller", "ServiceAccount/glusterfs-csi-node",
 		"StorageClass/glusterfs",
@@ -152,12 +167,14 @@ func TestTheChartMakesNoNamespaceThatTheReleaseIsIn(t *testing.T) {
 	}
 }
 
-// sidecars are the containers beside the driver in the controller.
-var sidecars = []string{"provisioner", "resizer"}
+// sidecars are the containers beside the driver in the controller, with snapshots.
+var sidecars = []string{"provisioner", "resizer", "snapshotter"}
+
+const withSnapshots = "--set=snapshots.enabled=true"
 
 func TestMoreControllersElectALeader(t *testing.T) {
 	for replicas, want := range map[string]bool{"1": false, "2": true} {
-		documents := rendered(t, "--set=controller.replicas="+replicas)
+		documents := rendered(t, withSnapshots, "--set=controller.replicas="+replicas)
 		for _, name := range sidecars {
 			sidecar := container(t, find[*appsv1.Deployment](t, documents).Spec.Template.Spec, name)
 			elects := slices.Contains(sidecar.Args, "--leader-election")
@@ -178,7 +195,7 @@ func container(t *testing.T, pod corev1.PodSpec, name string) corev1.Container {
 }
 
 func TestOnlyWhatMountsIsPrivileged(t *testing.T) {
-	documents := rendered(t)
+	documents := rendered(t, withSnapshots)
 	pods := []corev1.PodSpec{
 		find[*appsv1.Deployment](t, documents).Spec.Template.Spec, find[*corev1.Pod](t, documents).Spec,
 		daemonSet(t, documents, "node").Template.Spec, daemonSet(t, documents, "mounter").Template.Spec,
@@ -205,12 +222,13 @@ func TestOnlyWhatMountsIsPrivileged(t *testing.T) {
 }
 
 func TestAllComponentsFitOnOneNode(t *testing.T) {
-	documents := rendered(t, "--set=controller.replicas=2")
+	documents := rendered(t, withSnapshots, "--set=controller.replicas=2")
 	ports := map[int32]string{}
 	for component, c := range map[string]corev1.Container{
 		"controller":  container(t, find[*appsv1.Deployment](t, documents).Spec.Template.Spec, "driver"),
 		"provisioner": container(t, find[*appsv1.Deployment](t, documents).Spec.Template.Spec, "provisioner"),
 		"resizer":     container(t, find[*appsv1.Deployment](t, documents).Spec.Template.Spec, "resizer"),
+		"snapshotter": container(t, find[*appsv1.Deployment](t, documents).Spec.Template.Spec, "snapshotter"),
 		"node":        container(t, daemonSet(t, documents, "node").Template.Spec, "driver"),
 		"mounter":     container(t, daemonSet(t, documents, "mounter").Template.Spec, "mounter"),
 	} {
@@ -272,7 +290,7 @@ func propagation(c corev1.Container) map[string]corev1.MountPropagationMode {
 
 func TestSidecarsWaitLongerThanPingTimeout(t *testing.T) {
 	for _, name := range sidecars {
-		args := container(t, find[*appsv1.Deployment](t, rendered(t)).Spec.Template.Spec, name).Args
+		args := container(t, find[*appsv1.Deployment](t, rendered(t, withSnapshots)).Spec.Template.Spec, name).Args
 		i := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--timeout=") })
 		if i < 0 {
 			t.Errorf("the %s has no --timeout", name)
@@ -317,13 +335,14 @@ func TestValuesThatAreRefused(t *testing.T) {
 		args []string
 		word string
 	}{
-		"no cluster":                {[]string{"--set=clusters=null"}, "clusters"},
-		"a cluster without servers": {[]string{"--set=clusters[0].name=pi,clusters[0].servers={},clusters[0].volumes={gv0}"}, "servers"},
-		"a misspelt key":            {[]string{"--set=kubletDir=/x"}, "kubletDir"},
-		"a misspelt parameter":      {[]string{"--set=storageClasses[0].name=x", "--set-string=storageClasses[0].parameters.udi=1"}, "udi"},
-		"a number for a parameter":  {[]string{"--set=storageClasses[0].name=x,storageClasses[0].parameters.uid=1001"}, "uid"},
-		"a limit for the mounter":   {[]string{"--set=mounter.resources.limits.memory=1Gi"}, "limits"},
-		"a relative kubelet dir":    {[]string{"--set=kubeletDir=var/lib/kubelet"}, "kubeletDir"},
+		"no cluster":                        {[]string{"--set=clusters=null"}, "clusters"},
+		"a cluster without servers":         {[]string{"--set=clusters[0].name=pi,clusters[0].servers={},clusters[0].volumes={gv0}"}, "servers"},
+		"a misspelt key":                    {[]string{"--set=kubletDir=/x"}, "kubletDir"},
+		"a misspelt parameter":              {[]string{"--set=storageClasses[0].name=x", "--set-string=storageClasses[0].parameters.udi=1"}, "udi"},
+		"a number for a parameter":          {[]string{"--set=storageClasses[0].name=x,storageClasses[0].parameters.uid=1001"}, "uid"},
+		"a limit for the mounter":           {[]string{"--set=mounter.resources.limits.memory=1Gi"}, "limits"},
+		"a misspelt parameter of snapshots": {[]string{withSnapshots, "--set=snapshots.classes[0].name=x,snapshots.classes[0].parameters.volum=gv1"}, "volum"},
+		"a relative kubelet dir":            {[]string{"--set=kubeletDir=var/lib/kubelet"}, "kubeletDir"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := template(chart, append([]string{"-f", pi}, test.args...)...)
@@ -332,54 +351,4 @@ func TestValuesThatAreRefused(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestTheManifestsAreWhatTheChartMakes(t *testing.T) {
-	if err := run("../../..", true); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestKustomizeBuildsWhatTheChartRenders(t *testing.T) {
-	for dir, values := range map[string][]string{
-		"base": {"pi-values.yaml"}, "overlays/arm64": {"pi-values.yaml", "arm64-values.yaml"},
-	} {
-		t.Run(dir, func(t *testing.T) {
-			built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), "../../../deploy/kubernetes/"+dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			documents, err := render(chart, values...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := map[string]map[string]any{}
-			for _, d := range documents {
-				want[d.key()] = d.object.Object
-			}
-			for _, resource := range built.Resources() {
-				object, err := resource.Map()
-				if err != nil {
-					t.Fatal(err)
-				}
-				key := document{object: unstructured.Unstructured{Object: object}}.key()
-				if !reflect.DeepEqual(decode(t, resource.MustYaml()), decode(t, toYAML(t, want[key]))) {
-					t.Errorf("%s is another", key)
-				}
-				delete(want, key)
-			}
-			for key := range maps.Keys(want) {
-				t.Errorf("%s is missing", key)
-			}
-		})
-	}
-}
-
-func toYAML(t *testing.T, object map[string]any) string {
-	t.Helper()
-	data, err := (&unstructured.Unstructured{Object: object}).MarshalJSON()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
 }

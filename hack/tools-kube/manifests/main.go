@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command manifests makes deploy/kubernetes from the Helm chart, which is the one source:
-// base is what the chart renders, and each overlay is the difference that other values make.
+// base is what the chart renders, each overlay is the difference that other values make, and snapshot-controller is what a cluster has
+// once for all drivers. The definitions of snapshots it puts into the chart first, from the Go module that they are part of.
 //
 //	go run ./manifests          writes them
 //	go run ./manifests -check   fails, with the difference, if they are not what the chart makes
@@ -33,6 +34,9 @@ func run(root string, check bool) error {
 	if err := settleDashboard(chart, check); err != nil { // first, as the chart renders it
 		return err
 	}
+	if err := ensureCRDs(filepath.Join(chart, crdsFile), check); err != nil {
+		return err
+	}
 	files, err := generate(chart)
 	if err != nil {
 		return err
@@ -48,7 +52,7 @@ func run(root string, check bool) error {
 	if err := errors.Join(os.RemoveAll(besideTarget), write(besideTarget, beside)); err != nil {
 		return err
 	}
-	for _, dir := range []string{"base", "overlays"} { // a file that is not made any more
+	for _, dir := range []string{"base", "overlays", snapshotController.dir} { // a file that is not made any more
 		if err := os.RemoveAll(filepath.Join(target, dir)); err != nil {
 			return err
 		}

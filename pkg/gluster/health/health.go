@@ -31,6 +31,7 @@ type Observer struct {
 	host     host
 	clusters *gluster.ClustersFile
 	gauges   gauges
+	changed  func(before, now Report) // see Notify
 
 	mu     sync.Mutex
 	checks map[string]*serverCheck // by cluster
@@ -52,6 +53,10 @@ type host interface {
 func New(host *client.Host, clusters *gluster.ClustersFile, registry prometheus.Registerer) *Observer {
 	return &Observer{host: host, clusters: clusters, gauges: newGauges(registry), checks: map[string]*serverCheck{}}
 }
+
+// Notify has Watch tell each change that it sees of a Gluster volume's health, also that what it sees first is not Healthy: then before
+// has no more than the state Unknown. It comes before Watch, and the function returns at once.
+func (o *Observer) Notify(changed func(before, now Report)) { o.changed = changed }
 
 // State is how well a Gluster volume can be used from this host. A higher one is worse.
 type State int

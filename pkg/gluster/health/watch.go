@@ -48,7 +48,7 @@ func newGauges(registry prometheus.Registerer) gauges {
 func (o *Observer) Watch(ctx context.Context) {
 	ticker := time.NewTicker(healthInterval)
 	defer ticker.Stop()
-	w := healthWatch{gauges: o.gauges, known: map[gluster.Volume]Report{}, unreadable: map[string]string{}}
+	w := healthWatch{gauges: o.gauges, changed: o.changed, known: map[gluster.Volume]Report{}, unreadable: map[string]string{}}
 	defer func() { w.update(ctx, nil) }()
 	for {
 		panics.Catch(ctx, "look at the health", func() {
@@ -73,6 +73,7 @@ func (o *Observer) look(ctx context.Context) []Report {
 type healthWatch struct {
 	gauges
 
+	changed    func(before, now Report) // nil: nobody is told
 	known      map[gluster.Volume]Report
 	unreadable map[string]string // mount point → why
 }
@@ -106,6 +107,9 @@ func (w *healthWatch) update(ctx context.Context, now []Report) {
 		}
 		if summary(before) != summary(health) {
 			logHealth(klog.FromContext(ctx), before.State, health)
+			if w.changed != nil {
+				w.changed(before, health)
+			}
 		}
 	}
 	for v, before := range unused {

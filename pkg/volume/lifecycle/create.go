@@ -24,7 +24,8 @@ const (
 	stepCompleted = "create: record complete"
 )
 
-// Create makes a volume, or returns the one that is there. What it returns is on the disks of all bricks that are up.
+// Create makes a volume, or returns the one that is there; of what a copy has, if the spec has a source: ErrBusy unless
+// that is complete. What it returns is on the disks of all bricks that are up.
 // Errors: ErrIncompatible, ErrForeign (the path is taken), ErrNested, ErrBusy (another
 // process is making, deleting or restoring it), and what the Gluster volume says. After an error
 // nothing of a new volume is left, as far as the Gluster volume lets it be removed; the next
@@ -46,6 +47,9 @@ func (s *Volumes) Create(spec volume.Spec) (volume.Record, error) {
 	if f.State == store.Ready {
 		have, err := s.Current(f.Record)
 		if err == nil {
+			err = s.Explain(s.placeClone(f.Record))
+		}
+		if err == nil {
 			asked := f.Record // what was asked for by name counts, whatever it was changed to
 			asked.Capacity = have.Capacity
 			err = asked.Satisfies(spec)
@@ -54,6 +58,9 @@ func (s *Volumes) Create(spec volume.Spec) (volume.Record, error) {
 			err = s.Explain(s.Commit())
 		}
 		return have, err
+	}
+	if spec.Source != nil {
+		return s.completeClone(spec)
 	}
 	r := volume.NewRecord(spec)
 	c, err := s.claimBoth(r)

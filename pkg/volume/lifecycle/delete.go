@@ -44,11 +44,13 @@ func (s *Volumes) delete(ctx context.Context, id string) error {
 	case err != nil:
 		return err
 	case f.State != store.Ready:
-		err = s.Trash.CompleteDeletionsOf(id)
+		err = errors.Join(s.giveUpClone(id), s.Trash.CompleteDeletionsOf(id))
 	case f.Record.CheckWritable() != nil:
 		return f.Record.CheckWritable()
 	default:
-		err = s.giveUp(ctx, f)
+		if err = s.placeClone(f.Record); err == nil {
+			err = s.giveUp(ctx, f)
+		}
 	}
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/snapshot"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
@@ -51,7 +52,8 @@ func (s *Volumes) Reconcile(ctx context.Context, lock func(id string) (unlock fu
 			alone(e.Record.ID, func() error { return s.finishEntry(e) })
 		}
 	}
-	errs = append(errs, s.takeOverAll(ctx, alone), s.Explain(s.Creations.SettlePaths(deleted)), s.SettleAttributes(alone))
+	errs = append(errs, s.takeOverAll(ctx, alone), s.Explain(s.Creations.SettlePaths(deleted)), s.SettleAttributes(alone),
+		s.Explain(s.settleClones(ctx, alone)), snapshot.New(s.Store).Settle(ctx))
 	return errors.Join(append(errs, ctx.Err())...)
 }
 

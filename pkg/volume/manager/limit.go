@@ -91,7 +91,7 @@ func (l *limited) done(all bool) {
 // settleLimits is Volumes.SettleLimits where that is due.
 func (m *Manager) settleLimits(ctx context.Context, v gluster.Volume) error {
 	state, err := m.quotas.Get(ctx, v)
-	m.showState(v, state, err)
+	m.tellQuota(v, m.showState(v, state, err), state) //nolint:contextcheck // what it remembers outlives the call
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "It is not known whether volumes are held to their limits", "glusterVolume", v.String())
 		return nil // which is no reason to repeat everything else

@@ -14,6 +14,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/copying"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
@@ -21,13 +22,14 @@ import (
 // maintenancePeriod is how often the trash is looked at.
 const maintenancePeriod = time.Minute
 
-// Maintain empties the trash and finishes what was interrupted, on every Gluster volume
+// Maintain empties the trash, goes on with copies, and finishes what was interrupted, on every Gluster volume
 // of the clusters file, until ctx is done. It keeps their clients from being idle. A
 // Gluster volume that does not answer holds up no other.
 func (m *Manager) Maintain(ctx context.Context, retention time.Duration) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	wake := map[gluster.Volume]chan<- struct{}{}
+	forget := map[gluster.Volume]context.CancelFunc{}
 	ticker := time.NewTicker(maintenancePeriod)
 	defer ticker.Stop()
 	for {
@@ -36,6 +38,7 @@ func (m *Manager) Maintain(ctx context.Context, retention time.Duration) {
 				if !slices.Contains(clusters.Volumes(), v) {
 					close(c) // it was taken out of the clusters file: let its client go
 					delete(wake, v)
+					forget[v]()
 					m.problems.DeletePartialMatch(prometheus.Labels{"cluster": v.Cluster, "volume": v.Name})
 					m.quotaState.DeletePartialMatch(prometheus.Labels{"cluster": v.Cluster, "volume": v.Name})
 					m.metrics.forget(v)
@@ -46,6 +49,9 @@ func (m *Manager) Maintain(ctx context.Context, retention time.Duration) {
 					c := make(chan struct{}, 1)
 					wake[v] = c
 					all.Go(func() { m.maintainer(ctx, v, retention, c) })
+					listed, unlist := context.WithCancel(ctx)
+					forget[v] = unlist
+					all.Go(func() { m.keepCopying(listed, v) })
 				}
 				select {
 				case wake[v] <- struct{}{}:
@@ -127,7 +133,8 @@ func (m *Manager) maintain(ctx context.Context, v gluster.Volume, retention time
 		}
 		reaped, reapErr := s.Trash.Reap(ctx, retention)
 		m.metrics.showTrash(v, m.remember(v).trash, reaped) //nolint:contextcheck // what it makes outlives the call
-		return errors.Join(err, reapErr, m.metrics.showSpace(s))
+		_, copiesErr := copying.Reap(ctx, s.Store)
+		return errors.Join(err, reapErr, copiesErr, m.metrics.showSpace(s))
 	})
 	return client, errors.Join(err, unused)
 }

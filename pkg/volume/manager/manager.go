@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,9 +51,11 @@ type Manager struct {
 
 	quotaState *prometheus.GaugeVec
 	metrics    *metrics
+	notices    Notices
 
 	provisioned provisioned
 	ownerWalks  ownerWalks
+	copies      *copyJobs
 
 	mu         sync.Mutex
 	remembered map[gluster.Volume]*remembered
@@ -72,6 +73,7 @@ func New(
 		clusters: clusters, host: host, permits: pool, own: own, remembered: map[gluster.Volume]*remembered{},
 		problems: newProblems(registry), quotas: quota.NewStates(clusters), limits: newLimits(registry),
 		quotaState: newQuotaState(registry), metrics: newMetrics(registry), headroom: quota.DefaultHeadroom,
+		copies: newCopyJobs(DefaultMaxCopies, DefaultMaxCopiesVolume),
 	}
 }
 
@@ -83,6 +85,7 @@ func (m *Manager) SetHeadroom(bytes int64) { m.headroom = bytes }
 // client that is detached from ending.
 func (m *Manager) Close() {
 	m.ownerWalks.end()
+	m.copies.close()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, r := range m.remembered {
@@ -96,6 +99,7 @@ type remembered struct {
 	store     *store.Memory
 	trash     *trash.Memory
 	limits    limited
+	quotaWas  string // in the round before; the maintainer's alone
 }
 
 func (m *Manager) remember(v gluster.Volume) *remembered {
@@ -104,7 +108,7 @@ func (m *Manager) remember(v gluster.Volume) *remembered {
 	if m.remembered[v] == nil {
 		c := commit.New()
 		m.remembered[v] = &remembered{
-			committer: c, trash: &trash.Memory{},
+			committer: c, trash: &trash.Memory{Low: m.lowOf(v)},
 			store: store.NewMemory(func(mount *safepath.Dir) error { return c.Commit(context.Background(), mount) }),
 		}
 	}
@@ -129,9 +133,22 @@ func (m *Manager) Create(ctx context.Context, v gluster.Volume, spec volume.Spec
 		return volume.Record{}, err
 	}
 	m.tries.begin(spec.Name, v)
+	r, err := m.create(ctx, v, spec)
+	m.tries.end(spec.Name, v, err == nil)
+	return r, err
+}
+
+func (m *Manager) create(ctx context.Context, v gluster.Volume, spec volume.Spec) (volume.Record, error) {
 	enforced, quotaErr := m.enforces(ctx, v, spec)
 	spec.Enforced = enforced
-	r, err := one(ctx, m, v, volume.IDFor(spec.Name), func(s *lifecycle.Volumes) (volume.Record, error) {
+	if spec.Source != nil && quotaErr == nil {
+		required, err := m.copied(ctx, v, spec)
+		if err != nil {
+			return volume.Record{}, err
+		}
+		spec.Required = required
+	}
+	return one(ctx, m, v, volume.IDFor(spec.Name), func(s *lifecycle.Volumes) (volume.Record, error) {
 		if err := m.sizes.fits(s, spec); err != nil {
 			return volume.Record{}, err
 		}
@@ -142,13 +159,14 @@ func (m *Manager) Create(ctx context.Context, v gluster.Volume, spec volume.Spec
 		}
 		return m.within(s, volume.IDFor(spec.Name), spec.Required, func() (volume.Record, error) { return s.Create(spec) })
 	})
-	m.tries.end(spec.Name, v, err == nil)
-	return r, err
 }
 
 // Delete is Volumes.Delete. A volume on a cluster or Gluster volume that is not in the
-// clusters file is not this driver's to delete: nothing is touched.
+// clusters file is not this driver's to delete: nothing is touched. What is being copied for it ends first.
 func (m *Manager) Delete(ctx context.Context, id volume.ID) error {
+	if err := m.copies.stop(ctx, copyKey{id.Volume, volume.Clones, id.ID}); err != nil {
+		return err
+	}
 	_, err := one(ctx, m, id.Volume, id.ID, func(s *lifecycle.Volumes) (struct{}, error) {
 		err := s.Delete(context.WithoutCancel(ctx), id.ID)
 		if err == nil {
@@ -229,10 +247,7 @@ func (m *Manager) List(ctx context.Context, after string, limit int) (volumes []
 	if err != nil {
 		return nil, "", err
 	}
-	sorted := slices.SortedFunc(slices.Values(clusters.Volumes()), func(a, b gluster.Volume) int {
-		return strings.Compare(a.String()+"/", b.String()+"/")
-	})
-	for _, v := range sorted {
+	for _, v := range byName(clusters.Volumes()) {
 		prefix := v.String() + "/"
 		start, within := strings.CutPrefix(after, prefix)
 		if !within && prefix < after {

@@ -27,9 +27,9 @@ func newQuotaState(registry prometheus.Registerer) *prometheus.GaugeVec {
 	}, []string{"cluster", "volume", "state"})
 }
 
-// showState says by the metric what servers have said of quota, or that they did not.
-func (m *Manager) showState(v gluster.Volume, state quota.State, err error) {
-	is := quotaExact
+// showState says by the metric what servers have said of quota, or that they did not, and returns it.
+func (m *Manager) showState(v gluster.Volume, state quota.State, err error) (is string) {
+	is = quotaExact
 	switch {
 	case err != nil:
 		is = quotaUnknown
@@ -45,4 +45,5 @@ func (m *Manager) showState(v gluster.Volume, state quota.State, err error) {
 		}
 		m.quotaState.WithLabelValues(v.Cluster, v.Name, name).Set(value)
 	}
+	return is
 }

@@ -26,7 +26,15 @@ const (
 	gfidsDir    = "gfids"
 
 	AttributesDir = "attributes" // made when first something changes
+	// SnapshotsDir and ClonesDir have copies of volumes, made when there is the first, and RemovingDir what of them is
+	// being removed.
+	SnapshotsDir = string(volume.Snapshots)
+	ClonesDir    = string(volume.Clones)
+	RemovingDir  = "removing"
 )
+
+// onceFlat are the kinds of which all were in one directory before they were spread.
+var onceFlat = []string{VolumesDir, CreatingDir, PathsDir, TrashDir}
 
 // kinds are what is spread over directories, in the order in which those of a volume are made: the one without which a
 // volume cannot be made comes last, so that the trash is there when the Gluster volume is full.
@@ -126,7 +134,7 @@ func (s *Store) openTop() (*safepath.Dir, error) {
 // be something in it, the one that the driver had for all before.
 func (s *Store) ExistingShards(kind, key string) ([]*safepath.Dir, error) {
 	names := []string{kind + "/" + shard(key)}
-	if !s.Memory.flat.isEmpty(kind) {
+	if slices.Contains(onceFlat, kind) && !s.Memory.flat.isEmpty(kind) {
 		names = append(names, kind)
 	}
 	var dirs []*safepath.Dir

@@ -5,6 +5,8 @@ package store
 import (
 	"math"
 	"sync"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
 // freed are the names of claims that were given up, and of which that may not be on disk. A server that loses its power
@@ -61,4 +63,20 @@ func (f *freed) force(force func() error) error {
 		}
 	}
 	return nil
+}
+
+// FreeLink calls the rename that frees the name of a claim by a link.
+func (s *Store) FreeLink(dir *safepath.Dir, name string, rename func() error) error {
+	return s.Memory.freed.free(dir.Name()+"/"+name, rename)
+}
+
+// ClaimLink makes a link that claims its name; fs.ErrExist if another has. It is exclusive, and the name's only file on
+// every disk, if what frees such names does so by FreeLink.
+func (s *Store) ClaimLink(dir *safepath.Dir, content, name string) error {
+	if s.Memory.freed.has(dir.Name() + "/" + name) {
+		if err := s.Commit(); err != nil {
+			return err
+		}
+	}
+	return dir.Symlink(content, name)
 }

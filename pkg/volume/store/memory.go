@@ -45,10 +45,46 @@ func (s *Sightings) Keep(names map[string]bool) {
 	}
 }
 
+// Unchanged are since when this process has seen things as they are.
+type Unchanged struct {
+	mu sync.Mutex
+	of map[string]unchanged
+}
+
+type unchanged struct {
+	state string
+	since time.Time
+}
+
+// For is for how long this process has seen a thing in the state that it is in; 0 where it sees that first.
+func (u *Unchanged) For(name, state string) time.Duration {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	seen, known := u.of[name]
+	if known && seen.state == state {
+		return time.Since(seen.since)
+	}
+	if u.of == nil {
+		u.of = map[string]unchanged{}
+	}
+	u.of[name] = unchanged{state, time.Now()}
+	return 0
+}
+
+// Forget forgets a thing.
+func (u *Unchanged) Forget(name string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.of, name)
+}
+
 // Memory is what a process remembers of one Gluster volume from one operation to the next: since when it knows of what
 // is half done. It may be used by many at once.
 type Memory struct {
-	Creations, Trash, Paths, attributes, asides Sightings
+	Creations, Trash, Paths, Strays, attributes, asides Sightings
+
+	// Leases are those of copies, by the copy's stamp; Asked is when somebody asked for a clone last.
+	Leases, Asked Unchanged
 
 	flat   emptied
 	freed  freed

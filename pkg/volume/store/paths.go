@@ -96,13 +96,7 @@ func (s *Store) ClaimPath(h volume.PathClaim) (volume.PathClaim, error) {
 
 // makeClaim is exclusive, and the name's only file on every disk.
 func (s *Store) makeClaim(paths *safepath.Dir, h volume.PathClaim) error {
-	name := volume.PathClaimName(h.Path)
-	if s.Memory.freed.has(name) {
-		if err := s.Commit(); err != nil {
-			return err
-		}
-	}
-	return paths.Symlink(h.String(), name)
+	return s.ClaimLink(paths, h.String(), volume.PathClaimName(h.Path))
 }
 
 // livesBeside is Lives for one who wants the path. A volume that is restored does not go on with the claim of the life
@@ -166,7 +160,7 @@ func (s *Store) GivePathUp(path string, mayGo func(volume.PathClaim) (bool, erro
 		return err
 	}
 	aside := name + AsideSuffix + strconv.FormatUint(rand.Uint64(), 36)
-	if err := s.Memory.freed.free(name, func() error { return paths.Rename(name, paths, aside) }); err != nil {
+	if err := s.FreeLink(paths, name, func() error { return paths.Rename(name, paths, aside) }); err != nil {
 		return volume.IgnoreNotExist(err)
 	}
 	s.Step(stepPathAside)

@@ -16,7 +16,7 @@ import (
 func (s *Store) Spread(ctx context.Context, alone func(id string, do func() error)) error {
 	var errs []error
 	moved := false
-	for _, kind := range []string{VolumesDir, CreatingDir, PathsDir, TrashDir} {
+	for _, kind := range onceFlat {
 		if s.Memory.flat.isEmpty(kind) {
 			continue
 		}

@@ -12,6 +12,8 @@
 //	    trash/<shard>/<id>.<deleted>/
 //	    paths/<shard>/<hash of a path>       a link that says which volume holds the path
 //	    attributes/<shard>/<id>.<created>.<n> a link that says what was changed of a volume: see attributes.go
+//	    snapshots/<shard>/…                  copies of volumes, and in clones/ those that are to become volumes: see pkg
+//	    removing/<shard>/…                   copying
 //	    commit/<n>/<n>                       pkg/commit's
 //	    gfids/<id>.<created>                 a link to the gfid of a volume that the first version of the driver made
 //

@@ -8,16 +8,28 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
 // Memory is what a process remembers of the trash of one Gluster volume from one round of the reaper to the next.
 type Memory struct {
-	noted noted
-	live  live
+	// Low, if it is set, is told that the Gluster volume is nearly as full as it may be before trash goes before its time: once
+	// for each entry that would be the next.
+	Low func(Low)
+
+	noted   noted
+	live    live
+	toldLow string // the name of the entry that was told last; the reaper's alone
 
 	mu      sync.Mutex
 	seen    Content
 	removed int64
+}
+
+// Low is what trash there is while space is low.
+type Low struct {
+	Next    store.TrashEntry // that goes first, with its record
+	Waiting int              // entries that go before their time if it must be
 }
 
 // Content is what the reaper has seen in the trash of a Gluster volume.

@@ -68,6 +68,7 @@ func (s *Trash) Reap(ctx context.Context, retention time.Duration) (int, error) 
 			kept = append(kept, e)
 		}
 	}
+	s.tellLow(kept)
 	for _, e := range kept {
 		low, err := s.low()
 		if err != nil || !low || ctx.Err() != nil {
@@ -125,6 +126,25 @@ func (s *Trash) entriesForReaper() ([]store.TrashEntry, error) {
 	s.remembered.noted.keep(there)
 	s.remembered.see(content)
 	return entries, errors.Join(errs...)
+}
+
+// nearlyLow is the part of the Gluster volume that must be free, lest it is told that the trash goes before its time soon.
+const nearlyLow = 0.10
+
+// tellLow tells what trash goes next, of what is not due, where space is nearly low.
+func (s *Trash) tellLow(kept []store.TrashEntry) {
+	if s.remembered.Low == nil || len(kept) == 0 || kept[0].Name == s.remembered.toldLow {
+		return
+	}
+	if free, err := s.FreePart(); err != nil || free >= nearlyLow {
+		return
+	}
+	next, err := s.ReadEntry(store.File{Dir: kept[0].Dir, Name: kept[0].Name + kept[0].Suffix})
+	if err != nil {
+		return // it is restored or reaped just now
+	}
+	s.remembered.toldLow = kept[0].Name
+	s.remembered.Low(Low{Next: next, Waiting: len(kept)})
 }
 
 func (s *Trash) low() (bool, error) {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/trash"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
 )
@@ -50,10 +51,15 @@ func TestOnAFullGlusterVolumeDeletingWorksAndFreesSpace(t *testing.T) {
 		t.Errorf("reaped %d, %v", n, err)
 	}
 	volumes.Same(t, volumes.Audit(t, mountpoint), "directory retained", "trash empty", "trash vol")
+	var low []trash.Low
+	telling := lifecycle.New(s.Trash.Store, &trash.Memory{Low: func(l trash.Low) { low = append(low, l) }})
 	// Not when they are due, but because there is no space, which the older does not give.
 	s.Earliest = 0
-	if n, err := s.Trash.Reap(volumes.Background, time.Hour); n != 2 || err != nil {
+	if n, err := telling.Trash.Reap(volumes.Background, time.Hour); n != 2 || err != nil {
 		t.Errorf("reaped %d, %v", n, err)
+	}
+	if len(low) != 1 || low[0].Waiting != 2 || low[0].Next.Record.Name != "empty" {
+		t.Errorf("it was told %+v, and not once that `empty` goes first of two", low)
 	}
 	volumes.Same(t, volumes.Audit(t, mountpoint), "directory retained")
 	// The bricks look at their free space every few seconds only (storage.reserve).

@@ -39,7 +39,15 @@ func Cluster() []Program {
 	}, Program{
 		Name: "csi-resizer", Module: "resizer", Origin: "github.com/kubernetes-csi/external-resizer/v2", Package: "cmd/csi-resizer",
 		Stamp: []string{"main.version=VERSION"},
-	})
+	}, snapshotter("csi-snapshotter"), snapshotter("snapshot-controller"))
+}
+
+// snapshotter is one of the two programs that make snapshots of VolumeSnapshots.
+func snapshotter(name string) Program {
+	return Program{
+		Name: name, Module: "snapshotter", Origin: "github.com/kubernetes-csi/external-snapshotter/v8", Package: "cmd/" + name,
+		Stamp: []string{"main.version=VERSION"},
+	}
 }
 
 // Names of programs that Upstream has.

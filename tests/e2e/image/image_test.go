@@ -151,3 +151,18 @@ func TestBusyboxIsStaticAndNamesNoUserOfTheTests(t *testing.T) {
 		t.Error("there is no shell")
 	}
 }
+
+func TestSQLiteHasItsLibraries(t *testing.T) {
+	made, err := sqlite(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := func(part string) bool {
+		return slices.ContainsFunc(made.Files, func(f File) bool { return strings.Contains(f.Path, part) && f.From == f.Path })
+	}
+	for _, part := range []string{"/usr/bin/sqlite3", "/libsqlite3.so", "/libc.so", "/ld-linux", "/bin/busybox"} {
+		if !has(part) {
+			t.Errorf("there is no %s", part)
+		}
+	}
+}

@@ -27,8 +27,11 @@ import (
 // driver is the base name of the driver's own image, which `make image` makes and not this package.
 const driver = "glusterfs-csi"
 
-// Ensure makes archives of all images that the manifests below deploy of the repository name, and of pause, and returns their paths.
-// One of them is the driver's, as `make image` made it.
+// SQLite is the name of Debian's sqlite3 with a shell.
+const SQLite = "localhost/sqlite:e2e"
+
+// Ensure makes archives of all images that the manifests below deploy of the repository name, of pause and of SQLite, and returns their
+// paths. One of them is the driver's, as `make image` made it.
 func Ensure(ctx context.Context, repository, pause string) ([]string, error) {
 	wanted, err := namesIn(filepath.Join(repository, "deploy"))
 	if err != nil {
@@ -39,7 +42,7 @@ func Ensure(ctx context.Context, repository, pause string) ([]string, error) {
 		return nil, err
 	}
 	delete(wanted, driver)
-	wanted["pause"] = []string{pause}
+	wanted["pause"], wanted["sqlite"] = []string{pause}, []string{SQLite}
 	made, err := writeAll(ctx, "", wanted)
 	return append(archives, made...), err
 }
@@ -87,7 +90,9 @@ func image(ctx context.Context, base string) (Image, error) {
 		made.Entrypoint, made.Command = []string{"/agnhost"}, []string{"pause"}
 		made.Files = append(made.Files, File{Path: "/agnhost", From: build.Path(build.Agnhost)})
 		return made, err
-	case "csi-provisioner", "csi-resizer":
+	case "sqlite":
+		return sqlite(ctx)
+	case "csi-provisioner", "csi-resizer", "csi-snapshotter", "snapshot-controller":
 		return Image{Entrypoint: []string{"/" + base}, Files: []File{{Path: "/" + base, From: build.Path(base)}}}, nil
 	}
 	return Image{}, fmt.Errorf("a manifest names the image %s, and nothing here makes it", base)
@@ -117,6 +122,27 @@ func busybox(ctx context.Context) (Image, error) {
 	}
 	return Image{Command: []string{"sh"}, Files: files}, nil
 }
+
+// sqlite is Debian's, with the libraries that it needs, beside busybox.
+func sqlite(ctx context.Context) (Image, error) {
+	const program = "/usr/bin/sqlite3"
+	made, err := busybox(ctx)
+	if err != nil {
+		return Image{}, err
+	}
+	list, err := exec.CommandContext(ctx, "ldd", program).Output()
+	if err != nil {
+		return Image{}, fmt.Errorf("ldd %s: %w", program, err)
+	}
+	made.Files = append(made.Files, File{Path: program, From: program})
+	for _, library := range libraryFile.FindAllString(string(list), -1) {
+		made.Files = append(made.Files, File{Path: library, From: library})
+	}
+	return made, nil
+}
+
+// libraryFile is where ldd has found a library, or the program that loads them.
+var libraryFile = regexp.MustCompile(`/\S+`)
 
 // isStatic says whether a program needs no libraries, of which an image has none.
 func isStatic(program string) error {

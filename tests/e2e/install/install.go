@@ -58,8 +58,8 @@ func Edit(c *cluster.Cluster, repository, dir string) error {
 	return os.WriteFile(file, text, 0o600)
 }
 
-// Apply installs the driver and returns when every node's kubelet has it. Where it was installed before, its pods are replaced: see
-// Renew.
+// Apply installs the driver, with snapshots, and returns when every node's kubelet has it. Where it was installed before, its pods are
+// replaced: see Renew.
 func Apply(ctx context.Context, c *cluster.Cluster, repository string) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -75,7 +75,7 @@ func Apply(ctx context.Context, c *cluster.Cluster, repository string) (err erro
 	if err != nil {
 		return err
 	}
-	if err := kubectl(ctx, c, []string{"apply", "-k", filepath.Join(dir, "base")}); err != nil {
+	if err := TurnSnapshotsOn(ctx, c, dir); err != nil {
 		return err
 	}
 	if was {
@@ -93,4 +93,15 @@ func Apply(ctx context.Context, c *cluster.Cluster, repository string) (err erro
 		}
 	}
 	return nil
+}
+
+// TurnSnapshotsOn installs the driver with snapshots, or adds them to one that is installed, and what a cluster needs for them, from a
+// copy of the manifests that Edit made.
+func TurnSnapshotsOn(ctx context.Context, c *cluster.Cluster, dir string) error {
+	return kubectl(ctx, c,
+		[]string{"apply", "-k", filepath.Join(dir, "snapshot-controller")},
+		[]string{"wait", "crd", "volumesnapshotclasses.snapshot.storage.k8s.io", "--for=condition=Established", "--timeout=1m"},
+		[]string{"apply", "-k", filepath.Join(dir, "overlays", "snapshots")},
+		[]string{"rollout", "status", "-n", "kube-system", "deployment/snapshot-controller"},
+		rollout("status", "deployment/glusterfs-csi-controller"))
 }

@@ -31,12 +31,7 @@ func newHospital(t *testing.T) *world {
 	w.edit(configMaps, "glusterfs-csi", migrate.ClustersConfigMap, func(u *unstructured.Unstructured) {
 		_ = unstructured.SetNestedField(u.Object, pool.ClustersYAML(), "data", migrate.ClustersKey)
 	})
-	w.setStatus(deployments, "glusterfs-csi", "glusterfs-csi-controller", map[string]any{"replicas": int64(1), "readyReplicas": int64(1)})
-	for _, name := range []string{"glusterfs-csi-node", "glusterfs-csi-mounter"} {
-		w.setStatus(daemonSets, "glusterfs-csi", name, map[string]any{
-			"currentNumberScheduled": int64(1), "desiredNumberScheduled": int64(1), "numberMisscheduled": int64(0), "numberReady": int64(1),
-		})
-	}
+	w.areReady()
 	w.make(map[string]any{"apiVersion": "v1", "kind": "Node", "metadata": map[string]any{"name": "pi-worker1"}}, "")
 	w.make(map[string]any{
 		"apiVersion": "storage.k8s.io/v1", "kind": "CSINode", "metadata": map[string]any{"name": "pi-worker1"},
@@ -56,6 +51,17 @@ func newHospital(t *testing.T) *world {
 		}
 	}
 	return w
+}
+
+// areReady says what controllers would say of the driver's pods: that they are ready.
+func (w *world) areReady() {
+	w.Helper()
+	w.setStatus(deployments, "glusterfs-csi", "glusterfs-csi-controller", map[string]any{"replicas": int64(1), "readyReplicas": int64(1)})
+	for _, name := range []string{"glusterfs-csi-node", "glusterfs-csi-mounter"} {
+		w.setStatus(daemonSets, "glusterfs-csi", name, map[string]any{
+			"currentNumberScheduled": int64(1), "desiredNumberScheduled": int64(1), "numberMisscheduled": int64(0), "numberReady": int64(1),
+		})
+	}
 }
 
 // examine is what doctor finds, without what is well.

@@ -10,11 +10,17 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// twoControllers ends the controller that leads, on a node that takes no other one then: the second makes the volumes.
+// withSnapshots is the chart with all that snapshots need.
+const withSnapshots = "snapshots.enabled=true,snapshots.crds=true,snapshots.controller.enabled=true"
+
+// twoControllers ends the controller that leads, on a node that takes no other one then: the second makes the volumes. They can make
+// snapshots, too, in a cluster that could not before.
 func twoControllers(h helmRelease) {
 	s := h.s
-	h.run("upgrade", "--wait=legacy", "--timeout", patience.String(), "--set", "controller.replicas=2")
+	h.run("upgrade", "--wait=legacy", "--timeout", patience.String(), "--set", "controller.replicas=2,"+withSnapshots)
 	s.isUp()
+	s.rolledOut("kube-system", "deployment/snapshot-controller")
+	s.kubectl("get", "volumesnapshotclass", "glusterfs")
 	n := s.namespace("story-10-leaders")
 	first := s.leaderAfter("")
 	s.Cleanup(func() {

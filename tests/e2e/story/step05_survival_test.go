@@ -80,10 +80,14 @@ func (n *namespace) startProbes() {
 
 func (n *namespace) removeProbes() {
 	n.Helper()
+	uids := map[*cluster.Node]string{}
 	for _, node := range n.Nodes() {
-		uid := n.pod("probe-" + node.Name).UID
-		n.deletePod("probe-" + node.Name)
-		n.hasNoMounts(node, string(uid))
+		uids[node] = string(n.pod("probe-" + node.Name).UID)
+		n.kubectl("-n", n.name, "delete", "pod", "probe-"+node.Name, "--wait=false")
+	}
+	for node, uid := range uids {
+		n.gone("pod", "probe-"+node.Name)
+		n.hasNoMounts(node, uid)
 	}
 }
 

@@ -26,6 +26,7 @@ func outage(s *step) {
 		s.isHealed()
 		s.down("the brick on "+second.Name, second.StopBrick, second.StartBrick)
 		n.in(s).goesOn("brick")
+		n.in(s).says("PersistentVolumeClaim", "before", second.Name, "as the controller sees it")
 	})
 	// The first in the list of servers: a client that starts asks it first.
 	s.part("one_server_down", func(s *step) {
@@ -35,6 +36,7 @@ func outage(s *step) {
 	// It accepts connections and never answers: each client of it waits for ping-timeout.
 	s.part("one_server_silent", func(s *step) {
 		s.setOption("network.ping-timeout", "10")
+		s.haveOption("ping-timeout", "10") // from the server that goes silent now, or they would wait for 42 seconds
 		s.down("GlusterFS on "+first.Name+", silently", first.FreezeServer, func(context.Context) error { return first.ThawServer() })
 		n.in(s).goesOn("silent")
 	})
@@ -87,6 +89,31 @@ func (s *step) changeVolume(verb string, args ...string) {
 		return err
 	})
 }
+
+// haveOption waits until each client, of nodes and of the controller, has this option of its bricks: a server tells it of a change.
+func (s *step) haveOption(option, value string) {
+	s.Helper()
+	for _, node := range s.Nodes() {
+		s.await(patience, "all clients on "+node.Name+" have "+option+" "+value, func(context.Context) error {
+			output, err := s.on(node, "sh", "-c", clientOptions, "sh", option)
+			if err != nil {
+				return err
+			}
+			for line := range strings.Lines(output) {
+				if strings.TrimSpace(line) != value {
+					return fmt.Errorf("they have %q", output)
+				}
+			}
+			return nil
+		})
+	}
+}
+
+// clientOptions prints an option of each brick as each client of a node has it, in the mount namespace where it is mounted.
+const clientOptions = `for pid in $(pgrep -f '^[^ ]*glusterfs --no-daemon'); do
+	root=/proc/$pid/root$(tr '\0' '\n' </proc/$pid/cmdline | tail -n 1)
+	cat "$root"/.meta/graphs/active/gv0-client-*/options/"$1"
+done`
 
 // goesOn fails unless claims bind and pods start, with a client that runs and with one that starts now, and those that
 // ran before read and write on.

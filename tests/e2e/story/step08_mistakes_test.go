@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -110,7 +111,8 @@ func (s *step) unusedAddress() string {
 	return address.Next().Next().Next().String()
 }
 
-// editClusters is `kubectl edit configmap glusterfs-csi-clusters`.
+// editClusters is `kubectl edit configmap glusterfs-csi-clusters`. Kubelet looks for changes of a ConfigMap from time to time, and at once
+// where its pod has changed: so the driver's pods are given another annotation.
 func (s *step) editClusters(content string) {
 	s.Helper()
 	patch, err := json.Marshal(corev1.ConfigMap{Data: map[string]string{"clusters.yaml": content}})
@@ -118,4 +120,5 @@ func (s *step) editClusters(content string) {
 		s.Fatal(err)
 	}
 	s.kubectl("-n", driverNamespace, "patch", "configmap", "glusterfs-csi-clusters", "-p", string(patch))
+	s.kubectl("-n", driverNamespace, "annotate", "pods", "--all", "--overwrite", fmt.Sprintf("story/edited=%d", time.Now().UnixNano()))
 }

@@ -58,6 +58,9 @@ func uninstall(s *step) {
 		h.run("uninstall", "--wait", "--timeout", patience.String())
 		s.isGone()
 		s.isKept(kept)
+		s.kubectl("delete", "volumesnapshotclass", "glusterfs") // what docs/install.md says that stays
+		s.kubectl("delete", "crd", "volumesnapshotclasses.snapshot.storage.k8s.io", "volumesnapshotcontents.snapshot.storage.k8s.io",
+			"volumesnapshots.snapshot.storage.k8s.io")
 	})
 }
 

@@ -6,8 +6,9 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"strings"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/build"
 )
 
 // migration is the way from the operator's objects of before Kubernetes 1.26, whose pods hang, to this driver and back:
@@ -59,13 +60,13 @@ func (n *namespace) hasPods(want int) error {
 	return nil
 }
 
-// plugin builds kubectl-glusterfs.
+// plugin builds kubectl-glusterfs, in a place where the next step finds it linked.
 func (s *step) plugin() string {
 	s.Helper()
-	binary := filepath.Join(s.TempDir(), "kubectl-glusterfs")
-	build := exec.CommandContext(s.Context(), "go", "build", "-o", binary, "./cmd/kubectl-glusterfs")
-	build.Dir = repository
-	if output, err := build.CombinedOutput(); err != nil {
+	binary := build.Path("kubectl-glusterfs")
+	compile := exec.CommandContext(s.Context(), "go", "build", "-o", binary, "./cmd/kubectl-glusterfs")
+	compile.Dir = repository
+	if output, err := compile.CombinedOutput(); err != nil {
 		s.Fatalf("%v\n%s", err, output)
 	}
 	return binary

@@ -63,6 +63,7 @@ func TestStory(t *testing.T) {
 	run("11_clients", clients)
 	run("12_migrate", migration)
 	run("13_capacity", capacity)
+	run("14_snapshots", snapshots)
 	if *full {
 		run("09_many", many)
 		run("10_uninstall", uninstall)

@@ -2,12 +2,16 @@
 
 package story
 
-import "strings"
+import (
+	"path/filepath"
+	"strings"
+)
 
 // examined asks every node and the controller, by the exec of real kubelets. What it finds of this gv0 is no fault of the driver:
 // two replicas without quorum, and quota that is off.
 func examined(s *step) {
-	output, code := s.runPlugin(s.plugin(), "doctor")
+	plugin := s.plugin()
+	output, code := s.runPlugin(plugin, "doctor")
 	if code != 0 && code != 3 {
 		s.Errorf("exit %d\n%s", code, output)
 	}
@@ -18,6 +22,22 @@ func examined(s *step) {
 	}
 	if strings.Contains(output, "ask ") {
 		s.Errorf("somebody could not be asked:\n%s", output)
+	}
+	output, code = s.runPlugin(plugin, "dump", "--file", filepath.Join(s.TempDir(), "dump.tar.gz"))
+	if code != 0 {
+		s.Errorf("the bundle: exit %d\n%s", code, output)
+	}
+	for _, node := range s.Nodes() {
+		for _, of := range []string{"glusterfs-csi-node-", "glusterfs-csi-mounter-"} {
+			if !strings.Contains(output, "nodes/"+node.Name+"/"+of) {
+				s.Errorf("there is nothing of %s* on %s in\n%s", of, node.Name, output)
+			}
+		}
+	}
+	for _, file := range []string{"mountinfo", "metrics", "goroutines", "mounter.log", "provisioner.log", "doctor.json"} {
+		if !strings.Contains(output, file) {
+			s.Errorf("there is no %s in\n%s", file, output)
+		}
 	}
 }
 

@@ -27,7 +27,10 @@ const (
 )
 
 // groups are the specs that are for a driver like this one, in the words of their names. In each of them some must pass.
-var groups = []string{"provisioning", "volumes", "subPath", "fsgroupchangepolicy", "multiVolume", "volumeMode", "ephemeral", "read-write-once-pod", "volume-expand"}
+var groups = []string{
+	"provisioning", "volumes", "subPath", "fsgroupchangepolicy", "multiVolume", "volumeMode", "ephemeral", "read-write-once-pod", "volume-expand",
+	"volume-stress", "snapshottable", "snapshottable-stress",
+}
 
 // focus matches the names of their specs, and says which group that is.
 var focus = `External Storage.*\] (` + strings.Join(groups, "|") + `) `

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+)
+
+func TestTheManifestsAreWhatTheChartMakes(t *testing.T) {
+	if err := run("../../..", true); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestKustomizeBuildsWhatTheChartRenders(t *testing.T) {
+	for dir, values := range map[string][]string{
+		"base":                 {"pi-values.yaml"},
+		"overlays/arm64":       {"pi-values.yaml", "arm64-values.yaml"},
+		"overlays/snapshots":   {"pi-values.yaml", "snapshots-values.yaml"},
+		snapshotController.dir: {"pi-values.yaml", snapshotController.values},
+	} {
+		t.Run(dir, func(t *testing.T) {
+			built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), "../../../deploy/kubernetes/"+dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			documents, err := render(chart, values...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := map[string]map[string]any{}
+			for _, d := range documents {
+				if dir != snapshotController.dir || slices.Contains(snapshotController.templates, d.file) {
+					want[d.key()] = d.object.Object
+				}
+			}
+			for _, resource := range built.Resources() {
+				object, err := resource.Map()
+				if err != nil {
+					t.Fatal(err)
+				}
+				key := document{object: unstructured.Unstructured{Object: object}}.key()
+				if !reflect.DeepEqual(inOrder(decode(t, resource.MustYaml())), inOrder(decode(t, toYAML(t, want[key])))) {
+					t.Errorf("%s is another:\n%s", key, resource.MustYaml())
+				}
+				delete(want, key)
+			}
+			for key := range maps.Keys(want) {
+				t.Errorf("%s is missing", key)
+			}
+		})
+	}
+}
+
+// inOrder sorts the containers of a Deployment: kustomize puts those of an overlay first.
+func inOrder(object runtime.Object) runtime.Object {
+	if d, ok := object.(*appsv1.Deployment); ok {
+		slices.SortFunc(d.Spec.Template.Spec.Containers, func(a, b corev1.Container) int { return strings.Compare(a.Name, b.Name) })
+	}
+	return object
+}
+
+func toYAML(t *testing.T, object map[string]any) string {
+	t.Helper()
+	data, err := (&unstructured.Unstructured{Object: object}).MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/events"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
+)
+
+// TestAnOutageIsOverWhenNothingAsBadIsThere: where quorum is lost as well, the brick that was lost first is named no more, and is not
+// back; and each that was told is over in the end.
+func TestAnOutageIsOverWhenNothingAsBadIsThere(t *testing.T) {
+	var told []string
+	teller := healthTeller{open: map[gluster.Volume]map[string]bool{}, tell: func(v gluster.Volume, e events.Event) {
+		told = append(told, v.String()+" "+e.Reason)
+	}}
+	report := func(v string, codes ...string) health.Report {
+		r := health.Report{Volume: gluster.Volume{Cluster: "pi", Name: v}}
+		for _, code := range codes {
+			r.Reasons = append(r.Reasons, health.Reason{State: health.Inaccessible, Code: code, Message: code})
+		}
+		return r
+	}
+	for _, step := range []struct {
+		now  health.Report
+		want []string
+	}{
+		{report("gv0", health.ProbeTimeout), nil},
+		{report("gv0", health.BrickUnreachable), []string{"pi/gv0 BrickUnreachable"}},
+		{report("gv0", health.QuorumLost), []string{"pi/gv0 QuorumLost"}},
+		{report("gv1", health.BrickUnreachable), []string{"pi/gv1 BrickUnreachable"}},
+		{report("gv0", health.ClusterUnreachable), []string{"pi/gv0 ClusterUnreachable"}},
+		{report("gv0", health.QuorumLost), []string{"pi/gv0 ClusterReachable", "pi/gv0 QuorumLost"}},
+		{report("gv0", health.BrickUnreachable), []string{"pi/gv0 QuorumRegained", "pi/gv0 BrickUnreachable"}},
+		{report("gv0", health.QuorumLost), []string{"pi/gv0 QuorumLost"}},
+		{report("gv0"), []string{"pi/gv0 QuorumRegained", "pi/gv0 BrickReachable"}},
+		{report("gv0"), nil},
+		{report("gv1"), []string{"pi/gv1 BrickReachable"}},
+	} {
+		told = nil
+		if teller.changed(health.Report{}, step.now); !slices.Equal(told, step.want) {
+			t.Errorf("%+v: told %v, want %v", step.now, told, step.want)
+		}
+	}
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !quick
+
+package dump
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/debug"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+)
+
+func TestMain(m *testing.M) { testcluster.Main(m) }
+
+const patience = time.Minute
+
+// planted is a name that no dump may have; a part of it is a word of its own, as spaces make one.
+const planted = "salaries of 2026, confidential.ods"
+
+// TestAClientsLogNamesNoFiles has a real client log that it cannot reach a file, by its name, and has all servers silent then.
+func TestAClientsLogNamesNoFiles(t *testing.T) {
+	c, stateDir := testcluster.New(t, testcluster.Options{}), t.TempDir()
+	running := start(t, c, stateDir)
+	volume := filepath.Join(running.Mountpoint(), "shop/pvc-1")
+	if err := errors.Join(os.MkdirAll(volume, 0o755), os.WriteFile(filepath.Join(volume, planted), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.OpenRoot(volume) // as a bind mount of it: the path to it is not looked up again
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = dir.Close() }()
+	if err := errors.Join(c.KillBrick("gv0", 0), c.KillBrick("gv0", 1)); err != nil {
+		t.Fatal(err)
+	}
+	slot := filepath.Dir(filepath.Dir(running.Mountpoint()))
+	testcluster.Eventually(t, patience, func() error {
+		if _, err := dir.Stat(planted); errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		log, err := os.ReadFile(filepath.Join(slot, "log"))
+		if err == nil && !strings.Contains(string(log), planted) {
+			err = fmt.Errorf("the client has not named the file: %s", log)
+		}
+		return err
+	})
+	for i := range c.Servers() {
+		if err := c.StopServer(i); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.ContinueServer(i) }()
+	}
+	h := Host{StateDir: stateDir, MaxSize: 1 << 20}
+	found := h.Collect(t.Context())
+	log := file(t, found, strings.TrimPrefix(slot, stateDir+"/")+"/log")
+	for _, want := range []string{"Started running", "All subvolumes are down", "LOOKUP() (transport endpoint is not connected)"} {
+		if !strings.Contains(log.Text, want) {
+			t.Errorf("there is no %q in\n%s", want, log.Text)
+		}
+	}
+	if log.Reduced == 0 {
+		t.Error("nothing was left out of it")
+	}
+	for _, f := range found.Files {
+		for _, word := range strings.Fields(planted) {
+			if len(word) > 3 && strings.Contains(f.Text, word) {
+				t.Errorf("%s has %q:\n%s", f.Path, word, f.Text)
+			}
+		}
+	}
+	if mounts := file(t, found, "mountinfo"); !strings.Contains(mounts.Text, running.Mountpoint()) {
+		t.Errorf("the client's mount is not in %s", mounts.Text)
+	}
+	h.Since = time.Now()
+	if log := file(t, h.Collect(t.Context()), log.Path); log.Text != "" {
+		t.Errorf("since now: %s", log.Text)
+	}
+	h = Host{StateDir: stateDir, MaxSize: 4 << 10}
+	if log, all := file(t, h.Collect(t.Context()), log.Path), size(h.Collect(t.Context())); log.Cut == 0 || log.Text == "" || all > int(h.MaxSize) {
+		t.Errorf("%d bytes are cut off the log, and %d bytes are left of all", log.Cut, all)
+	}
+}
+
+// start starts a client of gv0, which ends with the test.
+func start(t *testing.T, c *testcluster.Cluster, stateDir string) *client.Client {
+	t.Helper()
+	clusters := filepath.Join(t.TempDir(), "clusters.yaml")
+	if err := c.ClustersFile(clusters); err != nil {
+		t.Fatal(err)
+	}
+	host, err := client.NewHost(stateDir, gluster.WatchClusters(t.Context(), clusters, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(host.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	running, err := host.Ensure(ctx, gluster.Volume{Cluster: testcluster.Name, Name: "gv0"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := statedir.StartOf(running.Mountpoint()).Discard(); err != nil {
+			t.Error(err)
+		}
+		testcluster.Eventually(t, patience, func() error {
+			if !running.HasEnded() {
+				return errors.New("the client runs on")
+			}
+			return nil
+		})
+	})
+	return running
+}
+
+func file(t *testing.T, d answers.Dump, path string) answers.DumpFile {
+	t.Helper()
+	for _, f := range d.Files {
+		if f.Path == path {
+			return f
+		}
+	}
+	t.Fatalf("there is no %s in %+v", path, d)
+	return answers.DumpFile{}
+}
+
+func size(d answers.Dump) (bytes int) {
+	for _, f := range d.Files {
+		bytes += len(f.Text)
+	}
+	return bytes
+}
+
+// TestWhoDoesNotAnswerIsNamed asks a process that is not there, and one that never answers.
+func TestWhoDoesNotAnswerIsNamed(t *testing.T) {
+	dir, err := os.MkdirTemp("", "d") //nolint:usetesting // the path of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	host := Host{StateDir: dir, Process: "mounter", MaxSize: 1 << 20}
+	missing(t, host.Collect(t.Context()), "goroutines", "no process answers")
+
+	silent, err := net.Listen("unix", debug.Socket(dir, "mounter")) // accepts, and never says a word
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	found := host.Collect(t.Context())
+	missing(t, found, "metrics", "deadline exceeded")
+	missing(t, found, "goroutines", "deadline exceeded")
+}
+
+// TestAProcessTellsOfItself asks this one.
+func TestAProcessTellsOfItself(t *testing.T) {
+	dir, err := os.MkdirTemp("", "d") //nolint:usetesting // the path of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	registry := prometheus.NewRegistry()
+	promauto.With(registry).NewGauge(prometheus.GaugeOpts{Name: "answer"}).Set(42)
+	go func() { defer close(ended); debug.Serve(ctx, debug.Socket(dir, "node"), registry) }()
+	defer func() { stop(); <-ended; _ = os.RemoveAll(dir) }()
+	testcluster.Eventually(t, patience, func() error {
+		found := Host{StateDir: dir, Process: "node", MaxSize: 1 << 20}.Collect(t.Context())
+		if len(found.Missing) > 0 {
+			return fmt.Errorf("%+v", found.Missing)
+		}
+		if text := file(t, found, "metrics").Text; !strings.Contains(text, "answer 42") {
+			t.Errorf("metrics: %q", text)
+		}
+		if text := file(t, found, "goroutines").Text; !strings.Contains(text, "TestAProcessTellsOfItself") {
+			t.Errorf("goroutines: %q", text)
+		}
+		return nil
+	})
+}
+
+func missing(t *testing.T, d answers.Dump, what, why string) {
+	t.Helper()
+	for _, m := range d.Missing {
+		if m.What == what && strings.Contains(m.Why, why) {
+			return
+		}
+	}
+	t.Errorf("%s is not said to be missing as %q: %+v", what, why, d.Missing)
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package copying
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+)
+
+// listed is what the names in the directories of a kind say.
+type listed struct {
+	claims map[string]bool                   // IDs
+	at     map[string]map[string]bool        // stamps of the copies that have a directory, by ID
+	done   map[string]map[string]bool        // stamps of those that are complete, by ID
+	dirs   map[string]map[*safepath.Dir]bool // where a stamp is
+}
+
+func (s *Copies) list() (listed, error) {
+	l := listed{map[string]bool{}, map[string]map[string]bool{}, map[string]map[string]bool{}, map[string]map[*safepath.Dir]bool{}}
+	files, err := s.Files(string(s.Kind))
+	for _, f := range files {
+		if id, isClaim := strings.CutSuffix(f.Name, store.RecordSuffix); isClaim {
+			l.claims[id] = true
+			continue
+		}
+		stamp, isDone := strings.CutSuffix(f.Name, doneSuffix)
+		id, _, isStamp := volume.ParseStamp(stamp)
+		if !isStamp {
+			continue
+		}
+		add(l.dirs, stamp, f.Dir)
+		if isDone {
+			add(l.done, id, stamp)
+		} else {
+			add(l.at, id, stamp)
+		}
+	}
+	return l, err
+}
+
+func add[K comparable, V comparable](to map[K]map[V]bool, key K, value V) {
+	if to[key] == nil {
+		to[key] = map[V]bool{}
+	}
+	to[key][value] = true
+}
+
+// IDs lists the IDs of all copies, sorted. It reads no record.
+func (s *Copies) IDs() ([]string, error) {
+	l, err := s.list()
+	return slices.Sorted(maps.Keys(l.claims)), s.Explain(err)
+}
+
+// Incomplete lists the IDs of the copies that are not complete, sorted. It reads no record.
+func (s *Copies) Incomplete() ([]string, error) {
+	l, err := s.list()
+	var ids []string
+	for id := range l.claims {
+		isDone := func(stamp string) bool { return l.done[id][stamp] }
+		if len(l.done[id]) == 0 || slices.ContainsFunc(slices.Collect(maps.Keys(l.at[id])), func(stamp string) bool { return !isDone(stamp) }) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids, s.Explain(err)
+}
+
+// Read returns those copies that are there, in the order of ids. What of one cannot be read is in damaged.
+func (s *Copies) Read(ctx context.Context, ids []string) (found []Status, damaged, err error) {
+	all := make([]*Status, len(ids))
+	var mu sync.Mutex
+	index := make([]int, len(ids))
+	for i := range index {
+		index[i] = i
+	}
+	err = store.Each(ctx, s.Permit, index, func(i int) error {
+		st, err := s.Find(ids[i])
+		switch {
+		case volume.IsUnreadable(err):
+			mu.Lock()
+			defer mu.Unlock()
+			damaged = errors.Join(damaged, err)
+		case errors.Is(err, volume.ErrNotFound): // given up meanwhile
+		case err != nil:
+			return err
+		default:
+			all[i] = &st
+		}
+		return nil
+	})
+	for _, st := range all {
+		if st != nil {
+			found = append(found, *st)
+		}
+	}
+	return found, damaged, err
+}
+
+// Ask notes that somebody asks for a copy.
+func (s *Copies) Ask(st Status) error {
+	p, err := s.makePlace(st)
+	if err != nil {
+		return s.Explain(err)
+	}
+	defer p.close()
+	file, err := p.at.OpenFile(askedName, unix.O_WRONLY|unix.O_CREAT, 0o600)
+	if err != nil {
+		return s.Explain(err)
+	}
+	now := unix.NsecToTimespec(time.Now().UnixNano())
+	return s.Explain(errors.Join(safepath.OfFile(file).SetTimes(now, now), file.Close()))
+}
+
+// IsAskedFor says whether somebody has asked for a copy in the last hour, as far as this process has seen.
+func (s *Copies) IsAskedFor(st Status) (bool, error) {
+	state := ""
+	at, err := st.dir.Open(st.Stamp())
+	if err == nil {
+		defer at.Close()
+		var asked unix.Stat_t
+		if asked, err = at.StatEntry(askedName); err == nil {
+			state = fmt.Sprint(asked.Mtim)
+		}
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return true, s.Explain(err)
+	}
+	return s.Memory.Asked.For(st.Stamp(), state) < s.Abandoned, nil
+}
+
+// Settle gives up what belongs to no copy: the directory that one who copied has made again, and what a server brings
+// back that has forgotten that it went. It must have been seen for an hour.
+func (s *Copies) Settle(ctx context.Context) error {
+	l, err := s.list()
+	if err != nil {
+		return s.Explain(err)
+	}
+	var errs []error
+	for stamp, dirs := range l.dirs {
+		if ctx.Err() != nil {
+			break
+		}
+		id := volume.IDOfStamp(stamp)
+		st, err := s.find(id)
+		if err == nil && st.Stamp() == stamp || err != nil && !errors.Is(err, volume.ErrNotFound) {
+			errs = append(errs, err)
+			continue
+		}
+		key := removingName(s.Kind, stamp)
+		if !s.IsAbandoned(&s.Memory.Strays, key) {
+			continue
+		}
+		removing, err := s.EnsureShard(store.RemovingDir, id)
+		errs = append(errs, err)
+		for dir := range dirs {
+			if err == nil {
+				errs = append(errs, s.moveRest(stamp, dir, removing))
+			}
+		}
+	}
+	return s.Explain(errors.Join(errs...))
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/copying"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+)
+
+// A volume that is made from a snapshot, or from another volume, is copied in the driver's own directory first (pkg
+// copying). When the copy is complete the volume is made like any other, but that its record is completed with the gfid
+// of the copy, whose tree is moved onto the volume's empty directory then. A kill between the two leaves a volume that
+// has its record and not yet its data; whoever comes next, for whatever, moves it (placeClone).
+
+const stepClonePlaced = "create: copy moved into its place"
+
+// Clones are the copies that are to become volumes.
+func (s *Volumes) Clones() *copying.Copies { return copying.New(s.Store, volume.Clones) }
+
+// Origin is what a volume is to be made from.
+type Origin struct {
+	volume.Source
+
+	Stamp string
+	Held  int64 // bytes that it is held to; 0 for none
+	Least int64 // bytes that the volume must have
+}
+
+// FindClone returns the copy that is to become the volume of a spec, and whether the volume is there already. The copy
+// is nil where neither is. ErrIncompatible where it is one of something else.
+func (s *Volumes) FindClone(spec volume.Spec) (st *copying.Status, isVolume bool, err error) {
+	id := volume.IDFor(spec.Name)
+	f, err := s.Find(id)
+	if err != nil || f.State == store.Ready {
+		return nil, err == nil, err
+	}
+	found, err := s.Clones().Find(id)
+	switch {
+	case errors.Is(err, volume.ErrNotFound):
+		return nil, false, nil
+	case err == nil && (found.Source != *spec.Source || found.Name != spec.Name):
+		err = fmt.Errorf("volume %q %w: it is being made from %s, not from %s", spec.Name, volume.ErrIncompatible, found.Source, *spec.Source)
+	}
+	return &found, false, err
+}
+
+// BeginClone writes down the copy that is to become a volume, and returns it, or the one that there is. ErrForeign where
+// something is in the volume's place, ErrTooLarge where the volume would be smaller than its source.
+func (s *Volumes) BeginClone(spec volume.Spec, from Origin) (*copying.Status, error) {
+	capacity := spec.Required
+	if capacity == 0 {
+		capacity = from.Least
+	}
+	if capacity < from.Least || spec.Limit > 0 && capacity > spec.Limit {
+		return nil, fmt.Errorf("volume %s would have %d bytes at most, and %s needs %d: %w: ask for more",
+			volume.IDFor(spec.Name), max(spec.Required, spec.Limit), from.Source, from.Least, volume.ErrTooLarge)
+	}
+	free, err := s.IsFree(spec.Path)
+	if err == nil && !free {
+		err = fmt.Errorf("something is at %s on %s, where volume %s is to be: %w: choose another `path` in the StorageClass", spec.Path, s.Volume, volume.IDFor(spec.Name), volume.ErrForeign)
+	}
+	if err != nil && !volume.IsNotThere(err) {
+		return nil, s.Explain(err)
+	}
+	st, err := s.Clones().Claim(volume.Copy{
+		Kind: volume.Clones, ID: volume.IDFor(spec.Name), Name: spec.Name, Created: volume.Now(), Source: from.Source, SourceStamp: from.Stamp, Held: from.Held,
+		Capacity: capacity, Enforced: spec.Enforced,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if st.Source != from.Source {
+		return nil, fmt.Errorf("volume %q %w: it is being made from %s, not from %s", spec.Name, volume.ErrIncompatible, st.Source, from.Source)
+	}
+	return &st, nil
+}
+
+// LimitClone holds the tree of a copy to the capacity of the volume that it is to become, if that is to be.
+func (s *Volumes) LimitClone(st copying.Status, tree *safepath.Dir) error {
+	r := volume.NewRecord(volume.Spec{Name: st.Name, Path: s.Clones().Place(st), Required: st.Capacity, Enforced: st.Enforced})
+	var err error
+	if r.GFID, err = store.GFIDOf(tree); err == nil {
+		err = s.limit(r)
+	}
+	return s.Explain(err)
+}
+
+// completeClone is Create of a volume whose copy is complete.
+func (s *Volumes) completeClone(spec volume.Spec) (volume.Record, error) {
+	st, err := s.Clones().Find(volume.IDFor(spec.Name))
+	if err == nil && st.Source != *spec.Source {
+		err = fmt.Errorf("volume %q %w: it is being made from %s", spec.Name, volume.ErrIncompatible, st.Source)
+	}
+	if err == nil && st.Result == nil {
+		err = volume.ErrBusy
+	}
+	if errors.Is(err, volume.ErrBusy) || errors.Is(err, volume.ErrNotFound) {
+		err = fmt.Errorf("the copy of %s for volume %s on %s is not complete: %w", *spec.Source, volume.IDFor(spec.Name), s.Volume, volume.ErrBusy)
+	}
+	if err != nil {
+		return volume.Record{}, err
+	}
+	if spec.Required == 0 {
+		spec.Required = st.Capacity
+	}
+	r := volume.NewRecord(spec)
+	c, err := s.claimBoth(r)
+	if c != nil {
+		defer c.Close()
+	}
+	if err == nil {
+		err = s.makeOfCopy(c, &r, st)
+	}
+	if err != nil {
+		err = s.Explain(fmt.Errorf("make directory %s on %s: %w", r.Path, s.Volume, err))
+		return volume.Record{}, errors.Join(err, s.Creations.UndoFailed(r, c != nil))
+	}
+	if err := s.placeClone(r); err != nil {
+		return volume.Record{}, s.Explain(fmt.Errorf("move what was copied to %s on %s: %w", r.Path, s.Volume, err))
+	}
+	return r, nil
+}
+
+// makeOfCopy makes the place of a volume, gives the copy its owner and its limit, and completes the record.
+func (s *Volumes) makeOfCopy(c *creation.RecordClaim, r *volume.Record, st copying.Status) error {
+	dir, err := s.makeDirectory(*r)
+	if err != nil {
+		return err
+	}
+	dir.Close()
+	s.Step(stepMade)
+	tree, err := s.Clones().OpenTree(st)
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	if r.GFID, err = store.GFIDOf(tree); err != nil {
+		return err
+	}
+	if err := mendOwner(tree, r.Owner, false); err != nil {
+		return err
+	}
+	s.Step(stepOwned)
+	limited := *r
+	limited.Path = s.Clones().Place(st)
+	if err := s.limit(limited); err != nil {
+		return err
+	}
+	if err := s.stillHolds(*r); err != nil {
+		return err
+	}
+	return s.both((*Volumes).Commit, func(s *Volumes) error {
+		err := c.Complete(*r)
+		s.Step(stepCompleted)
+		return err
+	})
+}
+
+// placeClone moves what was copied for a volume onto the volume's place, and gives up what the copying needed. Where
+// that was done, or the volume was not copied, it does nothing.
+func (s *Volumes) placeClone(r volume.Record) error {
+	if r.Origin != volume.Cloned {
+		return nil
+	}
+	st, err := s.Clones().Find(r.ID)
+	if errors.Is(err, volume.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	tree, err := s.Clones().OpenTree(st)
+	if err == nil {
+		defer tree.Close()
+		var gfid string
+		if gfid, err = store.GFIDOf(tree); err == nil && gfid != r.GFID {
+			return nil // of another life
+		}
+		if err == nil {
+			err = s.moveClone(r, st, tree)
+		}
+	}
+	if volume.IgnoreNotExist(err) != nil {
+		return err
+	}
+	if err := s.CheckInPlace(r); err != nil {
+		return err
+	}
+	s.Step(stepClonePlaced)
+	if err := s.Commit(); err != nil { // before anything is removed below the name that it had
+		return err
+	}
+	return s.Clones().GiveUp(st)
+}
+
+func (s *Volumes) moveClone(r volume.Record, st copying.Status, tree *safepath.Dir) error {
+	at := s.Clones().Place(st)
+	where, err := s.PlaceOf(at)
+	if err == nil {
+		err = s.CheckOneName(tree, where)
+	}
+	if err != nil {
+		return err
+	}
+	return s.RetryRefreshed(r.Path, func() error {
+		parent, err := s.Creations.MakeParents(r.Path, r.Stamp())
+		if err != nil {
+			return err
+		}
+		defer parent.Close()
+		name := path.Base(r.Path)
+		if err := volume.IgnoreExist(parent.Mkdir(name, creation.NewMode)); err != nil {
+			return err
+		}
+		err = s.Clones().MoveTree(st, store.File{Dir: parent, Name: name})
+		if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, fs.ErrExist) || errors.Is(err, unix.ENOTDIR) {
+			err = fmt.Errorf("%w: %w: look who put something at %s, and move it away", err, volume.ErrForeign, r.Path)
+		}
+		return err
+	})
+}
+
+// giveUpClone gives up the copy that is to become a volume.
+func (s *Volumes) giveUpClone(id string) error {
+	st, err := s.Clones().Find(id)
+	if errors.Is(err, volume.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		err = s.Clones().GiveUp(st)
+	}
+	return err
+}
+
+// settleClones moves copies into the place of their volume that a kill has left, and gives up those that nobody has
+// asked for in the last hour.
+func (s *Volumes) settleClones(ctx context.Context, alone func(id string, do func() error)) error {
+	ids, err := s.Clones().IDs()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		alone(id, func() error { return s.settleClone(id) })
+	}
+	return s.Clones().Settle(ctx)
+}
+
+func (s *Volumes) settleClone(id string) error {
+	f, err := s.Find(id)
+	if err == nil && f.State == store.Ready {
+		err = s.placeClone(f.Record)
+	}
+	if err != nil {
+		return err
+	}
+	st, err := s.Clones().Find(id)
+	if errors.Is(err, volume.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	asked, err := s.Clones().IsAskedFor(st)
+	if err == nil && !asked {
+		err = s.Clones().GiveUp(st)
+	}
+	return err
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/tree"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/copying"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/snapshot"
+)
+
+const (
+	// copyPeriod is how often copies that are not complete are looked at: with the time that a lease lasts that is less
+	// than a minute after the death of who made them.
+	copyPeriod = 15 * time.Second
+	// copyListPeriod is how often they are listed.
+	copyListPeriod = time.Minute
+	maxCopyDelay   = 10 * time.Minute
+)
+
+// startCopy returns the run of a copy, which begins now unless it is under way.
+func (m *Manager) startCopy(ctx context.Context, key copyKey) *copyJob {
+	return m.copies.join(ctx, key, func(ctx context.Context, job *copyJob) error { return m.copy(ctx, key, job) })
+}
+
+// copy makes one copy. What is opened of the source is read with the permit for the destination.
+func (m *Manager) copy(ctx context.Context, key copyKey, job *copyJob) error {
+	leave, err := m.copies.turn(ctx, key.volume)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	job.waits.Store(false)
+	// Its end is the operation's, which ctx ends.
+	outer := context.WithoutCancel(ctx)
+	st, err := one(outer, m, key.volume, "", func(s *lifecycle.Volumes) (copying.Status, error) {
+		return copying.New(s.Store, key.kind).Find(key.id)
+	})
+	if errors.Is(err, volume.ErrNotFound) || err == nil && st.Result != nil {
+		return nil // given up, or complete
+	}
+	var from source
+	if err == nil {
+		from, err = m.openSource(outer, st.Copy)
+	}
+	if err != nil {
+		return fmt.Errorf("copy %s to %s: %w", st.Source, key.id, err)
+	}
+	defer from.dir.Close()
+	return m.run(outer, key.volume, m.own, "", func(_ context.Context, s *lifecycle.Volumes, _ *operation) error {
+		return copyOn(ctx, s, st, from, job)
+	})
+}
+
+func copyOn(ctx context.Context, s *lifecycle.Volumes, st copying.Status, from source, job *copyJob) error {
+	o := copying.Options{Own: from.own, Progress: &job.progress}
+	entries, bytes := from.entries, from.bytes
+	if st.Kind == volume.Clones {
+		o.Prepare = func(tree *safepath.Dir) error { return s.LimitClone(st, tree) }
+	} else {
+		o.Hash = true
+		previous, err := snapshot.New(s.Store).Previous(ctx, st)
+		if err != nil {
+			return err
+		}
+		defer previous.Close()
+		if previous != nil {
+			o.Previous, o.PreviousStamp = &previous.Previous, previous.Stamp
+			entries, bytes = previous.Result.Entries, max(bytes, previous.Result.Bytes)
+		}
+	}
+	job.progress.Expect(entries, bytes)
+	_, err := copying.New(s.Store, st.Kind).Run(ctx, st, from.dir, o)
+	return err
+}
+
+// source is what is copied, held open.
+type source struct {
+	dir            *safepath.Dir
+	own            tree.Own
+	entries, bytes int64 // 0 where that is not known
+}
+
+// openSource opens what a copy is of, on whichever Gluster volume.
+func (m *Manager) openSource(ctx context.Context, c volume.Copy) (source, error) {
+	id, err := volume.ParseID(c.Source.Volume + c.Source.Snapshot)
+	if err != nil {
+		return source{}, err
+	}
+	return one(ctx, m, id.Volume, "", func(s *lifecycle.Volumes) (source, error) {
+		if c.Source.Snapshot != "" {
+			st, dir, err := snapshot.New(s.Store).Open(id.ID)
+			if err != nil {
+				return source{}, err
+			}
+			if st.Stamp() != c.SourceStamp {
+				dir.Close()
+				return source{}, fmt.Errorf("snapshot %s is another one of that name by now: %w", id, volume.ErrNotFound)
+			}
+			return source{dir: dir, entries: st.Result.Entries, bytes: st.Result.Bytes}, nil
+		}
+		dir, used, err := s.OpenData(id.ID, c.SourceStamp)
+		if err != nil {
+			return source{}, err
+		}
+		own, err := s.KeepOut(ctx, false)
+		if err != nil {
+			dir.Close()
+			return source{}, err
+		}
+		return source{dir: dir, own: own, bytes: used}, nil
+	})
+}
+
+// keepCopying goes on with the copies on one Gluster volume that nobody goes on with, until ctx is done.
+func (m *Manager) keepCopying(ctx context.Context, v gluster.Volume) {
+	ticker := time.NewTicker(copyPeriod)
+	defer ticker.Stop()
+	var listed time.Time
+	var known []copyKey
+	for {
+		if time.Since(listed) >= copyListPeriod {
+			found, err := m.incomplete(ctx, v)
+			if err == nil {
+				known, listed = found, time.Now()
+			} else if ctx.Err() == nil {
+				klog.FromContext(ctx).Error(err, "Copies that are not complete are not known; they are asked for again", "glusterVolume", v.String())
+			}
+		}
+		for _, key := range known {
+			if m.copies.mayGoOn(key) {
+				m.startCopy(ctx, key)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (m *Manager) incomplete(ctx context.Context, v gluster.Volume) ([]copyKey, error) {
+	return one(ctx, m, v, "", func(s *lifecycle.Volumes) ([]copyKey, error) {
+		var keys []copyKey
+		for _, kind := range []volume.CopyKind{volume.Snapshots, volume.Clones} {
+			ids, err := copying.New(s.Store, kind).Incomplete()
+			if err != nil {
+				return nil, err
+			}
+			for _, id := range ids {
+				keys = append(keys, copyKey{v, kind, id})
+			}
+		}
+		return keys, nil
+	})
+}

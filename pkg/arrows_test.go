@@ -19,7 +19,8 @@ var floors = [][]string{
 	{"cmd/glusterfs-csi", "cmd/kubectl-glusterfs"},
 	{"pkg/driver", "cmd/kubectl-glusterfs/cli"},
 	{
-		"pkg/doctor", "pkg/dump", "pkg/events", "pkg/kubelet", "pkg/mounter", "pkg/volume/manager", "pkg/gluster/health", "pkg/gluster/reconnect", "pkg/gluster/repair",
+		"pkg/doctor", "pkg/dump", "pkg/events", "pkg/kubelet", "pkg/mounter", "pkg/volume/manager", "pkg/gluster/health", "pkg/gluster/holders", "pkg/gluster/reconnect",
+		"pkg/gluster/repair",
 		"cmd/kubectl-glusterfs/apply", "cmd/kubectl-glusterfs/live", "cmd/kubectl-glusterfs/report",
 	},
 	{"pkg/volume/check", "pkg/volume/lifecycle"},
@@ -29,10 +30,10 @@ var floors = [][]string{
 	{"pkg/gluster/client", "pkg/gluster/quota", "pkg/commit", "pkg/volume", "pkg/tree/copies", "cmd/kubectl-glusterfs/undelete", "cmd/kubectl-glusterfs/doctor", "cmd/kubectl-glusterfs/dump"},
 	{"pkg/gluster/probe"},
 	{"pkg/gluster/clientlog", "pkg/gluster/process", "pkg/gluster/statedir", "pkg/gluster/glusterd", "pkg/gluster/meta", "pkg/tree", "pkg/migrate", "cmd/kubectl-glusterfs/inside"},
-	{"pkg/gluster/permits", "pkg/tree/manifest"},
+	{"pkg/gluster/permits", "pkg/tree/manifest", "pkg/mount/holders"},
 	{"pkg/gluster", "pkg/mount"},
 	{"pkg/debug"},
-	{"pkg/safepath", "pkg/panics", "pkg/answers", "pkg/rootsocket", "pkg/waiting"},
+	{"pkg/safepath", "pkg/panics", "pkg/answers", "pkg/pods", "pkg/rootsocket", "pkg/waiting"},
 }
 
 func TestEveryPackageKnowsOnlyThoseBelowIt(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/driver"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/holders"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
@@ -44,9 +45,16 @@ func serveCommand(shared *sharedFlags, mode driver.Mode, short string) *cobra.Co
 	}
 	flags := c.Flags()
 	flags.StringVar(&options.HTTPEndpoint, "http-endpoint", "", "where to serve /healthz, /readyz and /metrics, as 127.0.0.1:29708 (default nowhere)")
+	if mode != driver.Controller {
+		flags.DurationVar(&options.RestartAfter, "restart-after", holders.DefaultRestartAfter,
+			"how long after a repair a container that keeps files of a dead client open is restarted, where its class says onClientDeath: restart")
+	}
 	if mode == driver.Mounter {
 		flags.StringVar(&options.Endpoint, "endpoint", "unix:///var/lib/glusterfs-csi/mounter.sock", "where to serve the node plugin, root only: unix:///path")
 		return c
+	}
+	if mode == driver.Node {
+		c.AddCommand(holdersCommand(shared))
 	}
 	flags.StringVar(&options.Endpoint, "endpoint", "unix:///run/glusterfs-csi/csi.sock", "where to serve CSI: unix:///path or tcp://address:port")
 	flags.IntVar(&options.MaxOperations, "max-operations", permits.Default, "how many operations wait on GlusterFS at once; others queue by deadline")

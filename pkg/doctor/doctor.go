@@ -27,7 +27,7 @@ type Host struct {
 
 // Check returns what there is to say, good or bad, in an order that stays.
 func (h Host) Check(ctx context.Context) []answers.Finding {
-	found := slices.Concat(h.fuse(), kernel(), sourcePorts("/proc"), h.kubelet(), h.mounts(ctx), h.stale())
+	found := slices.Concat(h.fuse(), kernel(), sourcePorts("/proc"), h.kubelet(), h.mounts(ctx), h.stale(), h.holders())
 	clusters, finding := h.clusters()
 	found = append(found, finding)
 	if clusters == nil {

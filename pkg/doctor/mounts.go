@@ -65,13 +65,19 @@ func (h Host) mounts(ctx context.Context) []answers.Finding {
 	return found
 }
 
-// stale are the mounts in containers that no round of repair can replace, as the mounter says.
-func (h Host) stale() []answers.Finding {
+// root is the state directory, if a client was ever started here: to look further would make it.
+func (h Host) root() (root statedir.Root, isThere bool) {
 	if _, err := os.Stat(filepath.Join(h.StateDir, "clients")); err != nil {
-		return nil // no client was ever started here, and to look further would make the directory
+		return "", false
 	}
 	root, err := statedir.Open(h.StateDir)
-	if err != nil {
+	return root, err == nil
+}
+
+// stale are the mounts in containers that no round of repair can replace, as the mounter says.
+func (h Host) stale() []answers.Finding {
+	root, isThere := h.root()
+	if !isThere {
 		return nil
 	}
 	all, err := root.Stale()
@@ -81,9 +87,37 @@ func (h Host) stale() []answers.Finding {
 	}
 	for _, s := range all {
 		found = append(found, fault("containers", "pod "+s.Pod, fmt.Sprintf("its mount at %s stays dead (%s): `Transport endpoint is not connected`", s.Target, s.Reason),
-			"restart that pod; its name: kubectl get pods -A -o custom-columns=UID:.metadata.uid,NAMESPACE:.metadata.namespace,NAME:.metadata.name | grep "+s.Pod))
+			"restart that pod; "+nameOf(s.Pod)))
 	}
 	return found
+}
+
+// holders are the processes that keep files of dead clients open, as the mounter says.
+func (h Host) holders() []answers.Finding {
+	root, isThere := h.root()
+	if !isThere {
+		return nil
+	}
+	all, err := root.Holders()
+	var found []answers.Finding
+	if err != nil {
+		found = append(found, warning("dead-files", h.StateDir, "who keeps files of dead clients open cannot be read: "+err.Error(), ""))
+	}
+	for _, holder := range all {
+		switch {
+		case holder.Replaced || holder.Files+holder.Mapped == 0:
+		case holder.Pod == "":
+			found = append(found, fault("dead-files", fmt.Sprintf("process %d", holder.PID), holder.Describe(), fmt.Sprintf("restart process %d of this node", holder.PID)))
+		default:
+			found = append(found, fault("dead-files", "pod "+holder.Pod, holder.Describe(), "restart that container, or the pod; "+nameOf(holder.Pod)))
+		}
+	}
+	return found
+}
+
+// nameOf says how to find a pod by its UID.
+func nameOf(pod string) string {
+	return "its name: kubectl get pods -A -o custom-columns=UID:.metadata.uid,NAMESPACE:.metadata.namespace,NAME:.metadata.name | grep " + pod
 }
 
 // isOurs says that the driver has mounted it, and does not keep it although it is dead.

@@ -70,6 +70,9 @@ func (c *controller) CreateVolume(ctx context.Context, request *csi.CreateVolume
 	if p.strict { // as it is asked for now: what is on the Gluster volume is the same either way
 		created.VolumeContext[consistencyKey] = strict
 	}
+	if p.restart {
+		created.VolumeContext[onDeathKey] = restart
+	}
 	return &csi.CreateVolumeResponse{Volume: created}, nil
 }
 

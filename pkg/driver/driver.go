@@ -6,6 +6,7 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/holders"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/reconnect"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/repair"
@@ -33,8 +35,9 @@ type Driver struct {
 	clusters *gluster.ClustersFile
 	host     *client.Host
 	health   *health.Observer
-	repairer *repair.Repairer // nil where a mounter has the clients, as is replacer
+	repairer *repair.Repairer // nil where a mounter has the clients, as are replacer and holders
 	replacer *reconnect.Replacer
+	holders  *holders.Watcher
 	permits  *permits.Pool
 	volumes  *manager.Manager
 	metrics  *metrics
@@ -72,6 +75,7 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 	}
 	if options.Mounter == "" {
 		d.repairer, d.replacer = repair.New(host, m.registry), reconnect.New(host, m.registry)
+		d.holders = holders.New(host.StateDir(), cmp.Or(options.RestartAfter, holders.DefaultRestartAfter), m.registry)
 	}
 	return d, nil
 }
@@ -142,6 +146,7 @@ func (d *Driver) lookAfterClients(ctx context.Context, group *sync.WaitGroup) {
 	if d.repairer != nil {
 		group.Go(func() { d.repairer.Run(ctx) })
 		group.Go(func() { d.replacer.Run(ctx) })
+		group.Go(func() { d.holders.Run(ctx) })
 	}
 }
 

@@ -45,11 +45,13 @@ func madeFor(request *csi.CreateVolumeRequest, p parameters) *volume.MadeFor {
 	return m
 }
 
-// RecordedContext is VolumeContext with what the volume's own request asked of consistency, where that is recorded.
+// RecordedContext is VolumeContext with what the volume's own request asked of consistency and onClientDeath, where that is recorded.
 func RecordedContext(r volume.Record) map[string]string {
 	values := VolumeContext(r)
-	if r.MadeFor != nil && r.MadeFor.Parameters[consistencyKey] == strict {
-		values[consistencyKey] = strict
+	for key, value := range map[string]string{consistencyKey: strict, onDeathKey: restart} {
+		if r.MadeFor != nil && r.MadeFor.Parameters[key] == value {
+			values[key] = value
+		}
 	}
 	return values
 }

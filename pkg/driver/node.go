@@ -132,7 +132,11 @@ func (n *node) publish(ctx context.Context, request *csi.NodePublishVolumeReques
 			if at.unpublished != before {
 				return status.Errorf(codes.Aborted, "the target %s was unpublished meanwhile: try again if the volume is wanted there", target)
 			}
-			return n.show(ctx, fd, shown{id: id, root: root, target: target, wanted: wanted})
+			s := shown{id: id, root: root, target: target, wanted: wanted}
+			if err := n.show(ctx, fd, s); err != nil {
+				return err
+			}
+			return n.rememberRestart(s, said.restart)
 		})
 	})
 }
@@ -268,7 +272,7 @@ func (n *node) NodeUnpublishVolume(ctx context.Context, request *csi.NodeUnpubli
 		if err := mount.Detach(target); err != nil {
 			return err
 		}
-		return removeTarget(target)
+		return errors.Join(n.host.StateDir().RemovePublished(target), removeTarget(target))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("unpublish %s: %w", request.GetVolumeId(), err)

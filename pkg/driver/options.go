@@ -59,6 +59,9 @@ type Options struct {
 	QuotaHeadroom int64
 	// Events is the directory of the service account by which events are written, as Kubernetes mounts it; "" for none.
 	Events string
+	// RestartAfter is how long after the repair a container that keeps files of a dead client open is restarted, where its class says
+	// so; 0 for the default.
+	RestartAfter time.Duration
 	// MaxOperations is how many operations wait on GlusterFS at once; a mounter has none.
 	MaxOperations int
 	// MaxCopies and MaxCopiesVolume are how many snapshots and clones are copied at once: in all, and to one Gluster
@@ -93,6 +96,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--trash-retention %s is negative", o.TrashRetention)
 	case o.QuotaHeadroom < 0:
 		return fmt.Errorf("--quota-headroom %d is negative", o.QuotaHeadroom)
+	case o.RestartAfter < 0:
+		return fmt.Errorf("--restart-after %s is negative", o.RestartAfter)
 	case o.Mode != Mounter && o.MaxOperations < 1:
 		return fmt.Errorf("--max-operations %d is less than 1", o.MaxOperations)
 	case o.MaxCopies < 0 || o.MaxCopiesVolume < 0 || (o.MaxCopies == 0) != (o.MaxCopiesVolume == 0):

@@ -30,6 +30,7 @@ type parameters struct {
 	quota           volume.Quota
 	recursive       bool // of a VolumeAttributesClass
 	strict          bool // consistency; it is of the mount, not of the data, so it goes into the volume context and into no record
+	restart         bool // onClientDeath, likewise
 	vars            volume.Vars
 }
 
@@ -44,6 +45,7 @@ var setters = map[string]func(p *parameters, value string) error{
 	"onDelete":      func(p *parameters, v string) (err error) { p.onDelete, err = volume.ParseOnDelete(v); return },
 	"quota":         func(p *parameters, v string) (err error) { p.quota, err = volume.ParseQuota(v); return },
 	consistencyKey:  func(p *parameters, v string) error { return setStrict(&p.strict, v) },
+	onDeathKey:      func(p *parameters, v string) error { return setRestart(&p.restart, v) },
 	pvNameKey:       func(p *parameters, v string) error { p.vars.PVName = v; return nil },
 	pvcNameKey:      func(p *parameters, v string) error { p.vars.PVCName = v; return nil },
 	pvcNamespaceKey: func(p *parameters, v string) error { p.vars.PVCNamespace = v; return nil },
@@ -68,10 +70,11 @@ func parseParameters(raw map[string]string) (parameters, error) {
 	return p, nil
 }
 
-// The keys of a volume context. A class has the second, too.
+// The keys of a volume context. A class has all but the first, too.
 const (
 	pathKey        = "path"
 	consistencyKey = "consistency"
+	onDeathKey     = "onClientDeath"
 )
 
 // The values of consistency: what a pod reads of what pods of other nodes have written. See docs/consistency.md.
@@ -80,11 +83,18 @@ const (
 	strict  = "strict"
 )
 
+// The values of onClientDeath: what becomes of a container that keeps files of a client open that has died. See docs/failures.md.
+const (
+	report  = "report" // the default
+	restart = "restart"
+)
+
 // attributes are what a volume context says.
 type attributes struct {
-	path   string
-	owner  volume.Owner
-	strict bool
+	path    string
+	owner   volume.Owner
+	strict  bool
+	restart bool
 }
 
 // contextSetters are what a static PersistentVolume may say in volumeAttributes. Keys
@@ -92,6 +102,7 @@ type attributes struct {
 var contextSetters = map[string]func(a *attributes, value string) error{
 	pathKey:        func(a *attributes, v string) error { a.path = v; return nil },
 	consistencyKey: func(a *attributes, v string) error { return setStrict(&a.strict, v) },
+	onDeathKey:     func(a *attributes, v string) error { return setRestart(&a.restart, v) },
 	"uid":          func(a *attributes, v string) error { return setOwnerID(&a.owner.UID, v) },
 	"gid":          func(a *attributes, v string) error { return setOwnerID(&a.owner.GID, v) },
 	"mode":         func(a *attributes, v string) error { return setMode(&a.owner.Mode, v) },
@@ -115,11 +126,15 @@ func parseContext(raw map[string]string) (attributes, error) {
 	return a, nil
 }
 
-func setStrict(to *bool, value string) error {
-	if value != relaxed && value != strict {
-		return fmt.Errorf("%q is neither %s nor %s", value, relaxed, strict)
+func setStrict(to *bool, value string) error { return setEither(to, value, relaxed, strict) }
+
+func setRestart(to *bool, value string) error { return setEither(to, value, report, restart) }
+
+func setEither(to *bool, value, usual, other string) error {
+	if value != usual && value != other {
+		return fmt.Errorf("%q is neither %s nor %s", value, usual, other)
 	}
-	*to = value == strict
+	*to = value == other
 	return nil
 }
 

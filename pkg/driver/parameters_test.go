@@ -19,8 +19,8 @@ func TestParametersRefused(t *testing.T) {
 	}{
 		"misspelt":                      {"giid", "0", []string{`"giid"`, `did you mean "gid"`}},
 		"another case":                  {"ondelete", "trash", []string{`did you mean "onDelete"`}},
-		"of the in-tree plugin":         {"volumetype", "replicate:2", []string{`did you mean "volume"`, "cluster, consistency, gid, mode, onDelete, path, quota, uid, volume"}},
-		"unknown":                       {"replication", "3", []string{"unknown", "cluster, consistency, gid, mode, onDelete, path, quota, uid, volume"}},
+		"of the in-tree plugin":         {"volumetype", "replicate:2", []string{`did you mean "volume"`, "cluster, consistency, gid, mode, onClientDeath, onDelete, path, quota, uid, volume"}},
+		"unknown":                       {"replication", "3", []string{"unknown", "cluster, consistency, gid, mode, onClientDeath, onDelete, path, quota, uid, volume"}},
 		"unknown of the sidecar's":      {"csi.storage.k8s.io/fstype", "ext4", []string{"unknown"}},
 		"uid negative":                  {"uid", "-1", []string{"uid", "0 to 4294967294"}},
 		"uid that means nobody changes": {"uid", "4294967295", []string{"0 to 4294967294"}},
@@ -32,6 +32,7 @@ func TestParametersRefused(t *testing.T) {
 		"mode not octal":                {"mode", "0788", []string{"mode", "octal"}},
 		"mode that locks the owner out": {"mode", "0070", []string{"owner"}},
 		"mode with setuid":              {"mode", "4770", []string{"setuid"}},
+		"onClientDeath unknown":         {"onClientDeath", "kill", []string{`"kill" is neither report nor restart`}},
 		"consistency unknown":           {"consistency", "eventual", []string{`"eventual" is neither relaxed nor strict`}},
 		"onDelete unknown":              {"onDelete", "shred", []string{"trash, delete, retain"}},
 	}

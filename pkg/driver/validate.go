@@ -18,10 +18,6 @@ func compareParameters(request *csi.ValidateVolumeCapabilitiesRequest, id volume
 	if err != nil {
 		return nil, err
 	}
-	consistency, hasConsistency := request.GetVolumeContext()[consistencyKey]
-	if p.strict && !hasConsistency && request.GetVolumeContext() != nil {
-		consistency, hasConsistency = relaxed, true
-	}
 	known := map[string]string{
 		"cluster": id.Volume.Cluster, "volume": id.Volume.Name, "onDelete": string(r.OnDelete), "quota": string(r.Quota.OrAuto()),
 		"uid": number(r.Owner.UID), "gid": number(r.Owner.GID), "mode": "",
@@ -33,8 +29,13 @@ func compareParameters(request *csi.ValidateVolumeCapabilitiesRequest, id volume
 	if p.owner.Mode != nil {
 		asked["mode"] = p.owner.Mode.String()
 	}
-	if hasConsistency {
-		known[consistencyKey] = consistency
+	// Of these no record tells, but what the node is told.
+	for key, usual := range map[string]string{consistencyKey: relaxed, onDeathKey: report} {
+		if value, has := request.GetVolumeContext()[key]; has {
+			known[key] = value
+		} else if raw[key] != usual && request.GetVolumeContext() != nil {
+			known[key] = usual
+		}
 	}
 	if p.vars.PVName == "" {
 		p.vars.PVName = volume.IDFor(r.Name)

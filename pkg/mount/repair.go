@@ -25,7 +25,10 @@ type Report struct {
 	Stale         []Stale // what the last pass could not repair
 	// Left counts the mounts of each dead device that are still anywhere: stale
 	// ones, those below them, and covered ones, which nobody sees.
-	Left       map[Device]int
+	Left map[Device]int
+	// Dead are the mounts of dead file systems that were met, each once, repaired or not: files that were opened through
+	// one have its ID for as long as they are open (/proc/PID/fdinfo). Not those that are left alone.
+	Dead       []DeadMount
 	Namespaces int // how many there are
 	Forbidden  int // processes and threads whose namespaces this process has no right to see
 	// Unread are the namespaces that could not be entered or read. Left has what /proc/PID/mountinfo shows of them,
@@ -44,6 +47,13 @@ type Stale struct {
 	Root      string
 	Target    string // seen from the root of the namespace
 	Err       error
+}
+
+// DeadMount is a mount of a dead file system.
+type DeadMount struct {
+	ID     int // no other mount of any namespace has it, until the last file is closed that was opened through it
+	Device Device
+	Root   string // as it was before the kernel forgot its name
 }
 
 // Unread is a mount namespace that could not be read.

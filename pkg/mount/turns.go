@@ -34,6 +34,7 @@ type repair struct {
 	opened     map[origin]opened
 	inodes     map[origin]uint64 // what dead mounts showed that have been looked at
 	nowhere    map[origin]bool   // what this pass has looked for in all namespaces and not found
+	met        map[int]bool      // IDs of the dead mounts that are in the report
 	report     Report
 }
 
@@ -55,7 +56,7 @@ func newRepair(dead map[*Held]Open) (*repair, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &repair{dead: map[Device]Open{}, kept: map[location]Device{}, visitor: v, opened: map[origin]opened{}, inodes: map[origin]uint64{}}
+	r := &repair{dead: map[Device]Open{}, kept: map[location]Device{}, visitor: v, opened: map[origin]opened{}, inodes: map[origin]uint64{}, met: map[int]bool{}}
 	for held, open := range dead {
 		r.dead[held.device] = open
 		for _, at := range held.places {
@@ -118,6 +119,7 @@ func (r *repair) turn(ctx context.Context, ns *namespace) (again bool) {
 		r.addUnread(ns, err)
 		return false
 	}
+	r.meet(mounts)
 	var todo []*mounted
 	for _, m := range mounts.all {
 		if !ns.tried[m.ID] && r.isRepairable(mounts, m) {
@@ -210,7 +212,20 @@ func (r *repair) isDead(m *mounted) bool {
 	return dead
 }
 
+// meet notes the dead mounts of a namespace.
+func (r *repair) meet(mounts *table) {
+	for device := range r.dead {
+		for _, m := range mounts.byDevice[device] {
+			if !r.met[m.ID] && !r.isKept(mounts, m) {
+				r.met[m.ID] = true
+				r.report.Dead = append(r.report.Dead, DeadMount{m.ID, device, m.origin().root})
+			}
+		}
+	}
+}
+
 func (r *repair) count(mounts *table) {
+	r.meet(mounts)
 	for device := range r.dead {
 		for _, m := range mounts.byDevice[device] {
 			if !r.isKept(mounts, m) {

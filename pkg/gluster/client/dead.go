@@ -58,6 +58,12 @@ func (h *Host) TellStale(all []statedir.Stale) error { return h.root.WriteStale(
 // Stale is what stays dead in containers of this host, as the last process has told that repairs.
 func (h *Host) Stale() ([]statedir.Stale, error) { return h.root.Stale() }
 
+// Holders is who keeps files of ended clients open, as the last process has told that looks for it.
+func (h *Host) Holders() ([]statedir.Holder, error) { return h.root.Holders() }
+
+// StateDir is what is on disk for other processes to know.
+func (h *Host) StateDir() statedir.Root { return h.root }
+
 // Dead is a client whose process has ended and whose own mount is still there.
 type Dead struct {
 	Volume   gluster.Volume

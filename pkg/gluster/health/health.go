@@ -46,6 +46,7 @@ type host interface {
 	Serves(device mount.Device) bool
 	Owns(target string) bool
 	Stale() ([]statedir.Stale, error)
+	Holders() ([]statedir.Holder, error)
 }
 
 // New returns an Observer of this host's clients. The clusters file says whose servers are asked where no client
@@ -90,6 +91,9 @@ const (
 	// ContainerMountDead: in a container mounts of a client that died stay dead, where the host's were repaired; the pod has to be
 	// restarted. Inaccessible for the pod that is asked for, else Degraded.
 	ContainerMountDead = "ContainerMountDead"
+	// DeadFiles: a process keeps files of a client open that has died: what it writes to them is lost, and what it reads fails, until it opens
+	// them anew. Paths work. Degraded.
+	DeadFiles = "DeadFiles"
 	// TwoNames: a brick has the volume's directory under another name than the others, since it has forgotten a rename.
 	// Files are read and written as before. Degraded.
 	TwoNames = "TwoNames"
@@ -234,6 +238,7 @@ func (o *Observer) health(ctx context.Context, v gluster.Volume, at *Place) Repo
 		}
 	}
 	o.addStale(ctx, &r, v, at)
+	o.addHolders(ctx, &r, v, at)
 	o.names.add(ctx, &r, v, at)
 	report := r.report(v)
 	if len(report.Reasons) == 0 && !isKnown {

@@ -42,6 +42,8 @@ func (*panicsOnce) Serves(mount.Device) bool         { return false }
 func (*panicsOnce) Owns(string) bool                 { return false }
 func (*panicsOnce) Stale() ([]statedir.Stale, error) { return nil, nil }
 
+func (*panicsOnce) Holders() ([]statedir.Holder, error) { return nil, nil }
+
 func TestALookThatPanicsIsFollowedByTheNext(t *testing.T) {
 	p := &panicsOnce{next: make(chan struct{})}
 	o := &Observer{host: p, gauges: newGauges(nil)}

@@ -38,6 +38,10 @@ func (o *Observer) addStale(ctx context.Context, r *findings, v gluster.Volume, 
 
 // has says whether mounts that stay dead are of what is mounted here, and of the same pod as far as that is known.
 func (p *Place) has(s statedir.Stale) bool {
-	isBelow := p.Root == "/" || s.Root == p.Root || strings.HasPrefix(s.Root, p.Root+"/")
-	return isBelow && (p.Pod == "" || s.Pod == "" || p.Pod == s.Pod)
+	return p.isOf(s.Root, s.Pod)
+}
+
+func (p *Place) isOf(root, pod string) bool {
+	isBelow := p.Root == "/" || root == p.Root || strings.HasPrefix(root, p.Root+"/")
+	return isBelow && (p.Pod == "" || pod == "" || p.Pod == pod)
 }

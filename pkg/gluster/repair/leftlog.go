@@ -13,6 +13,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/pods"
 )
 
 // leftLog is what was said last of what is left to repair.
@@ -57,7 +58,7 @@ func describe(stale []mount.Stale) string {
 	var mounts []string
 	for _, s := range stale {
 		of := fmt.Sprintf("process %d", s.PID)
-		if pod := podOfProcess(s.PID); pod != "" {
+		if pod := pods.OfProcess(s.PID).Pod; pod != "" {
 			of = "pod " + pod + ", " + of
 		}
 		mounts = append(mounts, fmt.Sprintf("%s at %s of %s: %v", s.Root, s.Target, of, s.Err))

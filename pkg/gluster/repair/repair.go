@@ -47,6 +47,9 @@ type Repairer struct {
 	pace   pace
 	unseen map[statedir.Start]time.Time // since when nothing else shows a kept mount's device
 	told   *[]statedir.Stale            // what was said last of mounts that stay dead; nil if nothing was yet
+	// memories are of the clients whose mounts are kept.
+	memories     map[statedir.Start]*memory
+	unremembered string // why some are not, as it was said last
 }
 
 // mountRepairer is mount.Repairer.
@@ -58,7 +61,7 @@ type mountRepairer interface {
 func New(host *client.Host, registry prometheus.Registerer) *Repairer {
 	return &Repairer{
 		host: host, metrics: newMetrics(registry), mounts: &mount.Repairer{}, retry: map[string]*backoff{},
-		unseen: map[statedir.Start]time.Time{}, pace: newPace(),
+		unseen: map[statedir.Start]time.Time{}, pace: newPace(), memories: map[statedir.Start]*memory{},
 	}
 }
 
@@ -191,6 +194,7 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 	for _, ns := range report.Unread { // whose mounts no kept mount waits for
 		err = errors.Join(err, fmt.Errorf("mount namespace %d of process %d: %w", ns.Namespace, ns.PID, ns.Err))
 	}
+	r.remember(ctx, dead, replacements, report) // before one is discarded
 	for _, d := range dead {
 		if repairErr == nil && r.isSettled(d, report) {
 			err = errors.Join(err, r.discard(d.KeptMount))
@@ -227,6 +231,7 @@ func (r *Repairer) isSettled(d deadMount, report mount.Report) bool {
 
 func (r *Repairer) discard(k client.KeptMount) error {
 	delete(r.unseen, k.Start)
+	delete(r.memories, k.Start)
 	return r.host.Discard(k)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/pods"
 )
 
 // maxStaleRoots bounds what is told of one container and Gluster volume: a container may mount as many directories as it likes.
@@ -37,7 +38,7 @@ func (r *Repairer) tellStale(report mount.Report, volumes map[mount.Device]glust
 		if known[part] < maxStaleRoots && isNew {
 			known[part]++
 			told = append(told, statedir.Stale{
-				Volume: v, Pod: podOfProcess(s.PID), PID: s.PID, Root: root, Target: s.Target, Reason: s.Err.Error(),
+				Volume: v, Pod: pods.OfProcess(s.PID).Pod, PID: s.PID, Root: root, Target: s.Target, Reason: s.Err.Error(),
 			})
 		}
 	}

@@ -31,6 +31,12 @@ func StartOf(mountpoint string) Start { return Start(filepath.Dir(mountpoint)) }
 // Mountpoint is that of the client.
 func (s Start) Mountpoint() string { return filepath.Join(string(s), mountName) }
 
+// StartedAt is the mount point that the client was started with, which is the last of its arguments for ever.
+func (s Start) StartedAt() string {
+	dir, name := filepath.Split(string(s))
+	return filepath.Join(dir, startPrefix+strings.TrimPrefix(strings.TrimPrefix(name, keptPrefix), startPrefix), mountName)
+}
+
 // Spare is another mount point of the client's. A client that ends by itself (SIGTERM, or a server that refuses it: "Server
 // authentication failed. Shutting down", GlusterFS 10.3) unmounts its own first, and then only this one tells that it is dead.
 func (s Start) Spare() string { return filepath.Join(string(s), spareName) }

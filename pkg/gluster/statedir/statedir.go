@@ -16,6 +16,9 @@
 //	    dead-*/        what was start-*/ of a client that died, see Lock.Keep
 //	    *.gone/        what is being removed
 //	<state directory>/stale.json   what stays dead in containers, see Stale
+//	<state directory>/ended/       a file for each client that has ended while its file system is there, see Ended
+//	<state directory>/restart/     a file for each target whose pod's containers are to be restarted then, see Published
+//	<state directory>/holders.json, restarts.json   who has files of those, and what was restarted, see Holder and Restart
 package statedir
 
 import (

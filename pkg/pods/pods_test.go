@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package repair
+package pods
 
 import "testing"
 
@@ -27,8 +27,27 @@ func TestThePodOfAProcess(t *testing.T) {
 		"what is no list of control groups":      {"pod" + uid + "\n", ""},
 		"a controller's name that looks like it": {"1:name=/pod" + uid + ":/\n", ""},
 	} {
-		if got := podOf(test.cgroup); got != test.want {
+		if got := Of(test.cgroup).Pod; got != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+func TestTheContainerOfAProcess(t *testing.T) {
+	const pod = "0::/kubepods/pod6e1f0c1a-22b4-4f0e-9d6a-0123456789ab"
+	const id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	for name, test := range map[string]struct{ cgroup, group, id string }{
+		"cgroupfs":                 {pod + "/" + id + "\n", id, id},
+		"systemd":                  {pod + "/cri-containerd-" + id + ".scope\n", "cri-containerd-" + id + ".scope", id},
+		"its own groups below it":  {pod + "/crio-" + id + ".scope/system.slice/x.service\n", "crio-" + id + ".scope", id},
+		"the pod's own group":      {pod + "\n", "", ""},
+		"a name in another form":   {pod + "/x y\n", "x y", "x y"},
+		"a service of the host":    {"0::/system.slice/" + id + "\n", "", ""},
+		"v1, below several groups": {"9:cpu:/\n8:pids:" + pod[3:] + "/" + id + "\n", id, id},
+	} {
+		c := Of(test.cgroup)
+		if c.Group != test.group || c.ID() != test.id {
+			t.Errorf("%s: %+v with the ID %q, want %q", name, c, c.ID(), test.id)
 		}
 	}
 }

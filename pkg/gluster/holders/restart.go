@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package holders
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount/holders"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/pods"
+)
+
+const (
+	// killAfter is how long a container has to end after SIGTERM: what Kubernetes gives a pod that says nothing.
+	killAfter = 30 * time.Second
+	// maxRestarts is how many containers of this host may be told to end within restartWindow: others wait.
+	maxRestarts   = 5
+	restartWindow = time.Minute
+	// restartsKept is how long a restart is remembered at least.
+	restartsKept = time.Hour
+)
+
+// restarter has containers restarted, by ending the first process of each: kubelet starts it again as its restartPolicy says.
+type restarter struct {
+	root      statedir.Root
+	restarted *prometheus.CounterVec
+}
+
+// due are the clients whose mounts were repaired so long ago that who still has files of them may be restarted.
+func (w *Watcher) due(ended []statedir.Ended) map[uint64]bool {
+	due := map[uint64]bool{}
+	for _, e := range ended {
+		due[e.Connection] = !e.Repaired.IsZero() && time.Since(e.Repaired) >= w.after
+	}
+	return due
+}
+
+// round restarts who is to be restarted among those who have files now. What was done before is read from disk, so each
+// container is told once because of each client, whichever process tells it.
+func (r *restarter) round(ctx context.Context, due map[uint64]bool, known []statedir.Holder) error {
+	restarts, err := r.root.Restarts()
+	if err != nil {
+		return err // else it might be told again
+	}
+	now := time.Now()
+	kept := slices.DeleteFunc(slices.Clone(restarts), func(s statedir.Restart) bool {
+		_, there := due[s.Connection]
+		return !there && now.Sub(s.Told) > restartsKept
+	})
+	if len(kept) < len(restarts) {
+		err = r.root.WriteRestarts(kept)
+	}
+	return errors.Join(err, r.killLate(ctx, kept, known), r.tell(ctx, kept, due, known))
+}
+
+// isBroken says whether a process has what it loses writes by, or reads nothing from, as long as it runs: not a working directory alone.
+func isBroken(h statedir.Holder) bool { return !h.Replaced && (h.Writable > 0 || h.Mapped > 0) }
+
+func containerOf(h statedir.Holder) pods.Container {
+	return pods.Container{Pod: h.Pod, Group: h.Container}
+}
+
+func isOf(h statedir.Holder, connection uint64, c pods.Container) bool {
+	return h.Connection == connection && containerOf(h) == c
+}
+
+// tell sends SIGTERM to containers that are due and were not told before.
+func (r *restarter) tell(ctx context.Context, restarts []statedir.Restart, due map[uint64]bool, known []statedir.Holder) error {
+	candidates := slices.DeleteFunc(slices.Clone(known), func(h statedir.Holder) bool {
+		return !due[h.Connection] || !isBroken(h) || h.Pod == "" || h.Container == "" || h.Root == "" ||
+			slices.ContainsFunc(restarts, func(s statedir.Restart) bool { return isOf(s.Holder, h.Connection, containerOf(h)) })
+	})
+	if len(candidates) == 0 {
+		return nil
+	}
+	published, err := r.root.Published()
+	errs := []error{err}
+	for _, h := range candidates {
+		isMeant := slices.ContainsFunc(published, func(p statedir.Published) bool { return p.Pod == h.Pod && p.Has(h.Volume, h.Root) })
+		if !isMeant || slices.ContainsFunc(restarts, func(s statedir.Restart) bool { return isOf(s.Holder, h.Connection, containerOf(h)) }) {
+			continue
+		}
+		if recent(restarts) >= maxRestarts {
+			break
+		}
+		f, err := firstOf(containerOf(h))
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		restarts = append(restarts, statedir.Restart{Holder: h, First: f.pid, FirstStart: f.start, Told: time.Now().UTC()})
+		errs = append(errs, r.signal(ctx, f, unix.SIGTERM, h, restarts))
+	}
+	return errors.Join(errs...)
+}
+
+// recent is how many containers were told to end just now.
+func recent(restarts []statedir.Restart) int {
+	n := 0
+	for _, s := range restarts {
+		if time.Since(s.Told) < restartWindow {
+			n++
+		}
+	}
+	return n
+}
+
+// killLate kills the containers that have not ended, and still have what they were told to end for.
+func (r *restarter) killLate(ctx context.Context, restarts []statedir.Restart, known []statedir.Holder) error {
+	var errs []error
+	for i := range restarts {
+		s := &restarts[i]
+		stillHas := slices.ContainsFunc(known, func(h statedir.Holder) bool { return isBroken(h) && isOf(h, s.Connection, containerOf(s.Holder)) })
+		if !s.Killed.IsZero() || time.Since(s.Told) < killAfter || !stillHas {
+			continue
+		}
+		s.Killed = time.Now().UTC()
+		errs = append(errs, r.signal(ctx, first{containerOf(s.Holder), s.First, s.FirstStart}, unix.SIGKILL, s.Holder, restarts))
+	}
+	return errors.Join(errs...)
+}
+
+// signal writes down first what it does, so that a process that ends in between does not lead to a second signal.
+func (r *restarter) signal(ctx context.Context, f first, signal unix.Signal, because statedir.Holder, restarts []statedir.Restart) error {
+	if err := r.root.WriteRestarts(restarts); err != nil {
+		return err
+	}
+	err := signalFirst(f, signal)
+	if err == nil && signal == unix.SIGTERM {
+		r.restarted.WithLabelValues(because.Cluster, because.Name).Inc()
+	}
+	klog.FromContext(ctx).Info("Ending a container that keeps files of a dead client open, as its class says; kubelet starts it again", "pod", because.Pod,
+		"container", f.container.ID(), "signal", unix.SignalName(signal), "firstProcess", f.pid, "because", because.PID, "command", because.Command,
+		"volume", because.Volume, "directory", because.Root, "forWriting", because.Writable, "mapped", because.Mapped, "clientEnded", because.Since,
+		"err", err)
+	return err
+}
+
+// first is the first process of a container.
+type first struct {
+	container pods.Container
+	pid       int
+	start     uint64
+}
+
+// firstOf finds it by the container's control group: it need not be process 1 of any namespace (shareProcessNamespace, hostPID).
+// It is the one that was started first of those whose parent is not in the container.
+func firstOf(c pods.Container) (first, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return first{}, err
+	}
+	parents, starts := map[int]int{}, map[int]uint64{}
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil || pods.OfProcess(pid) != c {
+			continue
+		}
+		if parent, start := holders.Stat(pid); start != 0 {
+			parents[pid], starts[pid] = parent, start
+		}
+	}
+	found := first{container: c}
+	for pid, start := range starts {
+		if _, within := starts[parents[pid]]; within {
+			continue
+		}
+		if found.pid == 0 || start < found.start || start == found.start && pid < found.pid {
+			found.pid, found.start = pid, start
+		}
+	}
+	if found.pid == 0 {
+		return first{}, fmt.Errorf("container %s of pod %s has no process any more", c.ID(), c.Pod)
+	}
+	return found, nil
+}
+
+// signalFirst sends a signal, if that process is still the one that was meant. One that has ended is no error.
+func signalFirst(f first, signal unix.Signal) error {
+	fd, err := unix.PidfdOpen(f.pid, 0)
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("end process %d: %w", f.pid, err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if _, start := holders.Stat(f.pid); start != f.start || pods.OfProcess(f.pid) != f.container { // the descriptor may be another's
+		return nil
+	}
+	if err := unix.PidfdSendSignal(fd, signal, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("end process %d: %w", f.pid, err)
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package statedir
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+)
+
+// endedDir is in the state directory, with a file for each Ended.
+const endedDir = "ended"
+
+// Ended is a client that has died, or was replaced while it ran, and whose file system some processes may still have files of.
+type Ended struct {
+	gluster.Volume
+
+	Device     mount.Device `json:"device"`
+	Connection uint64       `json:"connection"` // tells its file system from others that had, or get, the device; see package holders of pkg/mount
+	Boot       string       `json:"boot"`       // of the host; see Boot
+	PID        int          `json:"pid"`        // of the client
+	Mountpoint string       `json:"mountpoint"` // by which its process is known
+	Since      time.Time    `json:"since"`      // when it was found to have ended
+	Repaired   time.Time    `json:"repaired"`   // when another had taken its place; zero while none has
+	// Mounts are the IDs of its mounts in all mount namespaces, as they were found, by the directory (or file) of the Gluster volume
+	// that they showed.
+	Mounts map[string][]int `json:"mounts"`
+}
+
+// IsSame says whether two are the same client.
+func (e *Ended) IsSame(other *Ended) bool {
+	return e.Device == other.Device && e.Connection == other.Connection && e.Boot == other.Boot
+}
+
+// Boot tells one run of the host's kernel from another.
+var Boot = sync.OnceValues(func() (string, error) {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(id)), err
+})
+
+// WriteEnded remembers a client that has ended.
+func (r Root) WriteEnded(e *Ended) error {
+	if err := os.MkdirAll(filepath.Join(r.StateDir(), endedDir), 0o700); err != nil {
+		return fmt.Errorf("remember a client that has ended: %w", err)
+	}
+	if err := writeJSON(r.endedFile(e), e); err != nil {
+		return fmt.Errorf("remember a client that has ended: %w", err)
+	}
+	return nil
+}
+
+func (r Root) endedFile(e *Ended) string {
+	return filepath.Join(r.StateDir(), endedDir, fmt.Sprintf("%d-%d.json", e.Device.Minor, e.Connection))
+}
+
+// ForgetEnded is for one whose file system is gone.
+func (r Root) ForgetEnded(e *Ended) error {
+	if err := os.Remove(r.endedFile(e)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("forget a client that has ended: %w", err)
+	}
+	return nil
+}
+
+// Ended lists the clients that have ended and that nobody has forgotten, by their time. Those of an earlier boot are forgotten here.
+func (r Root) Ended() ([]Ended, error) {
+	boot, err := Boot()
+	if err != nil {
+		return nil, err
+	}
+	files, err := filepath.Glob(filepath.Join(r.StateDir(), endedDir, "*.json"))
+	errs := []error{err}
+	var all []Ended
+	for _, file := range files {
+		var e Ended
+		data, err := os.ReadFile(file)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = json.Unmarshal(data, &e)
+		}
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("%s: %w", file, err))
+		case e.Boot != boot:
+			errs = append(errs, os.Remove(file))
+		default:
+			all = append(all, e)
+		}
+	}
+	slices.SortFunc(all, func(a, b Ended) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Connection, b.Connection)) })
+	return all, errors.Join(errs...)
+}
+
+// writeJSON replaces a file in one step.
+func writeJSON(path string, value any) error {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	aside := path + ".new"
+	return errors.Join(os.WriteFile(aside, append(data, '\n'), 0o600), os.Rename(aside, path))
+}

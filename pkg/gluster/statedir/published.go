@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package statedir
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+)
+
+// publishedDir is in the state directory, with a file for each Published.
+const publishedDir = "restart"
+
+// Published is a volume that kubelet has published for a pod, and whose class says that the pod's containers are to be restarted when they
+// keep files of a dead client open.
+type Published struct {
+	gluster.Volume
+
+	Pod    string `json:"pod"`    // its UID in Kubernetes
+	Root   string `json:"root"`   // of the mount: a directory of the Gluster volume
+	Target string `json:"target"` // where it was published
+}
+
+// Has says whether a directory, or file, is of the volume.
+func (p Published) Has(v gluster.Volume, root string) bool {
+	return p.Volume == v && (p.Root == "/" || root == p.Root || strings.HasPrefix(root, p.Root+"/"))
+}
+
+// WritePublished remembers one, until its target is unpublished.
+func (r Root) WritePublished(p Published) error {
+	err := os.MkdirAll(filepath.Join(r.StateDir(), publishedDir), 0o700)
+	if err == nil {
+		err = writeJSON(r.publishedFile(p.Target), p)
+	}
+	if err != nil {
+		return fmt.Errorf("remember that containers are to be restarted when they keep files of a dead client open: %w", err)
+	}
+	return nil
+}
+
+// RemovePublished is for a target that nothing is published at, or that is not to be remembered.
+func (r Root) RemovePublished(target string) error {
+	if err := os.Remove(r.publishedFile(target)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("forget what was published: %w", err)
+	}
+	return nil
+}
+
+// Published lists them.
+func (r Root) Published() ([]Published, error) {
+	files, err := filepath.Glob(filepath.Join(r.StateDir(), publishedDir, "*.json"))
+	errs := []error{err}
+	var all []Published
+	for _, file := range files {
+		var p Published
+		data, err := os.ReadFile(file)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = json.Unmarshal(data, &p)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", file, err))
+			continue
+		}
+		all = append(all, p)
+	}
+	return all, errors.Join(errs...)
+}
+
+// publishedFile has a name that is short enough, whatever the target.
+func (r Root) publishedFile(target string) string {
+	sum := sha256.Sum256([]byte(target))
+	return filepath.Join(r.StateDir(), publishedDir, hex.EncodeToString(sum[:])+".json")
+}

@@ -163,6 +163,11 @@ func use(t *testing.T, p *processes, name string) {
 	if err := os.WriteFile(filepath.Join(target, "file"), []byte("data"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	open, err := os.Open(filepath.Join(target, "file")) // whose client dies
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = open.Close() })
 	clients, err := mounter.NewClient(p.socket("mounter"), "test", "").List(ctx)
 	if err != nil || len(clients) != 1 {
 		t.Fatalf("the mounter has the clients %+v: %v", clients, err)

@@ -43,12 +43,12 @@ func served(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // so that the socket alone decides
+	if err := os.Chmod(dir, 0o755); err != nil { // so that the socket alone decides
 		t.Fatal(err)
 	}
 	socket := Socket(dir, "mounter")
 	registry := prometheus.NewRegistry()
-	promauto.With(registry).NewGauge(prometheus.GaugeOpts{Name: "answer"}).Set(42)
+	promauto.With(registry).NewGauge(prometheus.GaugeOpts{Name: "answer", Help: "Always 42."}).Set(42)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); Serve(ctx, socket, registry) }()

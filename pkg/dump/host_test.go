@@ -177,7 +177,7 @@ func TestAProcessTellsOfItself(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	registry := prometheus.NewRegistry()
-	promauto.With(registry).NewGauge(prometheus.GaugeOpts{Name: "answer"}).Set(42)
+	promauto.With(registry).NewGauge(prometheus.GaugeOpts{Name: "answer", Help: "Always 42."}).Set(42)
 	go func() { defer close(ended); debug.Serve(ctx, debug.Socket(dir, "node"), registry) }()
 	defer func() { stop(); <-ended; _ = os.RemoveAll(dir) }()
 	testcluster.Eventually(t, patience, func() error {

@@ -98,7 +98,7 @@ func draw(t *testing.T, p prometheus, from time.Time) {
 		svg.WriteString("</g>\n")
 	}
 	svg.WriteString("</svg>\n")
-	if err := os.WriteFile(*picture, []byte(svg.String()), 0o644); err != nil { //nolint:gosec // a picture
+	if err := os.WriteFile(*picture, []byte(svg.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -113,7 +112,7 @@ func run(t *testing.T, program string, args ...string) {
 	t.Cleanup(func() {
 		err := errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait())
 		if err != nil || t.Failed() {
-			t.Log(fmt.Sprintf("%s %v: %v\n%s", filepath.Base(program), args, err, output.Bytes()))
+			t.Logf("%s %v: %v\n%s", filepath.Base(program), args, err, output.Bytes())
 		}
 	})
 }

@@ -110,7 +110,10 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 		return <-done // what follows a commit does not wait for GlusterFS
 	}
 	back := m.metrics.desert(v)
-	go func() { <-done; back() }()
+	go func() {
+		_ = <-done // nobody waits for what it says
+		back()
+	}()
 	if why := op.why.Load(); why != nil {
 		return fmt.Errorf("volume %s/%s: %s; try again: %w", v, key, *why, volume.ErrBusy)
 	}

@@ -52,7 +52,7 @@ func startProcesses(t *testing.T, c *testcluster.Cluster) *processes {
 	}
 	file, err := os.OpenFile(clusters, os.O_APPEND|os.O_WRONLY, 0)
 	if err == nil {
-		_, err = file.WriteString("- {name: gone, servers: [127.171.99.1], volumes: [gv0]}\n")
+		_, err = file.WriteString("  - {name: gone, servers: [127.171.99.1], volumes: [gv0]}\n")
 		err = errors.Join(err, file.Close())
 	}
 	if err != nil {

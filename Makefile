@@ -23,7 +23,7 @@ export CGO_ENABLED ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: FORCE help demo test quick unit sanity bench lint vuln fuzz build build-arm64 build-kubectl krew release version image-name test-arm64 image test-image manifests check-manifests
-.PHONY: chaos hung power e2e e2e-full e2e-upstream e2e-up e2e-down packages packages-image packages-e2e clean
+.PHONY: chaos hung power test-monitoring packages-monitoring e2e e2e-full e2e-upstream e2e-up e2e-down packages packages-image packages-e2e clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,7 @@ quick: ## In half a minute, as any user, without GlusterFS: parsers, options, pa
 	@CGO_ENABLED=0 go -C hack/tools-kube test -count=1 ./...
 
 unit: packages ## Unit and integration tests on real GlusterFS, with -race
-	@$(TOOL) gotestsum --format pkgname-and-test-fails --hide-summary=skipped -- -p 3 -race -count=1 -timeout 20m -skip $(POWER) $$(go list ./... | grep -v -e /tests/sanity -e /tests/power)
+	@$(TOOL) gotestsum --format pkgname-and-test-fails --hide-summary=skipped -- -p 3 -race -count=1 -timeout 20m -skip $(POWER) $$(go list ./... | grep -v -e /tests/sanity -e /tests/power -e /tests/monitoring)
 
 sanity: packages ## csi-sanity, nothing skipped, on a replicated and on a distributed gv0 (SANITY_ENDPOINT=unix:///… for a driver started by hand)
 	@$(TOOL) gotestsum --format standard-verbose -- -race -timeout 20m -count=1 ./tests/sanity
@@ -52,6 +52,9 @@ chaos: packages ## Kill and stop everything at random for CHAOS_TIME (10m) under
 
 hung: packages ## Repeat calls for 5 minutes while every server hangs: goroutines, threads and open files stay as many
 	@go test -race -count=1 -v -timeout 15m -run '^TestNothingPilesUpWhileEveryServerHangs$$' ./pkg/driver -hung.time 5m
+
+test-monitoring: packages-monitoring ## Every alert fires and resolves; every query of alerts and dashboard, asked of a real Prometheus that scrapes the driver, has an answer
+	@go test -count=1 -timeout 15m ./tests/monitoring
 
 power: packages ## Take the power from servers after and within every operation: on XFS and ext4, replica 2, arbiter, 2x2
 	@go test -race -count=1 -v -timeout 30m ./tests/power -args -power.full
@@ -146,6 +149,9 @@ packages: ## Install what is missing of Debian's packages (GlusterFS, SQLite, qe
 
 packages-image: # as packages, and what builds container images
 	@hack/packages image
+
+packages-monitoring: # as packages, and Prometheus
+	@hack/packages monitoring
 
 packages-e2e: # as packages, and what nodes of a Kubernetes cluster run
 	@hack/packages e2e

@@ -32,7 +32,8 @@ var floors = [][]string{
 	{"pkg/gluster/clientlog", "pkg/gluster/process", "pkg/gluster/statedir", "pkg/gluster/glusterd", "pkg/gluster/meta", "pkg/tree", "pkg/migrate", "cmd/kubectl-glusterfs/inside"},
 	{"pkg/gluster/permits", "pkg/tree/manifest", "pkg/mount/holders"},
 	{"pkg/gluster", "pkg/mount"},
-	{"pkg/safepath", "pkg/panics", "pkg/answers", "pkg/pods"},
+	{"pkg/debug"},
+	{"pkg/safepath", "pkg/panics", "pkg/answers", "pkg/pods", "pkg/rootsocket", "pkg/waiting"},
 }
 
 func TestEveryPackageKnowsOnlyThoseBelowIt(t *testing.T) {

@@ -33,7 +33,7 @@ func TestEveryFlagIsDocumented(t *testing.T) {
 	}
 	collect(newRoot())
 	documented.Compare(t, "Flags of `glusterfs-csi controller|node|all|mounter`", serving)
-	documented.Compare(t, "Flags of `glusterfs-csi volume|trash|snapshot|doctor|dump`", administering)
+	documented.Compare(t, "Flags of `glusterfs-csi volume|trash|snapshot|doctor|debug|dump`", administering)
 }
 
 // flagName is how people write a flag.

@@ -42,7 +42,7 @@ volume. "kubectl glusterfs dump" runs it in the driver's pods.`,
 	c.Flags().DurationVar(&since, "since", 0, "only what clients have logged within this time, as 2h (default all)")
 	c.Flags().Var(&maxSize, "max-size", "how much text, at most; of logs the newest")
 	c.Flags().BoolVar(&host.WithoutLogs, "without-logs", false, "without the clients' logs")
-	c.Flags().StringVar(&host.HTTPEndpoint, "http-endpoint", "", "that of the driver's process, for its metrics and goroutines")
+	c.Flags().StringVar(&host.Process, "process", "", "whose metrics and goroutines: controller, node, mounter or all (default nobody's)")
 	c.Flags().StringVar(&host.KubeletDir, "kubelet-dir", "", "root directory of kubelet, as /var/lib/kubelet, for the mounts that it is on")
 	return c
 }

@@ -10,7 +10,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -63,11 +62,11 @@ directory of a Gluster volume for each claim and mounts it where a pod wants it.
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w; see `%s --help`", errUsage, err, c.CommandPath())
 	})
-	addLogFlag(root)
+	addLogFlags(root)
 	shared := &sharedFlags{}
 	shared.add(root)
 	root.AddCommand(serveCommands(shared)...)
-	root.AddCommand(volumeCommand(shared), trashCommand(shared), snapshotCommand(shared), doctorCommand(shared), dumpCommand(shared))
+	root.AddCommand(volumeCommand(shared), trashCommand(shared), snapshotCommand(shared), doctorCommand(shared), debugCommand(shared), dumpCommand(shared))
 	return root
 }
 
@@ -87,14 +86,6 @@ func group(use, short string) *cobra.Command {
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-}
-
-// addLogFlag offers klog's verbosity and none of its two dozen other flags.
-func addLogFlag(root *cobra.Command) {
-	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
-	klog.InitFlags(flags)
-	root.PersistentFlags().AddGoFlag(flags.Lookup("v"))
-	root.PersistentFlags().Lookup("v").Usage = "how much to log: 0 calls and events, 4 kubelet's periodic questions too, 5 whole requests"
 }
 
 // sharedFlags are those that every command has.

@@ -16,6 +16,7 @@ import (
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"k8s.io/klog/v2"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/debug"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/events"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
@@ -56,7 +57,7 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.count(host)
+	m.observeClients(host, options)
 	pool := newPermits(options, clusters)
 	if options.Mode != Mounter {
 		m.countOperations(pool)
@@ -137,9 +138,11 @@ func (d *Driver) Run(ctx context.Context) error {
 	return d.serve(ctx, listener, d.newMonitor(questions))
 }
 
-// lookAfterClients runs what ends and repairs this host's clients, until ctx is done.
+// lookAfterClients runs what ends and repairs this host's clients, and what lets root look at this process, until ctx is
+// done.
 func (d *Driver) lookAfterClients(ctx context.Context, group *sync.WaitGroup) {
 	group.Go(func() { d.host.Run(ctx) })
+	group.Go(func() { debug.Serve(ctx, debug.Socket(d.options.StateDir, string(d.options.Mode)), d.metrics.registry) })
 	if d.repairer != nil {
 		group.Go(func() { d.repairer.Run(ctx) })
 		group.Go(func() { d.replacer.Run(ctx) })
@@ -150,7 +153,7 @@ func (d *Driver) lookAfterClients(ctx context.Context, group *sync.WaitGroup) {
 // serve serves CSI and, unless it is nil, the monitor.
 func (d *Driver) serve(ctx context.Context, listener net.Listener, m *monitor) error {
 	logger := klog.FromContext(ctx)
-	server := newServer(logger, d.metrics.rpc.UnaryServerInterceptor())
+	server := newServer(logger, d.metrics.retry, d.metrics.rpc.UnaryServerInterceptor())
 	csi.RegisterIdentityServer(server, &identity{driver: d})
 	defer d.volumes.Close()
 	var background sync.WaitGroup

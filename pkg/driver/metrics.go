@@ -3,13 +3,10 @@
 package driver
 
 import (
-	"slices"
-
 	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 )
@@ -22,6 +19,7 @@ var rpcSeconds = []float64{.005, .025, .1, .25, .5, 1, 2.5, 5, 10, 20, 45, 60}
 type metrics struct {
 	registry *prometheus.Registry
 	rpc      *grpcprom.ServerMetrics
+	retries  *prometheus.CounterVec
 }
 
 func newMetrics(options Options) *metrics {
@@ -29,6 +27,7 @@ func newMetrics(options Options) *metrics {
 		registry: prometheus.NewRegistry(),
 		rpc:      grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(grpcprom.WithHistogramBuckets(rpcSeconds))),
 	}
+	m.retries = newRetries(m.registry)
 	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "glusterfs_csi_build_info", Help: "Always 1; the labels say what runs.",
 		ConstLabels: prometheus.Labels{"version": options.Version, "mode": string(options.Mode), "driver": options.Name},
@@ -37,41 +36,14 @@ func newMetrics(options Options) *metrics {
 	return m
 }
 
-// count adds the number of a host's clients.
-func (m *metrics) count(host *client.Host) { m.registry.MustRegister(clientsCollector{host}) }
+// observeClients adds what there is to tell of a host's clients by a process with these options.
+func (m *metrics) observeClients(host *client.Host, options Options) {
+	m.registry.MustRegister(clientsCollector{host: host, isOwner: options.Mounter == "", isObserver: options.Mode != Mounter})
+}
 
 // countOperations adds what is under way, and what waits for it to end.
 func (m *metrics) countOperations(pool *permits.Pool) {
 	m.registry.MustRegister(operationsCollector{pool})
-}
-
-// clientsCollector counts the running clients of a host. It asks GlusterFS nothing, so a scrape never waits for it.
-type clientsCollector struct{ host *client.Host }
-
-var clientsDesc = prometheus.NewDesc("glusterfs_csi_clients",
-	"Running GlusterFS clients, by Gluster volume and consistency: one for each set of client options.", []string{"cluster", "volume", consistencyKey}, nil)
-
-// Describe implements prometheus.Collector.
-func (c clientsCollector) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- clientsDesc }
-
-// Collect implements prometheus.Collector.
-func (c clientsCollector) Collect(collected chan<- prometheus.Metric) {
-	type kind struct {
-		gluster.Volume
-
-		consistency string
-	}
-	counts := map[kind]int{}
-	for _, info := range c.host.Clients() {
-		k := kind{info.Volume, relaxed}
-		if slices.Contains(info.Options, gluster.Strict) {
-			k.consistency = strict
-		}
-		counts[k]++
-	}
-	for k, n := range counts {
-		collected <- prometheus.MustNewConstMetric(clientsDesc, prometheus.GaugeValue, float64(n), k.Cluster, k.Name, k.consistency)
-	}
 }
 
 // operationsCollector counts what a process has to do on Gluster volumes.

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
-	"runtime"
 	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
@@ -36,7 +34,6 @@ const (
 //	           since a storage outage must not restart pods.
 //	/readyz    and the clusters file has been loaded, as CSI's Probe says.
 //	/metrics   for Prometheus.
-//	/debug/goroutines   what each goroutine of this process does, for `glusterfs-csi dump`: to callers of this host alone.
 //
 // Volumes do not need it: where its port is another program's, everything else goes on, and it is tried again.
 type monitor struct {
@@ -53,8 +50,7 @@ func (d *Driver) newMonitor(q questions) *monitor {
 		return nil
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(d.metrics.registry, promhttp.HandlerOpts{}))
-	mux.Handle("GET /debug/goroutines", http.HandlerFunc(goroutines))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(d.metrics.registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	mux.Handle("GET /healthz", asking(q.alive))
 	mux.Handle("GET /readyz", asking(q.ready))
 	return &monitor{address: d.options.HTTPEndpoint, server: &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}}
@@ -97,33 +93,6 @@ func (m *monitor) listen(ctx context.Context) net.Listener {
 		case <-time.After(delay):
 		}
 	}
-}
-
-// goroutinesSize bounds what is said of goroutines, in bytes.
-const goroutinesSize = 4 << 20
-
-// goroutines answers with the stack of each. To make it stops all of them for a moment, which is nothing that other
-// hosts may do.
-func goroutines(w http.ResponseWriter, r *http.Request) {
-	if !isOfThisHost(r) {
-		http.Error(w, "this page is for callers of this host", http.StatusForbidden)
-		return
-	}
-	stacks := make([]byte, goroutinesSize)
-	_, _ = w.Write(stacks[:runtime.Stack(stacks, true)])
-}
-
-// isOfThisHost says that a connection comes from an address of this host.
-func isOfThisHost(r *http.Request) bool {
-	remote, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return false
-	}
-	if remote.Addr().Unmap().IsLoopback() {
-		return true
-	}
-	local, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	return local != nil && local.AddrPort().Addr().Unmap() == remote.Addr().Unmap()
 }
 
 // asking answers 200 with "ok", or 503 with the reason.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -22,6 +23,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/waiting"
 )
 
 const (
@@ -90,13 +93,13 @@ func removeSocket(path string) error {
 }
 
 // newServer returns a gRPC server whose every RPC has an ID, a deadline, one line in
-// the log, a status for its error, and no way to end the process by a panic. outermost sees
-// the status that the caller gets.
-func newServer(logger klog.Logger, outermost ...grpc.UnaryServerInterceptor) *grpc.Server {
+// the log, a status for its error, and no way to end the process by a panic. retried is told of
+// each error; outermost sees the status that the caller gets.
+func newServer(logger klog.Logger, retried func(method string, err error), outermost ...grpc.UnaryServerInterceptor) *grpc.Server {
 	return grpc.NewServer(grpc.ChainUnaryInterceptor(outermost...), grpc.ChainUnaryInterceptor(
 		withRequest(logger),
 		logging.UnaryServerInterceptor(logging.LoggerFunc(logCall), logging.WithLogOnEvents(logging.FinishCall)),
-		withStatus,
+		withStatus(retried),
 		recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(func(ctx context.Context, p any) error {
 			klog.FromContext(ctx).Error(nil, "Panic", "panic", p, "stack", string(debug.Stack()))
 			return status.Errorf(codes.Internal, "the driver has a bug: %v; its log has the stack", p)
@@ -127,14 +130,21 @@ func withRequest(logger klog.Logger) grpc.UnaryServerInterceptor {
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		logger.V(verboseRequest).Info("Request", "method", info.FullMethod, "request", protosanitizer.StripSecrets(request))
+		ctx, stop := waiting.Watch(klog.NewContext(ctx, logger.WithValues("method", info.FullMethod)))
+		defer stop()
 		return handler(klog.NewContext(ctx, logger), request)
 	}
 }
 
-// withStatus gives an error its code.
-func withStatus(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	response, err := handler(ctx, request)
-	return response, toStatus(err)
+// withStatus gives an error its code, and has it counted.
+func withStatus(retried func(method string, err error)) grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		response, err := handler(ctx, request)
+		if err != nil {
+			retried(path.Base(info.FullMethod), err)
+		}
+		return response, toStatus(err)
+	}
 }
 
 // quiet are the methods that kubelet and the sidecars call all the time.

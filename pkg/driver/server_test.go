@@ -152,7 +152,7 @@ func (l *lockedBuffer) String() string {
 func TestTheServerLogsOneLinePerCallWithoutSecretsAndSurvivesPanics(t *testing.T) {
 	var log lockedBuffer
 	logger := textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log), textlogger.Verbosity(verboseRequest)))
-	server := newServer(logger)
+	server := newServer(logger, func(string, error) {})
 	csi.RegisterControllerServer(server, troubled{})
 	listener, err := listen(t.Context(), "tcp://127.0.0.1:0")
 	if err != nil {

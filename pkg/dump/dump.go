@@ -10,7 +10,6 @@ import (
 	"context"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -19,21 +18,21 @@ import (
 
 // Host is what to tell of.
 type Host struct {
-	StateDir     string
-	KubeletDir   string // "": this is not a node
-	HTTPEndpoint string // of the process whose metrics and goroutines are wanted, "" for none
-	WithoutLogs  bool   // of clients: another process of this host tells them
-	Since        time.Time
-	MaxSize      int64 // of all text together, in bytes
+	StateDir    string
+	KubeletDir  string // "": this is not a node
+	Process     string // mode of the process of StateDir whose metrics and goroutines are wanted, "" for none
+	WithoutLogs bool   // of clients: another process of this host tells them
+	Since       time.Time
+	MaxSize     int64 // of all text together, in bytes
 }
 
 // Collect returns all of it. What cannot be had is named in it.
 func (h Host) Collect(ctx context.Context) answers.Dump {
 	c := collection{left: h.MaxSize}
 	c.share(partOfMounts, "mountinfo", h.mounts)
-	if h.HTTPEndpoint != "" {
-		for _, page := range []string{"metrics", "debug/goroutines"} {
-			c.share(partOfPages, filepath.Base(page), func() (string, int, error) {
+	if h.Process != "" {
+		for _, page := range []string{"metrics", "goroutines"} {
+			c.share(partOfPages, page, func() (string, int, error) {
 				text, err := h.ask(ctx, page)
 				return text, 0, err
 			})

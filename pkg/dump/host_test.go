@@ -9,8 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
-	"net/http/httptest"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,9 +17,11 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/debug"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
@@ -160,37 +161,51 @@ func size(d answers.Dump) (bytes int) {
 	return bytes
 }
 
-// TestWhoDoesNotAnswerIsNamed asks a process that has no such page, and one that never answers.
+// TestWhoDoesNotAnswerIsNamed asks a process that is not there, and one that never answers.
 func TestWhoDoesNotAnswerIsNamed(t *testing.T) {
-	older := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/metrics" {
-			http.NotFound(w, r)
-			return
-		}
-		_, _ = w.Write([]byte("up 1\n"))
-	}))
-	defer older.Close()
-	found := Host{StateDir: t.TempDir(), HTTPEndpoint: strings.TrimPrefix(older.URL, "http://"), MaxSize: 1 << 20}.Collect(t.Context())
-	if text := file(t, found, "metrics").Text; text != "up 1\n" {
-		t.Errorf("metrics: %q", text)
+	dir, err := os.MkdirTemp("", "d") //nolint:usetesting // the path of a socket is short
+	if err != nil {
+		t.Fatal(err)
 	}
-	missing(t, found, "goroutines", "may be older")
+	defer func() { _ = os.RemoveAll(dir) }()
+	host := Host{StateDir: dir, Process: "mounter", MaxSize: 1 << 20}
+	missing(t, host.Collect(t.Context()), "goroutines", "no process answers")
 
-	silent, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err == nil {
-		defer func() { _ = unix.Close(silent) }()
-		err = errors.Join(unix.Bind(silent, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(silent, 1))
-	}
+	silent, err := net.Listen("unix", debug.Socket(dir, "mounter")) // accepts, and never says a word
 	if err != nil {
 		t.Fatal(err)
 	}
-	address, err := unix.Getsockname(silent)
-	if err != nil {
-		t.Fatal(err)
-	}
-	found = Host{StateDir: t.TempDir(), HTTPEndpoint: fmt.Sprintf(":%d", address.(*unix.SockaddrInet4).Port), MaxSize: 1 << 20}.Collect(t.Context())
+	defer func() { _ = silent.Close() }()
+	found := host.Collect(t.Context())
 	missing(t, found, "metrics", "deadline exceeded")
 	missing(t, found, "goroutines", "deadline exceeded")
+}
+
+// TestAProcessTellsOfItself asks this one.
+func TestAProcessTellsOfItself(t *testing.T) {
+	dir, err := os.MkdirTemp("", "d") //nolint:usetesting // the path of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	registry := prometheus.NewRegistry()
+	promauto.With(registry).NewGauge(prometheus.GaugeOpts{Name: "answer", Help: "Always 42."}).Set(42)
+	go func() { defer close(ended); debug.Serve(ctx, debug.Socket(dir, "node"), registry) }()
+	defer func() { stop(); <-ended; _ = os.RemoveAll(dir) }()
+	testcluster.Eventually(t, patience, func() error {
+		found := Host{StateDir: dir, Process: "node", MaxSize: 1 << 20}.Collect(t.Context())
+		if len(found.Missing) > 0 {
+			return fmt.Errorf("%+v", found.Missing)
+		}
+		if text := file(t, found, "metrics").Text; !strings.Contains(text, "answer 42") {
+			t.Errorf("metrics: %q", text)
+		}
+		if text := file(t, found, "goroutines").Text; !strings.Contains(text, "TestAProcessTellsOfItself") {
+			t.Errorf("goroutines: %q", text)
+		}
+		return nil
+	})
 }
 
 func missing(t *testing.T, d answers.Dump, what, why string) {

@@ -3,12 +3,13 @@
 package dump
 
 import (
+	"bytes"
 	"context"
-	"fmt"
-	"io"
-	"net"
+	"errors"
 	"net/http"
 	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/debug"
 )
 
 const (
@@ -20,27 +21,27 @@ const (
 
 // ask reads a page of the process that serves on this host.
 func (h Host) ask(ctx context.Context, page string) (string, error) {
-	address, port, err := net.SplitHostPort(h.HTTPEndpoint)
-	if err != nil {
-		return "", fmt.Errorf("--http-endpoint: %w", err)
-	}
-	if ip := net.ParseIP(address); address == "" || ip.IsUnspecified() {
-		address = "127.0.0.1" // it listens on every address
-	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(address, port)+"/"+page, nil)
-	if err != nil {
-		return "", err
+	var answer limited
+	err := debug.Ask(ctx, debug.Socket(h.StateDir, h.Process), http.MethodGet, "/"+page, &answer)
+	if errors.Is(err, errTooLong) {
+		err = nil // what it has said until then is told
 	}
-	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
-	if err != nil {
-		return "", fmt.Errorf("the driver's process does not answer: %w", err)
+	return answer.text.String(), err
+}
+
+// limited is a buffer of pageSize at most.
+type limited struct{ text bytes.Buffer }
+
+var errTooLong = errors.New("the answer is too long")
+
+// Write implements io.Writer.
+func (l *limited) Write(p []byte) (int, error) {
+	room := min(len(p), pageSize-l.text.Len())
+	n, _ := l.text.Write(p[:room])
+	if n < len(p) {
+		return n, errTooLong
 	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, pageSize))
-	if err == nil && response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("the driver's process answers %s to /%s: it may be older than this command", response.Status, page)
-	}
-	return string(body), err
+	return n, nil
 }

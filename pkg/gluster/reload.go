@@ -46,6 +46,9 @@ func WatchClusters(ctx context.Context, path string, registry prometheus.Registe
 		Name: "glusterfs_csi_clusters_reloads_total",
 		Help: "Changes of the clusters file seen, by result: ok, or error where the last good one stays in force.",
 	}, []string{"result"})}
+	for _, result := range []string{"ok", "error"} { // so that the first one is an increase
+		f.reloads.WithLabelValues(result)
+	}
 	changes, stop := watchDirectory(ctx,
 		filepath.Dir(path)) // before the first reading, so that no change falls between
 	f.reload(ctx)

@@ -22,6 +22,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/rootsocket"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -289,7 +290,7 @@ func TestASocketThatIsThere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l, ok := listener.(*rootListener)
+			l, ok := listener.(*rootsocket.Listener)
 			if !ok {
 				t.Fatalf("%T", listener)
 			}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/waiting"
 )
 
 const (
@@ -85,6 +86,8 @@ func ensure(w http.ResponseWriter, r *http.Request, host *client.Host) ([]client
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 	defer cancel()
+	ctx, stop := waiting.Watch(klog.NewContext(ctx, klog.FromContext(ctx).WithValues("volume", wanted.Volume, "options", wanted.Options)))
+	defer stop()
 	c, err := host.Ensure(ctx, wanted.Volume, wanted.Options)
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "No client for the node plugin", "volume", wanted.Volume, "options",

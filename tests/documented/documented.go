@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package documented holds the tables of docs/parameters.md to what exists: a test says which names there are, and
-// fails if the page has one more or one less.
+// Package documented holds the tables of docs/parameters.md and docs/monitoring.md to what exists: a test says which
+// names there are, and fails if the page has one more or one less.
 package documented
 
 import (
@@ -13,12 +13,17 @@ import (
 	"testing"
 )
 
-// page is below the root of the module.
-const page = "docs/parameters.md"
+const parameters = "docs/parameters.md"
 
-// Compare fails the test unless the names in the first column of the table below a heading of the page are exactly
-// these. The heading is given without its hashes.
+// Compare is CompareOn for docs/parameters.md.
 func Compare(t testing.TB, heading string, exist []string) {
+	t.Helper()
+	CompareOn(t, parameters, heading, exist)
+}
+
+// CompareOn fails the test unless the names in the first column of the table below a heading of the page are exactly
+// these. The page is given below the root of the module, the heading without its hashes.
+func CompareOn(t testing.TB, page, heading string, exist []string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root(t), page))
 	if err != nil {

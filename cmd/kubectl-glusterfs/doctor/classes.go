@@ -14,7 +14,7 @@ import (
 )
 
 // parameters are what a class of the driver may say; docs/parameters.md lists the same.
-var parameters = []string{"cluster", "volume", "path", "uid", "gid", "mode", "onDelete", "quota", "consistency"}
+var parameters = []string{"cluster", "volume", "path", "uid", "gid", "mode", "onDelete", "quota", "consistency", "onClientDeath"}
 
 // classes looks at the StorageClasses of the driver. clusters is nil where the clusters file is not known.
 func (o *Objects) classes(clusters *gluster.Clusters) []answers.Finding {

@@ -201,14 +201,12 @@ func (b *Bundle) host(ctx context.Context, s Source, p inside.Pod, size int64) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, hostWithin)
 	defer cancel()
-	args := []string{"dump", fmt.Sprintf("--max-size=%d", size)}
+	args := []string{"dump", fmt.Sprintf("--max-size=%d", size), "--process=" + p.Component}
 	if !b.Index.Since.IsZero() {
 		args = append(args, "--since="+time.Since(b.Index.Since).Round(time.Second).String())
 	}
-	for _, flag := range []string{"--http-endpoint", "--kubelet-dir"} {
-		if value := p.Flag(flag); value != "" {
-			args = append(args, flag+"="+value)
-		}
+	if dir := p.Flag("--kubelet-dir"); dir != "" {
+		args = append(args, "--kubelet-dir="+dir)
 	}
 	if !tellsLogs(s.Pods, p) {
 		args = append(args, "--without-logs")

@@ -31,6 +31,9 @@ func main() {
 
 func run(root string, check bool) error {
 	chart := filepath.Join(root, "deploy/helm/glusterfs-csi")
+	if err := settleDashboard(chart, check); err != nil { // first, as the chart renders it
+		return err
+	}
 	if err := ensureCRDs(filepath.Join(chart, crdsFile), check); err != nil {
 		return err
 	}
@@ -38,9 +41,16 @@ func run(root string, check bool) error {
 	if err != nil {
 		return err
 	}
-	target := filepath.Join(root, "deploy/kubernetes")
+	beside, err := monitoring(chart)
+	if err != nil {
+		return err
+	}
+	target, besideTarget := filepath.Join(root, "deploy/kubernetes"), filepath.Join(root, "deploy/monitoring")
 	if check {
-		return compare(target, files)
+		return errors.Join(compare(target, files), compare(besideTarget, beside))
+	}
+	if err := errors.Join(os.RemoveAll(besideTarget), write(besideTarget, beside)); err != nil {
+		return err
 	}
 	for _, dir := range []string{"base", "overlays", snapshotController.dir} { // a file that is not made any more
 		if err := os.RemoveAll(filepath.Join(target, dir)); err != nil {
@@ -76,7 +86,7 @@ func compare(target string, files map[string]string) error {
 	diff := exec.Command("diff", "-ruN", target, fresh)
 	diff.Stdout, diff.Stderr = os.Stdout, os.Stderr
 	if err := diff.Run(); err != nil {
-		return errors.New("deploy/kubernetes is not what the chart makes: run `make manifests`")
+		return fmt.Errorf("%s is not what the chart makes: run `make manifests`", target)
 	}
 	return nil
 }

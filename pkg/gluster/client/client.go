@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
@@ -21,13 +22,16 @@ type Client struct {
 	device     mount.Device
 	adopted    bool
 	replaced   atomic.Bool // by another, while it ran
+	detached   atomic.Bool // as an idle one
+	hung       atomic.Bool // and was killed for it
+	since      time.Time   // this process knows it
 
 	prober *probe.Prober // from when it is mounted
 }
 
 // mounted is for a client that is mounted at its own mount point.
 func (c *Client) mounted(device mount.Device) *Client {
-	c.device, c.prober = device, probe.New(c.slot.host.lifetime, c.process, c.mountpoint, device)
+	c.device, c.since, c.prober = device, time.Now(), probe.New(c.slot.host.lifetime, c.process, c.mountpoint, device)
 	return c
 }
 

@@ -126,6 +126,7 @@ func (h *Host) watchDeath(c *Client) {
 			return
 		}
 		c.slot.state.with(func(s *slotState) { s.countDeath(time.Now()) })
+		h.countDeath(c)
 		h.tellChange()
 	case <-h.lifetime.Done():
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"k8s.io/klog/v2"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/waiting"
 )
 
 var (
@@ -99,6 +101,7 @@ func (s *slot) ensure(ctx context.Context, cluster gluster.Cluster) (*Client, er
 			s.findOrStart(ctx, a)
 		})
 	}
+	defer waiting.For(ctx, "%s of a client of %s, on %s", s.host.starter(), s.volume, strings.Join(cluster.Servers, ", "))()
 	select {
 	case <-a.done:
 		return a.client, a.err
@@ -110,6 +113,14 @@ func (s *slot) ensure(ctx context.Context, cluster gluster.Cluster) (*Client, er
 	}
 	cause := fmt.Errorf("%w, the wait for it ended: %w", goesOn, context.Cause(ctx))
 	return nil, a.explain(gluster.ErrUnreachable, cause)
+}
+
+// starter is what starts clients, for who waits for one.
+func (h *Host) starter() string {
+	if h.mounter != nil {
+		return "the start, by the mounter,"
+	}
+	return "the start"
 }
 
 // findOrStart returns the slot's running client, after starting it if there is none, and by what this process is its

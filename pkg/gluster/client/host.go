@@ -46,7 +46,8 @@ type Host struct {
 	changed  chan struct{} // a client ended, or came
 	logs     chan struct{} // a client came, so there is a log more
 
-	slots guarded[map[statedir.Slot]*slot]
+	slots   guarded[map[statedir.Slot]*slot]
+	tallies guarded[map[gluster.Volume]*Tally]
 }
 
 // NewHost returns the Host for a state directory, which it makes, after adopting the clients that run already. It

@@ -29,6 +29,7 @@ func (h *Host) endHung(ctx context.Context) {
 		}
 		logger := c.slot.logger(ctx).WithValues("pid", c.process.PID)
 		logger.Error(nil, "Killing a client that hangs: it has not told its own state", "for", silent.Round(time.Second))
+		c.hung.Store(true)
 		if err := c.process.Signal(unix.SIGKILL); err != nil {
 			logger.Error(err, "Cannot kill it")
 		}

@@ -124,6 +124,7 @@ func (s *slot) detachIdle(ctx context.Context, grace time.Duration) (bool, error
 	if err != nil || c == nil {
 		return false, err
 	}
+	c.detached.Store(true)
 	defer users.Close() // not before the mount point is gone: see slot.findRunning
 	s.logger(ctx).Info("Detaching an idle client", "pid", c.process.PID, "mountpoint", c.mountpoint)
 	return true, statedir.StartOf(c.mountpoint).Discard()

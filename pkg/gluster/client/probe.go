@@ -9,6 +9,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/waiting"
 )
 
 // Probe returns nil if the client has answered within the last second or does so now. At most one question to a
@@ -18,6 +19,7 @@ import (
 func (c *Client) Probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+	defer waiting.For(ctx, "an answer of the client of %s (process %d), which waits for its bricks", c.slot.volume, c.process.PID)()
 	err := c.prober.Probe(ctx)
 	if err == nil {
 		return nil

@@ -79,8 +79,9 @@ func (c *Client) makeSpare() error {
 
 // launch runs a client on a fresh mount point and returns it when it is mounted and answers. After an error nothing
 // of it is left.
-func (a *attempt) launch(ctx context.Context, lock *statedir.Lock) (*Client, error) {
+func (a *attempt) launch(ctx context.Context, lock *statedir.Lock) (c *Client, err error) {
 	s := a.slot
+	defer func() { s.host.countStart(s.volume, err) }()
 	began := time.Now()
 	if err := s.dir.Describe(s.volume, s.options); err != nil {
 		return nil, fmt.Errorf("prepare the start of a client: %w", err)
@@ -95,7 +96,7 @@ func (a *attempt) launch(ctx context.Context, lock *statedir.Lock) (*Client, err
 	if err != nil {
 		return nil, errors.Join(a.explain(gluster.ErrUnreachable, err), start.Discard())
 	}
-	c := &Client{slot: s, process: p, mountpoint: start.Mountpoint()}
+	c = &Client{slot: s, process: p, mountpoint: start.Mountpoint()}
 	if err := c.awaitReady(ctx); err != nil {
 		return nil, errors.Join(a.explain(kindOf(err), err), c.abandon())
 	}

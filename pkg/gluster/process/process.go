@@ -29,6 +29,28 @@ type Process struct {
 	pidfd  *os.File
 	exited chan struct{} // closed when it has ended; stays open after Forget
 	child  bool          // launched here
+	ending Ending        // not read before exited is closed
+}
+
+// Ending is how a process has ended.
+type Ending string
+
+// The endings. Only a child's is known.
+const (
+	EndUnknown Ending = "unknown"
+	EndExited  Ending = "exited"  // by itself, or on a signal that it has a handler for (SIGTERM)
+	EndKilled  Ending = "killed"  // SIGKILL: by the kernel for want of memory, or by hand
+	EndCrashed Ending = "crashed" // any other signal
+)
+
+func endingOf(status unix.WaitStatus) Ending {
+	switch {
+	case !status.Signaled():
+		return EndExited
+	case status.Signal() == unix.SIGKILL:
+		return EndKilled
+	}
+	return EndCrashed
 }
 
 // Launch starts the client program in a session of its own, so that neither a signal to this process's group nor its
@@ -74,7 +96,7 @@ func watch(pid int, child bool) (*Process, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("watch process %d: %w", pid, err)
 	}
-	p := &Process{PID: pid, pidfd: os.NewFile(uintptr(fd), "pidfd"), exited: make(chan struct{}), child: child}
+	p := &Process{PID: pid, pidfd: os.NewFile(uintptr(fd), "pidfd"), exited: make(chan struct{}), child: child, ending: EndUnknown}
 	conn, err := p.pidfd.SyscallConn()
 	if err != nil {
 		_ = p.pidfd.Close()
@@ -87,7 +109,10 @@ func watch(pid int, child bool) (*Process, error) {
 		}
 		// A child of this process must be reaped, also when it was adopted from another Host; for others this is
 		// ECHILD.
-		_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
+		var status unix.WaitStatus
+		if reaped, err := unix.Wait4(pid, &status, unix.WNOHANG, nil); err == nil && reaped == pid {
+			p.ending = endingOf(status)
+		}
 		close(p.exited)
 	}()
 	return p, nil
@@ -111,6 +136,14 @@ func (p *Process) HasExited() bool {
 	default:
 		return false
 	}
+}
+
+// Ending is how the process has ended: EndUnknown of one that runs, or is no child of this process.
+func (p *Process) Ending() Ending {
+	if !p.HasExited() {
+		return EndUnknown
+	}
+	return p.ending
 }
 
 // Signal sends a signal. One that has ended already is no error.

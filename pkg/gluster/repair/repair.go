@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
@@ -40,8 +39,7 @@ const (
 // client.Host.Keep.
 type Repairer struct {
 	host    *client.Host
-	repairs *prometheus.CounterVec
-	dead    *prometheus.GaugeVec
+	metrics metrics
 
 	// Of Run's goroutine only.
 	mounts mountRepairer
@@ -61,13 +59,8 @@ type mountRepairer interface {
 
 // New returns a Repairer for the clients of this host. The metrics are registered with registry, unless that is nil.
 func New(host *client.Host, registry prometheus.Registerer) *Repairer {
-	repairs := promauto.With(registry).NewCounterVec(prometheus.CounterOpts{
-		Name: "glusterfs_csi_mounts_repaired_total",
-		Help: "Mounts of dead clients that were replaced in place, in all mount namespaces of the host: " +
-			"beneath in one step; or, where the kernel is older, on top, or detached first.",
-	}, []string{"way"})
 	return &Repairer{
-		host: host, repairs: repairs, dead: newDeadGauge(registry), mounts: &mount.Repairer{}, retry: map[string]*backoff{},
+		host: host, metrics: newMetrics(registry), mounts: &mount.Repairer{}, retry: map[string]*backoff{},
 		unseen: map[statedir.Start]time.Time{}, pace: newPace(), memories: map[statedir.Start]*memory{},
 	}
 }
@@ -210,9 +203,7 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 	if repairErr == nil { // else some may not have been looked at
 		err = errors.Join(err, r.tellStale(report, volumes))
 	}
-	r.repairs.WithLabelValues("beneath").Add(float64(report.Beneath))
-	r.repairs.WithLabelValues("on top").Add(float64(report.OnTop))
-	r.repairs.WithLabelValues("detached first").Add(float64(report.DetachedFirst))
+	r.metrics.repaired(report, began)
 	if report.Repaired() > 0 {
 		klog.FromContext(ctx).Info("Repaired the mounts of dead clients", "beneath", report.Beneath,
 			"onTop", report.OnTop, "detachedFirst", report.DetachedFirst, "stale", len(report.Stale),

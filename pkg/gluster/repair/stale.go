@@ -9,8 +9,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
@@ -27,13 +25,13 @@ func (r *Repairer) tellStale(report mount.Report, volumes map[mount.Device]glust
 	if err != nil {
 		return err
 	}
-	r.dead.Reset()
+	r.metrics.leave(report, volumes, r.volumes())
 	found := inContainers(lasting(report), own)
 	var told []statedir.Stale
 	known := map[containerPart]int{}
 	for _, s := range found {
 		v := volumes[s.Device]
-		r.dead.WithLabelValues(v.Cluster, v.Name).Inc()
+		r.metrics.lasting.WithLabelValues(v.Cluster, v.Name).Inc()
 		root := strings.TrimSuffix(s.Root, "//deleted") // as the kernel adds
 		part := containerPart{s.Namespace, v}
 		isNew := !slices.ContainsFunc(told, func(t statedir.Stale) bool { return t.Volume == v && t.PID == s.PID && t.Root == root })
@@ -94,13 +92,11 @@ func ownNamespace() (uint64, error) {
 	return stat.Ino, nil
 }
 
-func newDeadGauge(registry prometheus.Registerer) *prometheus.GaugeVec {
-	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "glusterfs_csi_container_mounts_dead",
-		Help: "Mounts of dead clients that stay dead in containers, whose pods have to be restarted; none without.",
-	}, []string{"cluster", "volume"})
-	if registry != nil {
-		registry.MustRegister(gauge)
+// volumes are those of which this host has, or had, clients.
+func (r *Repairer) volumes() map[gluster.Volume]bool {
+	all := map[gluster.Volume]bool{}
+	for v := range r.host.Tallies() {
+		all[v] = true
 	}
-	return gauge
+	return all
 }

@@ -41,6 +41,7 @@ func (m *Manager) Maintain(ctx context.Context, retention time.Duration) {
 					forget[v]()
 					m.problems.DeletePartialMatch(prometheus.Labels{"cluster": v.Cluster, "volume": v.Name})
 					m.quotaState.DeletePartialMatch(prometheus.Labels{"cluster": v.Cluster, "volume": v.Name})
+					m.metrics.forget(v)
 				}
 			}
 			for _, v := range clusters.Volumes() {
@@ -70,6 +71,7 @@ func (m *Manager) Maintain(ctx context.Context, retention time.Duration) {
 func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, retention time.Duration, wake <-chan struct{}) {
 	release := func() {}
 	defer func() { release() }()
+	m.metrics.begin(v)
 	var reconciled, reported time.Time
 	for {
 		select {
@@ -87,7 +89,7 @@ func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, retention ti
 			reconciled = time.Now()
 		}
 		if client != nil && time.Since(reported) > store.Abandoned { // also where there is something that nobody can mend
-			reportErr := m.report(ctx, v)
+			reportErr := errors.Join(m.report(ctx, v), m.showFill(ctx, v))
 			if reportErr == nil {
 				reported = time.Now()
 			}
@@ -99,6 +101,7 @@ func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, retention ti
 			release = next
 			err = errors.Join(err, errView)
 		}
+		m.metrics.ended(v, err)
 		if err != nil && ctx.Err() == nil {
 			klog.FromContext(ctx).Error(err, "Maintenance left something undone; it is tried again in a minute", "glusterVolume", v.String())
 		}
@@ -122,14 +125,16 @@ func (m *Manager) maintain(ctx context.Context, v gluster.Volume, retention time
 		return nil, err
 	}
 	unused := errors.Join(m.giveUpUnused(ctx, v), m.settleLimits(ctx, v), m.recount(ctx, v, reconcile))
+	m.metrics.showProvisioned(v, m.provisioned.sums.of(v))
 	err = m.run(ctx, v, m.own, "", func(_ context.Context, s *lifecycle.Volumes, _ *operation) error {
 		var err error
 		if reconcile {
 			err = s.Reconcile(ctx, func(id string) (func(), bool) { return m.locks.try(lockKey(v, id)) }) //nolint:contextcheck // try does not wait
 		}
-		_, reapErr := s.Trash.Reap(ctx, retention)
+		reaped, reapErr := s.Trash.Reap(ctx, retention)
+		m.metrics.showTrash(v, m.remember(v).trash, reaped) //nolint:contextcheck // what it makes outlives the call
 		_, copiesErr := copying.Reap(ctx, s.Store)
-		return errors.Join(err, reapErr, copiesErr)
+		return errors.Join(err, reapErr, copiesErr, m.metrics.showSpace(s))
 	})
 	return client, errors.Join(err, unused)
 }

@@ -50,6 +50,7 @@ type Manager struct {
 	headroom int64
 
 	quotaState *prometheus.GaugeVec
+	metrics    *metrics
 	notices    Notices
 
 	provisioned provisioned
@@ -71,7 +72,7 @@ func New(
 	return &Manager{
 		clusters: clusters, host: host, permits: pool, own: own, remembered: map[gluster.Volume]*remembered{},
 		problems: newProblems(registry), quotas: quota.NewStates(clusters), limits: newLimits(registry),
-		quotaState: newQuotaState(registry), headroom: quota.DefaultHeadroom,
+		quotaState: newQuotaState(registry), metrics: newMetrics(registry), headroom: quota.DefaultHeadroom,
 		copies: newCopyJobs(DefaultMaxCopies, DefaultMaxCopiesVolume),
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/waiting"
 )
 
 // one runs an operation on a Gluster volume, by the manager's own client.
@@ -62,7 +63,10 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 	release := client.Hold() // first: waiting for the lock may outlast the client's idle time
 	unlock := func() {}
 	if key != "" {
-		if unlock, err = m.locks.lock(ctx, lockKey(v, key)); err != nil {
+		done := waiting.For(ctx, "another operation of volume %s to end", lockKey(v, key))
+		unlock, err = m.locks.lock(ctx, lockKey(v, key))
+		done()
+		if err != nil {
 			release()
 			return err
 		}
@@ -74,6 +78,7 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 		return err
 	}
 	op := &operation{}
+	defer waiting.For(ctx, "%s to do what was asked: it has answered before", v)()
 	done := make(chan error, 1)
 	go func() {
 		err := guarded(func() error {
@@ -104,6 +109,11 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 	if !op.state.CompareAndSwap(running, deserted) {
 		return <-done // what follows a commit does not wait for GlusterFS
 	}
+	back := m.metrics.desert(v)
+	go func() {
+		_ = <-done // nobody waits for what it says
+		back()
+	}()
 	if why := op.why.Load(); why != nil {
 		return fmt.Errorf("volume %s/%s: %s; try again: %w", v, key, *why, volume.ErrBusy)
 	}
@@ -112,7 +122,9 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 
 // admit waits for a permit, and makes sure that the client has answered since. ErrBusy if there is none in time.
 func (m *Manager) admit(ctx context.Context, c *client.Client) (*permits.Permit, error) {
+	done := waiting.For(ctx, "a permit: as many operations of this process run on %s as may (--max-operations)", c.Volume())
 	permit, err := m.permits.Acquire(ctx, c.Volume())
+	done()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", volume.ErrBusy, err)
 	}

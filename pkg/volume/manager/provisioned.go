@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -15,10 +16,10 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
 )
 
-// provisioned bounds what the volumes on a Gluster volume may have together. What they have is kept in memory, so
-// that no call lists them: it is counted once before the first call that needs it, followed by each operation of
-// this process, and held each minute against the names of the records that there are, for what other processes have
-// made, restored and deleted. What others have expanded, and a volume that was deleted and made again within a
+// provisioned is what the volumes on a Gluster volume have together, and bounds it where the clusters file says so. It is
+// kept in memory, so that no call lists them: it is counted once, where it is bounded before the first call that needs
+// it, followed by each operation of this process, and held each minute against the names of the records that there are,
+// for what other processes have made, restored and deleted. What others have expanded, and a volume that was deleted and made again within a
 // minute, is seen by the reconciler, which reads all records.
 //
 // A volume counts with its capacity, from before it is made to the end of its deletion. What is in the trash does not
@@ -49,10 +50,6 @@ func (m *Manager) counted(ctx context.Context, v gluster.Volume) error {
 
 // recount is for the maintainer: of all volumes, or of those whose records have come and gone since the last time.
 func (m *Manager) recount(ctx context.Context, v gluster.Volume, all bool) error {
-	if m.bound(v) == (gluster.Maximum{}) {
-		m.provisioned.sums.forget(v)
-		return nil
-	}
 	return m.count(ctx, v, all || !m.provisioned.sums.of(v).isKnown())
 }
 
@@ -68,7 +65,7 @@ func (m *Manager) count(ctx context.Context, v gluster.Volume, all bool) error {
 	select {
 	case result := <-done:
 		if result.Err != nil {
-			return fmt.Errorf("count what is provisioned on %s, for maxProvisioned of the clusters file: %w", v, result.Err)
+			return fmt.Errorf("count what is provisioned on %s, for maxProvisioned of the clusters file and for the metrics: %w", v, result.Err)
 		}
 		return nil
 	case <-ctx.Done():
@@ -80,16 +77,15 @@ func (m *Manager) count(ctx context.Context, v gluster.Volume, all bool) error {
 // together than they may. Nobody else gets meanwhile what it takes.
 func (m *Manager) within(s *lifecycle.Volumes, id string, bytes int64, do func() (volume.Record, error)) (volume.Record, error) {
 	bound := m.bound(s.Volume)
-	if bound == (gluster.Maximum{}) {
-		m.provisioned.sums.forget(s.Volume) // nobody follows it any more
-		return do()
-	}
-	size, err := m.sizes.total(s)
-	if err != nil {
-		return volume.Record{}, err
+	most := int64(math.MaxInt64)
+	if bound != (gluster.Maximum{}) {
+		size, err := m.sizes.total(s)
+		if err != nil {
+			return volume.Record{}, err
+		}
+		most = bound.Of(size)
 	}
 	sum := m.provisioned.sums.of(s.Volume)
-	most := bound.Of(size)
 	if total, fits := sum.reserve(id, bytes, most); !fits {
 		have, err := s.Get(id)
 		if err != nil && !errors.Is(err, volume.ErrNotFound) {

@@ -34,13 +34,6 @@ func (a *sums) of(v gluster.Volume) *sum {
 	return a.all[v]
 }
 
-// forget makes the sum of a Gluster volume one that was never counted.
-func (a *sums) forget(v gluster.Volume) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.all, v)
-}
-
 // sum is what the volumes of one Gluster volume have together.
 type sum struct {
 	mu       sync.Mutex
@@ -62,6 +55,13 @@ func (s *sum) now() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.total
+}
+
+// totals are how many volumes there are, what they have, and whether that was counted.
+func (s *sum) totals() (volumes int, bytes int64, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.bytes), s.total, s.counted
 }
 
 // reserve lets a volume have so many bytes, if all have at most so many then, and returns what all have without it.

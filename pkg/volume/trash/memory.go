@@ -5,6 +5,7 @@ package trash
 import (
 	"maps"
 	"sync"
+	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
@@ -16,9 +17,13 @@ type Memory struct {
 	// time: once for each entry that would be the next.
 	Low func(Low)
 
-	onDelete noted
-	live     live
-	toldLow  string // the name of the entry that was told last; the reaper's alone
+	noted   noted
+	live    live
+	toldLow string // the name of the entry that was told last; the reaper's alone
+
+	mu      sync.Mutex
+	seen    Content
+	removed int64
 }
 
 // Low is what trash there is while space is low.
@@ -27,32 +32,66 @@ type Low struct {
 	Waiting int              // entries that go before their time if it must be
 }
 
+// Content is what the reaper has seen in the trash of a Gluster volume.
+type Content struct {
+	Entries, Held int       // Held of the Entries are kept until they are released
+	Bytes         int64     // capacities of those that are not held, together
+	Oldest        time.Time // when the oldest that is not held was deleted; zero without
+}
+
+// Seen is what the reaper's last look at the trash has found, and how many files and directories it has removed since
+// Seen was called last.
+func (m *Memory) Seen() (content Content, removed int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	content, removed, m.removed = m.seen, m.removed, 0
+	return content, removed
+}
+
+func (m *Memory) see(c Content) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.seen = c
+}
+
+func (m *Memory) countRemoved() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.removed++
+}
+
 // noted remembers what the records of trash entries say to the reaper: neither a record nor what was changed
 // of a volume changes there, and the trash may have 100,000 entries.
 type noted struct {
 	mu sync.Mutex
-	of map[string]volume.OnDelete // by the entry's name
+	of map[string]note // by the entry's name
 }
 
-func (n *noted) get(name string) (volume.OnDelete, bool) {
+// note is of one entry.
+type note struct {
+	onDelete volume.OnDelete
+	capacity int64
+}
+
+func (n *noted) get(name string) (note, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	onDelete, known := n.of[name]
-	return onDelete, known
+	of, known := n.of[name]
+	return of, known
 }
 
-func (n *noted) put(name string, onDelete volume.OnDelete) {
+func (n *noted) put(name string, of note) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.of == nil {
-		n.of = map[string]volume.OnDelete{}
+		n.of = map[string]note{}
 	}
-	n.of[name] = onDelete
+	n.of[name] = of
 }
 
 // keep forgets all but these names.
 func (n *noted) keep(names map[string]bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	maps.DeleteFunc(n.of, func(name string, _ volume.OnDelete) bool { return !names[name] })
+	maps.DeleteFunc(n.of, func(name string, _ note) bool { return !names[name] })
 }

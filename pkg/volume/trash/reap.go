@@ -90,15 +90,20 @@ func (s *Trash) entriesForReaper() ([]store.TrashEntry, error) {
 		return nil, err
 	}
 	there := map[string]bool{}
+	content := Content{Entries: len(found)}
 	var entries []store.TrashEntry
 	var errs []error
 	for _, e := range found {
 		there[e.Name], there[e.Name+e.Suffix] = true, true
 		if e.Held() {
+			content.Held++
 			continue
 		}
+		if content.Oldest.IsZero() {
+			content.Oldest = e.Deleted
+		}
 		s.Permit.GiveWay()
-		onDelete, known := s.remembered.onDelete.get(e.Name)
+		noted, known := s.remembered.noted.get(e.Name)
 		if !known {
 			read, err := s.ReadEntry(store.File{Dir: e.Dir, Name: e.Name + e.Suffix})
 			if err != nil {
@@ -110,14 +115,16 @@ func (s *Trash) entriesForReaper() ([]store.TrashEntry, error) {
 				errs = append(errs, err)
 				continue
 			}
-			onDelete = now.OnDelete
-			s.remembered.onDelete.put(e.Name, onDelete)
+			noted = note{now.OnDelete, now.Capacity}
+			s.remembered.noted.put(e.Name, noted)
 		}
-		e.Record.OnDelete = onDelete
+		e.Record.OnDelete = noted.onDelete
+		content.Bytes += noted.capacity
 		entries = append(entries, e)
 	}
 	s.Memory.Trash.Keep(there)
-	s.remembered.onDelete.keep(there)
+	s.remembered.noted.keep(there)
+	s.remembered.see(content)
 	return entries, errors.Join(errs...)
 }
 
@@ -159,6 +166,7 @@ func (s *Trash) reapSlice(ctx context.Context, e store.TrashEntry) error {
 	}
 	var removed atomic.Int64
 	return s.reap(ctx, e, reaping{begun: func() {}, removed: func() {
+		s.remembered.countRemoved()
 		if removed.Add(1) == s.Slice {
 			cancel(errSlice)
 		}

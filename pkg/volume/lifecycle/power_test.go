@@ -158,9 +158,6 @@ func losePower(t *testing.T, c *testcluster.Cluster, passed map[string][]point, 
 	for _, v := range verbs {
 		all = append(all, prepared(t, m, committer, v)) // to be acknowledged
 		for i := range passed[v.name] {
-			if servers[0] > 0 {
-				continue // open: docs/failures.md, "One server, before the acknowledgement"
-			}
 			u := prepared(t, m, committer, v)
 			u.hold, u.stop = split(passed[v.name], i)
 			all = append(all, u)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
@@ -40,17 +41,22 @@ func eachBrick(t *testing.T, test func(t *testing.T, v *volumes.Torn, brick int)
 }
 
 func TestADirectoryThatABrickForgotWasMovedAsideIsTakenBack(t *testing.T) {
-	for name, spec := range map[string]volume.Spec{"at the top": volumes.Spec("vol"), "below parents": crashSpec} {
-		t.Run(name, func(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		do   func(*lifecycle.Volumes) error
+		want []string
+	}{{"by a creation", createSpec(crashSpec), readyTree}, {"by a deletion", deleteVolume, nil}} {
+		t.Run(test.name, func(t *testing.T) {
 			eachBrick(t, func(t *testing.T, v *volumes.Torn, brick int) {
-				create := func(s *lifecycle.Volumes) { _, _ = s.Create(spec) }
-				volumes.StopAt(v.Store, "create: mode set", create)
+				volumes.Must(t, beginVolume(v.Store))
 				v.Remember(brick)
-				volumes.StopAt(v.Store, "undo: directory moved aside", create)
+				volumes.StopAt(v.Store, "undo: directory moved aside", func(s *lifecycle.Volumes) { _ = test.do(s) })
 				v.Forget(brick)
-				repeated(t, v.Store, createSpec(spec))
+				repeated(t, v.Store, test.do)
+				v.LookAt(filepath.Join(volume.OwnDir, "*", "??", "*"))
+				v.LookAt(crashSpec.Path)
 				volumes.Must(t, v.Store.Reconcile(volumes.Background, volumes.Unlocked))
-				volumes.Same(t, volumes.Audit(t, v.Client.Path), map[bool][]string{true: readyTree, false: {"ready vol"}}[spec.Path == crashSpec.Path]...)
+				volumes.Same(t, volumes.Audit(t, v.Client.Path), slices.Clone(test.want)...)
 			})
 		})
 	}

@@ -141,15 +141,23 @@ func (s *Creations) finishUndo(b HalfMade) error {
 	if !written {
 		creations, err = s.creationsOf(b.ID)
 	}
+	if isVolume {
+		creations = nil
+	}
 	for _, r := range creations {
-		if err == nil && !isVolume {
+		if err == nil {
 			err = s.takeBack(r)
 		}
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = volume.IgnoreNotExist(b.Dir.Unlink(b.Name))
 	}
-	return volume.IgnoreNotExist(b.Dir.Unlink(b.Name))
+	for _, r := range creations {
+		if err == nil {
+			err = s.releasePlace(r) // what another had moved aside, and put back
+		}
+	}
+	return err
 }
 
 // ReturnRecord undoes the move of a record that was not to be moved.

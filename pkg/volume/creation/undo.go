@@ -66,11 +66,7 @@ func (s *Creations) takeBack(r volume.Record) error {
 
 // giveUpPlace gives up the path of a creation, and the directories that were made on the way to it.
 func (s *Creations) giveUpPlace(r volume.Record) error {
-	if err := s.RetryRefreshed(r.Path, func() error { return s.RemoveParents(r) }); err != nil {
-		return err
-	}
-	s.Step(stepPruned)
-	if err := s.ReleasePath(r.Path, volume.IsOfVolume(r.Stamp())); err != nil {
+	if err := s.releasePlace(r); err != nil {
 		return err
 	}
 	s.Step(stepReleased)
@@ -78,6 +74,14 @@ func (s *Creations) giveUpPlace(r volume.Record) error {
 		return err
 	}
 	return s.Commit() // before the same names are made again
+}
+
+func (s *Creations) releasePlace(r volume.Record) error {
+	if err := s.RetryRefreshed(r.Path, func() error { return s.RemoveParents(r) }); err != nil {
+		return err
+	}
+	s.Step(stepPruned)
+	return s.ReleasePath(r.Path, volume.IsOfVolume(r.Stamp()))
 }
 
 // RemoveEmpty removes the directory that a creation has made, or the place that the restoration of a trash entry has,

@@ -49,6 +49,7 @@ func TestADirectoryThatABrickForgotWasMovedAsideIsTakenBack(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			eachBrick(t, func(t *testing.T, v *volumes.Torn, brick int) {
 				volumes.Must(t, beginVolume(v.Store))
+				volumes.StopAt(v.Store, "undo: directory found", func(s *lifecycle.Volumes) { _ = test.do(s) })
 				v.Remember(brick)
 				volumes.StopAt(v.Store, "undo: directory moved aside", func(s *lifecycle.Volumes) { _ = test.do(s) })
 				v.Forget(brick)

@@ -26,7 +26,7 @@ import (
 var fullPower = flag.Bool("power.full", false, "every verb on all kinds of Gluster volumes and both file systems, and each cut, not some verbs on replica 2 on XFS and a cut of all servers")
 
 // inShort are the verbs that are enough where not all are asked for.
-var inShort = []string{"create", "take back", "delete", "restore", "purge"}
+var inShort = []string{"create", "delete", "restore", "purge"}
 
 // verb is what a driver acknowledges, done to the volume "vol" of a store. Every one can be repeated.
 type verb struct {

@@ -138,24 +138,30 @@ func (s *Creations) finishUndo(b HalfMade) error {
 		return s.ReturnRecord(b, f.Record)
 	}
 	creations := []volume.Record{f.Record}
-	if !written {
-		creations, err = s.creationsOf(b.ID)
-	}
-	if isVolume {
+	switch {
+	case isVolume:
 		creations = nil
-	}
-	for _, r := range creations {
-		if err == nil {
-			err = s.takeBack(r)
+	case !written:
+		if creations, err = s.creationsOf(b.ID); err != nil {
+			return err
 		}
 	}
-	if err == nil {
-		err = volume.IgnoreNotExist(b.Dir.Unlink(b.Name))
-	}
+	return s.takeAllBack(b, creations)
+}
+
+// takeAllBack takes back the creations that a file tells of, and then removes it.
+func (s *Creations) takeAllBack(b HalfMade, creations []volume.Record) error {
 	for _, r := range creations {
-		if err == nil {
-			err = s.releasePlace(r) // what another had moved aside, and put back
+		if err := s.takeBack(r); err != nil {
+			return err
 		}
+	}
+	if err := volume.IgnoreNotExist(b.Dir.Unlink(b.Name)); err != nil {
+		return err
+	}
+	var err error
+	for _, r := range creations {
+		err = errors.Join(err, s.releasePlace(r)) // what another had moved aside, and put back
 	}
 	return err
 }

@@ -10,8 +10,6 @@ FUZZTIME ?= 60s
 CHAOS_TIME ?= 10m
 # What needs neither root nor a Debian package: every test file but those that say "//go:build !quick".
 QUICK := go test -tags quick ./...
-# What make power runs and make unit does not: each of its cuts takes seconds.
-POWER := '^TestLossOfPower'
 # Root without its rights: what needs them is to fail here as it does for anybody else.
 UNPRIVILEGED := $(if $(filter 0,$(shell id -u)),-exec 'setpriv --bounding-set=-all --inh-caps=-all')
 
@@ -38,7 +36,7 @@ quick: ## In half a minute, as any user, without GlusterFS: parsers, options, pa
 	@CGO_ENABLED=0 go -C hack/tools-kube test -count=1 ./...
 
 unit: packages ## Unit and integration tests on real GlusterFS, with -race
-	@$(TOOL) gotestsum --format pkgname-and-test-fails --hide-summary=skipped -- -p 3 -race -count=1 -timeout 20m -skip $(POWER) $$(go list ./... | grep -v -e /tests/sanity -e /tests/power -e /tests/monitoring)
+	@$(TOOL) gotestsum --format pkgname-and-test-fails --hide-summary=skipped -- -p 3 -race -count=1 -timeout 20m $$(go list ./... | grep -v -e /tests/sanity -e /tests/power -e /tests/monitoring)
 
 sanity: packages ## csi-sanity, nothing skipped, on a replicated and on a distributed gv0 (SANITY_ENDPOINT=unix:///… for a driver started by hand)
 	@$(TOOL) gotestsum --format standard-verbose -- -race -timeout 20m -count=1 ./tests/sanity
@@ -58,7 +56,7 @@ test-monitoring: packages-monitoring ## Every alert fires and resolves; every qu
 
 power: packages ## Take the power from servers after and within every operation: on XFS and ext4, replica 2, arbiter, 2x2
 	@go test -race -count=1 -v -timeout 30m ./tests/power -args -power.full
-	@go test -race -count=1 -v -timeout 30m -run $(POWER) ./pkg/volume/lifecycle -args -power.full
+	@go test -race -count=1 -v -timeout 90m -run '^TestLossOfPower' ./pkg/volume/lifecycle -args -power.full
 
 lint: ## go vet, golangci-lint, and actionlint for the workflows
 	@go vet ./...

@@ -138,18 +138,32 @@ func (s *Creations) finishUndo(b HalfMade) error {
 		return s.ReturnRecord(b, f.Record)
 	}
 	creations := []volume.Record{f.Record}
-	if !written {
-		creations, err = s.creationsOf(b.ID)
-	}
-	for _, r := range creations {
-		if err == nil && !isVolume {
-			err = s.takeBack(r)
+	switch {
+	case isVolume:
+		creations = nil
+	case !written:
+		if creations, err = s.creationsOf(b.ID); err != nil {
+			return err
 		}
 	}
-	if err != nil {
+	return s.takeAllBack(b, creations)
+}
+
+// takeAllBack takes back the creations that a file tells of, and then removes it.
+func (s *Creations) takeAllBack(b HalfMade, creations []volume.Record) error {
+	for _, r := range creations {
+		if err := s.takeBack(r); err != nil {
+			return err
+		}
+	}
+	if err := volume.IgnoreNotExist(b.Dir.Unlink(b.Name)); err != nil {
 		return err
 	}
-	return volume.IgnoreNotExist(b.Dir.Unlink(b.Name))
+	var err error
+	for _, r := range creations {
+		err = errors.Join(err, s.releasePlace(r)) // what another had moved aside, and put back
+	}
+	return err
 }
 
 // ReturnRecord undoes the move of a record that was not to be moved.

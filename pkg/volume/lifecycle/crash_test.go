@@ -120,7 +120,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 			"take back", []string{
 				"undo: claim renamed", "undo: directory found", "undo: directory moved aside",
 				"undo: directory removed", "path: claim moved aside", "undo: parents removed", "undo: path given up",
-				"on disk",
+				"on disk", "names: directory seen",
 			},
 			map[string][]string{"repeat": nil, "reconcile": nil, "create": ready},
 		},

@@ -166,7 +166,7 @@ func judge(t *testing.T, c *testcluster.Cluster, all []*interrupted) {
 		switch {
 		case u.repeated == nil:
 			return nil
-		case errors.Is(u.repeated, volume.ErrTwoNames), errors.Is(u.repeated, volume.ErrDisconnected):
+		case errors.Is(u.repeated, volume.ErrTwoNames), errors.Is(u.repeated, volume.ErrDisconnected), errors.Is(u.repeated, volume.ErrBusy):
 			return repeat(u)
 		}
 		return nil

@@ -6,7 +6,9 @@ package lifecycle_test
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
@@ -39,16 +41,26 @@ func eachBrick(t *testing.T, test func(t *testing.T, v *volumes.Torn, brick int)
 }
 
 func TestADirectoryThatABrickForgotWasMovedAsideIsTakenBack(t *testing.T) {
-	eachBrick(t, func(t *testing.T, v *volumes.Torn, brick int) {
-		create := func(s *lifecycle.Volumes) { _, _ = s.Create(volumes.Spec("vol")) }
-		volumes.StopAt(v.Store, "create: mode set", create)
-		v.Remember(brick)
-		volumes.StopAt(v.Store, "undo: directory moved aside", create)
-		v.Forget(brick)
-		repeated(t, v.Store, createSpec(volumes.Spec("vol")))
-		volumes.Must(t, v.Store.Reconcile(volumes.Background, volumes.Unlocked))
-		volumes.Same(t, volumes.Audit(t, v.Client.Path), "ready vol")
-	})
+	for _, test := range []struct {
+		name string
+		do   func(*lifecycle.Volumes) error
+		want []string
+	}{{"by a creation", createSpec(crashSpec), readyTree}, {"by a deletion", deleteVolume, nil}} {
+		t.Run(test.name, func(t *testing.T) {
+			eachBrick(t, func(t *testing.T, v *volumes.Torn, brick int) {
+				volumes.Must(t, beginVolume(v.Store))
+				volumes.StopAt(v.Store, "undo: directory found", func(s *lifecycle.Volumes) { _ = test.do(s) })
+				v.Remember(brick)
+				volumes.StopAt(v.Store, "undo: directory moved aside", func(s *lifecycle.Volumes) { _ = test.do(s) })
+				v.Forget(brick)
+				repeated(t, v.Store, test.do)
+				v.LookAt(filepath.Join(volume.OwnDir, "*", "??", "*"))
+				v.LookAt(crashSpec.Path)
+				volumes.Must(t, v.Store.Reconcile(volumes.Background, volumes.Unlocked))
+				volumes.Same(t, volumes.Audit(t, v.Client.Path), slices.Clone(test.want)...)
+			})
+		})
+	}
 }
 
 func TestADeletionThatABrickForgotHadBegunLeavesOneEntry(t *testing.T) {
@@ -81,4 +93,28 @@ func TestARestorationThatABrickForgotIsRestoredAfterTheCure(t *testing.T) {
 		v.Alike(r.GFID, "/vol")
 		volumes.Finds(t, v.Store, false)
 	})
+}
+
+// What a brick alone has is in no list that another gives, and its directory is not empty there.
+func TestAPurgeThatABrickForgotLeavesNothing(t *testing.T) {
+	for _, step := range []string{"reap: entry doomed", "reap: data removed"} {
+		t.Run(step, func(t *testing.T) {
+			eachBrick(t, func(t *testing.T, v *volumes.Torn, brick int) {
+				v.Create("vol")
+				volumes.Must(t, v.Store.Delete(volumes.Background, "vol"))
+				data := filepath.Join(v.Client.Path, volumes.TrashFile(v.Entry()))
+				volumes.StopAt(v.Store, "reap: entry doomed", func(s *lifecycle.Volumes) { _ = purgeOnly(s) })
+				v.Remember(brick)
+				if step == "reap: data removed" {
+					volumes.StopAt(v.Store, step, func(s *lifecycle.Volumes) { _ = purgeOnly(s) })
+				} else {
+					volumes.Must(t, os.Remove(filepath.Join(data, "sub", "1")), os.Remove(filepath.Join(data, "sub", "deeper")))
+				}
+				v.Forget(brick)
+				repeated(t, v.Store, purgeOnly)
+				v.LookAt(filepath.Join(volume.OwnDir, store.TrashDir, "??", "*"))
+				volumes.Same(t, volumes.Audit(t, v.Client.Path))
+			})
+		})
+	}
 }

@@ -264,3 +264,35 @@ func TestTheReaperLeavesTheDirectoryOfAVolumeThatIsThere(t *testing.T) {
 		t.Errorf("reaped %d, %v", n, statErr)
 	}
 }
+
+// Another moves the claim of a creation aside, which is just being taken back, and puts it back.
+func TestAClaimThatIsPutBackWhenItsHolderIsGoneGoes(t *testing.T) {
+	const whenAllIsOver = "delete: over"
+	for _, point := range []string{"undo: path given up", whenAllIsOver} {
+		t.Run(point, func(t *testing.T) {
+			s, mountpoint, _ := volumes.OnGV0WithoutWaiting(t)
+			volumes.StopAt(s, "create: path claimed", func(s *lifecycle.Volumes) { _, _ = s.Create(volumes.Spec("vol")) })
+			other := volumes.Open(t, mountpoint)
+			aside, goOn, done := make(chan struct{}), make(chan struct{}), make(chan error)
+			var once sync.Once
+			other.Step = func(at string) {
+				if at == "path: claim moved aside" {
+					once.Do(func() { close(aside); <-goOn })
+				}
+			}
+			go func() {
+				done <- other.GivePathUp("vol", func(volume.PathClaim) (bool, error) { return false, nil })
+			}()
+			<-aside
+			s.Step = func(at string) {
+				if at == point {
+					close(goOn)
+					volumes.Must(t, <-done)
+				}
+			}
+			volumes.Must(t, s.Delete(volumes.Background, "vol"))
+			s.Step(whenAllIsOver)
+			volumes.Same(t, volumes.Audit(t, mountpoint))
+		})
+	}
+}

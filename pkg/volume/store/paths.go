@@ -179,10 +179,25 @@ func (s *Store) SettlePath(paths *safepath.Dir, aside string, mayGo func(volume.
 	}
 	goes, err := mayGo(moved)
 	if err == nil && !goes {
-		err = volume.IgnoreExist(s.makeClaim(paths, moved))
+		err = s.putBack(paths, moved)
 	}
 	if err != nil {
 		return err
 	}
 	return volume.IgnoreNotExist(paths.Unlink(aside))
+}
+
+// putBack makes a claim again that was moved aside. Its holder may have given the path up meanwhile, and found no claim
+// (TestAClaimThatIsPutBackWhenItsHolderIsGoneGoes): one that is still on its way out looks once more when it is gone.
+func (s *Store) putBack(paths *safepath.Dir, h volume.PathClaim) error {
+	if err := volume.IgnoreExist(s.makeClaim(paths, h)); err != nil {
+		return err
+	}
+	if lives, err := s.Lives(h); lives || err != nil {
+		return err
+	}
+	if free, err := s.IsFree(h.Path); !free || err != nil {
+		return err
+	}
+	return s.ReleasePath(h.Path, func(held volume.PathClaim) bool { return held == h })
 }

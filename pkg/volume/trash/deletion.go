@@ -91,7 +91,7 @@ func (s *Trash) CompleteDeletionsOf(id string) error {
 }
 
 // completeDeletionOnAllBricks is CompleteDeletion for one that is repeated: it is not at its end as long as a brick has
-// the data elsewhere.
+// the data elsewhere. Nothing is removed, so nobody else's records are read: TestADeletionThatIsRepeatedReadsNoOtherRecord.
 func (s *Trash) completeDeletionOnAllBricks(e store.TrashEntry) error {
 	if err := s.CompleteDeletion(e); err != nil {
 		return err
@@ -104,7 +104,7 @@ func (s *Trash) completeDeletionOnAllBricks(e store.TrashEntry) error {
 		return volume.IgnoreNotExist(err)
 	}
 	defer data.Close()
-	return s.isDeletedAlone(data, e)
+	return s.isOnAllBricks(data, e)
 }
 
 // CompleteDeletion makes the data of a deleted volume follow the record, gives up the path, and removes the parents. A

@@ -29,6 +29,11 @@ func (s *Trash) isDeletedAlone(data *safepath.Dir, e store.TrashEntry) error {
 		return fmt.Errorf("trash entry %s on %s is the directory of volume %s, which is there: %w; if a brick has just come back, wait until nothing is left to heal (`gluster volume heal %s info`); see `glusterfs-csi volume check`",
 			e.Name, s.Volume, id, volume.ErrForeign, s.Volume.Name)
 	}
+	return s.isOnAllBricks(data, e)
+}
+
+// isOnAllBricks returns nil if every brick has the data of a trash entry in the trash.
+func (s *Trash) isOnAllBricks(data *safepath.Dir, e store.TrashEntry) error {
 	at, err := s.PlaceOfFile(store.File{Dir: e.Dir, Name: e.Name})
 	if err != nil {
 		return err

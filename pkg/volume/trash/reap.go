@@ -208,11 +208,7 @@ func (s *Trash) reap(ctx context.Context, e store.TrashEntry, told reaping) erro
 	if err := s.mayRemove(e); err != nil {
 		return err
 	}
-	own, err := s.KeepOut(ctx, false)
-	if err != nil {
-		return err
-	}
-	if err := tree.Remove(ctx, e.Dir, e.Name, own, s.Permit, func() { s.Step(stepRemoving); told.removed() }); err != nil {
+	if err := s.removeData(ctx, e, told.removed); err != nil {
 		return err
 	}
 	s.Step(stepRemoved)
@@ -221,6 +217,27 @@ func (s *Trash) reap(ctx context.Context, e store.TrashEntry, told reaping) erro
 	}
 	s.Step(stepReaped)
 	return nil
+}
+
+// removeData removes the directory of an entry. A brick that has forgotten what was removed before has files that no
+// list of another brick's names, and GlusterFS says of a directory that is removed on one brick alone that it is. It
+// brings it back when it is asked for by name: TestAPurgeThatABrickForgotLeavesNothing.
+func (s *Trash) removeData(ctx context.Context, e store.TrashEntry, removed func()) error {
+	own, err := s.KeepOut(ctx, false)
+	if err != nil {
+		return err
+	}
+	const attempts = 10
+	for range attempts {
+		if err := tree.Remove(ctx, e.Dir, e.Name, own, s.Permit, func() { s.Step(stepRemoving); removed() }); err != nil {
+			return err
+		}
+		if absent, err := store.IsMissing(e.Dir, e.Name); absent || err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("the data of trash entry %s on %s comes back again and again: %w: see `gluster volume heal %s info`",
+		e.Name, s.Volume, volume.ErrBusy, s.Volume.Name)
 }
 
 // mayRemove returns nil if the data of an entry is the volume's own and nobody else's, or gone. ErrBusy where it went

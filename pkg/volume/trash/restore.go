@@ -284,9 +284,5 @@ func (s *Trash) settleRestored(e store.TrashEntry) (done bool, err error) {
 		return false, err
 	}
 	defer data.Close()
-	at, err := s.PlaceOfFile(store.File{Dir: e.Dir, Name: e.Name})
-	if err == nil {
-		err = s.CheckOneName(data, at)
-	}
-	return false, err
+	return false, s.isOnAllBricks(data, e)
 }

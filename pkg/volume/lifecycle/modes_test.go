@@ -21,8 +21,8 @@ import (
 func modeOfNew(t *testing.T, mountpoint, want string) {
 	t.Helper()
 	testcluster.Eventually(t, 10*time.Second, func() error {
-		dir, err := os.MkdirTemp(mountpoint, "mode")
-		if err != nil {
+		dir := filepath.Join(mountpoint, "mode")
+		if err := os.Mkdir(dir, 0o700); err != nil {
 			return err
 		}
 		defer os.Remove(dir)

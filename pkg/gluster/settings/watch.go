@@ -93,6 +93,9 @@ func (k *Known) last(v gluster.Volume) said {
 
 // ask asks the servers, remembers what they say, and logs it where they said another thing before.
 func (k *Known) ask(ctx context.Context, v gluster.Volume, servers []string) {
+	if time.Now().Before(k.last(v).until) {
+		return // another has asked since this one has looked
+	}
 	var volfile glusterd.Volfile
 	var err error
 	caught := panics.Catch(ctx, "question for the settings of a Gluster volume", func() {

@@ -23,7 +23,7 @@ export CGO_ENABLED ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: FORCE help demo test quick unit sanity bench lint vuln fuzz build build-arm64 build-kubectl krew test-arm64 image test-image manifests check-manifests
-.PHONY: chaos hung power e2e e2e-full e2e-upstream e2e-up e2e-down packages packages-image packages-e2e clean
+.PHONY: chaos hung test-options power e2e e2e-full e2e-upstream e2e-up e2e-down packages packages-image packages-e2e clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ chaos: packages ## Kill and stop everything at random for CHAOS_TIME (10m) under
 
 hung: packages ## Repeat calls for 5 minutes while every server hangs: goroutines, threads and open files stay as many
 	@go test -race -count=1 -v -timeout 15m -run '^TestNothingPilesUpWhileEveryServerHangs$$' ./pkg/driver -hung.time 5m
+
+test-options: packages ## The operator's story and csi-sanity on a gv0 that is set as people set theirs: the table of docs/install.md
+	@go test -race -count=1 -v -timeout 20m ./tests/options -args -options.full
 
 power: packages ## Take the power from servers after and within every operation: on XFS and ext4, replica 2, arbiter, 2x2
 	@go test -race -count=1 -v -timeout 30m ./tests/power -args -power.full

@@ -129,5 +129,7 @@ func IgnoreExist(err error) error {
 	return err
 }
 
-// IsUnreadable says of an error in reading a record that reading it again is no cure.
-func IsUnreadable(err error) bool { return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewer) }
+// IsUnreadable says of an error in reading a record that reading it again is no cure, and that it is of this one alone.
+func IsUnreadable(err error) bool {
+	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewer) || errors.Is(err, ErrSplitBrain) || errors.Is(err, unix.EIO)
+}

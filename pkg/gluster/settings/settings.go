@@ -31,7 +31,7 @@ var restrictions = []Restriction{
 	},
 	{
 		Code: "ReadOnly", Option: "features.read-only", translator: "features/read-only",
-		Forbids: "nothing on it can be written",
+		Forbids: "nothing can be written",
 	},
 	{
 		Code: "Worm", Option: "features.worm", translator: "features/worm",

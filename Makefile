@@ -21,7 +21,7 @@ export CGO_ENABLED ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: FORCE help demo test quick unit sanity bench lint vuln fuzz build build-arm64 build-kubectl krew release version image-name test-arm64 image test-image manifests check-manifests
-.PHONY: chaos hung power test-monitoring packages-monitoring e2e e2e-full e2e-upstream e2e-up e2e-down packages packages-image packages-e2e clean
+.PHONY: chaos hung test-options power test-monitoring packages-monitoring e2e e2e-full e2e-upstream e2e-up e2e-down packages packages-image packages-e2e clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ hung: packages ## Repeat calls for 5 minutes while every server hangs: goroutine
 
 test-monitoring: packages-monitoring ## Every alert fires and resolves; every query of alerts and dashboard, asked of a real Prometheus that scrapes the driver, has an answer
 	@go test -count=1 -timeout 15m ./tests/monitoring
+
+test-options: packages ## The operator's story and csi-sanity on a gv0 that is set as people set theirs: the table of docs/install.md
+	@go test -race -count=1 -v -timeout 20m ./tests/options -args -options.full
 
 power: packages ## Take the power from servers after and within every operation: on XFS and ext4, replica 2, arbiter, 2x2
 	@go test -race -count=1 -v -timeout 30m ./tests/power -args -power.full

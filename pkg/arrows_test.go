@@ -27,7 +27,7 @@ var floors = [][]string{
 	{"pkg/volume/trash", "pkg/volume/snapshot"},
 	{"pkg/volume/creation", "pkg/volume/copying"},
 	{"pkg/volume/store"},
-	{"pkg/gluster/client", "pkg/gluster/quota", "pkg/commit", "pkg/volume", "pkg/tree/copies", "cmd/kubectl-glusterfs/undelete", "cmd/kubectl-glusterfs/doctor", "cmd/kubectl-glusterfs/dump"},
+	{"pkg/gluster/client", "pkg/gluster/quota", "pkg/gluster/settings", "pkg/commit", "pkg/volume", "pkg/tree/copies", "cmd/kubectl-glusterfs/undelete", "cmd/kubectl-glusterfs/doctor", "cmd/kubectl-glusterfs/dump"},
 	{"pkg/gluster/probe"},
 	{"pkg/gluster/clientlog", "pkg/gluster/process", "pkg/gluster/statedir", "pkg/gluster/glusterd", "pkg/gluster/meta", "pkg/tree", "pkg/migrate", "cmd/kubectl-glusterfs/inside"},
 	{"pkg/gluster/permits", "pkg/tree/manifest", "pkg/mount/holders"},

@@ -21,6 +21,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/settings"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
 
@@ -49,7 +50,7 @@ func withVolumes(ctx context.Context, shared *sharedFlags, fn func(ctx context.C
 		err = errors.Join(err, host.DetachStarted(ctx))
 	}()
 	pool := permits.New(permits.Default, loaded.Volumes)
-	m := manager.New(clusters, host, pool, nil, gluster.FreshNames)
+	m := manager.New(clusters, settings.New(clusters), host, pool, nil, gluster.FreshNames)
 	defer m.Close()
 	return fn(ctx, m, loaded.Volumes())
 }

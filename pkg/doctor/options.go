@@ -14,6 +14,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/glusterd"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/settings"
 )
 
 // rule is an option of a Gluster volume that the driver's users would rather have otherwise.
@@ -26,14 +27,6 @@ type rule struct {
 	set                string // what `gluster volume set NAME` takes
 }
 
-func isOn(value string) bool {
-	switch strings.ToLower(value) {
-	case "1", "on", "yes", "true", "enable":
-		return true
-	}
-	return false
-}
-
 // above says that a value is a number of seconds above this one.
 func above(limit int) func(string) bool {
 	return func(value string) bool {
@@ -42,44 +35,28 @@ func above(limit int) func(string) bool {
 	}
 }
 
-// ofClients are in a client's volfile, ofBricks in a brick's.
-var (
-	ofClients = []rule{
-		{
-			"protocol/client", "ping-timeout", above(42), answers.Warning, "ping-timeout",
-			"network.ping-timeout is %s s: so long does all I/O stand still when a server vanishes (42 by default)", "network.ping-timeout 42",
-		},
-		{
-			"performance/quick-read", "cache-timeout", above(1), answers.Warning, "quick-read",
-			"performance.quick-read-cache-timeout is %s s: so long does a node read small files as they were before another one wrote them", "performance.quick-read-cache-timeout 1",
-		},
-		{
-			"performance/md-cache", "md-cache-timeout", above(1), answers.Warning, "md-cache",
-			"performance.md-cache-timeout is %s s: so long does a node see sizes and times as they were before another one wrote", "performance.md-cache-timeout 1",
-		},
-	}
-	ofBricks = []rule{
-		{
-			"protocol/server", "root-squash", isOn, answers.Error, "root-squash",
-			"server.root-squash is %s: the driver cannot give volumes their owners, and root in pods is nobody", "server.root-squash off",
-		},
-		{
-			"features/read-only", "read-only", isOn, answers.Error, "read-only",
-			"features.read-only is %s: nothing can be written", "features.read-only off",
-		},
-		{
-			"features/worm", "worm", isOn, answers.Error, "worm",
-			"features.worm is %s: what is written can be neither changed nor deleted", "features.worm off",
-		},
-	}
-)
+// ofClients are in a client's volfile.
+var ofClients = []rule{
+	{
+		"protocol/client", "ping-timeout", above(42), answers.Warning, "ping-timeout",
+		"network.ping-timeout is %s s: so long does all I/O stand still when a server vanishes (42 by default)", "network.ping-timeout 42",
+	},
+	{
+		"performance/quick-read", "cache-timeout", above(1), answers.Warning, "quick-read",
+		"performance.quick-read-cache-timeout is %s s: so long does a node read small files as they were before another one wrote them", "performance.quick-read-cache-timeout 1",
+	},
+	{
+		"performance/md-cache", "md-cache-timeout", above(1), answers.Warning, "md-cache",
+		"performance.md-cache-timeout is %s s: so long does a node see sizes and times as they were before another one wrote", "performance.md-cache-timeout 1",
+	},
+}
 
 // options looks at what a Gluster volume is set to.
 func options(ctx context.Context, cluster gluster.Cluster, v gluster.Volume, client glusterd.Volfile, bricks []brick) []answers.Finding {
 	found := append(broken(v, client, ofClients), replication(v, client, bricks)...)
 	server, err := glusterd.GetVolfile(ctx, cluster.Servers, glusterd.BrickVolfile(v.Name, bricks[0].host, bricks[0].path))
 	if err == nil {
-		found = append(found, broken(v, server, ofBricks)...)
+		found = append(found, inTheWay(v, settings.Of(server))...)
 		found = append(found, allowed(v, server, bricks)...)
 		found = append(found, limits(v, server)...)
 	} else {
@@ -87,6 +64,19 @@ func options(ctx context.Context, cluster gluster.Cluster, v gluster.Volume, cli
 	}
 	if len(found) == 0 {
 		found = append(found, ok("options", v.String(), "nothing that it is set to is in the driver's way"))
+	}
+	return found
+}
+
+// inTheWay are the options that forbid what the driver does, or bend it.
+func inTheWay(v gluster.Volume, s settings.Settings) []answers.Finding {
+	var found []answers.Finding
+	for _, r := range s.Restrictions {
+		_, check, _ := strings.Cut(r.Option, ".")
+		found = append(found, onServer(fault(check, v.String(), fmt.Sprintf("%s is %s: %s", r.Option, r.Value, r.Forbids), r.Cure(v))))
+	}
+	if bent := s.Modes.Options(); bent != "" {
+		found = append(found, warning("modes", v.String(), bent+": directories get other modes than their classes ask for", ""))
 	}
 	return found
 }
@@ -149,7 +139,7 @@ func allowed(v gluster.Volume, server glusterd.Volfile, bricks []brick) []answer
 			refused = value
 		}
 	}
-	address := sourceAddress(bricks[0].host)
+	address := glusterd.SourceAddress(bricks[0].host)
 	if address == "" {
 		return nil
 	}
@@ -161,17 +151,6 @@ func allowed(v gluster.Volume, server glusterd.Volfile, bricks []brick) []answer
 			"gluster volume set "+v.Name+" auth.allow "+list+","+address))}
 	}
 	return nil
-}
-
-// sourceAddress is the one from which this host reaches another; nothing is sent.
-func sourceAddress(host string) string {
-	conn, err := net.Dial("udp", net.JoinHostPort(host, glusterd.Port))
-	if err != nil {
-		return ""
-	}
-	defer func() { _ = conn.Close() }()
-	address, _, _ := net.SplitHostPort(conn.LocalAddr().String())
-	return address
 }
 
 // isListed knows addresses, wildcards and networks, as GlusterFS does. Names, which servers look up, it takes for listed.

@@ -25,6 +25,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/reconnect"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/repair"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/settings"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mounter"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
@@ -62,9 +63,10 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 	if options.Mode != Mounter {
 		m.countOperations(pool)
 	}
+	known := settings.New(clusters)
 	d := &Driver{
-		options: options, clusters: clusters, host: host, health: health.New(host, clusters, m.registry),
-		permits: pool, volumes: manager.New(clusters, host, pool, m.registry, ownOptions(options.Mode)...), metrics: m,
+		options: options, clusters: clusters, host: host, health: health.New(host, clusters, known, m.registry),
+		permits: pool, volumes: manager.New(clusters, known, host, pool, m.registry, ownOptions(options.Mode)...), metrics: m,
 	}
 	d.events = d.newEvents(ctx)
 	if options.QuotaHeadroom > 0 {

@@ -23,6 +23,8 @@ var errorCodes = []struct {
 	{volume.ErrBusy, codes.Aborted},
 	{context.DeadlineExceeded, codes.DeadlineExceeded},
 	{context.Canceled, codes.Canceled},
+	{volume.ErrUnfinished, codes.Unavailable},
+	{gluster.ErrRestricted, codes.FailedPrecondition},
 	{volume.ErrInvalid, codes.InvalidArgument},
 	{gluster.ErrOption, codes.InvalidArgument},
 	{volume.ErrIncompatible, codes.AlreadyExists},

@@ -29,6 +29,8 @@ var (
 	ErrNoSuchVolume = errors.New("the cluster has no such Gluster volume")
 	// ErrNotStarted: the Gluster volume is not started, or none of its bricks runs (a client cannot tell these apart).
 	ErrNotStarted = errors.New("the Gluster volume is not started, or none of its bricks runs")
+	// ErrRestricted: an option of the Gluster volume forbids it, for as long as it is set.
+	ErrRestricted = errors.New("an option of the Gluster volume forbids it")
 	// ErrNotConnected: the client runs and its Gluster volume has lost its quorum or all bricks. It recovers by
 	// itself about 1.5 s after the bricks return; what is mounted stays mounted.
 	ErrNotConnected = errors.New("the Gluster volume has no quorum or no bricks")

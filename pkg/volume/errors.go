@@ -32,6 +32,9 @@ var (
 	ErrNested = errors.New("volumes must not lie within each other")
 	// ErrBusy: another operation on the same volume is under way; try again.
 	ErrBusy = errors.New(answers.Busy)
+	// ErrUnfinished: a volume was begun, and can be neither completed nor taken back as long as the Gluster volume is as it
+	// is now.
+	ErrUnfinished = errors.New("something of the volume is there, and is completed or taken back by a repetition then")
 	// ErrInvalid: the request cannot succeed however often it is repeated.
 	ErrInvalid = errors.New("invalid")
 	// ErrRefused: the Gluster volume does not let root do it.
@@ -126,5 +129,7 @@ func IgnoreExist(err error) error {
 	return err
 }
 
-// IsUnreadable says of an error in reading a record that reading it again is no cure.
-func IsUnreadable(err error) bool { return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewer) }
+// IsUnreadable says of an error in reading a record that reading it again is no cure, and that it is of this one alone.
+func IsUnreadable(err error) bool {
+	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewer) || errors.Is(err, ErrSplitBrain) || errors.Is(err, unix.EIO)
+}

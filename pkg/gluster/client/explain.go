@@ -19,6 +19,8 @@ const (
 	lineNoVolume = "failed to fetch volume file (key:"
 	// The brick's process is not known to its glusterd.
 	lineNoBrick = "failed to get the port number for remote subvolume"
+	// The client ends then.
+	lineRefused = "remote-error=Authentication failed"
 	// To one brick at least.
 	lineConnected = "attached to remote volume"
 )
@@ -44,11 +46,15 @@ func (a *attempt) explain(kind, cause error) error {
 		!strings.Contains(log, lineConnected):
 		kind = gluster.ErrNotStarted
 	}
+	cure := a.cure(kind)
+	if len(a.servers) > 0 && strings.Contains(log, lineRefused) {
+		cure = RefusalCure(a.slot.volume, a.servers[0], map[string]string{"": clientlog.NotAllowed})
+	}
 	evidence := "its client logged no error"
 	if len(lines) > 0 {
 		evidence = "its client says: " + strings.Join(lines, "; ")
 	}
-	return fmt.Errorf("%w: %s: %w; servers tried: %s; %s; %s", kind, a.slot.volume, cause, a.tried(), a.cure(kind),
+	return fmt.Errorf("%w: %s: %w; servers tried: %s; %s; %s", kind, a.slot.volume, cause, a.tried(), cure,
 		evidence)
 }
 

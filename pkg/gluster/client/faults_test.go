@@ -50,6 +50,12 @@ func TestAFailedStartSaysWhyAndLeavesNothing(t *testing.T) {
 	if err := cluster.StopVolume("stopped"); err != nil {
 		t.Fatal(err)
 	}
+	do(t, cluster.CreateVolume("refusing", testcluster.VolumeOptions{}), cluster.SetOption("refusing", "auth.reject", "127.*"))
+	defer func() {
+		if err := errors.Join(cluster.StopVolume("refusing"), cluster.DeleteVolume("refusing")); err != nil {
+			t.Error(err)
+		}
+	}()
 	refusing := []string{cluster.Neighbour(200), cluster.Neighbour(202)}
 	silent := testcluster.SilentServer(t, cluster.Neighbour(203))
 	for _, test := range []struct {
@@ -63,6 +69,7 @@ func TestAFailedStartSaysWhyAndLeavesNothing(t *testing.T) {
 	}{
 		{"the cluster has no such volume", cluster.Servers(), "gv9", patience, gluster.ErrNoSuchVolume, []string{"pi/gv9", "failed to fetch volume file (key:/gv9)"}, "gluster volume list"},
 		{"the volume is not started", cluster.Servers(), "stopped", patience, gluster.ErrNotStarted, []string{"failed to get the port number"}, "gluster volume start stopped"},
+		{"its bricks refuse this host", cluster.Servers(), "refusing", patience, gluster.ErrUnreachable, []string{"pi/refusing", "auth.reject", "gluster volume get refusing all"}, "its bricks refuse this node, which comes from 127."},
 		{"all servers refuse connections", refusing, "gv0", patience, gluster.ErrUnreachable, []string{refusing[0] + " (connection refused)", refusing[1] + " (connection refused)"}, "glusterd runs"},
 		{"no name resolves", []string{"no-such-host.invalid"}, "gv0", patience, gluster.ErrUnreachable, []string{"does not resolve", "DNS resolution failed on host no-such-host.invalid"}, "glusterd runs"},
 		{"the only server never answers", []string{silent}, "gv0", 4 * time.Second, context.DeadlineExceeded, []string{gluster.ErrUnreachable.Error(), silent + " (no answer)"}, "glusterd runs"},

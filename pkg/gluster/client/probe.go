@@ -30,6 +30,9 @@ func (c *Client) Probe(ctx context.Context) error {
 	switch {
 	case errors.Is(kind, gluster.ErrNotConnected):
 		cure = "it recovers by itself when enough bricks are back" + see
+		if refusal := c.refusal(); refusal != "" {
+			cure = refusal
+		}
 	case ctx.Err() != nil:
 		cure = "it recovers by itself as the servers answer again, or without a silent one after ping-timeout (42 s)" + see
 	}

@@ -62,3 +62,14 @@ func brickPort(ctx context.Context, host, path string) (port int, err error) {
 	})
 	return port, err
 }
+
+// SourceAddress is the one from which this host reaches a server: "" where it has none. Nothing is sent.
+func SourceAddress(server string) string {
+	conn, err := (&net.Dialer{Timeout: timeout}).Dial("udp", net.JoinHostPort(server, Port))
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = conn.Close() }()
+	address, _, _ := net.SplitHostPort(conn.LocalAddr().String())
+	return address
+}

@@ -44,6 +44,29 @@ func GetVolfile(ctx context.Context, servers []string, name string) (Volfile, er
 	return parseVolfile(string(text)), nil
 }
 
+// errNoBrick says that what a Gluster volume's clients are told names no brick.
+var errNoBrick = errors.New("no brick is named in its volfile")
+
+// GetBrickOptions returns the volfile of one brick of a Gluster volume: all of them have the same options. It asks
+// twice, as GetVolfile does. Errors: fs.ErrNotExist where there is no such Gluster volume; else ErrUnanswered, or that
+// the answer names no brick.
+func GetBrickOptions(ctx context.Context, servers []string, volumeName string) (Volfile, error) {
+	clients, err := GetVolfile(ctx, servers, volumeName)
+	if err != nil {
+		return nil, err
+	}
+	brick, ok := clients.First("protocol/client")
+	if !ok {
+		return nil, errNoBrick
+	}
+	name := BrickVolfile(volumeName, brick.Options["remote-host"], brick.Options["remote-subvolume"])
+	volfile, err := GetVolfile(ctx, servers, name)
+	if errors.Is(err, fs.ErrNotExist) { // the volume may have been given other bricks just now
+		err = fmt.Errorf("%w: there is no %s", ErrUnanswered, name)
+	}
+	return volfile, err
+}
+
 // BrickVolfile is the name of the volfile of a brick, which `gluster volume info` calls host:path.
 func BrickVolfile(volumeName, host, path string) string {
 	return volumeName + "." + host + "." + strings.ReplaceAll(strings.TrimPrefix(path, "/"), "/", "-")

@@ -5,6 +5,7 @@ package health
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
 )
 
@@ -27,11 +29,17 @@ type view struct {
 
 	probe.Observed
 
+	refusals map[string]string // why bricks that are not connected refuse the client, by their translators
+
 	silent string // the servers and their trouble if none gives a sign of life; only where it matters
 }
 
 func viewOf(c *client.Client, now time.Time) view {
-	return view{volume: c.Volume(), pid: c.Info().PID, now: now, Observed: c.Observed()}
+	v := view{volume: c.Volume(), pid: c.Info().PID, now: now, Observed: c.Observed()}
+	if v.Reading != nil && slices.ContainsFunc(v.Reading.Bricks, func(b meta.BrickState) bool { return !b.Connected }) {
+		v.refusals = c.Refusals()
+	}
+	return v
 }
 
 // needsServers says that the client waits for an answer and so cannot put another question: the servers are to be
@@ -76,7 +84,7 @@ func (v *view) diagnoseBricks(r *findings) {
 		}
 	}
 	if len(all) == len(g.Bricks) {
-		message := fmt.Sprintf("no brick of %s is reachable: %s", v.volume, strings.Join(all, ", "))
+		message := fmt.Sprintf("no brick of %s is reachable: %s%s", v.volume, strings.Join(all, ", "), v.refused())
 		r.add(Inaccessible, ClusterUnreachable, message, v.lastAnswer())
 		return
 	}
@@ -93,7 +101,7 @@ func (v *view) diagnoseBricks(r *findings) {
 		case !v.Reading.Sets[i].Up || len(lost) == len(s.Children):
 			r.add(Inaccessible, QuorumLost, v.quorumLost(i, lost), v.age()...)
 		case len(lost) > 0:
-			r.add(Degraded, BrickUnreachable, fmt.Sprintf("%s: %s", v.volume, strings.Join(lost, ", ")), v.age()...)
+			r.add(Degraded, BrickUnreachable, fmt.Sprintf("%s: %s%s", v.volume, strings.Join(lost, ", "), v.refused()), v.age()...)
 		}
 	}
 	for _, b := range g.Bricks {
@@ -112,12 +120,27 @@ func (v *view) quorumLost(i int, lost []string) string {
 	if len(lost) > 0 {
 		text += ": " + strings.Join(lost, ", ")
 	}
+	if refused := v.refused(); refused != "" {
+		return text + refused
+	}
 	return text + "; it recovers by itself when enough bricks are back"
+}
+
+// refused says what to do where a brick refuses the client, "" where none does: that does not pass by itself.
+func (v *view) refused() string {
+	for _, b := range v.Reading.Graph.Bricks {
+		if v.refusals[b.Translator] != "" {
+			return "; " + client.RefusalCure(v.volume, b.Host, v.refusals)
+		}
+	}
+	return ""
 }
 
 // brickTrouble says what keeps a brick from being reachable, or "".
 func (v *view) brickTrouble(i int) string {
 	switch {
+	case !v.Reading.Bricks[i].Connected && v.refusals[v.Reading.Graph.Bricks[i].Translator] != "":
+		return "refuses this node"
 	case !v.Reading.Bricks[i].Connected:
 		return "is not connected"
 	case v.Reading.IsDown(i):

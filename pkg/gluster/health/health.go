@@ -21,6 +21,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/settings"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
@@ -30,6 +31,7 @@ import (
 type Observer struct {
 	host     host
 	clusters *gluster.ClustersFile
+	settings *settings.Known
 	gauges   gauges
 	changed  func(before, now Report) // see Notify
 
@@ -50,9 +52,9 @@ type host interface {
 }
 
 // New returns an Observer of this host's clients. The clusters file says whose servers are asked where no client
-// runs. The metrics are registered with registry, unless that is nil.
-func New(host *client.Host, clusters *gluster.ClustersFile, registry prometheus.Registerer) *Observer {
-	return &Observer{host: host, clusters: clusters, gauges: newGauges(registry), checks: map[string]*serverCheck{}}
+// runs, and known what Gluster volumes are set to. The metrics are registered with registry, unless that is nil.
+func New(host *client.Host, clusters *gluster.ClustersFile, known *settings.Known, registry prometheus.Registerer) *Observer {
+	return &Observer{host: host, clusters: clusters, settings: known, gauges: newGauges(registry), checks: map[string]*serverCheck{}}
 }
 
 // Notify has Watch tell each change that it sees of a Gluster volume's health, also that what it sees first is not
@@ -103,6 +105,7 @@ const (
 	ProbeTimeout = "ProbeTimeout"
 	// ProbeFailed: the Gluster volume's root directory cannot be read. Degraded.
 	ProbeFailed = "ProbeFailed"
+	// Those of pkg settings, as ReadOnly: an option of the Gluster volume forbids what the driver does. Degraded.
 )
 
 // Reason is one thing that is wrong. The message names the Gluster volume, and hosts and bricks.
@@ -240,6 +243,7 @@ func (o *Observer) health(ctx context.Context, v gluster.Volume, at *Place) Repo
 	o.addStale(ctx, &r, v, at)
 	o.addHolders(ctx, &r, v, at)
 	o.names.add(ctx, &r, v, at)
+	o.addRestrictions(ctx, &r, v)
 	report := r.report(v)
 	if len(report.Reasons) == 0 && !isKnown {
 		report.State = Unknown

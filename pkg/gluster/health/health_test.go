@@ -23,6 +23,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/settings"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/clients"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
@@ -35,7 +36,7 @@ func shared(t *testing.T) (*client.Host, *Observer) {
 	t.Helper()
 	clusters := clients.ClustersFile(t, testcluster.Shared(t, testcluster.Options{}).Servers())
 	h := clients.NewHost(t, clusters)
-	return h, New(h, clusters, nil)
+	return h, New(h, clusters, settings.New(clusters), nil)
 }
 
 // do fails the test at the first error.
@@ -112,7 +113,7 @@ func TestBricksThatDieAreNamedUntilTheyReturn(t *testing.T) {
 	c := testcluster.New(t, testcluster.Options{Replica: 3})
 	clusters := clients.ClustersFile(t, c.Servers())
 	h := clients.NewHost(t, clusters)
-	o := New(h, clusters, nil)
+	o := New(h, clusters, settings.New(clusters), nil)
 	mounted := clients.Ensure(t, h, gv0)
 	well := becomes(t, o, gv0)
 	if len(well.Bricks) != 3 || !well.Bricks[0].Connected || well.Bricks[2] != (Brick{c.Servers()[2], c.BrickPath("gv0", 2), true}) || well.Age > time.Second {
@@ -140,7 +141,7 @@ func TestAChangedGraphIsFollowed(t *testing.T) {
 	c := testcluster.New(t, testcluster.Options{Replica: 3})
 	clusters := clients.ClustersFile(t, c.Servers())
 	h := clients.NewHost(t, clusters)
-	o := New(h, clusters, nil)
+	o := New(h, clusters, settings.New(clusters), nil)
 	mounted := clients.Ensure(t, h, gv0)
 	becomes(t, o, gv0)
 	first := mounted.Observed().Reading.Graph.Name
@@ -186,7 +187,7 @@ func TestSilentServersAreToldFromOneAnother(t *testing.T) {
 	clusters := clients.ClustersFile(t, c.Servers())
 	dir := t.TempDir()
 	h := clients.HostIn(t, dir, clusters)
-	o := New(h, clusters, nil)
+	o := New(h, clusters, settings.New(clusters), nil)
 	mounted := clients.Ensure(t, h, gv0)
 	becomes(t, o, gv0)
 
@@ -199,7 +200,7 @@ func TestSilentServersAreToldFromOneAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	becomes(t, New(later, clusters, nil), gv0, "Inaccessible ClusterUnreachable: pi/gv0 "+c.Servers()[0]+" (no answer) "+c.Servers()[1]+" (no answer) before the driver was started")
+	becomes(t, New(later, clusters, settings.New(clusters), nil), gv0, "Inaccessible ClusterUnreachable: pi/gv0 "+c.Servers()[0]+" (no answer) "+c.Servers()[1]+" (no answer) before the driver was started")
 	later.Close()
 	do(t, c.ContinueServer(0), c.ContinueServer(1))
 	becomes(t, o, gv0)
@@ -268,7 +269,7 @@ func TestWithoutAClientTheServersAreAsked(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			clusters := clients.ClustersFile(t, test.servers)
-			o := New(clients.NewHost(t, clusters), clusters, nil)
+			o := New(clients.NewHost(t, clusters), clusters, settings.New(clusters), nil)
 			becomes(t, o, gv0, test.want...)
 			testcluster.Eventually(t, clients.Patience, func() error {
 				all := o.All(t.Context())
@@ -288,7 +289,7 @@ func TestChangesAreLoggedOnceAndCounted(t *testing.T) {
 	c := testcluster.New(t, testcluster.Options{})
 	clusters := clients.ClustersFile(t, c.Servers())
 	h := clients.NewHost(t, clusters)
-	o := New(h, clusters, nil)
+	o := New(h, clusters, settings.New(clusters), nil)
 	clients.Ensure(t, h, gv0)
 	log := &lockedLog{}
 	ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(log)))))

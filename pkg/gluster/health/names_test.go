@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/settings"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/clients"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -25,7 +26,7 @@ func TestADirectoryWithTwoNamesIsToldOfItsOwnMount(t *testing.T) {
 	c := testcluster.New(t, testcluster.Options{})
 	clusters := clients.ClustersFile(t, c.Servers())
 	h := clients.NewHost(t, clusters)
-	o := New(h, clusters, nil)
+	o := New(h, clusters, settings.New(clusters), nil)
 	mounted := clients.Ensure(t, h, gv0)
 	root, brick := mounted.Mountpoint(), c.BrickPath("gv0", 0)
 	do(t, os.Mkdir(filepath.Join(root, "before"), 0o755), os.Mkdir(filepath.Join(root, "other"), 0o755))
@@ -78,7 +79,7 @@ func TestNamesThatNobodyTellsAreNotWaitedFor(t *testing.T) {
 	c := testcluster.New(t, testcluster.Options{})
 	clusters := clients.ClustersFile(t, c.Servers())
 	h := clients.NewHost(t, clusters)
-	o := New(h, clusters, nil)
+	o := New(h, clusters, settings.New(clusters), nil)
 	mounted := clients.Ensure(t, h, gv0)
 	do(t, os.Mkdir(filepath.Join(mounted.Mountpoint(), "vol"), 0o755))
 	at := Place{Device: mounted.Device(), Root: "/vol", Target: clients.Bind(t, mounted, "vol", 0)}

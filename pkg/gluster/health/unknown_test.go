@@ -13,6 +13,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/settings"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/clients"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -26,7 +27,7 @@ func TestBeforeAnythingIsReadTheHealthIsUnknown(t *testing.T) {
 	restarted, err := client.NewHost(state, clusters)
 	do(t, err)
 	defer restarted.Close()
-	o := New(restarted, clusters, prometheus.NewRegistry())
+	o := New(restarted, clusters, settings.New(clusters), prometheus.NewRegistry())
 	got := look(t, o, gv0)
 	if got.State != Unknown || len(got.Reasons) > 0 {
 		t.Errorf("it is %+v", got)

@@ -95,29 +95,19 @@ func (s *States) ask(ctx context.Context, v gluster.Volume, servers []string) (s
 	return state, nil
 }
 
-// read finds a brick in the clients' volfile, and the State in the brick's. All bricks of a Gluster volume have the
-// same.
+// read finds the State in a brick's volfile.
 func read(ctx context.Context, v gluster.Volume, servers []string) (State, error) {
 	const what = "whether quota is on for it"
-	clients, err := glusterd.GetVolfile(ctx, servers, v.Name)
+	volfile, err := glusterd.GetBrickOptions(ctx, servers, v.Name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return State{}, fmt.Errorf("%w: %s: ask %s: %w", gluster.ErrNoSuchVolume, v, what, err)
 	case err != nil:
 		return State{}, fmt.Errorf("%w: %s: ask %s: %w", gluster.ErrUnreachable, v, what, err)
 	}
-	brick, ok := clients.First("protocol/client")
-	if !ok {
-		return State{}, fmt.Errorf("%w: %s: ask %s: no brick is named in its volfile", gluster.ErrUnreachable, v, what)
-	}
-	name := glusterd.BrickVolfile(v.Name, brick.Options["remote-host"], brick.Options["remote-subvolume"])
-	volfile, err := glusterd.GetVolfile(ctx, servers, name)
-	if err != nil { // also where it does not exist: the volume may have been given other bricks just now
-		return State{}, fmt.Errorf("%w: %s: ask %s: %w", gluster.ErrUnreachable, v, what, err)
-	}
 	state, err := StateOf(volfile)
 	if err != nil {
-		return State{}, fmt.Errorf("%w: %s: ask %s: %s: %w", gluster.ErrUnreachable, v, what, name, err)
+		return State{}, fmt.Errorf("%w: %s: ask %s: %w", gluster.ErrUnreachable, v, what, err)
 	}
 	return state, nil
 }

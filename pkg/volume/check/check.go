@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
@@ -232,8 +234,11 @@ func (s *Checker) readVolumes(ctx context.Context, found *inventory) error {
 
 func unreadableProblem(subject, at string, err error) Problem {
 	cure := "nothing: see what is in it, and take it from a backup"
-	if errors.Is(err, volume.ErrNewer) {
+	switch {
+	case errors.Is(err, volume.ErrNewer):
 		cure = "nothing: update this driver"
+	case errors.Is(err, volume.ErrSplitBrain), errors.Is(err, unix.EIO):
+		cure = "nothing: settle which brick's copy counts, by `gluster volume heal … split-brain` on a server"
 	}
 	return Problem{Kind: Unreadable, Subject: subject, Path: at, Why: err.Error(), Cure: cure}
 }

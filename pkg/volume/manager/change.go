@@ -15,7 +15,7 @@ func (m *Manager) Expand(ctx context.Context, id volume.ID, required, limit int6
 	if err := m.counted(ctx, id.Volume); err != nil {
 		return volume.Record{}, err
 	}
-	return one(ctx, m, id.Volume, id.ID, func(s *lifecycle.Volumes) (volume.Record, error) {
+	return changing(ctx, m, id.Volume, id.ID, func(s *lifecycle.Volumes) (volume.Record, error) {
 		r, err := s.Get(id.ID)
 		if err == nil && required > r.Capacity {
 			err = m.sizes.has(s, id.ID, required)
@@ -45,7 +45,7 @@ func (m *Manager) Modify(ctx context.Context, id volume.ID, c volume.Changes) (v
 		}
 		c.Enforced = enforced
 	}
-	r, err := one(ctx, m, id.Volume, id.ID, func(s *lifecycle.Volumes) (volume.Record, error) { return s.Modify(id.ID, c) })
+	r, err := changing(ctx, m, id.Volume, id.ID, func(s *lifecycle.Volumes) (volume.Record, error) { return s.Modify(id.ID, c) })
 	if err == nil {
 		err = m.changeOwnerBelow(ctx, id, c)
 	}

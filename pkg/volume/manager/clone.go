@@ -36,7 +36,7 @@ func (m *Manager) copied(ctx context.Context, v gluster.Volume, spec volume.Spec
 		if err != nil {
 			return 0, err
 		}
-		st, err = one(ctx, m, v, id, func(s *lifecycle.Volumes) (*copying.Status, error) {
+		st, err = changing(ctx, m, v, id, func(s *lifecycle.Volumes) (*copying.Status, error) {
 			if err := s.Clones().Room(); err != nil {
 				return nil, err
 			}

@@ -102,7 +102,7 @@ func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, retention ti
 			err = errors.Join(err, errView)
 		}
 		m.metrics.ended(v, err)
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && !errors.Is(err, gluster.ErrRestricted) { // that is said when it is found
 			klog.FromContext(ctx).Error(err, "Maintenance left something undone; it is tried again in a minute", "glusterVolume", v.String())
 		}
 	}
@@ -120,6 +120,9 @@ func (m *Manager) keepOpen(c *client.Client) (release func(), err error) {
 }
 
 func (m *Manager) maintain(ctx context.Context, v gluster.Volume, retention time.Duration, reconcile bool) (*client.Client, error) {
+	if err := m.settings.Get(ctx, v).Check(v); err != nil {
+		return nil, err
+	}
 	client, err := m.host.Ensure(ctx, v, m.own)
 	if err != nil {
 		return nil, err

@@ -23,6 +23,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/settings"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
@@ -36,6 +37,7 @@ import (
 // its volume, and its repetition finds the outcome. Errors of pkg/gluster come through.
 type Manager struct {
 	clusters *gluster.ClustersFile
+	settings *settings.Known
 	host     *client.Host
 	permits  *permits.Pool
 	own      []string // options of the client for all but what is published
@@ -64,13 +66,14 @@ type Manager struct {
 // New returns a manager that uses the clients of this host: for all but what is published those with the given
 // options. Each of its operations has a permit as long as it runs. With gluster.FreshNames what another controller does
 // is seen as soon as the bricks have it (TestWhateverTwoControllersDoAtOnceEndsAsOneOfThemWould); without, within a
-// second or two of the other's work on the same path, one may act on what was there before. The metrics go into the
-// registry, unless that is nil.
+// second or two of the other's work on the same path, one may act on what was there before. What servers have said of
+// Gluster volumes is known. The metrics go into the registry, unless that is nil.
 func New(
-	clusters *gluster.ClustersFile, host *client.Host, pool *permits.Pool, registry prometheus.Registerer, own ...string,
+	clusters *gluster.ClustersFile, known *settings.Known, host *client.Host, pool *permits.Pool, registry prometheus.Registerer,
+	own ...string,
 ) *Manager {
 	return &Manager{
-		clusters: clusters, host: host, permits: pool, own: own, remembered: map[gluster.Volume]*remembered{},
+		clusters: clusters, settings: known, host: host, permits: pool, own: own, remembered: map[gluster.Volume]*remembered{},
 		problems: newProblems(registry), quotas: quota.NewStates(clusters), limits: newLimits(registry),
 		quotaState: newQuotaState(registry), metrics: newMetrics(registry), headroom: quota.DefaultHeadroom,
 		copies: newCopyJobs(DefaultMaxCopies, DefaultMaxCopiesVolume),
@@ -129,13 +132,19 @@ func (m *Manager) Choose(cluster, volume string) (gluster.Volume, error) {
 // holds it; whether it is enforced is decided here. What an earlier try on another Gluster volume has left, of which
 // this process knows, is given up by Maintain.
 func (m *Manager) Create(ctx context.Context, v gluster.Volume, spec volume.Spec) (volume.Record, error) {
+	if err := m.mayCreate(ctx, v, volume.IDFor(spec.Name)); err != nil {
+		return volume.Record{}, err
+	}
 	if err := m.counted(ctx, v); err != nil {
 		return volume.Record{}, err
 	}
 	m.tries.begin(spec.Name, v)
 	r, err := m.create(ctx, v, spec)
 	m.tries.end(spec.Name, v, err == nil)
-	return r, err
+	if err == nil {
+		m.sayBent(ctx, v, spec)
+	}
+	return r, unfinished(err)
 }
 
 func (m *Manager) create(ctx context.Context, v gluster.Volume, spec volume.Spec) (volume.Record, error) {
@@ -167,7 +176,7 @@ func (m *Manager) Delete(ctx context.Context, id volume.ID) error {
 	if err := m.copies.stop(ctx, copyKey{id.Volume, volume.Clones, id.ID}); err != nil {
 		return err
 	}
-	_, err := one(ctx, m, id.Volume, id.ID, func(s *lifecycle.Volumes) (struct{}, error) {
+	_, err := changing(ctx, m, id.Volume, id.ID, func(s *lifecycle.Volumes) (struct{}, error) {
 		err := s.Delete(context.WithoutCancel(ctx), id.ID)
 		if err == nil {
 			m.provisioned.sums.of(id.Volume).remove(id.ID)
@@ -201,18 +210,18 @@ func (m *Manager) Trash(ctx context.Context, v gluster.Volume) ([]store.TrashEnt
 
 // Restore is Trash.Restore.
 func (m *Manager) Restore(ctx context.Context, v gluster.Volume, entry string) (volume.Record, error) {
-	return one(ctx, m, v, volume.IDOfStamp(entry), func(s *lifecycle.Volumes) (volume.Record, error) { return s.Trash.Restore(entry) })
+	return changing(ctx, m, v, volume.IDOfStamp(entry), func(s *lifecycle.Volumes) (volume.Record, error) { return s.Trash.Restore(entry) })
 }
 
 // Hold is Trash.Hold.
 func (m *Manager) Hold(ctx context.Context, v gluster.Volume, entry string) error {
-	_, err := one(ctx, m, v, volume.IDOfStamp(entry), func(s *lifecycle.Volumes) (struct{}, error) { return struct{}{}, s.Trash.Hold(entry) })
+	_, err := changing(ctx, m, v, volume.IDOfStamp(entry), func(s *lifecycle.Volumes) (struct{}, error) { return struct{}{}, s.Trash.Hold(entry) })
 	return err
 }
 
 // Release is Trash.Release.
 func (m *Manager) Release(ctx context.Context, v gluster.Volume, entry string) error {
-	_, err := one(ctx, m, v, volume.IDOfStamp(entry), func(s *lifecycle.Volumes) (struct{}, error) { return struct{}{}, s.Trash.Release(entry) })
+	_, err := changing(ctx, m, v, volume.IDOfStamp(entry), func(s *lifecycle.Volumes) (struct{}, error) { return struct{}{}, s.Trash.Release(entry) })
 	return err
 }
 
@@ -226,7 +235,7 @@ func (m *Manager) Purge(ctx context.Context, v gluster.Volume, entry string, p *
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(purgeEnds, cancel) })
 	defer stop()
-	_, err := one(outer, m, v, "", func(s *lifecycle.Volumes) (struct{}, error) { return struct{}{}, s.Trash.Purge(ctx, entry, p) })
+	_, err := changing(outer, m, v, "", func(s *lifecycle.Volumes) (struct{}, error) { return struct{}{}, s.Trash.Purge(ctx, entry, p) })
 	if outer.Err() != nil {
 		return fmt.Errorf("%w: %w", volume.ErrDisconnected, err)
 	}
@@ -305,7 +314,7 @@ func (m *Manager) Publish(ctx context.Context, id volume.ID, options []string, a
 	if access.ReadOnly {
 		key = ""
 	}
-	return m.run(ctx, id.Volume, options, key, func(ctx context.Context, s *lifecycle.Volumes, op *operation) error {
+	err := m.run(ctx, id.Volume, options, key, func(ctx context.Context, s *lifecycle.Volumes, op *operation) error {
 		dir, root, err := s.Directory(ctx, access)
 		if err != nil {
 			return err
@@ -322,4 +331,5 @@ func (m *Manager) Publish(ctx context.Context, id volume.ID, options []string, a
 		}
 		return show(dir.Fd(), root)
 	})
+	return m.neverMade(ctx, id.Volume, err)
 }

@@ -103,7 +103,7 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 	}()
 	select {
 	case err := <-done:
-		return err
+		return m.explain(ctx, v, err)
 	case <-ctx.Done():
 	}
 	if !op.state.CompareAndSwap(running, deserted) {

@@ -17,6 +17,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/settings"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
@@ -35,7 +36,7 @@ func managerOf(t *testing.T) (m *Manager, c *testcluster.Cluster, v gluster.Volu
 	volumes.Must(t, err)
 	v = gluster.Volume{Cluster: testcluster.Name, Name: name}
 	pool := permits.New(permits.Default, func() []gluster.Volume { return []gluster.Volume{v} })
-	m = New(clusters, host, pool, nil, gluster.FreshNames)
+	m = New(clusters, settings.New(clusters), host, pool, nil, gluster.FreshNames)
 	t.Cleanup(func() {
 		m.Close()
 		ctx, cancel := context.WithTimeout(volumes.Background, time.Minute)

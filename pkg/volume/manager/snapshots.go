@@ -75,7 +75,7 @@ func (m *Manager) claimSnapshot(ctx context.Context, key copyKey, name string, o
 	if r.Enforced {
 		from.Held = r.Capacity
 	}
-	return one(ctx, m, key.volume, key.lock(), func(s *lifecycle.Volumes) (Snapshot, error) {
+	return changing(ctx, m, key.volume, key.lock(), func(s *lifecycle.Volumes) (Snapshot, error) {
 		snapshots := snapshot.New(s.Store)
 		if err := snapshots.Room(); err != nil {
 			return Snapshot{}, err
@@ -91,7 +91,7 @@ func (m *Manager) DeleteSnapshot(ctx context.Context, id volume.ID) error {
 	if err := m.copies.stop(ctx, key); err != nil {
 		return err
 	}
-	_, err := one(ctx, m, id.Volume, key.lock(), func(s *lifecycle.Volumes) (struct{}, error) {
+	_, err := changing(ctx, m, id.Volume, key.lock(), func(s *lifecycle.Volumes) (struct{}, error) {
 		return struct{}{}, snapshot.New(s.Store).Delete(id.ID)
 	})
 	return err

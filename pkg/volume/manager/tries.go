@@ -67,7 +67,7 @@ func (t *tries) isUnused(name string, v gluster.Volume) bool {
 func (m *Manager) giveUpUnused(ctx context.Context, v gluster.Volume) error {
 	var errs []error
 	for _, name := range m.tries.unusedOn(v) {
-		_, err := one(ctx, m, v, volume.IDFor(name), func(s *lifecycle.Volumes) (struct{}, error) {
+		_, err := changing(ctx, m, v, volume.IDFor(name), func(s *lifecycle.Volumes) (struct{}, error) {
 			if !m.tries.isUnused(name, v) { // wanted again meanwhile
 				return struct{}{}, nil
 			}

@@ -39,7 +39,7 @@ func (s *Store) Capacities(ctx context.Context, ids []string) (found map[string]
 		for i, err := range errs {
 			switch {
 			case errors.Is(err, volume.ErrNotFound): // being made, or deleted meanwhile
-			case volume.IsUnreadable(err) || errors.Is(err, volume.ErrSplitBrain):
+			case volume.IsUnreadable(err):
 				damaged = append(damaged, err)
 			case err != nil:
 				return nil, nil, err

@@ -112,24 +112,6 @@ func (s *Store) ownDirectory(rel string) (*safepath.Dir, error) {
 	return s.dirs.put(rel, dir), nil
 }
 
-// openTop refuses a directory that is not root's alone: whoever may write there decides what the driver deletes.
-func (s *Store) openTop() (*safepath.Dir, error) {
-	top, err := s.Root.Open(volume.OwnDir)
-	if err != nil {
-		return nil, err
-	}
-	st, err := top.Stat()
-	if err == nil && (st.Uid != 0 || st.Mode&0o077 != 0) {
-		err = fmt.Errorf("%s on %s belongs to uid %d with mode %04o: %w: it must be root's alone (chown 0:0, chmod 0700) once you know who made it",
-			volume.OwnDir, s.Volume, st.Uid, st.Mode&0o7777, volume.ErrForeign)
-	}
-	if err != nil {
-		top.Close()
-		return nil, err
-	}
-	return top, nil
-}
-
 // ExistingShards are the directories that may have what belongs to a key: the one of its hash and, as long as there may
 // be something in it, the one that the driver had for all before.
 func (s *Store) ExistingShards(kind, key string) ([]*safepath.Dir, error) {

@@ -16,7 +16,7 @@ import (
 type Page struct {
 	Records []volume.Record // in the order of the list
 	Next    string          // the ID to go on after, "" at the end
-	Damaged error           // names the records that are left out: ErrCorrupt, ErrNewer
+	Damaged error           // names the records, and the directories of records, that are left out: IsUnreadable
 	Begun   []Lookup        // volumes that are being made, which are no part of the list
 }
 
@@ -40,12 +40,18 @@ func (s *Store) list(after string, limit int) (Page, error) {
 	}
 	left, err := s.shardsFrom(after, before)
 	var ids []string
+	var damaged []error
 	for size := 1; err == nil && len(left) > 0 && len(ids) <= limit; size = readers { // the first is enough where there are many
 		some := left[:min(size, len(left))]
 		left = left[len(some):]
 		lists := make([][]string, len(some))
 		errs := make([]error, len(some))
 		beside(s.Permit, len(some), func(i int) { lists[i], errs[i] = s.idsIn(some[i]) })
+		for i, listErr := range errs {
+			if volume.IsUnreadable(listErr) {
+				damaged, errs[i] = append(damaged, s.Explain(listErr)), nil
+			}
+		}
 		err = errors.Join(errs...)
 		for i, list := range lists {
 			list = append(list, before[some[i]]...)
@@ -66,7 +72,7 @@ func (s *Store) list(after string, limit int) (Page, error) {
 		next = ids[limit-1]
 	}
 	page, err := s.read(ids)
-	page.Next = next
+	page.Next, page.Damaged = next, errors.Join(append(damaged, page.Damaged)...)
 	return page, err
 }
 
@@ -150,7 +156,7 @@ func (s *Store) read(ids []string) (Page, error) {
 	var damaged, failed []error
 	for i, err := range errs {
 		switch {
-		case errors.Is(err, volume.ErrCorrupt), errors.Is(err, volume.ErrNewer):
+		case volume.IsUnreadable(err):
 			damaged = append(damaged, err)
 		case err != nil:
 			failed = append(failed, err)

@@ -111,7 +111,9 @@ func TestACopyGoesOnWithinAMinuteOfItsControllersDeath(t *testing.T) {
 		Kind: volume.Snapshots, ID: "snap", Name: "snap", Created: volume.Now(), Source: volume.Source{Volume: id.String()}, SourceStamp: r.Stamp(),
 	})
 	volumes.Must(t, err)
-	at := filepath.Join(mountpoint, filepath.Dir(copying.New(dead.Store, volume.Snapshots).Place(st)))
+	place, err := copying.New(dead.Store, volume.Snapshots).Place(st)
+	volumes.Must(t, err)
+	at := filepath.Join(mountpoint, filepath.Dir(place))
 	volumes.Must(t, os.Mkdir(at, 0o700), os.WriteFile(filepath.Join(at, "lease.1"), nil, 0o600))
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
@@ -119,7 +121,7 @@ func TestACopyGoesOnWithinAMinuteOfItsControllersDeath(t *testing.T) {
 	snap := volume.ID{Volume: v, ID: "snap"}
 	testcluster.Eventually(t, time.Minute, func() error {
 		if s, err := m.GetSnapshot(t.Context(), snap); err != nil || s.Result == nil {
-			return fmt.Errorf("it is not complete: %w", err)
+			return fmt.Errorf("it is not complete (%v)", err)
 		}
 		return nil
 	})

@@ -7,7 +7,6 @@ package manager
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -120,10 +119,11 @@ func TestACopyGoesOnWithinAMinuteOfItsControllersDeath(t *testing.T) {
 	go func() { defer close(ended); m.keepCopying(ctx, v) }()
 	snap := volume.ID{Volume: v, ID: "snap"}
 	testcluster.Eventually(t, time.Minute, func() error {
-		if s, err := m.GetSnapshot(t.Context(), snap); err != nil || s.Result == nil {
-			return fmt.Errorf("it is not complete (%v)", err)
+		s, err := m.GetSnapshot(t.Context(), snap)
+		if err == nil && s.Result == nil {
+			err = errors.New("it is not complete")
 		}
-		return nil
+		return err
 	})
 	cancel()
 	<-ended

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -66,7 +67,7 @@ func listSnapshots(ctx context.Context, m *manager.Manager, v gluster.Volume) ([
 		row := answers.Snapshot{ID: s.ID.String(), Name: s.Name, Volume: s.Source.Volume, Created: s.Created}
 		if r := s.Result; r != nil {
 			row.Ready, row.Size, row.Files, row.Linked = true, r.Size, r.Entries, r.Linked
-			row.Changed, row.ChangedFirst = r.Changed.Count+r.Vanished.Count, append(r.Changed.First, r.Vanished.First...)
+			row.Changed, row.ChangedFirst = r.Changed.Count+r.Vanished.Count, slices.Concat(r.Changed.First, r.Vanished.First)
 		}
 		rows = append(rows, row)
 	}

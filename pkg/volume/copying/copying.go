@@ -65,14 +65,15 @@ func New(s *store.Store, kind volume.CopyKind) *Copies {
 	return &Copies{Store: s, Kind: kind, Renewed: leaseRenewed, Lasts: leaseLasts}
 }
 
-// Status is how far a copy is.
+// Status is how far a copy is. It outlives the operation that has found it, so it holds nothing open.
 type Status struct {
 	volume.Copy
 
 	Result *volume.CopyResult // nil until it is complete
-
-	dir *safepath.Dir // has all of it
 }
+
+// home is the directory that has all of a copy.
+func (s *Copies) home(st Status) (*safepath.Dir, error) { return s.EnsureShard(string(s.Kind), st.ID) }
 
 // Find returns the copy of an ID; ErrNotFound.
 func (s *Copies) Find(id string) (Status, error) {
@@ -100,7 +101,7 @@ func (s *Copies) find(id string) (Status, error) {
 		if err != nil {
 			return Status{}, fmt.Errorf("%s: %w", s.PathOf(store.File{Dir: dir, Name: id + store.RecordSuffix}), err)
 		}
-		st := Status{Copy: c, dir: dir}
+		st := Status{Copy: c}
 		st.Result, err = s.resultOf(st)
 		return st, err
 	}
@@ -109,13 +110,17 @@ func (s *Copies) find(id string) (Status, error) {
 
 // resultOf is nil for what is not complete.
 func (s *Copies) resultOf(st Status) (*volume.CopyResult, error) {
-	content, err := store.Readlink(st.dir, st.Stamp()+doneSuffix)
+	dir, err := s.home(st)
+	if err != nil {
+		return nil, err
+	}
+	content, err := store.Readlink(dir, st.Stamp()+doneSuffix)
 	if err != nil {
 		return nil, volume.IgnoreNotExist(err)
 	}
 	r, err := volume.ParseCopyResult(content)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.PathOf(store.File{Dir: st.dir, Name: st.Stamp() + doneSuffix}), err)
+		return nil, fmt.Errorf("%s: %w", s.PathOf(store.File{Dir: dir, Name: st.Stamp() + doneSuffix}), err)
 	}
 	return &r, nil
 }
@@ -147,7 +152,7 @@ func (s *Copies) claim(c volume.Copy) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	st := Status{Copy: c, dir: dir}
+	st := Status{Copy: c}
 	if err := s.ClaimLink(dir, content, c.ID+store.RecordSuffix); err != nil {
 		if !errors.Is(err, fs.ErrExist) {
 			return Status{}, err
@@ -162,7 +167,11 @@ func (s *Copies) claim(c volume.Copy) (Status, error) {
 
 // isClaimed says whether the copy was not given up.
 func (s *Copies) isClaimed(st Status) (bool, error) {
-	content, err := store.Readlink(st.dir, st.ID+store.RecordSuffix)
+	dir, err := s.home(st)
+	if err != nil {
+		return false, err
+	}
+	content, err := store.Readlink(dir, st.ID+store.RecordSuffix)
 	if err != nil {
 		return false, volume.IgnoreNotExist(err)
 	}
@@ -171,8 +180,12 @@ func (s *Copies) isClaimed(st Status) (bool, error) {
 }
 
 // Place is where the tree of a copy is.
-func (s *Copies) Place(st Status) string {
-	return s.PathOf(store.File{Dir: st.dir, Name: st.Stamp()}) + "/" + treeName
+func (s *Copies) Place(st Status) (string, error) {
+	dir, err := s.home(st)
+	if err != nil {
+		return "", err
+	}
+	return s.PathOf(store.File{Dir: dir, Name: st.Stamp()}) + "/" + treeName, nil
 }
 
 // OpenTree opens the tree of a copy; fs.ErrNotExist.
@@ -182,7 +195,7 @@ func (s *Copies) OpenTree(st Status) (*safepath.Dir, error) { return s.open(st, 
 func (s *Copies) OpenWork(st Status) (*safepath.Dir, error) { return s.open(st, workName) }
 
 func (s *Copies) open(st Status, name string) (*safepath.Dir, error) {
-	at, err := st.dir.Open(st.Stamp())
+	at, err := s.openPlace(st)
 	if err != nil {
 		return nil, err
 	}
@@ -192,10 +205,19 @@ func (s *Copies) open(st Status, name string) (*safepath.Dir, error) {
 
 // MoveTree renames the tree of a copy to a name in another directory.
 func (s *Copies) MoveTree(st Status, to store.File) error {
-	at, err := st.dir.Open(st.Stamp())
+	at, err := s.openPlace(st)
 	if err != nil {
 		return err
 	}
 	defer at.Close()
 	return at.Rename(treeName, to.Dir, to.Name)
+}
+
+// openPlace opens the directory of a copy.
+func (s *Copies) openPlace(st Status) (*safepath.Dir, error) {
+	dir, err := s.home(st)
+	if err != nil {
+		return nil, err
+	}
+	return dir.Open(st.Stamp())
 }

@@ -127,7 +127,7 @@ func (s *Copies) Ask(st Status) error {
 // IsAskedFor says whether somebody has asked for a copy in the last hour, as far as this process has seen.
 func (s *Copies) IsAskedFor(st Status) (bool, error) {
 	state := ""
-	at, err := st.dir.Open(st.Stamp())
+	at, err := s.openPlace(st)
 	if err == nil {
 		defer at.Close()
 		var asked unix.Stat_t

@@ -86,7 +86,9 @@ func isCopy(t *testing.T, c *copying.Copies, mountpoint, source string) {
 	if st.Result == nil || st.Result.Entries != files+5 {
 		t.Fatalf("it is not complete: %+v", st.Result)
 	}
-	at := filepath.Join(mountpoint, c.Place(st))
+	place, err := c.Place(st)
+	volumes.Must(t, err)
+	at := filepath.Join(mountpoint, place)
 	seen := 0
 	volumes.Must(t, filepath.WalkDir(source, func(path string, d fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(source, path)

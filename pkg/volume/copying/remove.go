@@ -46,25 +46,29 @@ func (s *Copies) giveUp(st Status) error {
 	if err != nil {
 		return err
 	}
+	home, err := s.home(st)
+	if err != nil {
+		return err
+	}
 	record, name := st.ID+store.RecordSuffix, removingName(s.Kind, st.Stamp())
 	if claimed, err := s.isClaimed(st); err != nil {
 		return err
 	} else if claimed {
 		s.Step(stepGivingUp)
-		err := s.FreeLink(st.dir, record, func() error { return st.dir.Rename(record, removing, name+store.RecordSuffix) })
+		err := s.FreeLink(home, record, func() error { return home.Rename(record, removing, name+store.RecordSuffix) })
 		if volume.IgnoreNotExist(err) != nil {
 			return err
 		}
 		s.Step(stepGivenUp)
-		if err := s.lookAtMoved(st, removing, name+store.RecordSuffix); err != nil {
+		if err := s.lookAtMoved(st, home, removing, name+store.RecordSuffix); err != nil {
 			return err
 		}
 	}
-	return s.moveRest(st.Stamp(), st.dir, removing)
+	return s.moveRest(st.Stamp(), home, removing)
 }
 
 // lookAtMoved puts back a claim that became another's between the look and the rename.
-func (s *Copies) lookAtMoved(st Status, removing *safepath.Dir, name string) error {
+func (s *Copies) lookAtMoved(st Status, home, removing *safepath.Dir, name string) error {
 	content, err := store.Readlink(removing, name)
 	if err != nil {
 		return volume.IgnoreNotExist(err)
@@ -73,7 +77,7 @@ func (s *Copies) lookAtMoved(st Status, removing *safepath.Dir, name string) err
 	if err != nil || moved.Stamp() == st.Stamp() {
 		return err
 	}
-	if err := s.ClaimLink(st.dir, content, st.ID+store.RecordSuffix); err != nil {
+	if err := s.ClaimLink(home, content, st.ID+store.RecordSuffix); err != nil {
 		return errors.Join(err, volume.ErrBusy)
 	}
 	return volume.IgnoreNotExist(removing.Unlink(name))

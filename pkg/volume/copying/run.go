@@ -117,14 +117,18 @@ func (s *Copies) complete(ctx context.Context, st Status, l *lease, c copies.Res
 	if err != nil {
 		return r, err
 	}
+	home, err := s.home(st)
+	if err != nil {
+		return r, err
+	}
 	name := st.Stamp() + doneSuffix
-	if err := volume.IgnoreExist(st.dir.Symlink(content, name)); err != nil {
+	if err := volume.IgnoreExist(home.Symlink(content, name)); err != nil {
 		return r, err
 	}
 	s.Step(stepCompleted)
 	claimed, err := s.isClaimed(st)
 	if err == nil && !claimed {
-		return r, errors.Join(fmt.Errorf("it was given up meanwhile: %w", volume.ErrNotFound), volume.IgnoreNotExist(st.dir.Unlink(name)))
+		return r, errors.Join(fmt.Errorf("it was given up meanwhile: %w", volume.ErrNotFound), volume.IgnoreNotExist(home.Unlink(name)))
 	}
 	if err == nil {
 		err = s.Commit()
@@ -178,13 +182,17 @@ func (s *Copies) makePlace(st Status) (_ *place, err error) {
 			p.close()
 		}
 	}()
-	if p.at, err = makeDirectory(st.dir, st.Stamp()); err != nil {
+	home, err := s.home(st)
+	if err != nil {
+		return nil, err
+	}
+	if p.at, err = makeDirectory(home, st.Stamp()); err != nil {
 		return nil, err
 	}
 	// After it: what is given up later moves the directory, too.
 	claimed, err := s.isClaimed(st)
 	if err == nil && !claimed {
-		err = errors.Join(fmt.Errorf("it was given up meanwhile: %w", volume.ErrNotFound), volume.IgnoreNotExist(st.dir.Rmdir(st.Stamp())))
+		err = errors.Join(fmt.Errorf("it was given up meanwhile: %w", volume.ErrNotFound), volume.IgnoreNotExist(home.Rmdir(st.Stamp())))
 	}
 	if err != nil {
 		return nil, err

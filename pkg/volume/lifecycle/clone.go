@@ -88,8 +88,11 @@ func (s *Volumes) BeginClone(spec volume.Spec, from Origin) (*copying.Status, er
 
 // LimitClone holds the tree of a copy to the capacity of the volume that it is to become, if that is to be.
 func (s *Volumes) LimitClone(st copying.Status, tree *safepath.Dir) error {
-	r := volume.NewRecord(volume.Spec{Name: st.Name, Path: s.Clones().Place(st), Required: st.Capacity, Enforced: st.Enforced})
-	var err error
+	at, err := s.Clones().Place(st)
+	if err != nil {
+		return s.Explain(err)
+	}
+	r := volume.NewRecord(volume.Spec{Name: st.Name, Path: at, Required: st.Capacity, Enforced: st.Enforced})
 	if r.GFID, err = store.GFIDOf(tree); err == nil {
 		err = s.limit(r)
 	}
@@ -153,7 +156,9 @@ func (s *Volumes) makeOfCopy(c *creation.RecordClaim, r *volume.Record, st copyi
 	}
 	s.Step(stepOwned)
 	limited := *r
-	limited.Path = s.Clones().Place(st)
+	if limited.Path, err = s.Clones().Place(st); err != nil {
+		return err
+	}
 	if err := s.limit(limited); err != nil {
 		return err
 	}
@@ -205,7 +210,10 @@ func (s *Volumes) placeClone(r volume.Record) error {
 }
 
 func (s *Volumes) moveClone(r volume.Record, st copying.Status, tree *safepath.Dir) error {
-	at := s.Clones().Place(st)
+	at, err := s.Clones().Place(st)
+	if err != nil {
+		return err
+	}
 	where, err := s.PlaceOf(at)
 	if err == nil {
 		err = s.CheckOneName(tree, where)

@@ -7,7 +7,6 @@ package manager
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -111,17 +110,20 @@ func TestACopyGoesOnWithinAMinuteOfItsControllersDeath(t *testing.T) {
 		Kind: volume.Snapshots, ID: "snap", Name: "snap", Created: volume.Now(), Source: volume.Source{Volume: id.String()}, SourceStamp: r.Stamp(),
 	})
 	volumes.Must(t, err)
-	at := filepath.Join(mountpoint, filepath.Dir(copying.New(dead.Store, volume.Snapshots).Place(st)))
+	place, err := copying.New(dead.Store, volume.Snapshots).Place(st)
+	volumes.Must(t, err)
+	at := filepath.Join(mountpoint, filepath.Dir(place))
 	volumes.Must(t, os.Mkdir(at, 0o700), os.WriteFile(filepath.Join(at, "lease.1"), nil, 0o600))
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); m.keepCopying(ctx, v) }()
 	snap := volume.ID{Volume: v, ID: "snap"}
 	testcluster.Eventually(t, time.Minute, func() error {
-		if s, err := m.GetSnapshot(t.Context(), snap); err != nil || s.Result == nil {
-			return fmt.Errorf("it is not complete: %w", err)
+		s, err := m.GetSnapshot(t.Context(), snap)
+		if err == nil && s.Result == nil {
+			err = errors.New("it is not complete")
 		}
-		return nil
+		return err
 	})
 	cancel()
 	<-ended

@@ -36,7 +36,7 @@ func TestEachSettingIsFoundNamedAndCured(t *testing.T) {
 		{"md-cache", "performance.md-cache-timeout", "60", answers.Warning, "60 s"},
 		{"root-squash", "server.root-squash", "on", answers.Error, "root in pods is nobody"},
 		{"read-only", "features.read-only", "on", answers.Error, "nothing can be written"},
-		{"worm", "features.worm", "on", answers.Error, "neither changed nor deleted"},
+		{"worm", "features.worm", "on", answers.Error, "neither changed nor renamed nor deleted"},
 		{"replication", "cluster.quorum-type", "none", answers.Error, "split-brain"},
 		{"auth", "auth.allow", "10.9.9.*", answers.Error, "does not name this host"},
 		{"auth", "auth.reject", "127.*", answers.Error, "names this host"},

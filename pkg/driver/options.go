@@ -92,6 +92,16 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--state-dir %q is not an absolute path", o.StateDir)
 	case o.Events != "" && !filepath.IsAbs(o.Events):
 		return fmt.Errorf("--events %q is not an absolute path", o.Events)
+	}
+	if err := o.validateNumbers(); err != nil {
+		return err
+	}
+	return o.validateEndpoints()
+}
+
+// validateNumbers is Validate for times, sizes and counts.
+func (o Options) validateNumbers() error {
+	switch {
 	case o.TrashRetention < 0:
 		return fmt.Errorf("--trash-retention %s is negative", o.TrashRetention)
 	case o.QuotaHeadroom < 0:
@@ -100,15 +110,7 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--restart-after %s is negative", o.RestartAfter)
 	case o.Mode != Mounter && o.MaxOperations < 1:
 		return fmt.Errorf("--max-operations %d is less than 1", o.MaxOperations)
-	}
-	if err := o.validateCopies(); err != nil {
-		return err
-	}
-	return o.validateEndpoints()
-}
-
-func (o Options) validateCopies() error {
-	if o.MaxCopies < 0 || o.MaxCopiesVolume < 0 || (o.MaxCopies == 0) != (o.MaxCopiesVolume == 0) {
+	case o.MaxCopies < 0 || o.MaxCopiesVolume < 0 || (o.MaxCopies == 0) != (o.MaxCopiesVolume == 0):
 		return fmt.Errorf("--max-copies %d or --max-copies-per-volume %d is less than 1", o.MaxCopies, o.MaxCopiesVolume)
 	}
 	return nil

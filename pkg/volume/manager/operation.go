@@ -111,7 +111,7 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 	}
 	back := m.metrics.desert(v)
 	go func() {
-		_ = <-done // nobody waits for what it says
+		<-done // nobody waits for what it says
 		back()
 	}()
 	if why := op.why.Load(); why != nil {

@@ -50,7 +50,7 @@ func withVolumes(ctx context.Context, shared *sharedFlags, fn func(ctx context.C
 		err = errors.Join(err, host.DetachStarted(ctx))
 	}()
 	pool := permits.New(permits.Default, loaded.Volumes)
-	m := manager.New(clusters, settings.New(clusters), host, pool, nil, gluster.FreshNames)
+	m := manager.New(clusters, settings.New(clusters), host, pool, nil, gluster.ControllerOptions()...)
 	defer m.Close()
 	return fn(ctx, m, loaded.Volumes())
 }

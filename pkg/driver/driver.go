@@ -83,10 +83,10 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 }
 
 // ownOptions are those of the client by which a process makes, copies and deletes volumes: one of its own where it does
-// nothing else, which sees ACLs, and the pods' where it is the node's, too, which is for a single machine.
+// nothing else, and the pods' where it is the node's, too, which is for a single machine.
 func ownOptions(mode Mode) []string {
 	if mode == Controller {
-		return []string{gluster.FreshNames, gluster.ACL}
+		return gluster.ControllerOptions()
 	}
 	return nil
 }

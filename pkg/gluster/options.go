@@ -74,6 +74,10 @@ const lookEverywhere = "xlator-option=*-dht.lookup-optimize=off"
 // driver's own work on the Gluster volume alone, never for pods.
 const FreshNames = "names=fresh"
 
+// ControllerOptions are those of the client by which volumes are made, copied and deleted, by a controller and by whoever
+// administers them beside it: both use one client then. It sees ACLs, which copies keep.
+func ControllerOptions() []string { return []string{FreshNames, ACL} }
+
 func freshArguments(volumeName string) []string {
 	return []string{"--attribute-timeout=0", "--entry-timeout=0", "--xlator-option=" + volumeName + "-md-cache.md-cache-timeout=0"}
 }

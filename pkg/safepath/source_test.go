@@ -32,7 +32,7 @@ var trusted = map[string]string{
 	"namespace.go: single":        "files of /proc",
 	"namespace.go: numbers":       "files of /proc",
 	"namespace.go: userNamespace": "a file of /proc",
-	"connections.go: ID":          "a number in the kernel's list of connections",
+	"connections.go: Connection":  "a number in the kernel's list of connections",
 	"proc.go: numbers":            "files of /proc",
 	"proc.go: isOfPath":           "the first byte of what a link of /proc says",
 	"proc.go: readOnce":           "files of /proc",

@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 
+	"k8s.io/klog/v2"
+
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
@@ -111,8 +113,9 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 	}
 	back := m.metrics.desert(v)
 	go func() {
-		<-done // nobody waits for what it says
+		err := <-done
 		back()
+		klog.FromContext(ctx).V(4).Info("What went on after its caller had left has ended", "glusterVolume", v.String(), "err", err)
 	}()
 	if why := op.why.Load(); why != nil {
 		return fmt.Errorf("volume %s/%s: %s; try again: %w", v, key, *why, volume.ErrBusy)

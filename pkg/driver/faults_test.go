@@ -79,7 +79,7 @@ func TestAGlusterVolumeThatRefusesRoot(t *testing.T) {
 		want    codes.Code
 		publish func(t *testing.T, r *rig, v *csi.Volume)
 	}{
-		"server.root-squash": {codes.PermissionDenied, func(t *testing.T, r *rig, v *csi.Volume) {
+		"server.root-squash": {codes.Unavailable, func(t *testing.T, r *rig, v *csi.Volume) {
 			// Until the kernel asks for the record again, which is within a second or two, publishing works.
 			comesTo(t, func() error {
 				err := r.tryPublish(v, r.target("late"))
@@ -87,7 +87,7 @@ func TestAGlusterVolumeThatRefusesRoot(t *testing.T) {
 					r.unpublish(v, r.target("late"))
 				}
 				return err
-			}, codes.PermissionDenied, "server.root-squash", "must be off")
+			}, codes.FailedPrecondition, "server.root-squash off")
 			nothingAt(t, r.target("late"))
 		}},
 		"features.read-only": {codes.FailedPrecondition, func(_ *testing.T, r *rig, v *csi.Volume) {

@@ -27,6 +27,7 @@ var retryReasons = []struct {
 	{gluster.ErrUnreachable, "unreachable"},
 	{volume.ErrDisconnected, "bricks"},
 	{volume.ErrSplitBrain, "split-brain"},
+	{volume.ErrUnfinished, "volume option"},
 	{volume.ErrProvisioned, "maxProvisioned"},
 	{volume.ErrNoSpace, "no space"},
 	{volume.ErrBusy, "busy"},

@@ -26,10 +26,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/inside"
 )
 
-var (
-	nodes   = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
-	secrets = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
-)
+var nodes = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
 
 // bundleOf runs dump, and returns its exit code, index and files.
 func (w *world) bundleOf(run inside.Run, within time.Duration, args ...string) (code int, index dump.Index, files map[string]string) {

@@ -8,9 +8,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -176,6 +178,10 @@ func hang(t *testing.T, begun, calls int, change ...func(*Options)) *hanging {
 			})
 		}
 		all.Wait()
+		isBegun := func(err error) bool { return status.Code(err) == codes.DeadlineExceeded }
+		if !slices.ContainsFunc(slices.Collect(maps.Values(h.answers)), isBegun) { // the driver's own looks have come first
+			return fmt.Errorf("none of the calls was begun: %v", h.answers)
+		}
 		return h.has(permits.Count{Running: begun})
 	})
 	return h

@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	// exactFor is how long a State is believed in which limits hold; an operator turns quota off seldom.
-	exactFor = time.Minute
+	// exactFor is how long a State is believed in which limits hold; an operator turns quota off seldom. It is less than a
+	// minute, so that each minute's look finds what is true then.
+	exactFor = 45 * time.Second
 	// looseFor is how long any other is: whoever has been told to run commands tries again when they have run.
 	looseFor = 2 * time.Second
 )

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/inside"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/debug"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testdriver"
 )
@@ -100,6 +102,10 @@ func (w *world) makePod(component, node string, flags ...any) {
 	w.setStatus(pods, "glusterfs-csi", name, []any{map[string]any{
 		"name": container, "ready": true, "restartCount": int64(0), "image": "glusterfs-csi", "imageID": "glusterfs-csi",
 	}}, "containerStatuses")
+	// One process is all components here.
+	if err := os.Symlink(filepath.Base(debug.Socket("", "all")), debug.Socket(driver.State(), component)); err != nil && !errors.Is(err, fs.ErrExist) {
+		w.Fatal(err)
+	}
 }
 
 func (w *world) setStatus(resource schema.GroupVersionResource, namespace, name string, value any, path ...string) {

@@ -148,3 +148,48 @@ func (h *Host) releaseIdle() error {
 	}
 	return nil
 }
+
+// isUnused says whether there is a client that nobody has held for the time of grace, as far as this process knows.
+func (c *slotClient) isUnused(grace time.Duration) bool {
+	return c.Client != nil && c.holds == 0 && time.Since(c.used) >= grace
+}
+
+// isIdle says that nobody has used the client for the time of grace and that it is mounted nowhere else. A mount is a
+// use.
+func (s *slotState) isIdle(entries []mount.Entry, grace time.Duration) bool {
+	if !s.client.isUnused(grace) {
+		return false
+	}
+	if isBound(entries, s.client.Client) {
+		s.client.used = time.Now()
+		return false
+	}
+	return true
+}
+
+// removeIdle empties the slot and returns the client that was in it, or nil if it is in use, by another process too, or
+// dead: what containers alone still show of a dead one can be repaired only as long as its own mount is kept
+// (TestADeadClientIsNotDetachedAsAnIdleOne). Nobody else becomes a user of it until users are closed. The caller has
+// the slot's Lock.
+func (s *slotState) removeIdle(
+	entries []mount.Entry, grace time.Duration,
+) (c *Client, users *statedir.Users, err error) {
+	if !s.client.isRunning() || !s.isIdle(entries, grace) {
+		return nil, nil, nil
+	}
+	if alone, err := s.client.users.TryAlone(); err != nil || !alone {
+		return nil, nil, err
+	}
+	c, users = s.client.Client, s.client.users
+	s.client.users = nil
+	s.clear()
+	return c, users, nil
+}
+
+// releaseIdle stops being a user of an idle client, so that the mounter may detach it.
+func (s *slotState) releaseIdle(entries []mount.Entry, grace time.Duration) {
+	if s.isIdle(entries, grace) {
+		s.client.process.Forget()
+		s.clear()
+	}
+}

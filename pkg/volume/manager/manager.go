@@ -11,12 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/commit"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
@@ -246,61 +244,6 @@ func (m *Manager) Purge(ctx context.Context, v gluster.Volume, entry string, p *
 type Volume struct {
 	ID     volume.ID
 	Record volume.Record
-}
-
-// List returns at most limit volumes of all Gluster volumes whose IDs sort after the
-// given one ("" for the first page), in order, and the ID to go on after, "" at the
-// end.
-func (m *Manager) List(ctx context.Context, after string, limit int) (volumes []Volume, next string, err error) {
-	clusters, err := m.clusters.Current()
-	if err != nil {
-		return nil, "", err
-	}
-	for _, v := range byName(clusters.Volumes()) {
-		prefix := v.String() + "/"
-		start, within := strings.CutPrefix(after, prefix)
-		if !within && prefix < after {
-			continue
-		}
-		if !within {
-			start = ""
-		}
-		// One more than asked for tells whether there is a next page.
-		found, err := m.ListOn(ctx, v, start, limit+1-len(volumes))
-		if err != nil {
-			return nil, "", err
-		}
-		volumes = append(volumes, found...)
-		if len(volumes) > limit {
-			return volumes[:limit], volumes[limit-1].ID.String(), nil
-		}
-	}
-	return volumes, "", nil
-}
-
-// ListOn returns at most limit volumes of one Gluster volume whose IDs on it sort after the given one, in order; fewer
-// at the end.
-func (m *Manager) ListOn(ctx context.Context, v gluster.Volume, after string, limit int) ([]Volume, error) {
-	return one(ctx, m, v, "", func(s *lifecycle.Volumes) ([]Volume, error) {
-		var volumes []Volume
-		for {
-			page, err := s.List(after, limit-len(volumes))
-			if err != nil {
-				return nil, err
-			}
-			if page.Damaged != nil {
-				// One damaged record must not hide all volumes.
-				klog.FromContext(ctx).Error(page.Damaged, "Volumes left out of a list", "glusterVolume", v.String())
-			}
-			for _, r := range page.Records {
-				volumes = append(volumes, Volume{volume.ID{Volume: v, ID: r.ID}, r})
-			}
-			if page.Next == "" || len(volumes) == limit {
-				return volumes, nil
-			}
-			after = page.Next
-		}
-	})
 }
 
 // Publish calls show with a descriptor of the volume's directory, and with its path as

@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
@@ -113,13 +111,9 @@ func (m *Manager) ListSnapshots(ctx context.Context, of, after string, limit int
 		return nil, "", err
 	}
 	for _, v := range byName(clusters.Volumes()) {
-		prefix := v.String() + "/"
-		start, within := strings.CutPrefix(after, prefix)
-		if !within && prefix < after {
+		start, follow := startOn(v, after)
+		if !follow {
 			continue
-		}
-		if !within {
-			start = ""
 		}
 		// One more than asked for tells whether there is a next page.
 		all, err := one(ctx, m, v, "", func(s *lifecycle.Volumes) ([]copying.Status, error) {
@@ -154,12 +148,5 @@ func (m *Manager) SnapshotsOn(ctx context.Context, v gluster.Volume) ([]Snapshot
 func (m *Manager) VerifySnapshot(ctx context.Context, id volume.ID, content bool) (copies.Report, error) {
 	return one(ctx, m, id.Volume, "", func(s *lifecycle.Volumes) (copies.Report, error) {
 		return snapshot.New(s.Store).Verify(ctx, id.ID, content)
-	})
-}
-
-// byName sorts Gluster volumes as the IDs on them sort.
-func byName(all []gluster.Volume) []gluster.Volume {
-	return slices.SortedFunc(slices.Values(all), func(a, b gluster.Volume) int {
-		return strings.Compare(a.String()+"/", b.String()+"/")
 	})
 }

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package manager
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+)
+
+// List returns at most limit volumes of all Gluster volumes whose IDs sort after the
+// given one ("" for the first page), in order, and the ID to go on after, "" at the
+// end.
+func (m *Manager) List(ctx context.Context, after string, limit int) (volumes []Volume, next string, err error) {
+	clusters, err := m.clusters.Current()
+	if err != nil {
+		return nil, "", err
+	}
+	for _, v := range byName(clusters.Volumes()) {
+		start, follow := startOn(v, after)
+		if !follow {
+			continue
+		}
+		// One more than asked for tells whether there is a next page.
+		found, err := m.ListOn(ctx, v, start, limit+1-len(volumes))
+		if err != nil {
+			return nil, "", err
+		}
+		volumes = append(volumes, found...)
+		if len(volumes) > limit {
+			return volumes[:limit], volumes[limit-1].ID.String(), nil
+		}
+	}
+	return volumes, "", nil
+}
+
+// startOn returns the ID on a Gluster volume after which a page begins there that comes after a CSI ID ("" for its first
+// one), and whether IDs of this Gluster volume follow that at all.
+func startOn(v gluster.Volume, after string) (start string, follow bool) {
+	prefix := v.String() + "/"
+	if start, within := strings.CutPrefix(after, prefix); within {
+		return start, true
+	}
+	return "", prefix >= after
+}
+
+// ListOn returns at most limit volumes of one Gluster volume whose IDs on it sort after the given one, in order; fewer
+// at the end.
+func (m *Manager) ListOn(ctx context.Context, v gluster.Volume, after string, limit int) ([]Volume, error) {
+	return one(ctx, m, v, "", func(s *lifecycle.Volumes) ([]Volume, error) {
+		var volumes []Volume
+		for {
+			page, err := s.List(after, limit-len(volumes))
+			if err != nil {
+				return nil, err
+			}
+			if page.Damaged != nil {
+				// One damaged record must not hide all volumes.
+				klog.FromContext(ctx).Error(page.Damaged, "Volumes left out of a list", "glusterVolume", v.String())
+			}
+			for _, r := range page.Records {
+				volumes = append(volumes, Volume{volume.ID{Volume: v, ID: r.ID}, r})
+			}
+			if page.Next == "" || len(volumes) == limit {
+				return volumes, nil
+			}
+			after = page.Next
+		}
+	})
+}
+
+// byName sorts Gluster volumes as the IDs on them sort.
+func byName(all []gluster.Volume) []gluster.Volume {
+	return slices.SortedFunc(slices.Values(all), func(a, b gluster.Volume) int {
+		return strings.Compare(a.String()+"/", b.String()+"/")
+	})
+}

@@ -174,6 +174,7 @@ func (d *Driver) serve(ctx context.Context, listener net.Listener, m *monitor) e
 	}
 	if d.options.Mode.node() {
 		csi.RegisterNodeServer(server, newNode(d))
+		background.Go(func() { d.newReporter().run(ctx) })
 	}
 	if r, ok := d.options.registration(); ok {
 		background.Go(func() { r.Serve(ctx, d.metrics.registry) })

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"k8s.io/klog/v2"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/trash"
 )
 
@@ -52,6 +54,7 @@ func (d *Driver) newEvents(ctx context.Context) *events.Recorder {
 	d.volumes.Notify(manager.Notices{
 		Quota:    func(v gluster.Volume, enforced bool, now quota.State) { tellQuota(r, v, enforced, now) },
 		TrashLow: func(v gluster.Volume, low trash.Low) { tellTrash(r, v, low) },
+		Reports:  (&podTeller{tell: r.AboutPod, told: map[gluster.Volume]map[string][]store.Pod{}}).tellNew,
 	})
 	return r
 }
@@ -84,6 +87,29 @@ func (t *healthTeller) changed(_, now health.Report) {
 			})
 		}
 	}
+}
+
+// podTeller says what nodes report of their pods, once.
+type podTeller struct {
+	tell func(node, uid string, e events.Event)
+
+	mu   sync.Mutex
+	told map[gluster.Volume]map[string][]store.Pod // by node, what it reports
+}
+
+func (t *podTeller) tellNew(v gluster.Volume, reports []store.Report) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := map[string][]store.Pod{}
+	for _, r := range reports {
+		now[r.Node] = r.Pods
+		for _, p := range r.Pods {
+			if !slices.Contains(t.told[v][r.Node], p) {
+				t.tell(r.Node, p.UID, events.Event{Type: events.Warning, Reason: p.Code, Message: p.Message})
+			}
+		}
+	}
+	t.told[v] = now
 }
 
 func tellQuota(r *events.Recorder, v gluster.Volume, enforced bool, now quota.State) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,6 +61,10 @@ func TestWhoKeepsFilesOfADeadClientIsNamedAndRestartedWhereTheClassSaysSo(t *tes
 		}
 		return nil
 	})
+	// The controller, which sees no container, is told.
+	testcluster.Eventually(t, time.Minute, func() error {
+		return reports(p.rig, `"uid":"`+otherUID+`","code":"DeadFiles","message":"restart pod`, `"uid":"`+uid+`","code":"ContainerRestarted","message":"container `+id[:12])
+	})
 	if err := programs.End(otherShell); err != nil {
 		t.Fatal(err)
 	}
@@ -67,6 +72,12 @@ func TestWhoKeepsFilesOfADeadClientIsNamedAndRestartedWhereTheClassSaysSo(t *tes
 		return errors.Join(shows(p.volumeHealth(v.GetVolumeId(), target)), shows(p.volumeHealth(w.GetVolumeId(), other)))
 	})
 	mounter.logs("Ending a container", uid, "SIGTERM")
+	testcluster.Eventually(t, time.Minute, func() error {
+		if err := reports(p.rig, "DeadFiles"); err == nil {
+			return errors.New("it is still reported, though it has ended")
+		}
+		return reports(p.rig, "ContainerRestarted")
+	})
 	p.unpublish(v, target)
 	p.unpublish(w, other)
 	if published, err := root.Published(); len(published) > 0 || err != nil {
@@ -74,4 +85,21 @@ func TestWhoKeepsFilesOfADeadClientIsNamedAndRestartedWhereTheClassSaysSo(t *tes
 	}
 	code(t, p.delete(v), codes.OK)
 	code(t, p.delete(w), codes.OK)
+}
+
+// reports says whether what nodes have reported has all of the words.
+func reports(r *rig, words ...string) error {
+	links, err := filepath.Glob(filepath.Join(healthy(r.t).BrickPath("gv0", 0), ".glusterfs-csi/reports/??/*"))
+	var all strings.Builder
+	for _, link := range links {
+		content, errRead := os.Readlink(link)
+		err = errors.Join(err, errRead)
+		all.WriteString(content)
+	}
+	for _, word := range words {
+		if !strings.Contains(all.String(), word) {
+			err = errors.Join(err, fmt.Errorf("no %s in %s", word, all.String()))
+		}
+	}
+	return err
 }

@@ -212,6 +212,34 @@ func (a *api) claims(ctx context.Context, driver, handles string, most int) ([]O
 	}
 }
 
+// pod is the one with a UID that is on a node, or errNone.
+func (a *api) pod(ctx context.Context, node, uid string) (Object, error) {
+	query := url.Values{"limit": {fmt.Sprint(pageSize)}, "fieldSelector": {"spec.nodeName=" + node}}
+	for {
+		var page struct {
+			Metadata struct {
+				Continue string `json:"continue"`
+			} `json:"metadata"`
+			Items []struct {
+				Metadata Object `json:"metadata"`
+			} `json:"items"`
+		}
+		if err := a.do(ctx, http.MethodGet, "/api/v1/pods", query, "", nil, &page); err != nil {
+			return Object{}, err
+		}
+		for _, p := range page.Items {
+			if p.Metadata.UID == uid {
+				p.Metadata.APIVersion, p.Metadata.Kind = "v1", "Pod"
+				return p.Metadata, nil
+			}
+		}
+		if page.Metadata.Continue == "" {
+			return Object{}, errNone
+		}
+		query.Set("continue", page.Metadata.Continue)
+	}
+}
+
 // persistentVolume is what is read of one.
 type persistentVolume struct {
 	Spec struct {

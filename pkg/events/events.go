@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package events writes events of Kubernetes, by which people who look at a claim learn what the controller has seen
-// of its Gluster volume. It speaks to the API server with net/http and the service account of the pod: it lists
-// PersistentVolumes and creates and patches events, and needs no other right.
+// of its Gluster volume, and who looks at a pod what its node has. It speaks to the API server with net/http and the
+// service account of the pod: it lists PersistentVolumes and pods, creates and patches events, and needs no other right.
 // docs/decisions/14-events-by-the-controller.md says why so.
 //
 // An event is one object for each claim and reason: what comes again changes its message and count. What is to be said
@@ -84,12 +84,13 @@ type key struct {
 	reason string
 }
 
-// saying is an event that waits: of one object, or of the claims of volumes whose handles begin with a prefix.
+// saying is an event that waits: of one object, of the claims of volumes whose handles begin with a prefix, or of the pod
+// with the object's UID that is on a node.
 type saying struct {
 	key
 
-	handles string
-	event   Event
+	handles, node string
+	event         Event
 }
 
 // New returns a recorder for the driver of this name, with the service account in a directory, as Kubernetes mounts
@@ -114,6 +115,11 @@ func (r *Recorder) AboutVolumes(handles string, e Event) {
 	}
 	r.About(r.self, e)
 	r.queue(saying{key: key{reason: e.Reason}, handles: handles, event: e})
+}
+
+// AboutPod says an event of a pod that is on a node, by its UID; nothing of one that is not there.
+func (r *Recorder) AboutPod(node, uid string, e Event) {
+	r.queue(saying{key: key{Object{Kind: "Pod", UID: uid}, e.Reason}, node: node, event: e})
 }
 
 // Own says an event of the pod of this process.
@@ -204,7 +210,17 @@ func (r *Recorder) try(ctx context.Context, s saying) time.Duration {
 }
 
 func (r *Recorder) say(ctx context.Context, s saying) error {
-	if s.handles == "" {
+	switch {
+	case s.node != "":
+		pod, err := r.api.pod(ctx, s.node, s.about.UID)
+		if errors.Is(err, errNone) {
+			return nil // it is gone
+		}
+		if err == nil {
+			r.About(pod, s.event)
+		}
+		return err
+	case s.handles == "":
 		return r.write(ctx, s)
 	}
 	claims, err := r.api.claims(ctx, r.driver, s.handles, claimsTold)

@@ -4,6 +4,7 @@ package kubectl
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/build"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -158,6 +160,38 @@ func TestClaimsAreToldOfTheirBricks(t *testing.T) {
 	output, err := describe(t.Context(), "shop", "data")
 	if err != nil || !strings.Contains(output, "QuorumRegained") || !strings.Contains(output, "BrickUnreachable") {
 		t.Errorf("%v\n%s", err, output)
+	}
+}
+
+// TestAPodIsToldWhatItsNodeHasSeen, by the next of each minute's rounds. The report is as a node writes it
+// (pkg/driver's TestWhoKeepsFilesOfADeadClientIsNamedAndRestartedWhereTheClassSaysSo).
+func TestAPodIsToldWhatItsNodeHasSeen(t *testing.T) {
+	w := newTeller(t)
+	w.make(map[string]any{
+		"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "writer"},
+		"spec": map[string]any{"automountServiceAccountToken": false, "nodeName": "worker", "containers": []any{map[string]any{"name": "writer", "image": "none"}}},
+	}, "shop")
+	uid := string(w.get(pods, "shop", "writer").GetUID())
+	root, err := driver.ClientMount("gv0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shard := filepath.Join(root, ".glusterfs-csi/reports/00")
+	report, err := json.Marshal(store.Report{Node: "worker", Pods: []store.Pod{
+		{UID: "00000000-0000-4000-8000-000000000000", Code: "DeadFiles", Message: "of a pod that has gone"},
+		{UID: uid, Code: "DeadFiles", Message: "restart it"},
+	}})
+	if err := errors.Join(err, os.MkdirAll(shard, 0o700), os.Symlink(string(report), filepath.Join(shard, "0123456789abcdef.1"))); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(filepath.Dir(shard)); err != nil {
+			t.Error(err)
+		}
+	})
+	e := w.told("Pod", "shop", "writer", "DeadFiles", "restart it")
+	if about, _, _ := unstructured.NestedString(e.Object, "involvedObject", "uid"); about != uid || e.Object["type"] != "Warning" {
+		t.Errorf("%v", e.Object)
 	}
 }
 

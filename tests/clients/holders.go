@@ -13,8 +13,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
-// whoHas tells who keeps the file system of a client that was detached: each mount namespace that has a mount of it, and each
-// process that has files of it. It is for the message of a test whose client does not end.
+// whoHas tells who keeps the file system of a client that was detached: each mount namespace that has a mount of it,
+// and each process that has files of it. It is for the message of a test whose client does not end.
 func whoHas(device mount.Device) string {
 	found := append(mountedIn(device), opened(device)...)
 	if len(found) == 0 {

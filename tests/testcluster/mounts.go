@@ -13,11 +13,11 @@ import (
 // mountsVariable is the process that has a mount namespace of its own, by its number.
 const mountsVariable = "GLUSTERFS_CSI_TEST_MOUNTS"
 
-// ownMounts returns in a process whose mount namespace is this run's alone: it starts the program again in one, under the same
-// process number, the first time. What other runs have mounted is not in it, and what this one mounts is in no other. Otherwise
-// each container, each driver and each thread with a mount namespace of its own that another run starts had a copy of
-// all that is mounted on the machine, and a client whose mount was detached went on until the last of them ended
-// (TestWhatARunMountsIsInNoContainerOfAnother).
+// ownMounts returns in a process whose mount namespace is this run's alone: it starts the program again in one, under
+// the same process number, the first time. What other runs have mounted is not in it, and what this one mounts is in
+// no other. Otherwise each container, each driver and each thread with a mount namespace of its own that another run
+// starts had a copy of all that is mounted on the machine, and a client whose mount was detached went on until the
+// last of them ended (TestWhatARunMountsIsInNoContainerOfAnother).
 func ownMounts() error {
 	own := strconv.Itoa(os.Getpid())
 	if os.Getenv(mountsVariable) == own {

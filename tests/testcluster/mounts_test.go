@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hasAContainer is a run that mounts something and starts a process with a copy of its mounts. It says where it has mounted, and
-// ends when its input does.
+// hasAContainer is a run that mounts something and starts a process with a copy of its mounts. It says where it has
+// mounted, and ends when its input does.
 func hasAContainer() int {
 	target := filepath.Join(os.TempDir(), "mnt")
 	if err := os.Mkdir(target, 0o700); err != nil {
@@ -45,8 +45,8 @@ func hasAContainer() int {
 	return fail(errors.Join(unix.Unmount(target, 0), os.Remove(target)))
 }
 
-// TestWhatARunMountsIsInNoContainerOfAnother: a container of another test binary that had a copy of a client's mount kept the
-// client from ending for as long as it lived, whatever the client's own test detached.
+// TestWhatARunMountsIsInNoContainerOfAnother: a container of another test binary that had a copy of a client's mount
+// kept the client from ending for as long as it lived, whatever the client's own test detached.
 func TestWhatARunMountsIsInNoContainerOfAnother(t *testing.T) {
 	m := mount(t, Shared(t, Options{}))
 	other := exec.CommandContext(t.Context(), os.Args[0])

@@ -53,8 +53,9 @@ func TestBeforeAnythingIsReadTheHealthIsUnknown(t *testing.T) {
 	}
 }
 
-// A node plugin that was restarted finds its clients so, and one that asks for the first time about a client that has taken a dead
-// one's place. The client's own state is read where a brick that answers has the root directory's attributes, so at least beside one of the two.
+// A node plugin that was restarted finds its clients so, and one that asks for the first time about a client that has
+// taken a dead one's place. The client's own state is read where a brick that answers has the root directory's
+// attributes, so at least beside one of the two.
 func TestAClientThatIsFoundWhileABrickIsSilentIsKnown(t *testing.T) {
 	c := testcluster.New(t, testcluster.Options{})
 	clusters := clients.ClustersFile(t, c.Servers())

@@ -60,4 +60,6 @@ func TestARecordInSplitBrainHidesNoOther(t *testing.T) {
 	volumes.Wants(t, page.Damaged, volume.ErrSplitBrain, "volumes/"+volumes.ShardOf("both")+"/both.json", "volumes/"+volumes.ShardOf("fresh"), "heal "+volumes.GV0.Name+" info split-brain")
 	_, err = s.Get("both")
 	volumes.Wants(t, err, volume.ErrSplitBrain)
+	_, err = volumes.Checker(s).Check(volumes.Background)
+	volumes.Wants(t, err, volume.ErrSplitBrain, "volumes/"+volumes.ShardOf("fresh"), "heal "+volumes.GV0.Name+" info split-brain")
 }

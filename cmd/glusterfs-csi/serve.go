@@ -69,6 +69,7 @@ func serveCommand(shared *sharedFlags, mode driver.Mode, short string) *cobra.Co
 	if mode == driver.Controller || mode == driver.All {
 		flags.DurationVar(&options.TrashRetention, "trash-retention", 24*time.Hour, "how long a deleted volume can be restored")
 		flags.StringVar(&options.Events, "events", "", "directory of the service account by which to write events, as /var/run/secrets/kubernetes.io/serviceaccount (default none)")
+		flags.StringVar(&options.StartupTaint, "startup-taint", "", "directory of the service account by which to take the taint agent-not-ready off nodes that can mount volumes (default it stays)")
 		options.QuotaHeadroom = quota.DefaultHeadroom
 		flags.IntVar(&options.MaxCopies, "max-copies", manager.DefaultMaxCopies, "how many snapshots and clones are copied at once; others wait for their turn")
 		flags.IntVar(&options.MaxCopiesVolume, "max-copies-per-volume", manager.DefaultMaxCopiesVolume, "how many of them to one Gluster volume")

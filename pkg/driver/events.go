@@ -17,6 +17,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/kubeapi"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
@@ -44,11 +45,12 @@ func (d *Driver) newEvents(ctx context.Context) *events.Recorder {
 	if d.options.Events == "" {
 		return nil
 	}
-	r, err := events.New(d.options.Name, d.options.Events, events.Object{Name: os.Getenv("POD_NAME"), UID: os.Getenv("POD_UID")})
+	api, err := kubeapi.New(d.options.Events)
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "Events are not written; all else goes on", "directory", d.options.Events)
 		return nil
 	}
+	r := events.New(d.options.Name, api, events.Object{Name: os.Getenv("POD_NAME"), UID: os.Getenv("POD_UID")})
 	t := &healthTeller{tell: func(v gluster.Volume, e events.Event) { r.AboutVolumes(handlesOf(v), e) }, open: map[gluster.Volume]map[string]bool{}}
 	d.health.Notify(t.changed)
 	d.volumes.Notify(manager.Notices{

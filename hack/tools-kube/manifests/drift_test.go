@@ -25,10 +25,11 @@ func TestTheManifestsAreWhatTheChartMakes(t *testing.T) {
 
 func TestKustomizeBuildsWhatTheChartRenders(t *testing.T) {
 	for dir, values := range map[string][]string{
-		"base":                 {"pi-values.yaml"},
-		"overlays/arm64":       {"pi-values.yaml", "arm64-values.yaml"},
-		"overlays/snapshots":   {"pi-values.yaml", "snapshots-values.yaml"},
-		snapshotController.dir: {"pi-values.yaml", snapshotController.values},
+		"base":                   {"pi-values.yaml"},
+		"overlays/arm64":         {"pi-values.yaml", "arm64-values.yaml"},
+		"overlays/snapshots":     {"pi-values.yaml", "snapshots-values.yaml"},
+		"overlays/startup-taint": {"pi-values.yaml", "startup-taint-values.yaml"},
+		snapshotController.dir:   {"pi-values.yaml", snapshotController.values},
 	} {
 		t.Run(dir, func(t *testing.T) {
 			built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), "../../../deploy/kubernetes/"+dir)

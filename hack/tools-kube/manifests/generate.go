@@ -25,8 +25,9 @@ const generated = "# Made from deploy/helm/glusterfs-csi by `make manifests`: ch
 
 // overlays are directories below overlays/, with the chart's values file that each is for.
 var overlays = map[string]struct{ values, about string }{
-	"arm64":     {"arm64-values.yaml", "# For the arm64 nodes of a cluster that has others too: kubectl apply -k deploy/kubernetes/overlays/arm64\n"},
-	"snapshots": {"snapshots-values.yaml", "# With snapshots, for a cluster that has what is in ../../snapshot-controller: kubectl apply -k deploy/kubernetes/overlays/snapshots\n"},
+	"arm64":         {"arm64-values.yaml", "# For the arm64 nodes of a cluster that has others too: kubectl apply -k deploy/kubernetes/overlays/arm64\n"},
+	"startup-taint": {"startup-taint-values.yaml", "# For nodes that are registered with the taint glusterfs.csi.gluster.org/agent-not-ready: kubectl apply -k deploy/kubernetes/overlays/startup-taint\n"},
+	"snapshots":     {"snapshots-values.yaml", "# With snapshots, for a cluster that has what is in ../../snapshot-controller: kubectl apply -k deploy/kubernetes/overlays/snapshots\n"},
 }
 
 // snapshotController is the directory with what a cluster has once for all drivers, and the templates and values that it is made of.

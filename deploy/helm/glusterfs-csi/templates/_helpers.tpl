@@ -1,6 +1,9 @@
 {{/* The driver's name in CSI. */}}
 {{- define "glusterfs-csi.driver" -}}glusterfs.csi.gluster.org{{- end }}
 
+{{/* The taint with which nodes may be registered, for the controller to take off when they can mount volumes. */}}
+{{- define "glusterfs-csi.startupTaint" -}}{{ include "glusterfs-csi.driver" . }}/agent-not-ready{{- end }}
+
 {{/* Labels that selectors use: they can never change. The argument is the component. */}}
 {{- define "glusterfs-csi.selector" -}}
 app.kubernetes.io/name: glusterfs-csi

@@ -56,7 +56,9 @@ func (d *Driver) newEvents(ctx context.Context) *events.Recorder {
 	d.volumes.Notify(manager.Notices{
 		Quota:    func(v gluster.Volume, enforced bool, now quota.State) { tellQuota(r, v, enforced, now) },
 		TrashLow: func(v gluster.Volume, low trash.Low) { tellTrash(r, v, low) },
-		Reports:  (&podTeller{tell: r.AboutPod, told: map[gluster.Volume]map[string][]store.Pod{}}).tellNew,
+		Reports: (&podTeller{tell: func(v gluster.Volume, p store.Pod, e events.Event) {
+			r.AboutPod(handlesOf(v), p.Namespace, p.Name, p.UID, e)
+		}, told: map[gluster.Volume]map[string][]store.Pod{}}).tellNew,
 	})
 	return r
 }
@@ -93,7 +95,7 @@ func (t *healthTeller) changed(_, now health.Report) {
 
 // podTeller says what nodes report of their pods, once.
 type podTeller struct {
-	tell func(node, uid string, e events.Event)
+	tell func(v gluster.Volume, p store.Pod, e events.Event)
 
 	mu   sync.Mutex
 	told map[gluster.Volume]map[string][]store.Pod // by node, what it reports
@@ -107,7 +109,7 @@ func (t *podTeller) tellNew(v gluster.Volume, reports []store.Report) {
 		now[r.Node] = r.Pods
 		for _, p := range r.Pods {
 			if !slices.Contains(t.told[v][r.Node], p) {
-				t.tell(r.Node, p.UID, events.Event{Type: events.Warning, Reason: p.Code, Message: p.Message})
+				t.tell(v, p, events.Event{Type: events.Warning, Reason: p.Code, Message: p.Message})
 			}
 		}
 	}

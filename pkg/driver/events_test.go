@@ -51,8 +51,8 @@ func TestAnOutageIsOverWhenNothingAsBadIsThere(t *testing.T) {
 
 func TestWhatANodeReportsIsToldOnce(t *testing.T) {
 	var told []string
-	teller := &podTeller{told: map[gluster.Volume]map[string][]store.Pod{}, tell: func(node, uid string, e events.Event) {
-		told = append(told, node+" "+uid+" "+e.Reason+" "+e.Message)
+	teller := &podTeller{told: map[gluster.Volume]map[string][]store.Pod{}, tell: func(v gluster.Volume, p store.Pod, e events.Event) {
+		told = append(told, v.Name+" "+p.UID+" "+e.Reason+" "+e.Message)
 	}}
 	v, other := gluster.Volume{Cluster: "pi", Name: "gv0"}, gluster.Volume{Cluster: "pi", Name: "gv1"}
 	one, two := store.Pod{UID: "1", Code: "Dead", Message: "m"}, store.Pod{UID: "2", Code: "Dead", Message: "m"}
@@ -63,12 +63,12 @@ func TestWhatANodeReportsIsToldOnce(t *testing.T) {
 		want    []string
 	}{
 		{v, nil, nil},
-		{v, []store.Report{{Node: "a", Pods: []store.Pod{one}}}, []string{"a 1 Dead m"}},
-		{v, []store.Report{{Node: "a", Pods: []store.Pod{one}}, {Node: "b", Pods: []store.Pod{two}}}, []string{"b 2 Dead m"}},
-		{other, []store.Report{{Node: "a", Pods: []store.Pod{one}}}, []string{"a 1 Dead m"}},
-		{v, []store.Report{{Node: "a", Pods: []store.Pod{changed}}, {Node: "b", Pods: []store.Pod{two}}}, []string{"a 1 Dead n"}},
+		{v, []store.Report{{Node: "a", Pods: []store.Pod{one}}}, []string{"gv0 1 Dead m"}},
+		{v, []store.Report{{Node: "a", Pods: []store.Pod{one}}, {Node: "b", Pods: []store.Pod{two}}}, []string{"gv0 2 Dead m"}},
+		{other, []store.Report{{Node: "a", Pods: []store.Pod{one}}}, []string{"gv1 1 Dead m"}},
+		{v, []store.Report{{Node: "a", Pods: []store.Pod{changed}}, {Node: "b", Pods: []store.Pod{two}}}, []string{"gv0 1 Dead n"}},
 		{v, []store.Report{{Node: "b", Pods: []store.Pod{two}}}, nil},
-		{v, []store.Report{{Node: "a", Pods: []store.Pod{changed}}}, []string{"a 1 Dead n"}},
+		{v, []store.Report{{Node: "a", Pods: []store.Pod{changed}}}, []string{"gv0 1 Dead n"}},
 	} {
 		told = nil
 		if teller.tellNew(step.v, step.reports); !slices.Equal(told, step.want) {

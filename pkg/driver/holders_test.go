@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc/codes"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
@@ -36,6 +38,9 @@ func TestWhoKeepsFilesOfADeadClientIsNamedAndRestartedWhereTheClassSaysSo(t *tes
 		}
 		return filepath.Join(dir, "mount")
 	}
+	for id, of := range map[string]*csi.Volume{uid: v, otherUID: w} { // as kubelet says whom it is for
+		of.VolumeContext[podNamespaceKey], of.VolumeContext[podNameKey] = "shop", "pod-"+id
+	}
 	target, other := p.publish(v, publishFor(uid)), p.publish(w, publishFor(otherUID))
 	code(t, p.tryPublish(v, target), codes.OK)
 	root, err := statedir.Open(filepath.Join(p.dir, "state"))
@@ -43,7 +48,9 @@ func TestWhoKeepsFilesOfADeadClientIsNamedAndRestartedWhereTheClassSaysSo(t *tes
 		t.Fatal(err)
 	}
 	published, err := root.Published()
-	if err != nil || len(published) != 1 || published[0].Pod != uid || published[0].Target != target || published[0].Root != "/"+v.GetVolumeContext()[pathKey] {
+	if err != nil || len(published) != 2 || !slices.ContainsFunc(published, func(p statedir.Published) bool {
+		return p.Restart && p.Pod == uid && p.Target == target && p.Root == "/"+v.GetVolumeContext()[pathKey]
+	}) {
 		t.Errorf("to be restarted: %+v, %v", published, err)
 	}
 	shell, otherShell := programs.Shell(t, "exec 3>>"+filepath.Join(target, "log")), programs.Shell(t, "exec 3>>"+filepath.Join(other, "log"))
@@ -63,7 +70,7 @@ func TestWhoKeepsFilesOfADeadClientIsNamedAndRestartedWhereTheClassSaysSo(t *tes
 	})
 	// The controller, which sees no container, is told.
 	testcluster.Eventually(t, time.Minute, func() error {
-		return reports(p.rig, `"uid":"`+otherUID+`","code":"DeadFiles","message":"restart pod`, `"uid":"`+uid+`","code":"ContainerRestarted","message":"container `+id[:12])
+		return reports(p.rig, `"namespace":"shop","name":"pod-`+otherUID+`","uid":"`+otherUID+`","code":"DeadFiles","message":"restart pod`, `"uid":"`+uid+`","code":"ContainerRestarted","message":"container `+id[:12])
 	})
 	if err := programs.End(otherShell); err != nil {
 		t.Fatal(err)

@@ -102,29 +102,31 @@ func podsOf(root statedir.Root) (map[gluster.Volume][]store.Pod, error) {
 	stale, errStale := root.Stale()
 	holders, errHolders := root.Holders()
 	restarts, errRestarts := root.Restarts()
-	if err := errors.Join(errStale, errHolders, errRestarts); err != nil {
+	published, errPublished := root.Published()
+	if err := errors.Join(errStale, errHolders, errRestarts, errPublished); err != nil {
 		return nil, err
 	}
 	all := map[gluster.Volume][]store.Pod{}
-	add := func(v gluster.Volume, p store.Pod) {
-		i := slices.IndexFunc(all[v], func(has store.Pod) bool { return has.UID == p.UID && has.Code == p.Code })
+	add := func(v gluster.Volume, uid, code, message string) {
+		is := slices.IndexFunc(published, func(p statedir.Published) bool { return p.Pod == uid && p.Name != "" })
+		same := slices.IndexFunc(all[v], func(p store.Pod) bool { return p.UID == uid && p.Code == code })
 		switch {
-		case p.UID == "": // of a process that is in no pod
-		case i < 0:
-			all[v] = append(all[v], p)
-		case !strings.Contains(all[v][i].Message, p.Message):
-			all[v][i].Message += "; " + p.Message
+		case is < 0: // of a process that is in no pod, of one that is over, or whose name kubelet has not said
+		case same < 0:
+			all[v] = append(all[v], store.Pod{Namespace: published[is].Namespace, Name: published[is].Name, UID: uid, Code: code, Message: message})
+		case !strings.Contains(all[v][same].Message, message):
+			all[v][same].Message += "; " + message
 		}
 	}
 	for _, s := range restarts {
-		add(s.Volume, store.Pod{UID: s.Pod, Code: reasonRestarted, Message: s.Describe()})
+		add(s.Volume, s.Pod, reasonRestarted, s.Describe())
 	}
 	for _, s := range stale {
-		add(s.Volume, store.Pod{UID: s.Pod, Code: health.ContainerMountDead, Message: s.Describe()})
+		add(s.Volume, s.Pod, health.ContainerMountDead, s.Describe())
 	}
 	for _, h := range holders {
 		if h.IsBroken() {
-			add(h.Volume, store.Pod{UID: h.Pod, Code: health.DeadFiles, Message: h.Describe()})
+			add(h.Volume, h.Pod, health.DeadFiles, h.Describe())
 		}
 	}
 	return all, nil

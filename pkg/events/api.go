@@ -78,8 +78,9 @@ func (r *Recorder) patch(ctx context.Context, about Object, e Event, count int) 
 	}, nil)
 }
 
-// claims are those that are bound to PersistentVolumes of the driver whose handles begin so, and so many at most.
-func (r *Recorder) claims(ctx context.Context, handles string, most int) ([]Object, error) {
+// claims are those of a namespace, or of all where it is "", that are bound to PersistentVolumes of the driver whose
+// handles begin so, and so many at most.
+func (r *Recorder) claims(ctx context.Context, handles, namespace string, most int) ([]Object, error) {
 	var found []Object
 	query := url.Values{"limit": {fmt.Sprint(pageSize)}}
 	for {
@@ -93,40 +94,13 @@ func (r *Recorder) claims(ctx context.Context, handles string, most int) ([]Obje
 			return nil, err
 		}
 		for _, pv := range page.Items {
-			if pv.Spec.CSI.Driver == r.driver && strings.HasPrefix(pv.Spec.CSI.VolumeHandle, handles) && pv.Status.Phase == "Bound" {
+			if pv.Spec.CSI.Driver == r.driver && strings.HasPrefix(pv.Spec.CSI.VolumeHandle, handles) && pv.Status.Phase == "Bound" &&
+				(namespace == "" || pv.Spec.ClaimRef.Namespace == namespace) {
 				found = append(found, Claim(pv.Spec.ClaimRef.Namespace, pv.Spec.ClaimRef.Name, pv.Spec.ClaimRef.UID))
 			}
 		}
 		if page.Metadata.Continue == "" || len(found) >= most {
 			return found[:min(len(found), most)], nil
-		}
-		query.Set("continue", page.Metadata.Continue)
-	}
-}
-
-// pod is the one with a UID that is on a node, or kubeapi.ErrNone.
-func (r *Recorder) pod(ctx context.Context, node, uid string) (Object, error) {
-	query := url.Values{"limit": {fmt.Sprint(pageSize)}, "fieldSelector": {"spec.nodeName=" + node}}
-	for {
-		var page struct {
-			Metadata struct {
-				Continue string `json:"continue"`
-			} `json:"metadata"`
-			Items []struct {
-				Metadata Object `json:"metadata"`
-			} `json:"items"`
-		}
-		if err := r.api.Do(ctx, kubeapi.Request{Method: http.MethodGet, Path: "/api/v1/pods", Query: query}, &page); err != nil {
-			return Object{}, err
-		}
-		for _, p := range page.Items {
-			if p.Metadata.UID == uid {
-				p.Metadata.APIVersion, p.Metadata.Kind = "v1", "Pod"
-				return p.Metadata, nil
-			}
-		}
-		if page.Metadata.Continue == "" {
-			return Object{}, kubeapi.ErrNone
 		}
 		query.Set("continue", page.Metadata.Continue)
 	}

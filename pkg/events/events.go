@@ -2,7 +2,7 @@
 
 // Package events writes events of Kubernetes, by which people who look at a claim learn what the controller has seen
 // of its Gluster volume, and who looks at a pod what its node has. It speaks to the API server by pkg/kubeapi: it lists
-// PersistentVolumes and pods, creates and patches events, and needs no other right.
+// PersistentVolumes and creates and patches events, and needs no other right.
 // docs/decisions/14-events-by-the-controller.md says why so.
 //
 // An event is one object for each claim and reason: what comes again changes its message and count. What is to be said
@@ -86,13 +86,13 @@ type key struct {
 	reason string
 }
 
-// saying is an event that waits: of one object, of the claims of volumes whose handles begin with a prefix, or of the pod
-// with the object's UID that is on a node.
+// saying is an event that waits: of an object, or of the claims of volumes whose handles begin with a prefix; or with
+// both, of the object if one of those claims is in its namespace.
 type saying struct {
 	key
 
-	handles, node string
-	event         Event
+	handles string
+	event   Event
 }
 
 // New returns a recorder for the driver of this name. self is the pod of this process, for what concerns nobody's
@@ -115,9 +115,11 @@ func (r *Recorder) AboutVolumes(handles string, e Event) {
 	r.queue(saying{key: key{reason: e.Reason}, handles: handles, event: e})
 }
 
-// AboutPod says an event of a pod that is on a node, by its UID; nothing of one that is not there.
-func (r *Recorder) AboutPod(node, uid string, e Event) {
-	r.queue(saying{key: key{Object{Kind: "Pod", UID: uid}, e.Reason}, node: node, event: e})
+// AboutPod says an event of a pod, if its namespace has a claim that is bound to a volume whose handle begins so: then
+// the pod may have that volume.
+func (r *Recorder) AboutPod(handles, namespace, name, uid string, e Event) {
+	pod := Object{APIVersion: "v1", Kind: "Pod", Namespace: namespace, Name: name, UID: uid}
+	r.queue(saying{key: key{pod, e.Reason}, handles: handles, event: e})
 }
 
 // Own says an event of the pod of this process.
@@ -208,24 +210,18 @@ func (r *Recorder) try(ctx context.Context, s saying) time.Duration {
 }
 
 func (r *Recorder) say(ctx context.Context, s saying) error {
-	switch {
-	case s.node != "":
-		pod, err := r.pod(ctx, s.node, s.about.UID)
-		if errors.Is(err, kubeapi.ErrNone) {
-			return nil // it is gone
-		}
-		if err == nil {
-			r.About(pod, s.event)
-		}
-		return err
-	case s.handles == "":
+	if s.handles == "" {
 		return r.write(ctx, s)
 	}
-	claims, err := r.claims(ctx, s.handles, claimsTold)
+	claims, err := r.claims(ctx, s.handles, s.about.Namespace, claimsTold)
 	if err != nil {
 		return err
 	}
 	for _, c := range claims {
+		if s.about.Kind != "" {
+			r.About(s.about, s.event)
+			break
+		}
 		r.About(c, s.event)
 	}
 	return nil

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -40,11 +39,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	switch r.Method {
 	case http.MethodGet:
-		if path == "/api/v1/pods" {
-			s.listPods(w, r.URL.Query())
-		} else {
-			s.list(w)
-		}
+		s.list(w)
 		return
 	case http.MethodPost:
 		path += "/" + body["metadata"].(map[string]any)["name"].(string)
@@ -73,20 +68,6 @@ func (s *apiServer) list(w http.ResponseWriter) {
 		}
 	}
 	fmt.Fprintf(w, `{"metadata": {}, "items": [%s]}`, strings.Join(items, ","))
-}
-
-// listPods gives one pod a page.
-func (s *apiServer) listPods(w http.ResponseWriter, query url.Values) {
-	pods, page := strings.Fields("one two three"), 0
-	_, _ = fmt.Sscan(query.Get("continue"), &page)
-	next := ""
-	if page < len(pods)-1 {
-		next = fmt.Sprint(page + 1)
-	}
-	if query.Get("fieldSelector") != "spec.nodeName=worker" {
-		pods, page, next = []string{"elsewhere"}, 0, ""
-	}
-	fmt.Fprintf(w, `{"metadata": {"continue": %q}, "items": [{"metadata": {"namespace": "shop", "name": %[2]q, "uid": "uid-%[2]s"}}]}`, next, pods[page])
 }
 
 // recorder runs one until the test ends, on an API server that is asked here.
@@ -193,21 +174,21 @@ func TestWithoutAnAccountNothingIsSaid(t *testing.T) {
 	none.Own(Event{})
 	none.About(Claim("a", "b", "c"), Event{})
 	none.AboutVolumes("", Event{})
-	none.AboutPod("", "", Event{})
+	none.AboutPod("", "", "", "", Event{})
 	none.Run(t.Context())
 }
 
-// TestAPodIsFoundOnItsNode: what a node says of a pod that another node has, or none, is not said.
-func TestAPodIsFoundOnItsNode(t *testing.T) {
-	s := &apiServer{refuses: func(*http.Request) int { return 0 }}
+// TestAPodIsToldWhereItsNamespaceHasAClaim of the Gluster volume: of no other has a node anything to say.
+func TestAPodIsToldWhereItsNamespaceHasAClaim(t *testing.T) {
+	s := &apiServer{volumes: 1, refuses: func(*http.Request) int { return 0 }}
 	r := recorder(t, s)
-	r.AboutPod("worker", "uid-elsewhere", Event{Warning, "Dead", "m"})
-	r.AboutPod("other", "uid-three", Event{Warning, "Dead", "m"})
-	r.AboutPod("worker", "uid-three", Event{Warning, "Dead", "m"})
-	three := Object{APIVersion: "v1", Kind: "Pod", Namespace: "shop", Name: "three", UID: "uid-three"}
+	r.AboutPod("pi/gv0/", "elsewhere", "one", "1", Event{Warning, "Dead", "m"})
+	r.AboutPod("pi/gv1/", "shop", "two", "2", Event{Warning, "Dead", "m"})
+	r.AboutPod("pi/gv0/", "shop", "three", "3", Event{Warning, "Dead", "m"})
+	three := Object{APIVersion: "v1", Kind: "Pod", Namespace: "shop", Name: "three", UID: "3"}
 	path := "/api/v1/namespaces/shop/events/" + nameOf(three, "Dead")
 	run(t, r, s, func() bool { return s.events[path] != nil })
-	if about, _ := json.Marshal(s.events[path]["involvedObject"]); len(s.events) != 1 || !strings.Contains(string(about), `"uid":"uid-three"`) {
+	if about, _ := json.Marshal(s.events[path]["involvedObject"]); len(s.events) != 1 || !strings.Contains(string(about), `"uid":"3"`) {
 		t.Errorf("%s; %v", about, s.events)
 	}
 }

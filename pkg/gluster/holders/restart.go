@@ -86,7 +86,7 @@ func (r *restarter) tell(ctx context.Context, restarts []statedir.Restart, due m
 	published, err := r.root.Published()
 	errs := []error{err}
 	for _, h := range candidates {
-		isMeant := slices.ContainsFunc(published, func(p statedir.Published) bool { return p.Pod == h.Pod && p.Has(h.Volume, h.Root) })
+		isMeant := slices.ContainsFunc(published, func(p statedir.Published) bool { return p.Restart && p.Pod == h.Pod && p.Has(h.Volume, h.Root) })
 		if !isMeant || slices.ContainsFunc(restarts, func(s statedir.Restart) bool { return isOf(s.Holder, h.Connection, containerOf(h)) }) {
 			continue
 		}

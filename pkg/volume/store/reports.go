@@ -34,9 +34,11 @@ type Report struct {
 
 // Pod is what a node says of one pod.
 type Pod struct {
-	UID     string `json:"uid"`
-	Code    string `json:"code"`
-	Message string `json:"message"` // what it is, and the cure
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	UID       string `json:"uid"`
+	Code      string `json:"code"`
+	Message   string `json:"message"` // what it is, and the cure
 }
 
 // content is the report in as many bytes as a link may have: what is too long is cut, and what is too much left out.

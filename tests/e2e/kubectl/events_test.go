@@ -141,8 +141,8 @@ func TestAPodIsToldWhatItsNodeHasSeen(t *testing.T) {
 	}
 	shard := filepath.Join(root, ".glusterfs-csi/reports/00")
 	report, err := json.Marshal(store.Report{Node: "worker", Pods: []store.Pod{
-		{UID: "00000000-0000-4000-8000-000000000000", Code: "DeadFiles", Message: "of a pod that has gone"},
-		{UID: uid, Code: "DeadFiles", Message: "restart it"},
+		{Namespace: "default", Name: "writer", UID: uid, Code: "DeadFiles", Message: "of a pod where nobody has a claim"},
+		{Namespace: "shop", Name: "writer", UID: uid, Code: "DeadFiles", Message: "restart it"},
 	}})
 	if err := errors.Join(err, os.MkdirAll(shard, 0o700), os.Symlink(string(report), filepath.Join(shard, "0123456789abcdef.1"))); err != nil {
 		t.Fatal(err)

@@ -5,15 +5,10 @@ package copying
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
@@ -107,38 +102,6 @@ func (s *Copies) Read(ctx context.Context, ids []string) (found []Status, damage
 		}
 	}
 	return found, damaged, err
-}
-
-// Ask notes that somebody asks for a copy.
-func (s *Copies) Ask(st Status) error {
-	p, err := s.makePlace(st)
-	if err != nil {
-		return s.Explain(err)
-	}
-	defer p.close()
-	file, err := p.at.OpenFile(askedName, unix.O_WRONLY|unix.O_CREAT, 0o600)
-	if err != nil {
-		return s.Explain(err)
-	}
-	now := unix.NsecToTimespec(time.Now().UnixNano())
-	return s.Explain(errors.Join(safepath.OfFile(file).SetTimes(now, now), file.Close()))
-}
-
-// IsAskedFor says whether somebody has asked for a copy in the last hour, as far as this process has seen.
-func (s *Copies) IsAskedFor(st Status) (bool, error) {
-	state := ""
-	at, err := s.openPlace(st)
-	if err == nil {
-		defer at.Close()
-		var asked unix.Stat_t
-		if asked, err = at.StatEntry(askedName); err == nil {
-			state = fmt.Sprint(asked.Mtim)
-		}
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return true, s.Explain(err)
-	}
-	return s.Memory.Asked.For(st.Stamp(), state) < s.Abandoned, nil
 }
 
 // Settle gives up what belongs to no copy: the directory that one who copied has made again, and what a server brings

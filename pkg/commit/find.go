@@ -264,7 +264,9 @@ func numbersIn(dir *safepath.Dir) ([]int, error) {
 	return numbers, nil
 }
 
-func isForWantOfRoom(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
+func isForWantOfRoom(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+}
 
 func ignoreExist(err error) error {
 	if errors.Is(err, fs.ErrExist) {

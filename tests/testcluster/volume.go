@@ -88,6 +88,11 @@ func (c *Cluster) createVolume(ctx context.Context, name string, options VolumeO
 	c.mu.Lock()
 	c.volumes[name] = volume{name: name, options: options, bricks: bricks}
 	c.mu.Unlock()
+	if options.Subvolumes > 1 {
+		if err := c.useNearlyFull(ctx, name, options); err != nil {
+			return err
+		}
+	}
 	if err := c.startVolume(ctx, name); err != nil {
 		return err
 	}

@@ -144,8 +144,17 @@ func TestNothingThatALookDoesWaits(t *testing.T) {
 	l, err := NewLooker()
 	must(t, err)
 	waited := make(chan error, 1)
-	go func() { waited <- ask(all.link) }() // which is what a look does not do
-	testcluster.Eventually(t, clients.Patience, func() error { return isAsked(c) })
+	asks := func() { waited <- ask(all.link) } // which is what a look does not do
+	go asks()
+	testcluster.Eventually(t, clients.Patience, func() error {
+		select {
+		case err := <-waited: // it was answered before all threads of the client had stopped
+			must(t, err)
+			go asks()
+		default:
+		}
+		return isAsked(c)
+	})
 	found, err := l.Look(t.Context(), of(t, c.Device()))
 	must(t, err)
 	all.check(t, found, at[0].ID)

@@ -20,14 +20,15 @@ import (
 // A brick of GlusterFS 10.3 may lose a mkdir beside which another client looks the name up: the lookup makes the
 // directory's handle (.glusterfs/xx/yy/<gfid>) between the mkdir's two steps, and the mkdir, which finds the handle
 // there, takes the directory back on that brick alone. The next lookup has GlusterFS make it again with its gfid. A
-// mkdir of another client that comes before that gives it a gfid of its own there: then the directory has two gfids, and
-// everything in it says EIO until somebody settles it. The kernel looks a name up before each mkdir, so two clients that
-// make one directory are enough.
+// mkdir of another client that comes before that gives it a gfid of its own there: then the directory has two gfids,
+// and everything in it says EIO until somebody settles it. The kernel looks a name up before each mkdir, so two clients
+// that make one directory are enough.
 //
-// So a directory that more than one process may want is made by one of them: by the one that creates an empty file, which
-// is exclusive, and who looks at the directory before it removes the file. The others wait for the directory. It is a
-// file, since a brick loses a symbolic link in the same way as a directory, and never a regular file, whose handle may be
-// there (posix_handle_hard). A volume's own directory is made by whoever has claimed its path. TestTwoMakersOfDirectories.
+// So a directory that more than one process may want is made by one of them: by the one that creates an empty file,
+// which is exclusive, and who looks at the directory before it removes the file. The others wait for the directory. It
+// is a file, since a brick loses a symbolic link in the same way as a directory, and never a regular file, whose handle
+// may be there (posix_handle_hard). A volume's own directory is made by whoever has claimed its path.
+// TestTwoMakersOfDirectories.
 
 // makingSuffix ends the name of a file that says that a directory is just being made.
 const makingSuffix = ".making"
@@ -39,8 +40,8 @@ const (
 	waitForMaking = 20 * time.Millisecond
 )
 
-// MakeDirectory makes the directory at a path, in its parent, which may be there already, or be wanted by another at the
-// same moment. ErrBusy while another makes it; fs.ErrNotExist where it was removed at once.
+// MakeDirectory makes the directory at a path, in its parent, which may be there already, or be wanted by another at
+// the same moment. ErrBusy while another makes it; fs.ErrNotExist where it was removed at once.
 func (s *Store) MakeDirectory(parent *safepath.Dir, p string, mode uint32) error {
 	top, err := s.ownDirectory("")
 	if err != nil {
@@ -53,8 +54,8 @@ func (s *Store) MakeDirectory(parent *safepath.Dir, p string, mode uint32) error
 	}, func() error { return volume.IgnoreExist(parent.Mkdir(name, mode)) })
 }
 
-// makeAlone calls create where nobody has made what isThere looks for, and nobody else is at it; that is known by a file
-// in at that is called after name.
+// makeAlone calls create where nobody has made what isThere looks for, and nobody else is at it; that is known by a
+// file in at that is called after name.
 func (s *Store) makeAlone(at *safepath.Dir, name string, isThere func() (bool, error), create func() error) error {
 	claim := File{at, name + makingSuffix}
 	for began := time.Now(); ; {
@@ -74,7 +75,8 @@ func (s *Store) makeAlone(at *safepath.Dir, name string, isThere func() (bool, e
 			return err
 		}
 		if time.Since(began) > patience {
-			return fmt.Errorf("another controller is just making directories, and has %s/%s: %w", at.Name(), claim.Name, volume.ErrBusy)
+			return fmt.Errorf("another controller is just making a directory, as %s/%s says: %w",
+				at.Name(), claim.Name, volume.ErrBusy)
 		}
 		s.Permit.Without(func() { time.Sleep(waitForMaking) })
 	}
@@ -97,8 +99,8 @@ func createMissing(isThere func() (bool, error), create func() error) error {
 }
 
 // takeFromDead removes the file of one who was killed before he had made the directory, once this process has seen it
-// for a while. Another may be faster, and a third have made its own file since: so it is moved aside first and looked at
-// then, and put back if it is another.
+// for a while. Another may be faster, and a third have made its own file since: so it is moved aside first and looked
+// at then, and put back if it is another.
 func (s *Store) takeFromDead(claim File) error {
 	maker, err := makerOf(claim)
 	if err != nil || s.MayGoOn(&s.Memory.makings, maker) {

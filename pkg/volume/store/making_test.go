@@ -117,7 +117,8 @@ func TestADirectoryWhoseMakerWasKilledIsMade(t *testing.T) {
 
 	below := volumes.Spec("below")
 	below.Path = "team/below"
-	files = append(files, filepath.Join(own, volume.PathClaimName("team")+".making"), filepath.Join(own, store.AttributesDir+".making"))
+	files = append(files,
+		filepath.Join(own, volume.PathClaimName("team")+".making"), filepath.Join(own, store.AttributesDir+".making"))
 	for _, file := range files[1:] {
 		volumes.Must(t, os.WriteFile(file, nil, 0o600))
 	}

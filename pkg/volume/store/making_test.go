@@ -26,10 +26,12 @@ import (
 // still in the middle of each mkdir: it loses the mkdir (see making.go), and yet the directory has one gfid, on both.
 func TestTwoMakersOfDirectories(t *testing.T) {
 	for name, test := range map[string]struct {
+		many int
 		make func(s *lifecycle.Volumes, n int) error
 		at   func(n int) string // which is looked at
 	}{
 		"the driver's own": {
+			many: 10, // of which three had two gfids before
 			make: func(s *lifecycle.Volumes, n int) error {
 				_, err := s.EnsureShard(store.PathsDir, fmt.Sprint(n))
 				return err
@@ -39,6 +41,7 @@ func TestTwoMakersOfDirectories(t *testing.T) {
 			},
 		},
 		"a parent of volumes": {
+			many: 4,
 			make: func(s *lifecycle.Volumes, n int) error {
 				dir, err := s.Creations.MakeParents(fmt.Sprintf("parent%d/vol", n), volume.StampOf("vol", time.Now()))
 				if err == nil {
@@ -47,13 +50,6 @@ func TestTwoMakersOfDirectories(t *testing.T) {
 				return err
 			},
 			at: func(n int) string { return fmt.Sprint("parent", n) },
-		},
-		"a volume": {
-			make: func(s *lifecycle.Volumes, n int) error {
-				_, err := s.Create(volumes.Spec(fmt.Sprint("vol", n)))
-				return err
-			},
-			at: func(n int) string { return fmt.Sprint("vol", n) },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,7 +62,7 @@ func TestTwoMakersOfDirectories(t *testing.T) {
 			controllers := []*lifecycle.Volumes{volumes.Open(t, at[0]), volumes.Open(t, at[1])}
 			volumes.Create(t, controllers[0], volumes.Spec("first"))
 			c.SlowCall(t, gv0, 0, "mkdirat", 20*time.Millisecond) // between a directory's gfid and its handle
-			for n := range 10 {
+			for n := range test.many {
 				var all, looks sync.WaitGroup
 				done := make(chan struct{})
 				looks.Go(func() {
@@ -115,50 +111,51 @@ func TestTwoMakersOfDirectories(t *testing.T) {
 // Who makes a directory may be killed before it is there.
 func TestADirectoryWhoseMakerWasKilledIsMade(t *testing.T) {
 	s, mountpoint, own := volumes.OnGV0WithoutWaiting(t)
-	links := []string{filepath.Join(mountpoint, volume.OwnDir+".making")}
-	volumes.Must(t, os.Symlink("dead", links[0]))
+	files := []string{filepath.Join(mountpoint, volume.OwnDir+".making")}
+	volumes.Must(t, os.WriteFile(files[0], nil, 0o600))
 	volumes.Create(t, s, volumes.Spec("vol"))
 
 	below := volumes.Spec("below")
 	below.Path = "team/below"
-	links = append(links, filepath.Join(own, volume.PathClaimName("team")+".making"), filepath.Join(own, store.AttributesDir+".making"))
-	for _, link := range links[1:] {
-		volumes.Must(t, os.Symlink("dead", link))
+	files = append(files,
+		filepath.Join(own, volume.PathClaimName("team")+".making"), filepath.Join(own, store.AttributesDir+".making"))
+	for _, file := range files[1:] {
+		volumes.Must(t, os.WriteFile(file, nil, 0o600))
 	}
 	volumes.Create(t, s, below)
 	_, err := s.EnsureShard(store.AttributesDir, "vol")
 	volumes.Must(t, err)
 	volumes.Same(t, volumes.Audit(t, mountpoint), "directory team", "ready below", "ready vol")
-	for _, link := range links {
-		if _, err := os.Lstat(link); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%s is there: %v", link, err)
+	for _, file := range files {
+		if _, err := os.Lstat(file); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is there: %v", file, err)
 		}
 	}
 }
 
-// Or when it is there, and nobody asks for the link any more.
+// Or when it is there, and nobody asks for the file any more.
 func TestWhatAKilledMakerHasLeftIsRemoved(t *testing.T) {
 	s, mountpoint, own := volumes.OnGV0WithoutWaiting(t)
 	volumes.Create(t, s, volumes.Spec("vol"))
-	links := []string{
+	files := []string{
 		filepath.Join(mountpoint, volume.OwnDir+".making"), filepath.Join(mountpoint, volume.OwnDir+".making.aside"),
 		filepath.Join(own, "paths.14.making"), filepath.Join(own, "paths.15.making.aside"),
 	}
-	for i, link := range links {
-		volumes.Must(t, os.Symlink(fmt.Sprint("dead", i), link))
+	for _, file := range files {
+		volumes.Must(t, os.WriteFile(file, nil, 0o600))
 	}
 	s.Abandoned = time.Hour
 	volumes.Must(t, s.Reconcile(volumes.Background, volumes.Unlocked))
-	for _, link := range links {
-		if _, err := os.Lstat(link); err != nil {
+	for _, file := range files {
+		if _, err := os.Lstat(file); err != nil {
 			t.Errorf("its maker may be at it still: %v", err)
 		}
 	}
 	s.Abandoned = 0
 	volumes.Must(t, s.Reconcile(volumes.Background, volumes.Unlocked))
-	for _, link := range links {
-		if _, err := os.Lstat(link); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%s is there: %v", link, err)
+	for _, file := range files {
+		if _, err := os.Lstat(file); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is there: %v", file, err)
 		}
 	}
 }

@@ -205,12 +205,12 @@ func (r *Recorder) say(ctx context.Context, s saying) error {
 	if s.handles == "" {
 		return r.write(ctx, s)
 	}
-	claims, err := r.claims(ctx, s.handles, claimsTold)
+	claims, err := r.api.Claims(ctx, r.driver, s.handles, claimsTold)
 	if err != nil {
 		return err
 	}
 	for _, c := range claims {
-		r.About(c, s.event)
+		r.About(Claim(c.Namespace, c.Name, c.UID), s.event)
 	}
 	return nil
 }

@@ -152,7 +152,7 @@ func TestTheChartHasJustTheseObjects(t *testing.T) {
 	want := []string{
 		"CSIDriver/glusterfs.csi.gluster.org", "ClusterRole/glusterfs-csi-events", "ClusterRole/glusterfs-csi-provisioner", "ClusterRole/glusterfs-csi-resizer",
 		"ClusterRoleBinding/glusterfs-csi-events", "ClusterRoleBinding/glusterfs-csi-provisioner", "ClusterRoleBinding/glusterfs-csi-resizer",
-		"ConfigMap/glusterfs-csi-clusters", "DaemonSet/glusterfs-csi-mounter", "DaemonSet/glusterfs-csi-node", "Deployment/glusterfs-csi-controller", "Namespace/glusterfs-csi",
+		"ConfigMap/glusterfs-csi-clusters", "DaemonSet/glusterfs-csi-mounter", "DaemonSet/glusterfs-csi-node", "Deployment/glusterfs-csi-controller", "Job/glusterfs-csi-uninstall-check", "Namespace/glusterfs-csi",
 		"PersistentVolumeClaim/glusterfs-csi-test", "Pod/glusterfs-csi-test", "ServiceAccount/glusterfs-csi-controller", "ServiceAccount/glusterfs-csi-node",
 		"StorageClass/glusterfs",
 	}
@@ -343,6 +343,11 @@ func TestValuesThatAreRefused(t *testing.T) {
 		"a limit for the mounter":           {[]string{"--set=mounter.resources.limits.memory=1Gi"}, "limits"},
 		"a misspelt parameter of snapshots": {[]string{withSnapshots, "--set=snapshots.classes[0].name=x,snapshots.classes[0].parameters.volum=gv1"}, "volum"},
 		"a relative kubelet dir":            {[]string{"--set=kubeletDir=var/lib/kubelet"}, "kubeletDir"},
+		"a misspelt key of a pod":           {[]string{"--set=mounter.nodeSelektor.disk=ssd"}, "nodeSelektor"},
+		"a misspelt key of a sidecar":       {[]string{"--set=controller.resizer.imag=x"}, "imag"},
+		"a label by which pods are found":   {[]string{"--set=node.labels.app\\.kubernetes\\.io/name=x"}, "app.kubernetes.io/name"},
+		"clusters beside those by hand":     {[]string{"--set=clustersByHand=true"}, "clusters"},
+		"half a digest":                     {[]string{"--set=image.digest=sha256:0123"}, "digest"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := template(chart, append([]string{"-f", pi}, test.args...)...)

@@ -153,6 +153,34 @@ func TestTheMounterGoesWhereTheNodePluginDoes(t *testing.T) {
 	}
 }
 
+func TestValuesThatAreRefused(t *testing.T) {
+	for name, test := range map[string]struct {
+		args []string
+		word string
+	}{
+		"no cluster":                        {[]string{"--set=clusters=null"}, "clusters"},
+		"a cluster without servers":         {[]string{"--set=clusters[0].name=pi,clusters[0].servers={},clusters[0].volumes={gv0}"}, "servers"},
+		"a misspelt key":                    {[]string{"--set=kubletDir=/x"}, "kubletDir"},
+		"a misspelt parameter":              {[]string{"--set=storageClasses[0].name=x", "--set-string=storageClasses[0].parameters.udi=1"}, "udi"},
+		"a number for a parameter":          {[]string{"--set=storageClasses[0].name=x,storageClasses[0].parameters.uid=1001"}, "uid"},
+		"a limit for the mounter":           {[]string{"--set=mounter.resources.limits.memory=1Gi"}, "limits"},
+		"a misspelt parameter of snapshots": {[]string{withSnapshots, "--set=snapshots.classes[0].name=x,snapshots.classes[0].parameters.volum=gv1"}, "volum"},
+		"a relative kubelet dir":            {[]string{"--set=kubeletDir=var/lib/kubelet"}, "kubeletDir"},
+		"a misspelt key of a pod":           {[]string{"--set=mounter.nodeSelektor.disk=ssd"}, "nodeSelektor"},
+		"a misspelt key of a sidecar":       {[]string{"--set=controller.resizer.imag=x"}, "imag"},
+		"a label by which pods are found":   {[]string{"--set=node.labels.app\\.kubernetes\\.io/name=x"}, "app.kubernetes.io/name"},
+		"clusters beside those by hand":     {[]string{"--set=clustersByHand=true"}, "clusters"},
+		"half a digest":                     {[]string{"--set=image.digest=sha256:0123"}, "digest"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := template(chart, append([]string{"-f", pi}, test.args...)...)
+			if err == nil || !strings.Contains(err.Error(), test.word) {
+				t.Errorf("want an error that names %s, got %v", test.word, err)
+			}
+		})
+	}
+}
+
 // inProcess renders the chart in this process, which is as helm does and takes a hundredth of the time.
 type inProcess struct {
 	chart *chartv2.Chart

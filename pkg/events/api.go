@@ -7,21 +7,15 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/kubeapi"
 )
 
-const (
-	// pageSize is how many objects are asked for at a time.
-	pageSize = 500
-	// messageSize is the API's limit for a message, in bytes.
-	messageSize = 1024
-)
+// messageSize is the API's limit for a message, in bytes.
+const messageSize = 1024
 
 // stamps are the times of an event, and its message.
 type stamps struct {
@@ -76,46 +70,4 @@ func (r *Recorder) patch(ctx context.Context, about Object, e Event, count int) 
 	return r.api.Do(ctx, kubeapi.Request{
 		Method: http.MethodPatch, Path: eventsPath(about) + "/" + nameOf(about, e.Reason), ContentType: "application/merge-patch+json", Body: stampsOf(e, count),
 	}, nil)
-}
-
-// claims are those of a namespace, or of all where it is "", that are bound to PersistentVolumes of the driver whose
-// handles begin so, and so many at most.
-func (r *Recorder) claims(ctx context.Context, handles, namespace string, most int) ([]Object, error) {
-	var found []Object
-	query := url.Values{"limit": {fmt.Sprint(pageSize)}}
-	for {
-		var page struct {
-			Metadata struct {
-				Continue string `json:"continue"`
-			} `json:"metadata"`
-			Items []persistentVolume `json:"items"`
-		}
-		if err := r.api.Do(ctx, kubeapi.Request{Method: http.MethodGet, Path: "/api/v1/persistentvolumes", Query: query}, &page); err != nil {
-			return nil, err
-		}
-		for _, pv := range page.Items {
-			if pv.Spec.CSI.Driver == r.driver && strings.HasPrefix(pv.Spec.CSI.VolumeHandle, handles) && pv.Status.Phase == "Bound" &&
-				(namespace == "" || pv.Spec.ClaimRef.Namespace == namespace) {
-				found = append(found, Claim(pv.Spec.ClaimRef.Namespace, pv.Spec.ClaimRef.Name, pv.Spec.ClaimRef.UID))
-			}
-		}
-		if page.Metadata.Continue == "" || len(found) >= most {
-			return found[:min(len(found), most)], nil
-		}
-		query.Set("continue", page.Metadata.Continue)
-	}
-}
-
-// persistentVolume is what is read of one.
-type persistentVolume struct {
-	Spec struct {
-		CSI struct {
-			Driver       string `json:"driver"`
-			VolumeHandle string `json:"volumeHandle"`
-		} `json:"csi"`
-		ClaimRef Object `json:"claimRef"`
-	} `json:"spec"`
-	Status struct {
-		Phase string `json:"phase"`
-	} `json:"status"`
 }

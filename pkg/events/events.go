@@ -213,7 +213,7 @@ func (r *Recorder) say(ctx context.Context, s saying) error {
 	if s.handles == "" {
 		return r.write(ctx, s)
 	}
-	claims, err := r.claims(ctx, s.handles, s.about.Namespace, claimsTold)
+	claims, err := r.api.Claims(ctx, r.driver, s.handles, s.about.Namespace, claimsTold)
 	if err != nil {
 		return err
 	}
@@ -222,7 +222,7 @@ func (r *Recorder) say(ctx context.Context, s saying) error {
 			r.About(s.about, s.event)
 			break
 		}
-		r.About(c, s.event)
+		r.About(Claim(c.Namespace, c.Name, c.UID), s.event)
 	}
 	return nil
 }

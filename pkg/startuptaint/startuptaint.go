@@ -263,8 +263,8 @@ func (r *Remover) remove(ctx context.Context, name string, w *waiting) error {
 	r.mu.Lock()
 	taints := w.taints
 	r.mu.Unlock()
-	var patch []operation
-	for i, t := range slices.Backward(taints) { // the last first, since those behind one that goes move up
+	patch := []operation{{"test", "/metadata/uid", w.uid}} // of the node that was looked at
+	for i, t := range slices.Backward(taints) {            // the last first, since those behind one that goes move up
 		if r.is(t) {
 			at := fmt.Sprintf("/spec/taints/%d", i)
 			patch = append(patch, operation{"test", at + "/key", t.Key}, operation{"test", at + "/effect", t.Effect}, operation{Do: "remove", Path: at})

@@ -45,7 +45,7 @@ func (w *world) newController(flag, rights string) *controller {
 	w.make(map[string]any{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": "glusterfs-csi-controller"}}, "glusterfs-csi")
 	w.makeController()
 	w.makeFile(rights)
-	dir, err := os.MkdirTemp("", "e") //nolint:usetesting // a name short enough for a unix socket in it
+	dir, err := os.MkdirTemp("", "e") // a name short enough for a unix socket in it
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -44,12 +44,16 @@ const (
 	TrashNoRecord    Kind = "trash-no-record"  // data in the trash that no record tells of
 	TrashOtherData   Kind = "trash-other-data" // a trash entry that has another volume's directory
 	TrashHalfDeleted Kind = "trash-half-moved" // a deleted volume whose data is still in its place
+	CopyNoData       Kind = "copy-no-data"     // a snapshot that was complete, or the copy for a volume, that is gone
+	CopyNoRecord     Kind = "copy-no-record"   // a copy that no record tells of
+	CopyNotRemoved   Kind = "copy-not-removed" // a copy that was given up more than an hour ago
 )
 
 // Kinds are all kinds.
 var Kinds = []Kind{
 	NoDirectory, OtherDirectory, TwoNames, LostIdentity, NotClaimed, SharedPath, TwoVolumes, Unreadable, HalfMade, NoVolume,
 	StaleClaim, StaleAttributes, Leftover, TrashNoData, TrashNoRecord, TrashOtherData, TrashHalfDeleted,
+	CopyNoData, CopyNoRecord, CopyNotRemoved,
 }
 
 // Problem is something that Check has found.
@@ -153,7 +157,7 @@ func (s *Checker) pass(ctx context.Context) ([]Problem, error) {
 	}
 	for _, read := range []func(context.Context, *inventory) error{
 		s.lookAtClaims, s.lookAtEntries, s.readVolumes, // in this order
-		s.lookAtVolumes, s.lookAtData, s.lookAtPaths, s.lookAtAside, s.lookAtAttributes,
+		s.lookAtVolumes, s.lookAtData, s.lookAtPaths, s.lookAtAside, s.lookAtAttributes, s.lookAtCopies,
 	} {
 		if err := read(ctx, found); err != nil {
 			return found.problems, s.Explain(fmt.Errorf("check %s: %w", s.Volume, err))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package check holds records against directories, both ways, and repairs what can be repaired without removing what
-// holds data. It changes nothing while it looks. What it finds is said as a problem with its cause and its cure.
+// Package check holds records against directories, both ways, and repairs what can be repaired without removing data of
+// a volume, or of a snapshot that was complete and was not deleted. It changes nothing while it looks. What it finds is said as a problem with its cause and its cure.
 package check
 
 import (
@@ -113,7 +113,7 @@ func (s *Checker) Check(ctx context.Context) ([]Problem, error) {
 }
 
 // Repair does what p.Cure says, while nobody else of this process works on the volume: false where somebody does.
-// Nothing that holds data is removed.
+// It removes no data of a volume, nor of a snapshot that was complete and was not deleted.
 func (s *Checker) Repair(p Problem, lock func(id string) (unlock func(), free bool)) (bool, error) {
 	unlock, free := lock(p.id)
 	if !free || p.repair == nil {

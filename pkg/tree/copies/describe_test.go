@@ -101,7 +101,7 @@ func contentHash(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sum, buffer := sha256.New(), make([]byte, 1<<20)
+	sum, buffer := sha256.New(), make([]byte, min(info.Size(), 1<<20))
 	for at := int64(0); at < info.Size(); {
 		start, err := unix.Seek(int(file.Fd()), at, unix.SEEK_DATA)
 		if errors.Is(err, unix.ENXIO) {
@@ -134,7 +134,7 @@ func contentHash(path string) (string, error) {
 
 // xattrText has those that are to be copied.
 func xattrText(path string) (string, error) {
-	list := make([]byte, 8<<10)
+	list := make([]byte, 1<<10)
 	n, err := unix.Llistxattr(path, list)
 	if errors.Is(err, unix.ENOTSUP) {
 		return "", nil

@@ -69,7 +69,7 @@ func TestCheckHoldsCopiesAgainstTheirRecords(t *testing.T) {
 	unreadable := []string{"unreadable clonestorn", "unreadable snapshotstorn"}
 	volumes.Finds(t, s, false, append(unreadable, "copy-no-data clonesnodata", "copy-no-data snapshotsnodata")...) // who has made the others may go on
 	s.Abandoned = 0
-	lost := append(unreadable, "copy-no-data snapshotsnodata", "copy-no-record clonesnorecord", "copy-no-record snapshotsnorecord")
+	lost := append(slices.Clone(unreadable), "copy-no-data snapshotsnodata", "copy-no-record clonesnorecord", "copy-no-record snapshotsnorecord")
 	all := append(slices.Clone(lost), "copy-no-data clonesnodata", "copy-no-record cloneshalf", "copy-no-record snapshotshalf")
 	volumes.Finds(t, s, false, all...)
 	volumes.Finds(t, s, true, all...)

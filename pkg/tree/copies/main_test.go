@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
@@ -89,12 +90,17 @@ var acl = []byte("\x02\x00\x00\x00\x01\x00\x06\x00\xff\xff\xff\xff\x02\x00\x04\x
 // plantMany makes small files, in directories of 100.
 func (b *bench) plantMany(under string, files int) {
 	b.t.Helper()
+	var all errgroup.Group
+	all.SetLimit(workers)
 	for i := range files {
 		if i%100 == 0 {
 			must(b.t, os.MkdirAll(b.at(under, strconv.Itoa(i/100)), 0o755))
 		}
-		must(b.t, os.WriteFile(b.at(under, strconv.Itoa(i/100), fmt.Sprint("f", i)), []byte(fmt.Sprint("content of ", i)), 0o644))
+		all.Go(func() error {
+			return os.WriteFile(b.at(under, strconv.Itoa(i/100), fmt.Sprint("f", i)), []byte(fmt.Sprint("content of ", i)), 0o644)
+		})
 	}
+	must(b.t, all.Wait())
 }
 
 // plantDeep makes directories in each other, a file in each.

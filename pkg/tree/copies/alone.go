@@ -16,8 +16,8 @@ import (
 )
 
 // Alone returns how many bytes of disk would be free without a copy, of one replica: of its directories, of the files
-// that no other copy has a link to, and of what is in work (TestAloneIsWhatIsFreeWithoutASnapshot of pkg/volume/snapshot). It walks through all of
-// it. Memory is used for those files alone that have several names within the copy.
+// that no other copy has a link to, and of what is in work (TestAloneIsWhatIsFreeWithoutASnapshot of package snapshot).
+// It walks through all of it. Memory is used for those files alone that have several names within the copy.
 func Alone(ctx context.Context, dir, work *safepath.Dir, permit *permits.Permit) (int64, error) {
 	table, err := manifest.OpenTable(work)
 	if err != nil {

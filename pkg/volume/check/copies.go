@@ -72,7 +72,7 @@ func (s *Checker) lookAtCopy(found *inventory, copies *copying.Copies, id string
 	}
 	p := Problem{Kind: CopyNoData, Subject: id, Path: at, id: lockOf(copies, id), Why: "what was copied is gone"}
 	if copies.Kind == volume.Snapshots {
-		p.Cure = "nothing: what was in the snapshot is lost: delete it, by `glusterfs-csi snapshot delete` if Kubernetes does not know it"
+		p.Cure = "nothing: what was in it is lost: delete it, by `glusterfs-csi snapshot delete` if Kubernetes does not know it"
 	} else {
 		p.Cure = "give it up: the volume is copied anew when it is asked for"
 		p.repair = func() error {
@@ -108,9 +108,11 @@ func (s *Checker) lookAtStrays(ctx context.Context, found *inventory, copies *co
 		id := volume.IDOfStamp(x.Stamp)
 		p := Problem{Kind: CopyNoRecord, Subject: id, Path: copies.Path(x), id: lockOf(copies, id)}
 		if x.Complete {
-			p.Why, p.Cure = "no record tells of this copy, which was complete", "nothing: if it is dear, copy it elsewhere: a controller gives it up an hour after it has seen it"
+			p.Why = "no record tells of this copy, which was complete"
+			p.Cure = "nothing: if it is dear, copy it elsewhere: a controller gives it up an hour after it has seen it"
 		} else {
-			p.Why, p.Cure = "no record tells of this copy, which is half made", "give it up, as a controller does an hour after it has seen it"
+			p.Why = "no record tells of this copy, which is half made"
+			p.Cure = "give it up, as a controller does an hour after it has seen it"
 			p.repair = func() error { return copies.GiveUpStray(x) }
 		}
 		found.add(p)
@@ -140,7 +142,8 @@ func (s *Checker) lookAtGivenUp(ctx context.Context, found *inventory, givenUp m
 			p.Cure = "remove it"
 			p.repair = func() error {
 				for {
-					if removed, err := copying.Remove(ctx, s.Store, map[string]*safepath.Dir{name: dir}); removed > 0 || err != nil || ctx.Err() != nil {
+					removed, err := copying.Remove(ctx, s.Store, map[string]*safepath.Dir{name: dir})
+					if removed > 0 || err != nil || ctx.Err() != nil {
 						return errors.Join(err, ctx.Err())
 					}
 				}

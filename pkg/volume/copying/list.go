@@ -104,17 +104,33 @@ func (s *Copies) Read(ctx context.Context, ids []string) (found []Status, damage
 	return found, damaged, err
 }
 
-// Settle gives up what belongs to no copy: the directory that one who copied has made again, and what a server brings
-// back that has forgotten that it went. It must have been seen for an hour.
-func (s *Copies) Settle(ctx context.Context) error {
+// Stray is what has the name of a copy and belongs to none.
+type Stray struct {
+	Stamp    string
+	Complete bool // it says that it is
+	in       map[*safepath.Dir]bool
+}
+
+// Path is where it is on the Gluster volume.
+func (s *Copies) Path(x Stray) string {
+	for dir := range x.in {
+		return s.PathOf(store.File{Dir: dir, Name: x.Stamp})
+	}
+	return ""
+}
+
+// Strays are the directories that one who copied has made again, and what a server brings back that has forgotten that
+// it went. What is just being given up may be among them.
+func (s *Copies) Strays(ctx context.Context) ([]Stray, error) {
 	l, err := s.list()
 	if err != nil {
-		return s.Explain(err)
+		return nil, s.Explain(err)
 	}
+	var found []Stray
 	var errs []error
 	for stamp, dirs := range l.dirs {
 		if ctx.Err() != nil {
-			break
+			return found, ctx.Err()
 		}
 		id := volume.IDOfStamp(stamp)
 		st, err := s.find(id)
@@ -122,16 +138,30 @@ func (s *Copies) Settle(ctx context.Context) error {
 			errs = append(errs, err)
 			continue
 		}
-		key := removingName(s.Kind, stamp)
-		if !s.IsAbandoned(&s.Memory.Strays, key) {
-			continue
+		found = append(found, Stray{stamp, l.done[id][stamp], dirs})
+	}
+	return found, s.Explain(errors.Join(errs...))
+}
+
+// Settle gives up what belongs to no copy. It must have been seen for an hour.
+func (s *Copies) Settle(ctx context.Context) error {
+	strays, err := s.Strays(ctx)
+	errs := []error{err}
+	for _, x := range strays {
+		if s.IsAbandoned(&s.Memory.Strays, removingName(s.Kind, x.Stamp)) {
+			errs = append(errs, s.GiveUpStray(x))
 		}
-		removing, err := s.EnsureShard(store.RemovingDir, id)
-		errs = append(errs, err)
-		for dir := range dirs {
-			if err == nil {
-				errs = append(errs, s.moveRest(stamp, dir, removing))
-			}
+	}
+	return errors.Join(errs...)
+}
+
+// GiveUpStray is GiveUp for what belongs to no copy.
+func (s *Copies) GiveUpStray(x Stray) error {
+	removing, err := s.EnsureShard(store.RemovingDir, volume.IDOfStamp(x.Stamp))
+	errs := []error{err}
+	for dir := range x.in {
+		if err == nil {
+			errs = append(errs, s.moveRest(x.Stamp, dir, removing))
 		}
 	}
 	return s.Explain(errors.Join(errs...))

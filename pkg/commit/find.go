@@ -186,7 +186,7 @@ func (f found) addNew(dir *safepath.Dir, name string) (err error) {
 	made := 0
 	for wanted := max(1, where.Ranges); len(hit) < wanted; made++ {
 		if made == most*wanted {
-			return fmt.Errorf("of %d files in %s, none is on %d of %d replica sets: is a rebalance under way?",
+			return fmt.Errorf("of %d files in %s, none is on %d of %d replica sets: their bricks are more than 90 %% full (cluster.min-free-disk), or a rebalance is under way",
 				made, below.Name(), wanted-len(hit), wanted)
 		}
 		set, err := f.add(below, strconv.Itoa(made), unix.O_CREAT)

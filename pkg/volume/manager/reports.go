@@ -13,7 +13,7 @@ import (
 // Report has the controller told what a node says of its pods, by the client with these options: see Notices. It is
 // Store.SetReport, and waits as an operation does.
 func (m *Manager) Report(ctx context.Context, v gluster.Volume, options []string, report store.Report) error {
-	return m.run(ctx, v, options, "", func(_ context.Context, s *lifecycle.Volumes, _ *operation) error { return s.Store.SetReport(report) })
+	return m.run(ctx, v, options, "", func(_ context.Context, s *lifecycle.Volumes, _ *operation) error { return s.SetReport(report) })
 }
 
 // tellReports tells what nodes report.
@@ -21,7 +21,7 @@ func (m *Manager) tellReports(s *lifecycle.Volumes) error {
 	if m.notices.Reports == nil {
 		return nil
 	}
-	reports, err := s.Store.Reports()
-	m.notices.Reports(s.Store.Volume, reports)
+	reports, err := s.Reports()
+	m.notices.Reports(s.Volume, reports)
 	return err
 }

@@ -73,7 +73,7 @@ func (n *node) publish(uid, dir string) (target string) {
 	n.t.Helper()
 	clients.MakeFile(n.t, n.client, dir)
 	target = clients.Bind(n.t, n.client, "/"+dir, 0)
-	must(n.t, n.StateDir().WritePublished(statedir.Published{Volume: clients.GV0(), Pod: uid, Root: "/" + dir, Target: target}))
+	must(n.t, n.StateDir().WritePublished(statedir.Published{Volume: clients.GV0(), Pod: uid, Root: "/" + dir, Target: target, Restart: true}))
 	return target
 }
 

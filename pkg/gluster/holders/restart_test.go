@@ -47,7 +47,7 @@ func TestWhoIsRestarted(t *testing.T) {
 	n := newNode(t)
 	shop, other, lenient := uid(t, 0), uid(t, 1), uid(t, 2)
 	target, second, third := n.publish(shop, "shop"), n.publish(other, "other"), n.publish(lenient, "lenient")
-	must(t, n.StateDir().RemovePublished(third)) // its class says report
+	must(t, n.StateDir().WritePublished(statedir.Published{Volume: clients.GV0(), Pod: lenient, Root: "/lenient", Target: third})) // its class says report
 	open := func(dir string) string { return "exec 3>>" + filepath.Join(dir, "log") }
 	processes := map[string]struct {
 		pod      string

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/events"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
@@ -40,6 +41,7 @@ var errorCodes = []struct {
 	{volume.ErrRefused, codes.PermissionDenied},
 	{volume.ErrNoSpace, codes.ResourceExhausted},
 	{volume.ErrDisconnected, codes.Unavailable},
+	{events.ErrSilent, codes.Unavailable},
 	{volume.ErrSplitBrain, codes.Unavailable},
 	{volume.ErrNewer, codes.FailedPrecondition},
 	{volume.ErrCorrupt, codes.Internal},

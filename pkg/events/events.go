@@ -2,7 +2,8 @@
 
 // Package events writes events of Kubernetes, by which people who look at a claim learn what the controller has seen
 // of its Gluster volume. It speaks to the API server with net/http and the service account of the pod: it lists
-// PersistentVolumes and creates and patches events, and needs no other right.
+// PersistentVolumes and creates and patches events, and needs no other right. Of the API server it also knows which
+// Kubernetes cluster this is (Identity), for whoever wants that, with a right of its own.
 // docs/decisions/14-events-by-the-controller.md says why so.
 //
 // An event is one object for each claim and reason: what comes again changes its message and count. What is to be said

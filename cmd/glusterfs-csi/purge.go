@@ -103,7 +103,7 @@ func (f *purgeFlags) choose(ctx context.Context, say io.Writer, m *manager.Manag
 		chosen = append(chosen, entry)
 	}
 	if others > 0 {
-		fmt.Fprintf(say, "Left: %d entries of other Kubernetes clusters; each can be purged by its name.\n", others)
+		fmt.Fprintf(say, "Entries of other Kubernetes clusters, which are left: %d. Each can be purged by its name.\n", others)
 	}
 	return chosen, err
 }

@@ -15,8 +15,10 @@ import (
 // newIdentity returns what says which Kubernetes cluster this process works for: as the options say, or as the API server does. What it
 // was last is told to commands on this host. nil where it is to know none.
 func (d *Driver) newIdentity(ctx context.Context) manager.Identity {
-	ask := func(context.Context) (string, error) { return d.options.KubernetesID, nil }
+	var ask manager.Identity
 	switch {
+	case d.options.KubernetesID != "":
+		ask = func(context.Context) (string, error) { return d.options.KubernetesID, nil }
 	case d.options.KubernetesIDFrom != "":
 		asked, err := events.NewIdentity(d.options.KubernetesIDFrom)
 		if err != nil {
@@ -25,7 +27,7 @@ func (d *Driver) newIdentity(ctx context.Context) manager.Identity {
 			return nil
 		}
 		ask = asked.Get
-	case d.options.KubernetesID == "":
+	default:
 		return nil
 	}
 	var told atomic.Pointer[string]

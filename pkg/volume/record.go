@@ -161,17 +161,20 @@ func (r Record) check() error {
 	if r.Enforced && r.Capacity == 0 {
 		return errors.New("enforced without a capacity")
 	}
-	if r.Kubernetes != "" {
-		if err := CheckKubernetes(r.Kubernetes); err != nil {
-			return err
-		}
-	}
+	return r.checkFrom()
+}
+
+// checkFrom is check of where a volume came from.
+func (r Record) checkFrom() error {
 	switch r.Origin {
 	case Created, Adopted, Cloned:
 	default:
 		return fmt.Errorf("origin %q", r.Origin)
 	}
-	return nil
+	if r.Kubernetes == "" {
+		return nil
+	}
+	return CheckKubernetes(r.Kubernetes)
 }
 
 // Encode gives a record the form in which it is kept, what this driver does not know included.

@@ -27,17 +27,20 @@ import (
 func managerOf(t *testing.T) (m *Manager, c *testcluster.Cluster, v gluster.Volume) {
 	t.Helper()
 	c, name, _ := volumes.NewGlusterVolume(t, testcluster.VolumeOptions{})
-	m, v = managerOn(t, c, name, "1000%")
+	m, v = managerOn(t, c, name, "")
 	return m, c, v
 }
 
-// managerOn is a manager with clients of its own on a Gluster volume, whose volumes may have so much together.
+// managerOn is a manager with clients of its own on a Gluster volume, whose volumes may have so much together; "" for no
+// bound.
 func managerOn(t *testing.T, c *testcluster.Cluster, name, most string) (m *Manager, v gluster.Volume) {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "clusters.yaml")
-	text := fmt.Sprintf("clusters: [{name: %s, servers: [%s], volumes: [%s], maxProvisioned: {%s: %s}}]\n",
-		testcluster.Name, strings.Join(c.Servers(), ", "), name, name, most)
+	if most != "" {
+		most = fmt.Sprintf(", maxProvisioned: {%s: %s}", name, most)
+	}
+	text := fmt.Sprintf("clusters: [{name: %s, servers: [%s], volumes: [%s]%s}]\n", testcluster.Name, strings.Join(c.Servers(), ", "), name, most)
 	volumes.Must(t, os.WriteFile(file, []byte(text), 0o600))
 	clusters := gluster.WatchClusters(t.Context(), file, nil)
 	host, err := client.NewHost(filepath.Join(dir, "state"), clusters)

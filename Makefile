@@ -45,8 +45,8 @@ sanity: packages ## csi-sanity, nothing skipped, on a replicated and on a distri
 bench: packages $(IMAGE) ## Measure against every other way to do it; BENCH=create,publish for some, BENCH_FULL=1 for full sizes
 	@go run ./bench $(if $(BENCH),-bench $(BENCH)) $(if $(BENCH_FULL),-full)
 
-chaos: packages ## Kill and stop everything at random for CHAOS_TIME (10m) under 40 writers; CHAOS_SEED=n as it was that time
-	@go test -count=1 -v -timeout 2h -run '^TestChaos$$' ./tests/chaos -chaos.time $(CHAOS_TIME) $(if $(CHAOS_SEED),-chaos.seed $(CHAOS_SEED))
+chaos: packages ## Kill and stop everything at random for CHAOS_TIME (10m) under 40 writers; CHAOS_SEED=n as it was that time; CHAOS_SUBVOLUMES=2 on a distributed gv0
+	@go test -count=1 -v -timeout 2h -run '^TestChaos$$' ./tests/chaos -chaos.time $(CHAOS_TIME) $(if $(CHAOS_SEED),-chaos.seed $(CHAOS_SEED)) $(if $(CHAOS_SUBVOLUMES),-chaos.subvolumes $(CHAOS_SUBVOLUMES))
 
 hung: packages ## Repeat calls for 5 minutes while every server hangs: goroutines, threads and open files stay as many
 	@go test -race -count=1 -v -timeout 15m -run '^TestNothingPilesUpWhileEveryServerHangs$$' ./pkg/driver -hung.time 5m

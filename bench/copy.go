@@ -75,25 +75,12 @@ func (c *copying) at(name string, n int) string {
 }
 
 func (c *copying) plant() error {
-	if err := os.MkdirAll(filepath.Join(c.top, large), 0o755); err != nil {
-		return err
-	}
-	content := make([]byte, 1<<20)
-	for i := range content {
-		content[i] = byte(i * 7)
-	}
-	for i := range 4 {
-		file, err := os.Create(filepath.Join(c.top, large, fmt.Sprint(i)))
-		for range c.sizes.fioMiB {
-			if err == nil {
-				_, err = file.Write(content)
-			}
-		}
-		if err = errors.Join(err, file.Close()); err != nil {
+	for _, dir := range []string{large, small} {
+		if err := os.MkdirAll(filepath.Join(c.top, dir), 0o755); err != nil {
 			return err
 		}
 	}
-	return fill(filepath.Join(c.top, small), c.sizes.files)
+	return errors.Join(fillLarge(filepath.Join(c.top, large), c.sizes.fioMiB), fill(filepath.Join(c.top, small), c.sizes.files))
 }
 
 // copy makes the n-th copy of a tree.

@@ -88,13 +88,19 @@ func run(cmd *exec.Cmd) error {
 	return nil
 }
 
-// install installs fio, by which the data path is measured, where it is missing.
+// install installs what is missing of fio, by which the data path is measured, and rsync, with which copies are compared.
 func install(ctx context.Context) error {
-	if _, err := exec.LookPath("fio"); err == nil {
+	var missing []string
+	for _, name := range []string{"fio", "rsync"} {
+		if _, err := exec.LookPath(name); err != nil {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
 		return nil
 	}
-	fmt.Fprintln(os.Stderr, "Installing: fio")
-	for _, args := range [][]string{{"update", "-qq"}, {"install", "-y", "-qq", "--no-install-recommends", "fio"}} {
+	fmt.Fprintln(os.Stderr, "Installing:", strings.Join(missing, " "))
+	for _, args := range [][]string{{"update", "-qq"}, append([]string{"install", "-y", "-qq", "--no-install-recommends"}, missing...)} {
 		cmd := exec.CommandContext(ctx, "apt-get", args...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 		if err := run(cmd); err != nil {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,4 +30,24 @@ func fill(dir string, count int) error {
 		}
 	}
 	return group.Wait()
+}
+
+// fillLarge makes four files of so many MiB in dir.
+func fillLarge(dir string, mib int) error {
+	content := make([]byte, 1<<20)
+	for i := range content {
+		content[i] = byte(i * 7)
+	}
+	for i := range 4 {
+		file, err := os.Create(filepath.Join(dir, fmt.Sprint(i)))
+		for range mib {
+			if err == nil {
+				_, err = file.Write(content)
+			}
+		}
+		if err = errors.Join(err, file.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }

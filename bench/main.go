@@ -46,6 +46,7 @@ var scenarios = []scenario{
 	{"limits", "Making and expanding volumes with limits", limits},
 	{"fsgroup", "fsGroup", fsGroup},
 	{"copy", "Copies of a tree", copyTrees},
+	{"snapshots", "Snapshots and clones", snapshots},
 	{"roundtrips", "Requests to the bricks", countRequests},
 }
 

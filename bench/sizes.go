@@ -34,6 +34,7 @@ type sizes struct {
 	fioMiB      int
 	fioSeconds  int
 	countsCalls int // calls for one count of requests
+	entries     int // files of a volume that is copied for the memory that this takes
 	idle        time.Duration
 }
 
@@ -41,12 +42,12 @@ func newSizes(files, rounds int, full bool) sizes {
 	s := sizes{
 		rounds: rounds, files: files, volumes: []int{10, max(files, 11)}, trashed: []int{0, files}, published: []int{1, 10, 100}, pods: []int{1, 5, 20}, made: files,
 		roots: 100, others: 1000, crowd: 10_000,
-		calls: 20, slowCalls: 3, metadata: min(files, 150), fioMiB: 64, fioSeconds: 1, countsCalls: 10, idle: 2 * time.Minute,
+		calls: 20, slowCalls: 3, metadata: min(files, 150), fioMiB: 64, fioSeconds: 1, countsCalls: 10, entries: 20 * files, idle: 2 * time.Minute,
 	}
 	s.name = chart.Number(float64(files)) + " files"
 	if full {
 		s.files, s.volumes, s.made, s.calls = fullFiles, []int{10, 1000, fullFiles}, 1000, 100
-		s.trashed = []int{0, 1500, fullFiles}
+		s.trashed, s.entries = []int{0, 1500, fullFiles}, 1_000_000
 		s.metadata, s.fioMiB, s.fioSeconds, s.idle = 2000, 256, 10, 10*time.Minute
 		s.name = fmt.Sprintf("full: %s files", chart.Number(fullFiles))
 	}

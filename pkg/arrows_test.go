@@ -19,7 +19,7 @@ var floors = [][]string{
 	{"cmd/glusterfs-csi", "cmd/kubectl-glusterfs"},
 	{"pkg/driver", "cmd/kubectl-glusterfs/cli"},
 	{
-		"pkg/doctor", "pkg/dump", "pkg/events", "pkg/kubelet", "pkg/mounter", "pkg/volume/manager", "pkg/gluster/health", "pkg/gluster/holders", "pkg/gluster/reconnect",
+		"pkg/doctor", "pkg/dump", "pkg/events", "pkg/kubelet", "pkg/mounter", "pkg/startuptaint", "pkg/volume/manager", "pkg/gluster/health", "pkg/gluster/holders", "pkg/gluster/reconnect",
 		"pkg/gluster/repair",
 		"cmd/kubectl-glusterfs/apply", "cmd/kubectl-glusterfs/live", "cmd/kubectl-glusterfs/report",
 	},
@@ -33,7 +33,7 @@ var floors = [][]string{
 	{"pkg/gluster/permits", "pkg/tree/manifest", "pkg/mount/holders"},
 	{"pkg/gluster", "pkg/mount"},
 	{"pkg/debug"},
-	{"pkg/safepath", "pkg/panics", "pkg/answers", "pkg/pods", "pkg/rootsocket", "pkg/waiting"},
+	{"pkg/kubeapi", "pkg/safepath", "pkg/panics", "pkg/answers", "pkg/pods", "pkg/rootsocket", "pkg/waiting"},
 }
 
 func TestEveryPackageKnowsOnlyThoseBelowIt(t *testing.T) {

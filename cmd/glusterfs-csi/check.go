@@ -39,8 +39,9 @@ func volumeCheck(shared *sharedFlags) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Hold records and directories against each other, both ways",
-		Long: `Hold records and directories of all volumes against each other, both ways. Nothing
-is changed unless --repair is given, and then nothing that holds data is removed.
+		Long: `Hold records and directories of all volumes and snapshots against each other, both
+ways. Nothing is changed unless --repair is given, and then no data is removed of a volume,
+or of a snapshot that was complete and was not deleted.
 
 Exit codes: 0 nothing is wrong (any more), 1 a Gluster volume could not be checked,
 2 wrong usage, 3 something is wrong that is not repaired.`,

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"sigs.k8s.io/yaml"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/documented"
@@ -33,7 +31,7 @@ func TestEveryFlagIsDocumented(t *testing.T) {
 	}
 	collect(newRoot())
 	documented.Compare(t, "Flags of `glusterfs-csi controller|node|all|mounter`", serving)
-	documented.Compare(t, "Flags of `glusterfs-csi volume|trash|snapshot|doctor|debug|dump`", administering)
+	documented.Compare(t, "Flags of `glusterfs-csi volume|trash|snapshot|doctor|debug|dump|uninstall-check`", administering)
 }
 
 // flagName is how people write a flag.
@@ -60,31 +58,4 @@ func fields(of reflect.Type) map[string]bool {
 		names[name] = true
 	}
 	return names
-}
-
-func TestEveryValueOfTheChartIsDocumented(t *testing.T) {
-	text, err := os.ReadFile("../../deploy/helm/glusterfs-csi/values.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var values map[string]any
-	if err := yaml.Unmarshal(text, &values); err != nil {
-		t.Fatal(err)
-	}
-	documented.Compare(t, "Values of the Helm chart", paths("", values))
-}
-
-// paths are those of the values that have a value of their own, as `helm --set` names them: what Kubernetes' own
-// types are below is their business, and lists are one value.
-func paths(prefix string, values map[string]any) []string {
-	var found []string
-	for key, value := range values {
-		below, isMap := value.(map[string]any)
-		if isMap && len(below) > 0 && key != "resources" {
-			found = append(found, paths(prefix+key+".", below)...)
-			continue
-		}
-		found = append(found, prefix+key)
-	}
-	return found
 }

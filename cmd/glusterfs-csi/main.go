@@ -66,7 +66,7 @@ directory of a Gluster volume for each claim and mounts it where a pod wants it.
 	shared := &sharedFlags{}
 	shared.add(root)
 	root.AddCommand(serveCommands(shared)...)
-	root.AddCommand(volumeCommand(shared), trashCommand(shared), snapshotCommand(shared), doctorCommand(shared), debugCommand(shared), dumpCommand(shared))
+	root.AddCommand(volumeCommand(shared), trashCommand(shared), snapshotCommand(shared), doctorCommand(shared), debugCommand(shared), dumpCommand(shared), uninstallCheckCommand())
 	return root
 }
 

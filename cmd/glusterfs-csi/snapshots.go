@@ -29,6 +29,7 @@ func snapshotCommand(shared *sharedFlags) *cobra.Command {
 
 func snapshotList(shared *sharedFlags) *cobra.Command {
 	var o output
+	var own bool
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List all snapshots",
@@ -36,25 +37,35 @@ func snapshotList(shared *sharedFlags) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			return withVolumes(c.Context(), shared, func(ctx context.Context, m *manager.Manager, volumes []gluster.Volume) error {
 				rows, err := fromEach(ctx, volumes, func(ctx context.Context, v gluster.Volume) ([]answers.Snapshot, error) {
-					return listSnapshots(ctx, m, v)
+					rows, err := listSnapshots(ctx, m, v)
+					if err == nil && own {
+						err = addOwn(ctx, m, rows)
+					}
+					return rows, err
 				})
-				header := []string{"SNAPSHOT", "VOLUME", "READY", "SIZE", "FILES", "LINKED", "CHANGED", "CREATED"}
+				header := []string{"SNAPSHOT", "VOLUME", "READY", "SIZE", "OWN", "FILES", "LINKED", "CHANGED", "CREATED"}
 				return errors.Join(err, write(c.OutOrStdout(), o, rows, header, func(r answers.Snapshot) []string {
 					if !r.Ready {
-						return []string{r.ID, r.Volume, "no", "-", "-", "-", "-", isoTime(r.Created)}
+						return []string{r.ID, r.Volume, "no", "-", "-", "-", "-", "-", isoTime(r.Created)}
+					}
+					own := "-"
+					if r.Own != nil {
+						own = bytesIEC(*r.Own)
 					}
 					return []string{
-						r.ID, r.Volume, "yes", bytesIEC(r.Size), strconv.FormatInt(r.Files, 10), strconv.FormatInt(r.Linked, 10),
+						r.ID, r.Volume, "yes", bytesIEC(r.Size), own, strconv.FormatInt(r.Files, 10), strconv.FormatInt(r.Linked, 10),
 						strconv.FormatInt(r.Changed, 10), isoTime(r.Created),
 					}
 				}))
 			})
 		},
 	}
-	c.Long = `List all snapshots. SIZE is what a volume needs that is to have all of one, LINKED how many
-of its files it shares with the snapshot before, and CHANGED how many went on changing while
-they were read, so that of them it has no one moment; -o json has the first names.`
+	c.Long = `List all snapshots. SIZE is what a volume needs that is to have all of one, OWN what is free
+when that one is deleted (with --own), LINKED how many of its files it shares with the snapshot
+before, and CHANGED how many went on changing while they were read, so that of them it has no
+one moment; -o json has the first names.`
 	o.add(c)
+	c.Flags().BoolVar(&own, "own", false, "add up what each snapshot holds alone, which takes as long as a walk through all of it")
 	return c
 }
 
@@ -72,6 +83,27 @@ func listSnapshots(ctx context.Context, m *manager.Manager, v gluster.Volume) ([
 		rows = append(rows, row)
 	}
 	return rows, err
+}
+
+// addOwn adds what each snapshot holds alone. One that was deleted meanwhile has no such figure.
+func addOwn(ctx context.Context, m *manager.Manager, rows []answers.Snapshot) error {
+	var errs []error
+	for i, row := range rows {
+		if !row.Ready {
+			continue
+		}
+		id, err := volume.ParseID(row.ID)
+		if err == nil {
+			var bytes int64
+			if bytes, err = m.SnapshotAlone(ctx, id); err == nil {
+				rows[i].Own = &bytes
+			}
+		}
+		if !errors.Is(err, volume.ErrNotFound) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func snapshotDelete(shared *sharedFlags) *cobra.Command {

@@ -76,9 +76,10 @@ type Snapshot struct {
 	Created time.Time `json:"created"`
 	Ready   bool      `json:"ready"` // else it is still being copied, and has no more than this
 	Size    int64     `json:"sizeBytes,omitempty"`
-	Files   int64     `json:"files,omitempty"`   // directories and all else included
-	Linked  int64     `json:"linked,omitempty"`  // those that are the previous snapshot's, too
-	Changed int64     `json:"changed,omitempty"` // those that changed, or went, while they were read
+	Own     *int64    `json:"ownBytes,omitempty"` // what it holds alone, with --own
+	Files   int64     `json:"files,omitempty"`    // directories and all else included
+	Linked  int64     `json:"linked,omitempty"`   // those that are the previous snapshot's, too
+	Changed int64     `json:"changed,omitempty"`  // those that changed, or went, while they were read
 	// ChangedFirst are the names of the first of those, as Go quotes them.
 	ChangedFirst []string `json:"changedFirst,omitempty"`
 }

@@ -20,6 +20,9 @@
 // one on bricks that came later. While a set is being taken out of the volume, GlusterFS puts no new file there, and
 // once it has moved the file away that set is left out: what is lost there is lost with it.
 //
+// On replica 2 without quorum such a file, or its directory, may be in split-brain: another one takes its place
+// (splitbrain.go).
+//
 // A change of the times, not a write: an arbiter's brick has no data, and a write changes nothing there, so that the
 // fsync after it does nothing either.
 package commit

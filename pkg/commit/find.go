@@ -18,8 +18,7 @@ import (
 )
 
 const (
-	ownDir    = ".glusterfs-csi"
-	commitDir = "commit"
+	ownDir = ".glusterfs-csi"
 
 	// most is how many files of a directory are made for each set that is wanted: of two sets one is
 	// missed by all of them once in 10^19 times.
@@ -54,7 +53,7 @@ func (f found) hold() (found, error) {
 // volume was full before this driver came, it opens what there is of records.
 func find(root *safepath.Dir) (found, error) {
 	files, err := findOrMake(root)
-	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
+	if !isForWantOfRoom(err) {
 		return files, err
 	}
 	records, sets, otherErr := findRecords(root)
@@ -69,8 +68,18 @@ func find(root *safepath.Dir) (found, error) {
 	return records, nil
 }
 
-func findOrMake(root *safepath.Dir) (_ found, err error) {
-	dir, err := makeDirs(root, ownDir, commitDir)
+// findOrMake goes on in another directory where nothing can be made or found in one because that is in split-brain.
+func findOrMake(root *safepath.Dir) (files found, err error) {
+	for _, name := range commitDirs {
+		if files, err = findOrMakeIn(root, name); !inSplitBrain(err) {
+			break
+		}
+	}
+	return files, err
+}
+
+func findOrMakeIn(root *safepath.Dir, name string) (_ found, err error) {
+	dir, err := makeDirs(root, ownDir, name)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +99,7 @@ func findOrMake(root *safepath.Dir) (_ found, err error) {
 		return nil, err
 	}
 	for _, n := range numbers {
-		if err := files.addOf(dir, n, len(where.Subvolumes)); err != nil {
+		if err := files.addOf(dir, n, len(where.Subvolumes)); err != nil && !isUnusable(err) {
 			return nil, err
 		}
 	}
@@ -144,7 +153,11 @@ func (f found) addOf(dir *safepath.Dir, number, enough int) error {
 		if len(f) >= enough {
 			return nil
 		}
-		if _, err := f.add(below, strconv.Itoa(n), 0); ignoreNotExist(err) != nil {
+		name := strconv.Itoa(n)
+		switch _, err := f.add(below, name, 0); {
+		case isUnusable(err):
+			drop(below, name, err)
+		case ignoreNotExist(err) != nil:
 			return err
 		}
 	}
@@ -153,7 +166,7 @@ func (f found) addOf(dir *safepath.Dir, number, enough int) error {
 
 // addNew makes a directory, whose files GlusterFS puts on all sets that are not being taken out, and files in it until
 // each of those has one. If all had one before, it goes again.
-func (f found) addNew(dir *safepath.Dir, name string) error {
+func (f found) addNew(dir *safepath.Dir, name string) (err error) {
 	below, err := makeDirs(dir, name)
 	if err != nil {
 		return err
@@ -163,16 +176,24 @@ func (f found) addNew(dir *safepath.Dir, name string) error {
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil {
+			_ = dir.Rmdir(name) // if it is empty: attempts leave nothing behind
+		}
+	}()
 	before := len(f)
 	hit := map[string]bool{}
 	made := 0
 	for wanted := max(1, where.Ranges); len(hit) < wanted; made++ {
 		if made == most*wanted {
-			return fmt.Errorf("of %d files in %s/%s/%s, none is on %d of %d replica sets: is a rebalance under way?",
-				made, ownDir, commitDir, name, wanted-len(hit), wanted)
+			return fmt.Errorf("of %d files in %s, none is on %d of %d replica sets: their bricks are more than 90 %% full (cluster.min-free-disk), or a rebalance is under way",
+				made, below.Name(), wanted-len(hit), wanted)
 		}
 		set, err := f.add(below, strconv.Itoa(made), unix.O_CREAT)
 		if err != nil {
+			if isForWantOfRoom(err) {
+				_ = below.Unlink(strconv.Itoa(made)) // it may be half made
+			}
 			return err
 		}
 		hit[set] = true
@@ -191,7 +212,8 @@ func (f found) addNew(dir *safepath.Dir, name string) error {
 	return nil
 }
 
-// add opens a file, keeps it if it is the first of its set, and returns the set.
+// add opens a file, keeps it if it is the first of its set, and returns the set. What is in split-brain cannot be opened,
+// whether both sides have made or changed it.
 func (f found) add(dir *safepath.Dir, name string, flags int) (string, error) {
 	file, err := dir.OpenFile(name, unix.O_RDWR|flags, 0o600)
 	if err != nil {
@@ -240,6 +262,10 @@ func numbersIn(dir *safepath.Dir) ([]int, error) {
 	}
 	slices.Sort(numbers)
 	return numbers, nil
+}
+
+func isForWantOfRoom(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
 func ignoreExist(err error) error {

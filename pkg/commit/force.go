@@ -63,7 +63,7 @@ func (f *files) force(root *safepath.Dir) error {
 			return nil
 		}
 		f.close()
-		again := errors.Is(err, errMoved) || errors.Is(err, ErrHealing) || errors.Is(err, fs.ErrNotExist) ||
+		again := errors.Is(err, errMoved) || errors.Is(err, ErrHealing) || errors.Is(err, fs.ErrNotExist) || inSplitBrain(err) ||
 			errors.Is(err, unix.ESTALE) || errors.Is(err, unix.EBADF) || errors.Is(err, unix.EBADFD)
 		if !again || attempt == attempts {
 			return fmt.Errorf("put on the disks of %s what was done: %w", root.Name(), err)

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -32,4 +34,48 @@ func TestOnAFullGlusterVolume(t *testing.T) {
 	}
 	g.mustCommit()
 	mountVolume(t, c, "tiny").mustCommit() // nor does another process need space
+}
+
+// TestAFileForWhichThereWasNoRoomIsReplaced: when the last blocks of a brick have taken a file and not the directories of
+// its gfid, the file is there without its name in .glusterfs. How many blocks that needs is chance, so here the name is
+// taken away.
+func TestAFileForWhichThereWasNoRoomIsReplaced(t *testing.T) {
+	c := testcluster.Shared(t, testcluster.Options{Subvolumes: 2})
+	must(t, c.CreateVolume("brim", testcluster.VolumeOptions{}))
+	t.Cleanup(func() { must(t, c.StopVolume("brim"), c.DeleteVolume("brim")) })
+	g := mountVolume(t, c, "brim")
+	g.mustCommit()
+	path := filepath.Join(g.path, ownDir, "commit/0/0")
+	value := make([]byte, 36)
+	_, err := unix.Getxattr(path, "glusterfs.gfid.string", value)
+	must(t, err)
+	gfid := string(value)
+	for brick := range 2 {
+		must(t, os.Remove(filepath.Join(c.BrickPath("brim", brick), ".glusterfs", gfid[:2], gfid[2:4], gfid)))
+	}
+	testcluster.Eventually(t, patience, func() error {
+		file, err := os.OpenFile(path, os.O_RDWR, 0)
+		if !errors.Is(err, unix.ESTALE) {
+			return errors.Join(errors.New("it can be opened"), err, file.Close())
+		}
+		return nil
+	})
+	mountVolume(t, c, "brim").mustCommit()
+	g.mustCommit()
+}
+
+// fill takes all the space that there is.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	ballast, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	must(t, err)
+	for size := 1 << 20; size >= 4<<10; size /= 2 {
+		for err = nil; err == nil; {
+			_, err = ballast.Write(make([]byte, size))
+		}
+	}
+	_ = ballast.Close() // it says what the last write said
+	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EIO) {
+		t.Fatal(err)
+	}
 }

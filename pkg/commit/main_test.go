@@ -48,13 +48,14 @@ func mountGV0(t *testing.T, c *testcluster.Cluster) *mounted {
 func mountVolume(t *testing.T, c *testcluster.Cluster, volume string) *mounted {
 	t.Helper()
 	m, err := c.Mount(t.Context(), volume, gluster.Arguments(volume, []string{gluster.FreshNames})...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	return use(t, c, volume, m)
+}
+
+func use(t *testing.T, c *testcluster.Cluster, volume string, m *testcluster.RawMount) *mounted {
+	t.Helper()
 	root, err := safepath.OpenRoot(m.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	g := &mounted{t, c, m.Path, root.Called("pi/" + volume), New()}
 	t.Cleanup(func() {
 		root.Close()

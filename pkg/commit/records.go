@@ -3,9 +3,6 @@
 package commit
 
 import (
-	"errors"
-	"io/fs"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
@@ -55,11 +52,12 @@ func (f found) addRecords(root *safepath.Dir, path string, enough int, deeper bo
 		}
 		st, err := dir.StatEntry(name)
 		switch {
+		case inSplitBrain(err):
 		case ignoreNotExist(err) != nil:
 			return err
 		case err != nil:
 		case st.Mode&unix.S_IFMT == unix.S_IFREG:
-			if _, err := f.add(dir, name, unix.O_NOFOLLOW); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if _, err := f.add(dir, name, unix.O_NOFOLLOW); ignoreNotExist(err) != nil && !inSplitBrain(err) {
 				return err
 			}
 		case st.Mode&unix.S_IFMT == unix.S_IFDIR && deeper && len(name) == 2: // not a deleted volume's data

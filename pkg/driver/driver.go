@@ -27,6 +27,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/repair"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/settings"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mounter"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/startuptaint"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
 
@@ -42,7 +43,8 @@ type Driver struct {
 	permits  *permits.Pool
 	volumes  *manager.Manager
 	metrics  *metrics
-	events   *events.Recorder // nil: none are written
+	events   *events.Recorder      // nil: none are written
+	taint    *startuptaint.Remover // nil: it stays on
 }
 
 // New returns a driver that is ready to Run. The clusters file is watched until ctx is
@@ -68,7 +70,7 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 		options: options, clusters: clusters, host: host, health: health.New(host, clusters, known, m.registry),
 		permits: pool, volumes: manager.New(clusters, known, host, pool, m.registry, ownOptions(options.Mode)...), metrics: m,
 	}
-	d.events = d.newEvents(ctx)
+	d.events, d.taint = d.newEvents(ctx), d.newTaintRemover(ctx)
 	if options.Mode.controller() {
 		d.volumes.SetKubernetes(d.newIdentity(ctx))
 		d.volumes.SetRetention(options.TrashRetention)
@@ -175,9 +177,11 @@ func (d *Driver) serve(ctx context.Context, listener net.Listener, m *monitor) e
 		csi.RegisterControllerServer(server, &controller{volumes: d.volumes})
 		background.Go(func() { d.volumes.Maintain(ctx) })
 		background.Go(func() { d.events.Run(ctx) })
+		background.Go(func() { d.taint.Run(ctx) })
 	}
 	if d.options.Mode.node() {
 		csi.RegisterNodeServer(server, newNode(d))
+		background.Go(func() { d.newReporter().run(ctx) })
 	}
 	if r, ok := d.options.registration(); ok {
 		background.Go(func() { r.Serve(ctx, d.metrics.registry) })

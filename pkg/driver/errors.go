@@ -10,8 +10,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/events"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/kubeapi"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
 
@@ -41,7 +41,7 @@ var errorCodes = []struct {
 	{volume.ErrRefused, codes.PermissionDenied},
 	{volume.ErrNoSpace, codes.ResourceExhausted},
 	{volume.ErrDisconnected, codes.Unavailable},
-	{events.ErrSilent, codes.Unavailable},
+	{kubeapi.ErrSilent, codes.Unavailable},
 	{volume.ErrSplitBrain, codes.Unavailable},
 	{volume.ErrNewer, codes.FailedPrecondition},
 	{volume.ErrCorrupt, codes.Internal},

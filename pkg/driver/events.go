@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"k8s.io/klog/v2"
 
@@ -16,8 +17,10 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/kubeapi"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/trash"
 )
 
@@ -42,16 +45,20 @@ func (d *Driver) newEvents(ctx context.Context) *events.Recorder {
 	if d.options.Events == "" {
 		return nil
 	}
-	r, err := events.New(d.options.Name, d.options.Events, events.Object{Name: os.Getenv("POD_NAME"), UID: os.Getenv("POD_UID")})
+	api, err := kubeapi.New(d.options.Events)
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "Events are not written; all else goes on", "directory", d.options.Events)
 		return nil
 	}
+	r := events.New(d.options.Name, api, events.Object{Name: os.Getenv("POD_NAME"), UID: os.Getenv("POD_UID")})
 	t := &healthTeller{tell: func(v gluster.Volume, e events.Event) { r.AboutVolumes(handlesOf(v), e) }, open: map[gluster.Volume]map[string]bool{}}
 	d.health.Notify(t.changed)
 	d.volumes.Notify(manager.Notices{
 		Quota:    func(v gluster.Volume, enforced bool, now quota.State) { tellQuota(r, v, enforced, now) },
 		TrashLow: func(v gluster.Volume, low trash.Low) { tellTrash(r, v, low) },
+		Reports: (&podTeller{tell: func(v gluster.Volume, p store.Pod, e events.Event) {
+			r.AboutPod(handlesOf(v), p.Namespace, p.Name, p.UID, e)
+		}, told: map[gluster.Volume]map[string][]store.Pod{}}).tellNew,
 	})
 	return r
 }
@@ -84,6 +91,29 @@ func (t *healthTeller) changed(_, now health.Report) {
 			})
 		}
 	}
+}
+
+// podTeller says what nodes report of their pods, once.
+type podTeller struct {
+	tell func(v gluster.Volume, p store.Pod, e events.Event)
+
+	mu   sync.Mutex
+	told map[gluster.Volume]map[string][]store.Pod // by node, what it reports
+}
+
+func (t *podTeller) tellNew(v gluster.Volume, reports []store.Report) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := map[string][]store.Pod{}
+	for _, r := range reports {
+		now[r.Node] = r.Pods
+		for _, p := range r.Pods {
+			if !slices.Contains(t.told[v][r.Node], p) {
+				t.tell(v, p, events.Event{Type: events.Warning, Reason: p.Code, Message: p.Message})
+			}
+		}
+	}
+	t.told[v] = now
 }
 
 func tellQuota(r *events.Recorder, v gluster.Volume, enforced bool, now quota.State) {

@@ -9,6 +9,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/events"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
 // TestAnOutageIsOverWhenNothingAsBadIsThere: where quorum is lost as well, the brick that was lost first is named no
@@ -44,6 +45,34 @@ func TestAnOutageIsOverWhenNothingAsBadIsThere(t *testing.T) {
 		told = nil
 		if teller.changed(health.Report{}, step.now); !slices.Equal(told, step.want) {
 			t.Errorf("%+v: told %v, want %v", step.now, told, step.want)
+		}
+	}
+}
+
+func TestWhatANodeReportsIsToldOnce(t *testing.T) {
+	var told []string
+	teller := &podTeller{told: map[gluster.Volume]map[string][]store.Pod{}, tell: func(v gluster.Volume, p store.Pod, e events.Event) {
+		told = append(told, v.Name+" "+p.UID+" "+e.Reason+" "+e.Message)
+	}}
+	v, other := gluster.Volume{Cluster: "pi", Name: "gv0"}, gluster.Volume{Cluster: "pi", Name: "gv1"}
+	one, two := store.Pod{UID: "1", Code: "Dead", Message: "m"}, store.Pod{UID: "2", Code: "Dead", Message: "m"}
+	changed := store.Pod{UID: "1", Code: "Dead", Message: "n"}
+	for _, step := range []struct {
+		v       gluster.Volume
+		reports []store.Report
+		want    []string
+	}{
+		{v, nil, nil},
+		{v, []store.Report{{Node: "a", Pods: []store.Pod{one}}}, []string{"gv0 1 Dead m"}},
+		{v, []store.Report{{Node: "a", Pods: []store.Pod{one}}, {Node: "b", Pods: []store.Pod{two}}}, []string{"gv0 2 Dead m"}},
+		{other, []store.Report{{Node: "a", Pods: []store.Pod{one}}}, []string{"gv1 1 Dead m"}},
+		{v, []store.Report{{Node: "a", Pods: []store.Pod{changed}}, {Node: "b", Pods: []store.Pod{two}}}, []string{"gv0 1 Dead n"}},
+		{v, []store.Report{{Node: "b", Pods: []store.Pod{two}}}, nil},
+		{v, []store.Report{{Node: "a", Pods: []store.Pod{changed}}}, []string{"gv0 1 Dead n"}},
+	} {
+		told = nil
+		if teller.tellNew(step.v, step.reports); !slices.Equal(told, step.want) {
+			t.Errorf("%+v: told %v, want %v", step.reports, told, step.want)
 		}
 	}
 }

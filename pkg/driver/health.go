@@ -19,10 +19,10 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
-// NodeGetVolumeHealth returns what is wrong with the volume as seen from this node; an
-// empty list says that nothing is known to be. It answers within a second, whatever
-// hangs. Before anything is known it is Unavailable: after an error kubelet keeps the condition that it had. The volume ID is enough.
-// Given a publish path, only the client that is mounted there counts.
+// NodeGetVolumeHealth returns what is wrong with the volume as seen from this node; an empty list says that nothing is
+// known to be. It answers within a second, whatever hangs. Before anything is known it is Unavailable, for
+// health.UnknownFor at most after a client was found: after an error kubelet keeps the condition that it had. The
+// volume ID is enough. Given a publish path, only the client that is mounted there counts.
 func (n *node) NodeGetVolumeHealth(ctx context.Context, request *csi.NodeGetVolumeHealthRequest) (*csi.NodeGetVolumeHealthResponse, error) {
 	id, err := parseExisting(request.GetVolumeId())
 	if err != nil {

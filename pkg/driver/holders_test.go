@@ -9,10 +9,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc/codes"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
@@ -35,6 +38,9 @@ func TestWhoKeepsFilesOfADeadClientIsNamedAndRestartedWhereTheClassSaysSo(t *tes
 		}
 		return filepath.Join(dir, "mount")
 	}
+	for id, of := range map[string]*csi.Volume{uid: v, otherUID: w} { // as kubelet says whom it is for
+		of.VolumeContext[podNamespaceKey], of.VolumeContext[podNameKey] = "shop", "pod-"+id
+	}
 	target, other := p.publish(v, publishFor(uid)), p.publish(w, publishFor(otherUID))
 	code(t, p.tryPublish(v, target), codes.OK)
 	root, err := statedir.Open(filepath.Join(p.dir, "state"))
@@ -42,7 +48,9 @@ func TestWhoKeepsFilesOfADeadClientIsNamedAndRestartedWhereTheClassSaysSo(t *tes
 		t.Fatal(err)
 	}
 	published, err := root.Published()
-	if err != nil || len(published) != 1 || published[0].Pod != uid || published[0].Target != target || published[0].Root != "/"+v.GetVolumeContext()[pathKey] {
+	if err != nil || len(published) != 2 || !slices.ContainsFunc(published, func(p statedir.Published) bool {
+		return p.Restart && p.Pod == uid && p.Target == target && p.Root == "/"+v.GetVolumeContext()[pathKey]
+	}) {
 		t.Errorf("to be restarted: %+v, %v", published, err)
 	}
 	shell, otherShell := programs.Shell(t, "exec 3>>"+filepath.Join(target, "log")), programs.Shell(t, "exec 3>>"+filepath.Join(other, "log"))
@@ -60,6 +68,10 @@ func TestWhoKeepsFilesOfADeadClientIsNamedAndRestartedWhereTheClassSaysSo(t *tes
 		}
 		return nil
 	})
+	// The controller, which sees no container, is told.
+	testcluster.Eventually(t, time.Minute, func() error {
+		return reports(p.rig, `"namespace":"shop","name":"pod-`+otherUID+`","uid":"`+otherUID+`","code":"DeadFiles","message":"restart pod`, `"uid":"`+uid+`","code":"ContainerRestarted","message":"container `+id[:12])
+	})
 	if err := programs.End(otherShell); err != nil {
 		t.Fatal(err)
 	}
@@ -67,6 +79,12 @@ func TestWhoKeepsFilesOfADeadClientIsNamedAndRestartedWhereTheClassSaysSo(t *tes
 		return errors.Join(shows(p.volumeHealth(v.GetVolumeId(), target)), shows(p.volumeHealth(w.GetVolumeId(), other)))
 	})
 	mounter.logs("Ending a container", uid, "SIGTERM")
+	testcluster.Eventually(t, time.Minute, func() error {
+		if err := reports(p.rig, "DeadFiles"); err == nil {
+			return errors.New("it is still reported, though it has ended")
+		}
+		return reports(p.rig, "ContainerRestarted")
+	})
 	p.unpublish(v, target)
 	p.unpublish(w, other)
 	if published, err := root.Published(); len(published) > 0 || err != nil {
@@ -74,4 +92,21 @@ func TestWhoKeepsFilesOfADeadClientIsNamedAndRestartedWhereTheClassSaysSo(t *tes
 	}
 	code(t, p.delete(v), codes.OK)
 	code(t, p.delete(w), codes.OK)
+}
+
+// reports says whether what nodes have reported has all of the words.
+func reports(r *rig, words ...string) error {
+	links, err := filepath.Glob(filepath.Join(healthy(r.t).BrickPath("gv0", 0), ".glusterfs-csi/reports/??/*"))
+	var all strings.Builder
+	for _, link := range links {
+		content, errRead := os.Readlink(link)
+		err = errors.Join(err, errRead)
+		all.WriteString(content)
+	}
+	for _, word := range words {
+		if !strings.Contains(all.String(), word) {
+			err = errors.Join(err, fmt.Errorf("no %s in %s", word, all.String()))
+		}
+	}
+	return err
 }

@@ -8,7 +8,7 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/events"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/kubeapi"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
 
@@ -20,13 +20,13 @@ func (d *Driver) newIdentity(ctx context.Context) manager.Identity {
 	case d.options.KubernetesID != "":
 		ask = func(context.Context) (string, error) { return d.options.KubernetesID, nil }
 	case d.options.KubernetesIDFrom != "":
-		asked, err := events.NewIdentity(d.options.KubernetesIDFrom)
+		api, err := kubeapi.New(d.options.KubernetesIDFrom)
 		if err != nil {
 			klog.FromContext(ctx).Error(err, "It is not known which Kubernetes cluster this is; nothing that is made belongs to it",
 				"directory", d.options.KubernetesIDFrom)
 			return nil
 		}
-		ask = asked.Get
+		ask = kubeapi.NewIdentity(api).Get
 	default:
 		return nil
 	}

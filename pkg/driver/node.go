@@ -136,7 +136,7 @@ func (n *node) publish(ctx context.Context, request *csi.NodePublishVolumeReques
 			if err := n.show(ctx, fd, s); err != nil {
 				return err
 			}
-			return n.rememberRestart(s, said.restart)
+			return n.rememberPod(s, request.GetVolumeContext(), said.restart)
 		})
 	})
 }

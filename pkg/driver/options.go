@@ -64,6 +64,9 @@ type Options struct {
 	// KubernetesID says which Kubernetes cluster a controller works for. "" where KubernetesIDFrom is the directory of the
 	// service account by which it asks, as Kubernetes mounts it, or where it is to know none.
 	KubernetesID, KubernetesIDFrom string
+	// StartupTaint is the directory of the service account by which the start-up taint is taken off nodes; "" for nobody
+	// who does.
+	StartupTaint string
 	// RestartAfter is how long after the repair a container that keeps files of a dead client open is restarted, where its class says
 	// so; 0 for the default.
 	RestartAfter time.Duration
@@ -97,6 +100,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--state-dir %q is not an absolute path", o.StateDir)
 	case o.Events != "" && !filepath.IsAbs(o.Events):
 		return fmt.Errorf("--events %q is not an absolute path", o.Events)
+	case o.StartupTaint != "" && !filepath.IsAbs(o.StartupTaint):
+		return fmt.Errorf("--startup-taint %q is not an absolute path", o.StartupTaint)
 	}
 	return cmp.Or(o.validateKubernetes(), o.validateNumbers(), o.validateEndpoints())
 }

@@ -20,6 +20,8 @@ import (
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
 // asUser runs a command in a directory as a container's user would: without capabilities.
@@ -122,22 +124,18 @@ func TestAGroupIsGrantedOnce(t *testing.T) {
 }
 
 func TestALongGrantGoesOnAndIsJoined(t *testing.T) {
-	r := onGV0(t)
+	c, name := ownVolume(t, testcluster.VolumeOptions{}) // what is on gv0, other tests walk through
+	r := serve(t, clustersYAML(c.Servers(), name))
 	v := r.create()
 	pod := r.publish(v, "pod")
-	const files = 1200
-	var group8 errgroup.Group
-	group8.SetLimit(8)
-	for i := range files {
-		group8.Go(func() error { return os.WriteFile(filepath.Join(pod, fmt.Sprint(i)), nil, 0o600) })
-	}
-	if err := group8.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-	defer cancel()
-	_, err := r.node.NodePublishVolume(ctx, publishRequest(v, r.target("granted"), group("2002")))
-	code(t, err, codes.Aborted, nameOf(v), "granted to group 2002", "try again")
+	const many = 1200
+	files(t, pod, many)
+	testcluster.Eventually(t, patience, func() error { // on a busy machine it may not be begun in this time
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		_, err := r.node.NodePublishVolume(ctx, publishRequest(v, r.target("granted"), group("2002")))
+		return expect(err, codes.Aborted, nameOf(v), "granted to group 2002", "try again")
+	})
 	nothingAt(t, r.target("granted"))
 	if owner(t, pod) != "0:0 2770" {
 		t.Fatal("it was over before the deadline: more files are needed")
@@ -154,8 +152,8 @@ func TestALongGrantGoesOnAndIsJoined(t *testing.T) {
 	if err := both.Wait(); err != nil {
 		t.Error(err)
 	}
-	for i := range files {
-		if got := owner(t, filepath.Join(pod, fmt.Sprint(i))); got != "0:2002 0660" {
+	for i := range many {
+		if got := owner(t, filepath.Join(pod, fmt.Sprint("f", i))); got != "0:2002 0660" {
 			t.Fatalf("file %d is %s", i, got)
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -32,13 +32,13 @@ func atMost(operations int) func(*Options) {
 	return func(o *Options) { o.MaxOperations = operations }
 }
 
-// files makes so many files at a target.
+// files makes so many files at a target, with one request for each, where to create and open them takes three.
 func files(t *testing.T, target string, n int) {
 	t.Helper()
 	var group errgroup.Group
 	group.SetLimit(16)
 	for i := range n {
-		group.Go(func() error { return os.WriteFile(filepath.Join(target, fmt.Sprint("f", i)), nil, 0o600) })
+		group.Go(func() error { return unix.Mknod(filepath.Join(target, fmt.Sprint("f", i)), unix.S_IFREG|0o600, 0) })
 	}
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
@@ -49,8 +49,8 @@ func files(t *testing.T, target string, n int) {
 // of the calls of other volumes.
 func TestLongGrantsHoldUpNoCall(t *testing.T) {
 	const grants, waiting, calls = 3, 20, 3
-	r := serve(t, clustersYAML(healthy(t).Servers(), "gv0"), atMost(2))
-	gv0 := gluster.Volume{Cluster: testcluster.Name, Name: "gv0"}
+	c, name := ownVolume(t, testcluster.VolumeOptions{}) // what is on gv0, other tests walk through
+	r := serve(t, clustersYAML(c.Servers(), name), atMost(2))
 	var volumes []*csi.Volume
 	var pods []string
 	for i := range grants {
@@ -80,7 +80,7 @@ func TestLongGrantsHoldUpNoCall(t *testing.T) {
 		v := r.create()
 		code(t, errors.Join(r.gets(v)(t.Context()), r.delete(v)), codes.OK)
 	}
-	if n := r.permits.Counts()[gv0]; n.Running+n.Waiting < grants {
+	if n := r.permits.Counts()[gluster.Volume{Cluster: testcluster.Name, Name: name}]; n.Running+n.Waiting < grants {
 		t.Errorf("the calls ended when of %d grants %+v were under way", grants, n)
 	}
 	for range waiting {

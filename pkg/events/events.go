@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package events writes events of Kubernetes, by which people who look at a claim learn what the controller has seen
-// of its Gluster volume. It speaks to the API server with net/http and the service account of the pod: it lists
-// PersistentVolumes and creates and patches events, and needs no other right. Of the API server it also knows which
-// Kubernetes cluster this is (Identity), for whoever wants that, with a right of its own.
+// of its Gluster volume, and who looks at a pod what its node has. It speaks to the API server by pkg/kubeapi: it lists
+// PersistentVolumes and creates and patches events, and needs no other right.
 // docs/decisions/14-events-by-the-controller.md says why so.
 //
 // An event is one object for each claim and reason: what comes again changes its message and count. What is to be said
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/kubeapi"
 )
 
 // Type is how bad an event is, in Kubernetes' own words.
@@ -67,7 +68,7 @@ const (
 
 // Recorder says events. Its zero value, and nil, say nothing.
 type Recorder struct {
-	api    *api
+	api    *kubeapi.Client
 	driver string // its name in CSI
 	self   Object // the pod of this process
 	// pace and retry are the constants, but in tests.
@@ -85,7 +86,8 @@ type key struct {
 	reason string
 }
 
-// saying is an event that waits: of one object, or of the claims of volumes whose handles begin with a prefix.
+// saying is an event that waits: of an object, or of the claims of volumes whose handles begin with a prefix; or with
+// both, of the object if one of those claims is in its namespace.
 type saying struct {
 	key
 
@@ -93,15 +95,11 @@ type saying struct {
 	event   Event
 }
 
-// New returns a recorder for the driver of this name, with the service account in a directory, as Kubernetes mounts
-// one. self is the pod of this process, for what concerns nobody's claim.
-func New(driver, serviceAccount string, self Object) (*Recorder, error) {
-	api, err := newAPI(serviceAccount)
-	if err != nil {
-		return nil, err
-	}
-	self.APIVersion, self.Kind, self.Namespace = "v1", "Pod", api.namespace
-	return &Recorder{api: api, driver: driver, self: self, pace: pace, retry: retryAfter, said: map[key]int{}, wake: make(chan struct{}, 1)}, nil
+// New returns a recorder for the driver of this name. self is the pod of this process, for what concerns nobody's
+// claim.
+func New(driver string, api *kubeapi.Client, self Object) *Recorder {
+	self.APIVersion, self.Kind, self.Namespace = "v1", "Pod", api.Namespace
+	return &Recorder{api: api, driver: driver, self: self, pace: pace, retry: retryAfter, said: map[key]int{}, wake: make(chan struct{}, 1)}
 }
 
 // About says an event of one object.
@@ -115,6 +113,13 @@ func (r *Recorder) AboutVolumes(handles string, e Event) {
 	}
 	r.About(r.self, e)
 	r.queue(saying{key: key{reason: e.Reason}, handles: handles, event: e})
+}
+
+// AboutPod says an event of a pod, if its namespace has a claim that is bound to a volume whose handle begins so: then
+// the pod may have that volume.
+func (r *Recorder) AboutPod(handles, namespace, name, uid string, e Event) {
+	pod := Object{APIVersion: "v1", Kind: "Pod", Namespace: namespace, Name: name, UID: uid}
+	r.queue(saying{key: key{pod, e.Reason}, handles: handles, event: e})
 }
 
 // Own says an event of the pod of this process.
@@ -187,7 +192,7 @@ func (r *Recorder) Run(ctx context.Context) {
 // again, unless something newer does.
 func (r *Recorder) try(ctx context.Context, s saying) time.Duration {
 	err := r.say(ctx, s)
-	var refusal *refusal
+	var refusal *kubeapi.RefusedError
 	switch {
 	case err == nil || ctx.Err() != nil:
 		return r.pace
@@ -208,12 +213,16 @@ func (r *Recorder) say(ctx context.Context, s saying) error {
 	if s.handles == "" {
 		return r.write(ctx, s)
 	}
-	claims, err := r.api.claims(ctx, r.driver, s.handles, claimsTold)
+	claims, err := r.api.Claims(ctx, r.driver, s.handles, s.about.Namespace, claimsTold)
 	if err != nil {
 		return err
 	}
 	for _, c := range claims {
-		r.About(c, s.event)
+		if s.about.Kind != "" {
+			r.About(s.about, s.event)
+			break
+		}
+		r.About(Claim(c.Namespace, c.Name, c.UID), s.event)
 	}
 	return nil
 }
@@ -221,14 +230,14 @@ func (r *Recorder) say(ctx context.Context, s saying) error {
 // write makes the event, or changes the one that is there.
 func (r *Recorder) write(ctx context.Context, s saying) error {
 	count := r.said[s.key] // Run's own goroutine has it alone
-	err := errNone
+	err := kubeapi.ErrNone
 	if count > 0 {
-		err = r.api.patch(ctx, s.about, s.event, count+1)
+		err = r.patch(ctx, s.about, s.event, count+1)
 	}
-	if errors.Is(err, errNone) {
+	if errors.Is(err, kubeapi.ErrNone) {
 		count = 0 // the one that was there is forgotten by Kubernetes, after an hour
-		if err = r.api.create(ctx, r.driver, s.about, s.event); errors.Is(err, errThere) {
-			err = r.api.patch(ctx, s.about, s.event, 0) // another process of the controller's has said it
+		if err = r.create(ctx, s.about, s.event); errors.Is(err, kubeapi.ErrThere) {
+			err = r.patch(ctx, s.about, s.event, 0) // another process of the controller's has said it
 		}
 	}
 	if err == nil {

@@ -5,17 +5,16 @@ package events
 import (
 	"context"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/kubeapi"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/serviceaccount"
 )
 
 // apiServer answers as Kubernetes' does, as far as this package asks it; the rest of it is tested on a real one
@@ -77,25 +76,11 @@ func recorder(t *testing.T, s *apiServer) *Recorder {
 	s.events = map[string]map[string]any{}
 	server := httptest.NewTLSServer(s)
 	t.Cleanup(server.Close)
-	at, err := url.Parse(server.URL)
+	api, err := kubeapi.New(serviceaccount.Mount(t, server))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("KUBERNETES_SERVICE_HOST", at.Hostname())
-	t.Setenv("KUBERNETES_SERVICE_PORT", at.Port())
-	dir := t.TempDir()
-	for name, content := range map[string]string{
-		"token": "secret\n", "namespace": "driver\n",
-		"ca.crt": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r, err := New("glusterfs.test", dir, Object{Name: "controller-0", UID: "u"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := New("glusterfs.test", api, Object{Name: "controller-0", UID: "u"})
 	r.pace, r.retry = time.Millisecond, 10*time.Millisecond
 	return r
 }
@@ -185,18 +170,25 @@ func TestOneThatIsRefusedHoldsUpNoOther(t *testing.T) {
 
 // TestWithoutAnAccountNothingIsSaid and nothing breaks.
 func TestWithoutAnAccountNothingIsSaid(t *testing.T) {
-	t.Setenv("KUBERNETES_SERVICE_HOST", "")
-	if _, err := New("glusterfs.test", t.TempDir(), Object{}); err == nil || !strings.Contains(err.Error(), "no pod of Kubernetes") {
-		t.Errorf("%v", err)
-	}
-	t.Setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
-	t.Setenv("KUBERNETES_SERVICE_PORT", "1")
-	if _, err := New("glusterfs.test", t.TempDir(), Object{}); err == nil || !strings.Contains(err.Error(), "ca.crt") {
-		t.Errorf("%v", err)
-	}
 	var none *Recorder
 	none.Own(Event{})
 	none.About(Claim("a", "b", "c"), Event{})
 	none.AboutVolumes("", Event{})
+	none.AboutPod("", "", "", "", Event{})
 	none.Run(t.Context())
+}
+
+// TestAPodIsToldWhereItsNamespaceHasAClaim of the Gluster volume: of no other has a node anything to say.
+func TestAPodIsToldWhereItsNamespaceHasAClaim(t *testing.T) {
+	s := &apiServer{volumes: 1, refuses: func(*http.Request) int { return 0 }}
+	r := recorder(t, s)
+	r.AboutPod("pi/gv0/", "elsewhere", "one", "1", Event{Warning, "Dead", "m"})
+	r.AboutPod("pi/gv1/", "shop", "two", "2", Event{Warning, "Dead", "m"})
+	r.AboutPod("pi/gv0/", "shop", "three", "3", Event{Warning, "Dead", "m"})
+	three := Object{APIVersion: "v1", Kind: "Pod", Namespace: "shop", Name: "three", UID: "3"}
+	path := "/api/v1/namespaces/shop/events/" + nameOf(three, "Dead")
+	run(t, r, s, func() bool { return s.events[path] != nil })
+	if about, _ := s.events[path]["involvedObject"].(map[string]any); len(s.events) != 1 || about["uid"] != "3" {
+		t.Errorf("%v", s.events)
+	}
 }

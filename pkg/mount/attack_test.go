@@ -31,7 +31,10 @@ func TestRepairFollowsNoLinkOfATenantOnLinux5_4(t *testing.T) {
 func repairFollowsNoLink(t *testing.T) {
 	dir := isolate(t)
 	for moment := 1; ; moment++ {
-		l := newLoss(t, makeDirs(t, dir, fmt.Sprintf("moment-%d", moment))[0])
+		// There are the more moments the more mount namespaces the machine has, so each has room of its own.
+		place := makeDirs(t, dir, fmt.Sprintf("moment-%d", moment))[0]
+		mountTmpfs(t, place)
+		l := newLoss(t, place)
 		target := l.bind(t, "pvc-1", "target")
 		emptyDir := makeDirs(t, l.dir, "kubelet/pods/empty-dir")[0]
 		writeFile(t, filepath.Join(makeDirs(t, emptyDir, "a/b/sub")[0], "file"), "of the pod")
@@ -48,8 +51,7 @@ func repairFollowsNoLink(t *testing.T) {
 			t.Fatalf("swapped at the moment %d, the container reads %q", moment, got)
 		}
 		c.Stop()
-		must(t, "close", unix.Unmount(l.old, unix.MNT_DETACH))
-		must(t, "close", unix.Unmount(l.new, unix.MNT_DETACH))
+		must(t, "close", unix.Unmount(place, unix.MNT_DETACH)) // with all that is mounted there
 		if hook.calls < moment {
 			t.Logf("swapped at %d moments", moment-1)
 			return

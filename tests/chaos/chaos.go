@@ -26,11 +26,13 @@ type Options struct {
 	Time    time.Duration // until the last event begins, if there was one of each kind by then
 	Seed    uint64        // of all that is random
 	Volumes int
-	Pause   time.Duration // of a writer between two records
-	Log     func(format string, arguments ...any)
+	// Subvolumes is how many replica sets gv0 has: with more than one it is distributed.
+	Subvolumes int
+	Pause      time.Duration // of a writer between two records
+	Log        func(format string, arguments ...any)
 }
 
-// Run plays on a cluster with a replica 3 volume gv0, which it does not mend after an error. Its error
+// Run plays on a cluster with a volume gv0 of replica 3, which it does not mend after an error. Its error
 // says what is not as it should be: a record that was acknowledged and is lost, an error in a
 // writer while its own client lived, a writer that does not write any more, something that
 // did not come back, something that is left.

@@ -16,6 +16,7 @@ var (
 	playTime = flag.Duration("chaos.time", time.Minute, "how long things happen")
 	seed     = flag.Uint64("chaos.seed", uint64(time.Now().UnixNano()), "what makes the same things happen again")
 	volumes  = flag.Int("chaos.volumes", 20, "number of volumes, each with two writers")
+	sets     = flag.Int("chaos.subvolumes", 1, "replica sets of gv0")
 )
 
 func TestMain(m *testing.M) {
@@ -24,9 +25,9 @@ func TestMain(m *testing.M) {
 }
 
 func TestChaos(t *testing.T) {
-	cluster := testcluster.New(t, testcluster.Options{Replica: bricks})
+	cluster := testcluster.New(t, testcluster.Options{Replica: bricks, Subvolumes: *sets})
 	err := Run(t.Context(), cluster, Options{
-		Time: *playTime, Seed: *seed, Volumes: *volumes, Pause: 100 * time.Millisecond, Log: t.Logf,
+		Time: *playTime, Seed: *seed, Volumes: *volumes, Subvolumes: *sets, Pause: 100 * time.Millisecond, Log: t.Logf,
 	})
 	if err != nil {
 		t.Error(err)

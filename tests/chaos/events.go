@@ -91,7 +91,7 @@ func nodeKilled(ctx context.Context, w *world, e *event) error {
 }
 
 func brickKilled(ctx context.Context, w *world, e *event) error {
-	i, absence := w.random.IntN(bricks), w.pause(time.Second, 6*time.Second)
+	i, absence := w.random.IntN(w.bricks()), w.pause(time.Second, 6*time.Second)
 	e.what = fmt.Sprintf("brick %d, away for %v", i, absence.Round(time.Millisecond))
 	if err := errors.Join(w.cluster.KillBrick(gv0, i), wait(ctx, absence)); err != nil {
 		return err

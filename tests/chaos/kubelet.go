@@ -16,7 +16,9 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
 const (
@@ -25,8 +27,6 @@ const (
 	kubeletInterval = 500 * time.Millisecond
 	// callTimeout is the deadline of its calls, answerLate by how much an answer may miss it.
 	callTimeout, answerLate = 5 * time.Second, 2 * time.Second
-	// unknownFor is how often in a row the health may be unknown: each time the node plugin waits for half a second.
-	unknownFor = 4
 )
 
 // kubelet calls the node plugin all the time, whatever happens, and notes what it must not
@@ -49,7 +49,7 @@ func startKubelet(ctx context.Context, w *world) *kubelet {
 	k.ended.Go(func() {
 		for i := 0; wait(ctx, kubeletInterval) == nil; i++ {
 			v := w.volumes[i%len(w.volumes)]
-			k.ask(v)
+			k.ask(ctx, v)
 			k.pod(ctx, i, v)
 		}
 	})
@@ -96,18 +96,16 @@ func (k *kubelet) call(name string, call func(context.Context) error, good ...co
 }
 
 // ask asks what kubelet asks about every volume now and then. Health is answered whatever hangs; of a client that the
-// node plugin has just found it is not known for a moment.
-func (k *kubelet) ask(v *volume) {
-	health := func(ctx context.Context) error {
+// node plugin has just found it may be unknown for a time, and no longer.
+func (k *kubelet) ask(ctx context.Context, v *volume) {
+	ask := func(ctx context.Context) error {
 		_, err := k.world.driver.nodes.Node.NodeGetVolumeHealth(ctx, &csi.NodeGetVolumeHealthRequest{VolumeId: v.GetVolumeId(), VolumePublishPath: v.target})
 		return err
 	}
-	for range unknownFor {
-		if err := k.call("health", health, codes.Unavailable); err == nil {
-			break
-		}
-	}
-	_ = k.call("health", health) // the error is kept
+	unknown, cancel := context.WithTimeout(ctx, health.UnknownFor)
+	defer cancel()
+	_ = testcluster.Poll(unknown, func() error { return k.call("health", ask, codes.Unavailable) })
+	_ = k.call("health", ask) // the error is kept
 	_ = k.call("stats", func(ctx context.Context) error {
 		_, err := k.world.driver.nodes.Node.NodeGetVolumeStats(ctx, &csi.NodeGetVolumeStatsRequest{VolumeId: v.GetVolumeId(), VolumePath: v.target})
 		return err

@@ -82,7 +82,7 @@ func (w *world) connected(context.Context) error {
 		return err
 	}
 	for _, c := range clients {
-		for i := range bricks {
+		for i := range w.bricks() {
 			ask := func() error { return testcluster.Connected(c.mountpoint, gv0, i) }
 			if err := testcluster.Within(askTimeout, ask); err != nil {
 				return fmt.Errorf("client %d: %w", c.pid, err)
@@ -115,7 +115,7 @@ func (w *world) healed(ctx context.Context) error {
 // another never got; no brick is to blame then, and until they are made equal a reader may see
 // the record or not.
 func (w *world) same() error {
-	for i := range bricks {
+	for i := range w.bricks() {
 		// A brick keeps a name here for every file that others lack something of.
 		entries, err := os.ReadDir(filepath.Join(w.cluster.BrickPath(gv0, i), ".glusterfs/indices/xattrop"))
 		if err != nil {
@@ -134,14 +134,19 @@ func (w *world) same() error {
 	return nil
 }
 
+// sameFile is same for one file, which one replica set has.
 func (w *world) sameFile(c *writerProcess) error {
+	set, err := w.setOf(c)
+	if err != nil {
+		return err
+	}
 	var shortest []byte
-	for i := range bricks {
+	for n, i := range set {
 		content, err := os.ReadFile(filepath.Join(w.cluster.BrickPath(gv0, i), w.file(c)))
 		switch {
 		case err != nil:
 			return err
-		case i == 0:
+		case n == 0:
 			shortest = content
 			continue
 		}
@@ -152,6 +157,25 @@ func (w *world) sameFile(c *writerProcess) error {
 		shortest = shortest[:n]
 	}
 	return nil
+}
+
+// setOf returns the bricks of the replica set that has a writer's file.
+func (w *world) setOf(c *writerProcess) (set []int, err error) {
+	for i := range w.bricks() {
+		switch _, err := os.Lstat(filepath.Join(w.cluster.BrickPath(gv0, i), w.file(c))); {
+		case errors.Is(err, os.ErrNotExist):
+			continue
+		case err != nil:
+			return nil, err
+		case len(set) > 0 && set[0]/bricks != i/bricks:
+			return nil, fmt.Errorf("bricks %d and %d, of two replica sets, have the file of writer %d", set[0], i, c.id)
+		}
+		set = append(set, i)
+	}
+	if len(set) != bricks {
+		return nil, fmt.Errorf("bricks %v have the file of writer %d, not all of a replica set", set, c.id)
+	}
+	return set, nil
 }
 
 // serves says that the node plugin answers, and that it reaches the mounter, by one more

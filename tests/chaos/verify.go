@@ -40,20 +40,24 @@ func (w *world) file(c *writerProcess) string {
 }
 
 // verify reads all that was written through a new client that the driver knows nothing of,
-// and on each brick: all three have all.
+// and on each brick of the replica set that has it: all three have all.
 func (w *world) verify(ctx context.Context) (err error) {
 	fresh, err := w.cluster.Mount(ctx, gv0)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, fresh.Close()) }()
-	roots := map[string]string{"a new mount": fresh.Path}
-	for i := range bricks {
-		roots[fmt.Sprintf("brick %d", i)] = w.cluster.BrickPath(gv0, i)
-	}
 	var errs []error
-	for where, root := range roots {
-		for _, c := range w.writers {
+	for _, c := range w.writers {
+		roots := map[string]string{"a new mount": fresh.Path}
+		set, err := w.setOf(c)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		for _, i := range set {
+			roots[fmt.Sprintf("brick %d", i)] = w.cluster.BrickPath(gv0, i)
+		}
+		for where, root := range roots {
 			var content []byte
 			err := testcluster.Within(askTimeout, func() (err error) {
 				content, err = os.ReadFile(filepath.Join(root, w.file(c)))

@@ -21,7 +21,7 @@ import (
 
 const (
 	gv0    = "gv0"
-	bricks = 3 // replicas: with quorum by majority, one brick or server may be away
+	bricks = 3 // of each replica set, one on each server: with quorum by majority, one brick or server may be away
 	// pingTimeout is how long a server may be silent before clients go on without it.
 	pingTimeout = 10 * time.Second
 )
@@ -56,6 +56,9 @@ type world struct {
 	mu     sync.Mutex
 	events []*event
 }
+
+// bricks is how many all replica sets have. Those of the first come first.
+func (w *world) bricks() int { return bricks * w.Subvolumes }
 
 // volume is a volume of the driver, published once.
 type volume struct {

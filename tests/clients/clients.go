@@ -81,12 +81,15 @@ func end(t *testing.T, h *client.Host) {
 		if slices.ContainsFunc(kept, func(k client.Info) bool { return k.PID == c.PID }) {
 			continue // another Host uses it
 		}
-		testcluster.Eventually(t, Patience, func() error {
+		hasEnded := func() error {
 			if err := unix.Kill(c.PID, 0); !errors.Is(err, unix.ESRCH) {
 				return fmt.Errorf("client process %d still runs", c.PID)
 			}
 			return nil
-		})
+		}
+		if err := testcluster.Poll(ctx, hasEnded); err != nil {
+			t.Errorf("after %v: %v:\n\t%s", Patience, err, whoHas(c.Device))
+		}
 	}
 	h.Close()
 	dead, err := h.KeptMounts()

@@ -119,7 +119,7 @@ func TestWhatApplicationsFindAfterTheLossOfPower(t *testing.T) {
 							t.Fatal(err)
 						}
 						defer func() {
-							if _, err := c.Gluster("volume", "reset", "gv0", key); err != nil {
+							if err := c.ResetOption("gv0", key); err != nil {
 								t.Error(err)
 							}
 						}()

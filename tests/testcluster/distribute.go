@@ -29,6 +29,9 @@ func (c *Cluster) AddSubvolume(volume string) error {
 	if err != nil {
 		return err
 	}
+	if err := c.useNearlyFull(ctx, volume, v.options); err != nil {
+		return err
+	}
 	args := slices.Concat([]string{"volume", "add-brick", volume}, addresses(added), []string{"force"})
 	if _, err := c.gluster(ctx, args...); err != nil {
 		return err
@@ -38,6 +41,16 @@ func (c *Cluster) AddSubvolume(volume string) error {
 		return err
 	}
 	return syncDisks(added)
+}
+
+// useNearlyFull lets a distributed volume use bricks on this machine's own file system however little of that is free:
+// GlusterFS puts no new file to where less than a tenth is, nor moves one there (cluster.min-free-disk).
+func (c *Cluster) useNearlyFull(ctx context.Context, volume string, o VolumeOptions) error {
+	if o.fileSystem() != "" {
+		return nil
+	}
+	_, err := c.gluster(ctx, "volume", "set", volume, "cluster.min-free-disk", "1%")
+	return err
 }
 
 // FixLayout makes every directory of a volume use all its subvolumes for new files (rebalance fix-layout; no file

@@ -14,8 +14,8 @@ import (
 
 // programs are what the test cluster and the tests run, and packages the Debian and Ubuntu packages that hold them.
 var (
-	programs = []string{"glusterd", "glusterfs", "gluster", "getfattr", "setfattr", "getfacl", "setfacl", "mkfs.xfs", "mkfs.ext4"}
-	packages = []string{"glusterfs-server", "glusterfs-client", "attr", "acl", "xfsprogs", "e2fsprogs"}
+	programs = []string{"glusterd", "glusterfs", "gluster", "getfattr", "setfattr", "getfacl", "setfacl", "mkfs.xfs", "mkfs.ext4", "strace"}
+	packages = []string{"glusterfs-server", "glusterfs-client", "attr", "acl", "xfsprogs", "e2fsprogs", "strace"}
 )
 
 // Install makes sure that GlusterFS's server and client and the tools for attributes and ACLs are there, by apt-get when one

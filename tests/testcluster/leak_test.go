@@ -77,7 +77,8 @@ var children = map[string]child{
 		}
 		return fail(unix.IoctlLoopSetStatus64(int(device.Fd()), &unix.LoopInfo64{})) // it stays
 	},
-	"leaves nothing": func() int { return 0 },
+	"leaves nothing":  func() int { return 0 },
+	"has a container": hasAContainer,
 	"is interrupted": func() int {
 		orphan(os.Environ())
 		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)

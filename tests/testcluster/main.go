@@ -19,9 +19,10 @@ import (
 // exitTimeout is how long what the tests ended may take to be gone. A client exits about 10 ms after its last user.
 const exitTimeout = 5 * time.Second
 
-// Main is the TestMain of every package whose tests start processes or mount something. It runs the tests with a temporary
-// directory of their own (TMPDIR, so t.TempDir too), closes the clusters of Shared, and makes the run fail with a list if a
-// process, a mount or a file is left then. Whatever is left it removes, also after an interrupt. It does not return.
+// Main is the TestMain of every package whose tests start processes or mount something. It runs the tests with a
+// temporary directory of their own (TMPDIR, so t.TempDir too) and in a mount namespace of their own (see ownMounts),
+// closes the clusters of Shared, and makes the run fail with a list if a process, a mount or a file is left then.
+// Whatever is left it removes, also after an interrupt. It does not return.
 func Main(m *testing.M) {
 	// A fuzzing worker is killed whenever its coordinator likes; what it makes, the coordinator's own Main looks after.
 	if slices.ContainsFunc(os.Args, func(arg string) bool { return strings.HasPrefix(arg, "-test.fuzzworker") }) {
@@ -32,6 +33,10 @@ func Main(m *testing.M) {
 
 // check is Main for anything that runs like a testing.M. It returns the exit code.
 func check(tests interface{ Run() int }) int {
+	if err := ownMounts(); err != nil {
+		fmt.Fprintln(os.Stderr, "testcluster: a mount namespace for this run:", err)
+		return 1
+	}
 	code, err := runTests(tests)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "testcluster:", err)

@@ -23,7 +23,7 @@ func inNewNamespace(run, dir string, f func() error) error {
 		if err := privateNamespace(); err != nil {
 			return err
 		}
-		if err := detachForeign(run, dir); err != nil {
+		if err := detachForeign(func(at string) bool { return isBelow(at, run) && !isBelow(at, dir) }); err != nil {
 			return err
 		}
 		return f()
@@ -76,7 +76,8 @@ func onThrowawayThread(f func() error) error {
 	return <-done
 }
 
-func detachForeign(run, dir string) error {
+// detachForeign detaches, in the calling thread's mount namespace, what isForeign says of and every FUSE mount.
+func detachForeign(isForeign func(mountpoint string) bool) error {
 	table, err := os.Open("/proc/thread-self/mountinfo")
 	if err != nil {
 		return err
@@ -87,7 +88,7 @@ func detachForeign(run, dir string) error {
 		return fmt.Errorf("/proc/thread-self/mountinfo: %w", err)
 	}
 	for _, m := range mounts {
-		if strings.HasPrefix(m.FSType, "fuse") || isBelow(m.Mountpoint, run) && !isBelow(m.Mountpoint, dir) {
+		if strings.HasPrefix(m.FSType, "fuse") || isForeign(m.Mountpoint) {
 			// Fails for a mount that went with its parent, and only then. Parents come first in the table, so no
 			// path leads through a FUSE file system.
 			_ = unix.Unmount(m.Mountpoint, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)

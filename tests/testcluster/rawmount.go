@@ -69,6 +69,24 @@ func (c *Cluster) Mount(ctx context.Context, volume string, arguments ...string)
 	return m, nil
 }
 
+// MountSide mounts a volume of replica 2 as from one side of a cable that is cut between its servers: the client has brick i,
+// and never another. What is done through it the other brick lacks.
+func (c *Cluster) MountSide(ctx context.Context, volume string, i int, arguments ...string) (*RawMount, error) {
+	nobody := fmt.Sprintf("--xlator-option=%s-client-%d.remote-host=%s", volume, 1-i, c.Neighbour(230))
+	m, err := c.Mount(ctx, volume, append(arguments, nobody)...)
+	if err != nil {
+		return nil, err
+	}
+	err = Connected(m.Path, volume, i)
+	if Connected(m.Path, volume, 1-i) == nil {
+		err = errors.Join(err, errors.New("the client has the other brick, too"))
+	}
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
+}
+
 func (m *RawMount) awaitReady(ctx context.Context) error {
 	ctx, giveUp := context.WithCancel(ctx)
 	defer giveUp()

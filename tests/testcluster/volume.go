@@ -88,6 +88,11 @@ func (c *Cluster) createVolume(ctx context.Context, name string, options VolumeO
 	c.mu.Lock()
 	c.volumes[name] = volume{name: name, options: options, bricks: bricks}
 	c.mu.Unlock()
+	if options.Subvolumes > 1 {
+		if err := c.useNearlyFull(ctx, name, options); err != nil {
+			return err
+		}
+	}
 	if err := c.startVolume(ctx, name); err != nil {
 		return err
 	}
@@ -158,7 +163,19 @@ func (c *Cluster) DeleteVolume(name string) error {
 
 // SetOption sets a volume option, e.g. "server.root-squash" to "on". Connected clients learn it a moment later.
 func (c *Cluster) SetOption(volume, key, value string) error {
-	_, err := c.Gluster("volume", "set", volume, key, value)
+	return c.change("set", volume, key, value)
+}
+
+// ResetOption undoes SetOption.
+func (c *Cluster) ResetOption(volume, key string) error { return c.change("reset", volume, key) }
+
+func (c *Cluster) change(words ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), glusterTimeout)
+	defer cancel()
+	if err := Poll(ctx, func() error { return c.formed(ctx) }); err != nil {
+		return err
+	}
+	_, err := c.gluster(ctx, append([]string{"volume"}, words...)...)
 	return err
 }
 

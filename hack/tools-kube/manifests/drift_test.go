@@ -25,10 +25,13 @@ func TestTheManifestsAreWhatTheChartMakes(t *testing.T) {
 
 func TestKustomizeBuildsWhatTheChartRenders(t *testing.T) {
 	for dir, values := range map[string][]string{
-		"base":                 {"pi-values.yaml"},
-		"overlays/arm64":       {"pi-values.yaml", "arm64-values.yaml"},
-		"overlays/snapshots":   {"pi-values.yaml", "snapshots-values.yaml"},
-		snapshotController.dir: {"pi-values.yaml", snapshotController.values},
+		"base":                   {"pi-values.yaml"},
+		"overlays/arm64":         {"pi-values.yaml", "arm64-values.yaml"},
+		"overlays/snapshots":     {"pi-values.yaml", "snapshots-values.yaml"},
+		"overlays/startup-taint": {"pi-values.yaml", "startup-taint-values.yaml"},
+		"overlays/k0s":           {"pi-values.yaml", "k0s-values.yaml"},
+		"overlays/microk8s":      {"pi-values.yaml", "microk8s-values.yaml"},
+		snapshotController.dir:   {"pi-values.yaml", snapshotController.values},
 	} {
 		t.Run(dir, func(t *testing.T) {
 			built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), "../../../deploy/kubernetes/"+dir)
@@ -63,10 +66,21 @@ func TestKustomizeBuildsWhatTheChartRenders(t *testing.T) {
 	}
 }
 
-// inOrder sorts the containers of a Deployment: kustomize puts those of an overlay first.
+// inOrder sorts what has no order in a pod: kustomize puts what is an overlay's first.
 func inOrder(object runtime.Object) runtime.Object {
-	if d, ok := object.(*appsv1.Deployment); ok {
-		slices.SortFunc(d.Spec.Template.Spec.Containers, func(a, b corev1.Container) int { return strings.Compare(a.Name, b.Name) })
+	var pod *corev1.PodSpec
+	switch o := object.(type) {
+	case *appsv1.Deployment:
+		pod = &o.Spec.Template.Spec
+	case *appsv1.DaemonSet:
+		pod = &o.Spec.Template.Spec
+	default:
+		return object
+	}
+	slices.SortFunc(pod.Containers, func(a, b corev1.Container) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(pod.Volumes, func(a, b corev1.Volume) int { return strings.Compare(a.Name, b.Name) })
+	for _, c := range pod.Containers {
+		slices.SortFunc(c.VolumeMounts, func(a, b corev1.VolumeMount) int { return strings.Compare(a.MountPath, b.MountPath) })
 	}
 	return object
 }

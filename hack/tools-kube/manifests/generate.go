@@ -25,8 +25,11 @@ const generated = "# Made from deploy/helm/glusterfs-csi by `make manifests`: ch
 
 // overlays are directories below overlays/, with the chart's values file that each is for.
 var overlays = map[string]struct{ values, about string }{
-	"arm64":     {"arm64-values.yaml", "# For the arm64 nodes of a cluster that has others too: kubectl apply -k deploy/kubernetes/overlays/arm64\n"},
-	"snapshots": {"snapshots-values.yaml", "# With snapshots, for a cluster that has what is in ../../snapshot-controller: kubectl apply -k deploy/kubernetes/overlays/snapshots\n"},
+	"arm64":         {"arm64-values.yaml", "# For the arm64 nodes of a cluster that has others too: kubectl apply -k deploy/kubernetes/overlays/arm64\n"},
+	"k0s":           {"k0s-values.yaml", "# For k0s, whose kubelet has another directory: kubectl apply -k deploy/kubernetes/overlays/k0s\n"},
+	"microk8s":      {"microk8s-values.yaml", "# For MicroK8s, whose kubelet has another directory: kubectl apply -k deploy/kubernetes/overlays/microk8s\n"},
+	"startup-taint": {"startup-taint-values.yaml", "# For nodes that are registered with the taint glusterfs.csi.gluster.org/agent-not-ready: kubectl apply -k deploy/kubernetes/overlays/startup-taint\n"},
+	"snapshots":     {"snapshots-values.yaml", "# With snapshots, for a cluster that has what is in ../../snapshot-controller: kubectl apply -k deploy/kubernetes/overlays/snapshots\n"},
 }
 
 // snapshotController is the directory with what a cluster has once for all drivers, and the templates and values that it is made of.
@@ -125,7 +128,7 @@ var source = regexp.MustCompile(`(?m)^# Source: glusterfs-csi/templates/(\S+)\n`
 // render runs helm with values files of the chart's ci folder. Tests of the chart are left out.
 func render(chart string, values ...string) ([]document, error) {
 	args := []string{"--skip-tests"}
-	for _, v := range values {
+	for _, v := range append([]string{"kustomize-values.yaml"}, values...) {
 		args = append(args, "-f", filepath.Join(chart, "ci", v))
 	}
 	output, err := template(chart, args...)
@@ -232,13 +235,22 @@ func mergePatch(from, to unstructured.Unstructured) ([]byte, error) {
 	return yaml.Marshal(patch)
 }
 
-// forgetOrder removes what a patch says of the order of lists, which kustomize takes for fields: it puts what is new first.
+// forgetOrder removes what a patch says of the order of lists, and of the keys of a union, both of which kustomize takes for fields: it
+// puts what is new first, and merges a volume with the one of its name.
 func forgetOrder(patch map[string]any) {
 	for key, value := range patch {
-		if strings.HasPrefix(key, "$setElementOrder/") {
+		if strings.HasPrefix(key, "$setElementOrder/") || key == "$retainKeys" {
 			delete(patch, key)
-		} else if below, ok := value.(map[string]any); ok {
-			forgetOrder(below)
+			continue
+		}
+		list, isList := value.([]any)
+		if !isList {
+			list = []any{value}
+		}
+		for _, item := range list {
+			if below, ok := item.(map[string]any); ok {
+				forgetOrder(below)
+			}
 		}
 	}
 }

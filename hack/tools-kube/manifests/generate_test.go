@@ -152,7 +152,7 @@ func TestTheChartHasJustTheseObjects(t *testing.T) {
 	want := []string{
 		"CSIDriver/glusterfs.csi.gluster.org", "ClusterRole/glusterfs-csi-events", "ClusterRole/glusterfs-csi-identity", "ClusterRole/glusterfs-csi-provisioner", "ClusterRole/glusterfs-csi-resizer",
 		"ClusterRoleBinding/glusterfs-csi-events", "ClusterRoleBinding/glusterfs-csi-identity", "ClusterRoleBinding/glusterfs-csi-provisioner", "ClusterRoleBinding/glusterfs-csi-resizer",
-		"ConfigMap/glusterfs-csi-clusters", "DaemonSet/glusterfs-csi-mounter", "DaemonSet/glusterfs-csi-node", "Deployment/glusterfs-csi-controller", "Namespace/glusterfs-csi",
+		"ConfigMap/glusterfs-csi-clusters", "DaemonSet/glusterfs-csi-mounter", "DaemonSet/glusterfs-csi-node", "Deployment/glusterfs-csi-controller", "Job/glusterfs-csi-uninstall-check", "Namespace/glusterfs-csi",
 		"PersistentVolumeClaim/glusterfs-csi-test", "Pod/glusterfs-csi-test", "ServiceAccount/glusterfs-csi-controller", "ServiceAccount/glusterfs-csi-node",
 		"StorageClass/glusterfs",
 	}
@@ -327,28 +327,5 @@ func TestTheClassIsNotTheDefaultUnlessAsked(t *testing.T) {
 	}
 	if a := find[*storagev1.StorageClass](t, rendered(t, "--set=storageClasses[0].name=x,storageClasses[0].default=true")).Annotations; a[key] != "true" {
 		t.Errorf("%v", a)
-	}
-}
-
-func TestValuesThatAreRefused(t *testing.T) {
-	for name, test := range map[string]struct {
-		args []string
-		word string
-	}{
-		"no cluster":                        {[]string{"--set=clusters=null"}, "clusters"},
-		"a cluster without servers":         {[]string{"--set=clusters[0].name=pi,clusters[0].servers={},clusters[0].volumes={gv0}"}, "servers"},
-		"a misspelt key":                    {[]string{"--set=kubletDir=/x"}, "kubletDir"},
-		"a misspelt parameter":              {[]string{"--set=storageClasses[0].name=x", "--set-string=storageClasses[0].parameters.udi=1"}, "udi"},
-		"a number for a parameter":          {[]string{"--set=storageClasses[0].name=x,storageClasses[0].parameters.uid=1001"}, "uid"},
-		"a limit for the mounter":           {[]string{"--set=mounter.resources.limits.memory=1Gi"}, "limits"},
-		"a misspelt parameter of snapshots": {[]string{withSnapshots, "--set=snapshots.classes[0].name=x,snapshots.classes[0].parameters.volum=gv1"}, "volum"},
-		"a relative kubelet dir":            {[]string{"--set=kubeletDir=var/lib/kubelet"}, "kubeletDir"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := template(chart, append([]string{"-f", pi}, test.args...)...)
-			if err == nil || !strings.Contains(err.Error(), test.word) {
-				t.Errorf("want an error that names %s, got %v", test.word, err)
-			}
-		})
 	}
 }

@@ -2,7 +2,8 @@
 
 // Command manifests makes deploy/kubernetes from the Helm chart, which is the one source:
 // base is what the chart renders, each overlay is the difference that other values make, and snapshot-controller is what a cluster has
-// once for all drivers. The definitions of snapshots it puts into the chart first, from the Go module that they are part of.
+// once for all drivers. The definitions of snapshots it puts into the chart first, from the Go module that they are part of, and the
+// chart's README.md it has helm-docs make of values.yaml.
 //
 //	go run ./manifests          writes them
 //	go run ./manifests -check   fails, with the difference, if they are not what the chart makes
@@ -32,6 +33,9 @@ func main() {
 func run(root string, check bool) error {
 	chart := filepath.Join(root, "deploy/helm/glusterfs-csi")
 	if err := settleDashboard(chart, check); err != nil { // first, as the chart renders it
+		return err
+	}
+	if err := settleReadme(root, chart, check); err != nil {
 		return err
 	}
 	if err := ensureCRDs(filepath.Join(chart, crdsFile), check); err != nil {

@@ -57,6 +57,23 @@ func TestClassesOfSnapshotsComeAfterTheirDefinitions(t *testing.T) {
 	}
 }
 
+func TestTheChartSaysHowManyCopiesThereAreAtOnce(t *testing.T) {
+	for _, test := range []struct{ set, want []string }{
+		{nil, []string{"--max-copies=4", "--max-copies-per-volume=2"}},
+		{[]string{"--set=controller.maxCopies=9,controller.maxCopiesPerVolume=3"}, []string{"--max-copies=9", "--max-copies-per-volume=3"}},
+	} {
+		args := find[*appsv1.Deployment](t, rendered(t, test.set...)).Spec.Template.Spec.Containers[0].Args
+		for _, want := range test.want {
+			if !slices.Contains(args, want) {
+				t.Errorf("with %q the controller has %q, without %s", test.set, args, want)
+			}
+		}
+	}
+	if output, err := template(chart, "-f", pi, "--set=controller.maxCopies=0"); err == nil {
+		t.Errorf("with none at once it renders %d bytes", len(output))
+	}
+}
+
 // Groups of snapshots have definitions of their own, which few clusters have; both programs wait for them unless told not to.
 func TestNobodyWaitsForGroupsOfSnapshots(t *testing.T) {
 	documents := rendered(t, withSnapshots, "--set=snapshots.controller.enabled=true")

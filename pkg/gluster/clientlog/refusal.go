@@ -4,6 +4,7 @@ package clientlog
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -17,11 +18,21 @@ const (
 // why it is refused then: "" where it is not.
 var refusalLines = []struct{ line, why string }{
 	{"SETVOLUME on remote-host failed [{remote-error=Authentication failed}", NotAllowed},
-	{"received RPC status error", NoCalls},
+	{noCalls, NoCalls},
 	{"attached to remote volume", ""},
 	{"disconnected from client", ""},
 	{"failed (Connection refused)", ""},
+	{silent, ""},
+	{found, ""},
 }
+
+const (
+	// noCalls is logged of each question that ends with its connection: where the brick ends that, it refuses the client.
+	// Where the client itself does, as the server is silent, it has logged silent before, and found not yet again.
+	noCalls = "received RPC status error"
+	silent  = "has not responded in the last"
+	found   = "changing port to"
+)
 
 // ofBrick is the translator of a brick, "gv0-client-0", before its message.
 var ofBrick = regexp.MustCompile(`^\d+-(\S+-client-\d+): (.*)$`)
@@ -34,8 +45,13 @@ func Refusals(logPath string) map[string]string {
 }
 
 func refusals(log string) map[string]string {
-	found := map[string]string{}
+	refused, isSilent := map[string]string{}, map[string]bool{}
 	for line := range strings.Lines(log) {
+		// Most lines are none of these, and health is asked for often.
+		i := slices.IndexFunc(refusalLines, func(r struct{ line, why string }) bool { return strings.Contains(line, r.line) })
+		if i < 0 {
+			continue
+		}
 		match := logLine.FindStringSubmatch(strings.TrimSpace(line))
 		if match == nil {
 			continue
@@ -44,14 +60,15 @@ func refusals(log string) map[string]string {
 		if brick == nil {
 			continue
 		}
-		for _, r := range refusalLines {
-			if strings.Contains(brick[2], r.line) {
-				found[brick[1]] = r.why
-				if r.why == "" {
-					delete(found, brick[1])
-				}
-			}
+		switch r := refusalLines[i]; {
+		case r.line == silent || r.line == found:
+			isSilent[brick[1]] = r.line == silent
+			delete(refused, brick[1])
+		case r.why == "" || r.line == noCalls && isSilent[brick[1]]:
+			delete(refused, brick[1])
+		default:
+			refused[brick[1]] = r.why
 		}
 	}
-	return found
+	return refused
 }

@@ -15,6 +15,7 @@ const (
 	attached      = "[t] I [MSGID: 114046] [client-handshake.c:860:client_setvolume_cbk] 0-gv0-client-1: Connected, attached to remote volume [{conn-name=gv0-client-1}, {remote_subvol=/b}] \n"
 	disconnected  = "[t] I [MSGID: 114018] [client.c:2244:client_rpc_notify] 0-gv0-client-1: disconnected from client, process will keep trying to connect glusterd until brick's port is available [{conn-name=gv0-client-1}] \n"
 	portChanged   = "[t] I [rpc-clnt.c:1973:rpc_clnt_reconfig] 0-gv0-client-1: changing port to 60127 (from 0)\n"
+	silentServer  = "[t] C [rpc-clnt-ping.c:152:rpc_clnt_ping_timer_expired] 0-gv0-client-1: server 127.0.0.1:24007 has not responded in the last 42 seconds, disconnecting.\n"
 	brickAway     = "[t] E [socket.c:3364:socket_connect_finish] 0-gv0-client-1: connection to 127.0.0.1:60127 failed (Connection refused); disconnecting socket\n"
 )
 
@@ -29,6 +30,8 @@ func TestRefusals(t *testing.T) {
 		"and let in later":              {[]string{refusedCalls, attached}, nil},
 		"and the brick is away by now":  {[]string{refusedCalls, disconnected, brickAway}, nil},
 		"the brick went away, no more":  {[]string{attached, disconnected}, nil},
+		"its server is silent":          {[]string{portChanged, attached, silentServer, disconnected, refusedCalls, silentServer, disconnected, refusedCalls}, nil},
+		"and answers again, and it is":  {[]string{silentServer, disconnected, refusedCalls, portChanged, refusedCalls}, map[string]string{"gv0-client-1": NoCalls}},
 		"what is no line of the log":    {[]string{"Final graph:\n", "  1: volume gv0-client-0\n"}, nil},
 		"what another translator logs":  {[]string{strings.ReplaceAll(refusedCalls, "gv0-client-1", "glusterfs")}, nil},
 		"a volume whose name is a name": {[]string{strings.ReplaceAll(refusedCalls, "gv0", "a-client-0")}, map[string]string{"a-client-0-client-1": NoCalls}},

@@ -21,6 +21,11 @@ import (
 // seconds on a Pi whose disk is at its limit.
 const silentAfter = 5 * time.Second
 
+// UnknownFor is how long the health may stay Unknown of a client that runs and was not known before, as after a start
+// of this process or after another client's death: then what keeps it from answering is a reason
+// (TestAClientThatIsFoundWhileABrickIsSilentIsKnown).
+const UnknownFor = silentAfter
+
 // view is what is known about a running client at one moment.
 type view struct {
 	volume gluster.Volume

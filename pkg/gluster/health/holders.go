@@ -14,7 +14,7 @@ import (
 // maxHolders is how many are named in one message: it becomes part of the pod's status.
 const maxHolders = 5
 
-// addHolders adds who keeps files of a dead client open. A working directory alone is not said: nothing is lost by it.
+// addHolders adds who keeps files of a dead client open.
 func (o *Observer) addHolders(ctx context.Context, r *findings, v gluster.Volume, at *Place) {
 	all, err := o.host.Holders()
 	if err != nil {
@@ -23,7 +23,7 @@ func (o *Observer) addHolders(ctx context.Context, r *findings, v gluster.Volume
 	}
 	found := 0
 	for _, h := range all {
-		if h.Volume != v || h.Replaced || h.Files+h.Mapped == 0 || at != nil && !at.isOf(h.Root, h.Pod) {
+		if h.Volume != v || !h.IsBroken() || at != nil && !at.isOf(h.Root, h.Pod) {
 			continue
 		}
 		if found++; found <= maxHolders {

@@ -4,7 +4,6 @@ package health
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"k8s.io/klog/v2"
@@ -24,15 +23,11 @@ func (o *Observer) addStale(ctx context.Context, r *findings, v gluster.Volume, 
 		if s.Volume != v || at != nil && !at.has(s) {
 			continue
 		}
-		state, whose := Degraded, fmt.Sprintf("process %d, which is in no pod", s.PID)
-		if s.Pod != "" {
-			whose = fmt.Sprintf("pod %s (process %d)", s.Pod, s.PID)
-			if at != nil && at.Pod == s.Pod {
-				state = Inaccessible
-			}
+		state := Degraded
+		if s.Pod != "" && at != nil && at.Pod == s.Pod {
+			state = Inaccessible
 		}
-		r.add(state, ContainerMountDead, fmt.Sprintf("restart %s: what it has of %s at %s, directory %s, has been dead since its client ended: %s",
-			whose, v, s.Target, s.Root, s.Reason))
+		r.add(state, ContainerMountDead, s.Describe())
 	}
 }
 

@@ -7,6 +7,7 @@ package health
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
@@ -49,5 +50,48 @@ func TestBeforeAnythingIsReadTheHealthIsUnknown(t *testing.T) {
 	got.State = Unknown
 	if w.update(t.Context(), []Report{got}); series(o.gauges.volumeHealth) != 1 {
 		t.Error("the metric does not say how it was")
+	}
+}
+
+// A node plugin that was restarted finds its clients so, and one that asks for the first time about a client that has
+// taken a dead one's place. The client's own state is read where a brick that answers has the root directory's
+// attributes, so at least beside one of the two.
+func TestAClientThatIsFoundWhileABrickIsSilentIsKnown(t *testing.T) {
+	c := testcluster.New(t, testcluster.Options{})
+	clusters := clients.ClustersFile(t, c.Servers())
+	state := t.TempDir()
+	h := clients.HostIn(t, state, clusters)
+	clients.Ensure(t, h, gv0)
+	first := New(h, clusters, settings.New(clusters), nil)
+	read := 0
+	for i := range c.Servers() {
+		do(t, c.StopServer(i))
+		found, err := client.NewHost(state, clusters)
+		do(t, err)
+		o := New(found, clusters, settings.New(clusters), nil)
+		began := time.Now()
+		got := look(t, o, gv0)
+		if got.State == Healthy && len(got.Bricks) == 2 {
+			read++
+		} else if got.State != Unknown {
+			t.Errorf("at first it is %+v", got)
+		}
+		testcluster.Eventually(t, clients.Patience, func() error {
+			asked := time.Now()
+			if got = look(t, o, gv0); got.State == Unknown && asked.Sub(began) > UnknownFor {
+				t.Errorf("unknown for %v", asked.Sub(began))
+			}
+			if got.State != Degraded {
+				return fmt.Errorf("it is %+v", got)
+			}
+			return nil
+		})
+		t.Logf("server %d silent: %+v", i, got.Reasons)
+		found.Close()
+		do(t, c.ContinueServer(i))
+		becomes(t, first, gv0)
+	}
+	if read == 0 {
+		t.Error("the client's own state was read beside neither of two silent bricks")
 	}
 }

@@ -38,8 +38,8 @@ func newMetrics(registry prometheus.Registerer) metrics {
 func (m metrics) show(all []statedir.Holder) {
 	m.files.Reset()
 	for _, h := range all {
-		if n := h.Files + h.Mapped; n > 0 && !h.Replaced {
-			m.files.WithLabelValues(h.Cluster, h.Name, h.Root, h.Pod).Add(float64(n))
+		if h.IsBroken() {
+			m.files.WithLabelValues(h.Cluster, h.Name, h.Root, h.Pod).Add(float64(h.Files + h.Mapped))
 		}
 	}
 }

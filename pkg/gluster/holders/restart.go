@@ -63,8 +63,8 @@ func (r *restarter) round(ctx context.Context, due map[uint64]bool, known []stat
 	return errors.Join(err, r.killLate(ctx, kept, known), r.tell(ctx, kept, due, known))
 }
 
-// isBroken says whether a process has what it loses writes by, or reads nothing from, as long as it runs: not a working directory alone.
-func isBroken(h statedir.Holder) bool { return !h.Replaced && (h.Writable > 0 || h.Mapped > 0) }
+// loses says whether a process has what it loses writes by, or reads nothing from, as long as it runs: not a working directory alone.
+func loses(h statedir.Holder) bool { return !h.Replaced && (h.Writable > 0 || h.Mapped > 0) }
 
 func containerOf(h statedir.Holder) pods.Container {
 	return pods.Container{Pod: h.Pod, Group: h.Container}
@@ -77,7 +77,7 @@ func isOf(h statedir.Holder, connection uint64, c pods.Container) bool {
 // tell sends SIGTERM to containers that are due and were not told before.
 func (r *restarter) tell(ctx context.Context, restarts []statedir.Restart, due map[uint64]bool, known []statedir.Holder) error {
 	candidates := slices.DeleteFunc(slices.Clone(known), func(h statedir.Holder) bool {
-		return !due[h.Connection] || !isBroken(h) || h.Pod == "" || h.Container == "" || h.Root == "" ||
+		return !due[h.Connection] || !loses(h) || h.Pod == "" || h.Container == "" || h.Root == "" ||
 			slices.ContainsFunc(restarts, func(s statedir.Restart) bool { return isOf(s.Holder, h.Connection, containerOf(h)) })
 	})
 	if len(candidates) == 0 {
@@ -86,7 +86,7 @@ func (r *restarter) tell(ctx context.Context, restarts []statedir.Restart, due m
 	published, err := r.root.Published()
 	errs := []error{err}
 	for _, h := range candidates {
-		isMeant := slices.ContainsFunc(published, func(p statedir.Published) bool { return p.Pod == h.Pod && p.Has(h.Volume, h.Root) })
+		isMeant := slices.ContainsFunc(published, func(p statedir.Published) bool { return p.Restart && p.Pod == h.Pod && p.Has(h.Volume, h.Root) })
 		if !isMeant || slices.ContainsFunc(restarts, func(s statedir.Restart) bool { return isOf(s.Holder, h.Connection, containerOf(h)) }) {
 			continue
 		}
@@ -120,7 +120,7 @@ func (r *restarter) killLate(ctx context.Context, restarts []statedir.Restart, k
 	var errs []error
 	for i := range restarts {
 		s := &restarts[i]
-		stillHas := slices.ContainsFunc(known, func(h statedir.Holder) bool { return isBroken(h) && isOf(h, s.Connection, containerOf(s.Holder)) })
+		stillHas := slices.ContainsFunc(known, func(h statedir.Holder) bool { return loses(h) && isOf(h, s.Connection, containerOf(s.Holder)) })
 		if !s.Killed.IsZero() || time.Since(s.Told) < killAfter || !stillHas {
 			continue
 		}

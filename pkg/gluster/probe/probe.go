@@ -98,8 +98,12 @@ func (p *Prober) ask() *rootProbe {
 // another graph, becomes able to tell its state by it.
 func (p *Prober) Ask() { p.ask() }
 
-// answer asks the client, and waits.
+// answer asks the client, and waits. What is to be asked of it alone is opened first: all bricks have to answer what
+// comes then, so that a client that is found while one of them is silent would not tell its own state before
+// ping-timeout.
 func (p *Prober) answer(q *rootProbe) error {
+	// If it fails, health rests on the answers alone; the next probe tries again.
+	_ = p.meta.Open(p.mountpoint, p.device)
 	if before, err := p.meta.Read(); err == nil {
 		p.mu.Lock()
 		q.before = before
@@ -108,10 +112,6 @@ func (p *Prober) answer(q *rootProbe) error {
 	err := probeRoot(p.mountpoint, p.device)
 	if err != nil && p.endsNow() {
 		err = p.ended()
-	}
-	if err == nil {
-		// If it fails, health rests on the answers alone; the next probe tries again.
-		_ = p.meta.Open(p.mountpoint, p.device)
 	}
 	return err
 }

@@ -42,6 +42,10 @@ type Holder struct {
 	RootDir    bool      `json:"rootDir"`
 }
 
+// IsBroken says whether what the process has is dead and worth a word. A working directory alone is not: nothing is lost
+// by it.
+func (h Holder) IsBroken() bool { return !h.Replaced && h.Files+h.Mapped > 0 }
+
 // Describe says what a process has of a dead client, and the cure.
 func (h Holder) Describe() string {
 	whose := fmt.Sprintf("process %d (%s), which is in no pod", h.PID, h.Command)
@@ -77,6 +81,13 @@ type Restart struct {
 	FirstStart uint64    `json:"firstStart"` // when that was started
 	Told       time.Time `json:"told"`       // when it was sent SIGTERM
 	Killed     time.Time `json:"killed"`     // when it was sent SIGKILL; zero while it was not
+}
+
+// Describe says which container it was, and why.
+func (s Restart) Describe() string {
+	return fmt.Sprintf("container %.12s was ended at %s, as the class of its volume says onClientDeath: restart: its process %d (%s) kept %d files open for writing, "+
+		"and %d mappings, in directory %s of %s, of a client that died at %s", pods.Container{Group: s.Container}.ID(), s.Told.UTC().Format(time.RFC3339), s.PID, s.Command,
+		s.Writable, s.Mapped, s.Root, s.Volume, s.Since.UTC().Format(time.RFC3339))
 }
 
 // WriteRestarts replaces the list of restarts. It is for the one process that restarts.

@@ -16,16 +16,18 @@ import (
 )
 
 // publishedDir is in the state directory, with a file for each Published.
-const publishedDir = "restart"
+const publishedDir = "published"
 
-// Published is a volume that kubelet has published for a pod, and whose class says that the pod's containers are to be restarted when they
-// keep files of a dead client open.
+// Published is a volume that kubelet has published for a pod.
 type Published struct {
 	gluster.Volume
 
-	Pod    string `json:"pod"`    // its UID in Kubernetes
-	Root   string `json:"root"`   // of the mount: a directory of the Gluster volume
-	Target string `json:"target"` // where it was published
+	Pod       string `json:"pod"`       // its UID in Kubernetes
+	Namespace string `json:"namespace"` // the pod's, and its name; "" where kubelet has not said them
+	Name      string `json:"name"`
+	Root      string `json:"root"`    // of the mount: a directory of the Gluster volume
+	Target    string `json:"target"`  // where it was published
+	Restart   bool   `json:"restart"` // its class says that the pod's containers are to be restarted when they keep files of a dead client open
 }
 
 // Has says whether a directory, or file, is of the volume.
@@ -40,12 +42,12 @@ func (r Root) WritePublished(p Published) error {
 		err = writeJSON(r.publishedFile(p.Target), p)
 	}
 	if err != nil {
-		return fmt.Errorf("remember that containers are to be restarted when they keep files of a dead client open: %w", err)
+		return fmt.Errorf("remember for which pod it was published: %w", err)
 	}
 	return nil
 }
 
-// RemovePublished is for a target that nothing is published at, or that is not to be remembered.
+// RemovePublished is for a target that nothing is published at.
 func (r Root) RemovePublished(target string) error {
 	if err := os.Remove(r.publishedFile(target)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("forget what was published: %w", err)

@@ -23,6 +23,15 @@ type Stale struct {
 	Reason string `json:"reason"`
 }
 
+// Describe says whose they are, and the cure.
+func (s Stale) Describe() string {
+	whose := fmt.Sprintf("process %d, which is in no pod", s.PID)
+	if s.Pod != "" {
+		whose = fmt.Sprintf("pod %s (process %d)", s.Pod, s.PID)
+	}
+	return fmt.Sprintf("restart %s: what it has of %s at %s, directory %s, has been dead since its client ended: %s", whose, s.Volume, s.Target, s.Root, s.Reason)
+}
+
 // WriteStale replaces what is said of mounts that stay dead. It is for the one process that repairs.
 func (r Root) WriteStale(all []Stale) error {
 	if err := writeList(filepath.Join(r.StateDir(), staleFile), all); err != nil {

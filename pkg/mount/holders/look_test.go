@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -60,10 +59,11 @@ type held struct {
 
 func hold(t *testing.T, dir string) held {
 	t.Helper()
-	must(t, os.WriteFile(filepath.Join(dir, "data"), []byte("ready\n"), 0o600), os.Mkdir(filepath.Join(dir, "sub"), 0o700))
+	must(t, os.WriteFile(filepath.Join(dir, "data"), []byte("data\n"), 0o600), os.Mkdir(filepath.Join(dir, "sub"), 0o700))
 	h := held{
-		shell:    programs.Shell(t, "exec 3>>"+filepath.Join(dir, "log")+" 4<"+filepath.Join(dir, "data")),
-		reader:   programs.Start(t, exec.Command("tail", "-n", "+1", "-f", filepath.Join(dir, "data"))),
+		shell: programs.Shell(t, "exec 3>>"+filepath.Join(dir, "log")+" 4<"+filepath.Join(dir, "data")),
+		// It never looks at its file again: a program that does, as tail -f, ends with the client.
+		reader:   programs.Shell(t, "exec 3<"+filepath.Join(dir, "data")),
 		mapper:   programs.Mapper(t, filepath.Join(dir, "data")),
 		dweller:  programs.Shell(t, "cd "+filepath.Join(dir, "sub")),
 		chrooted: programs.Chrooted(t, filepath.Join(dir, "sub")),
@@ -144,8 +144,17 @@ func TestNothingThatALookDoesWaits(t *testing.T) {
 	l, err := NewLooker()
 	must(t, err)
 	waited := make(chan error, 1)
-	go func() { waited <- ask(all.link) }() // which is what a look does not do
-	testcluster.Eventually(t, clients.Patience, func() error { return isAsked(c) })
+	asks := func() { waited <- ask(all.link) } // which is what a look does not do
+	go asks()
+	testcluster.Eventually(t, clients.Patience, func() error {
+		select {
+		case err := <-waited: // it was answered before all threads of the client had stopped
+			must(t, err)
+			go asks()
+		default:
+		}
+		return isAsked(c)
+	})
 	found, err := l.Look(t.Context(), of(t, c.Device()))
 	must(t, err)
 	all.check(t, found, at[0].ID)

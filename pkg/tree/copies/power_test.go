@@ -63,7 +63,11 @@ func TestWhatLooksDoneAfterALossOfPowerIsDone(t *testing.T) {
 				continue
 			}
 			looksDone++
-			if contentHash(t, path) != contentHash(t, source) {
+			have, err := contentHash(path)
+			must(t, err)
+			want, err := contentHash(source)
+			must(t, err)
+			if have != want {
 				t.Errorf("brick %d: %s looks done and is not", i, filepath.Base(path))
 			}
 		}

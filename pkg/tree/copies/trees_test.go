@@ -5,11 +5,8 @@ package copies
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -89,7 +86,13 @@ func (b *bench) copy(name, previous string) Result {
 // same fails the test unless a copy is what src is.
 func (b *bench) same(name string) {
 	b.t.Helper()
-	compare(b.t, describe(b.t, b.at("src")), describe(b.t, b.at(name)))
+	b.is(name, describe(b.t, b.at("src")))
+}
+
+// is fails the test unless a copy is what was described.
+func (b *bench) is(name string, want map[string]string) {
+	b.t.Helper()
+	compare(b.t, want, describe(b.t, b.at(name)))
 	left, err := os.ReadDir(b.at(name + ".work"))
 	must(b.t, err)
 	if len(left) != 1 || left[0].Name() != "manifest" {
@@ -102,106 +105,6 @@ func (b *bench) verify(name string, content bool) Report {
 	r, err := Verify(background, b.dir(name), b.dir(name+".work"), VerifyOptions{Content: content})
 	must(b.t, err)
 	return r
-}
-
-// describe says of every entry what a copy has to have.
-func describe(t *testing.T, root string) map[string]string {
-	t.Helper()
-	found, names := map[string]string{}, map[uint64]string{}
-	must(t, filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, _ := filepath.Rel(root, path)
-		var st unix.Stat_t
-		must(t, unix.Lstat(path, &st))
-		kind := st.Mode & unix.S_IFMT
-		text := fmt.Sprintf("mode %o owner %d:%d time %d.%09d", st.Mode, st.Uid, st.Gid, st.Mtim.Sec, st.Mtim.Nsec)
-		switch kind {
-		case unix.S_IFLNK:
-			to, err := os.Readlink(path)
-			must(t, err)
-			text += " to " + to
-		case unix.S_IFREG:
-			text += fmt.Sprintf(" size %d content %s", st.Size, contentHash(t, path))
-			if st.Blocks*512 < st.Size/2 {
-				text += " sparse"
-			}
-		case unix.S_IFCHR, unix.S_IFBLK:
-			text += fmt.Sprintf(" device %x", st.Rdev)
-		}
-		if kind != unix.S_IFDIR && st.Nlink > 1 {
-			if names[st.Ino] == "" {
-				names[st.Ino] = rel // others of its names may be elsewhere
-			} else {
-				text += " as " + names[st.Ino]
-			}
-		}
-		found[rel] = text + xattrText(t, path)
-		return nil
-	}))
-	return found
-}
-
-func contentHash(t *testing.T, path string) string {
-	t.Helper()
-	file, err := os.Open(path)
-	must(t, err)
-	defer file.Close()
-	info, err := file.Stat()
-	must(t, err)
-	sum, buffer := sha256.New(), make([]byte, 1<<20)
-	for at := int64(0); at < info.Size(); {
-		start, err := unix.Seek(int(file.Fd()), at, unix.SEEK_DATA)
-		if errors.Is(err, unix.ENXIO) {
-			break
-		}
-		must(t, err)
-		end, err := unix.Seek(int(file.Fd()), start, unix.SEEK_HOLE)
-		must(t, err)
-		if end <= start {
-			t.Fatalf("%s: data from %d to %d", path, start, end)
-		}
-		for start < end {
-			n, err := file.ReadAt(buffer[:min(end-start, int64(len(buffer)))], start)
-			if n == 0 {
-				must(t, err)
-			}
-			for at := 0; at < n; at += page { // what is zero is as good as a hole
-				if data := buffer[at:min(at+page, n)]; !bytes.Equal(data, zeros[:len(data)]) {
-					fmt.Fprint(sum, start+int64(at), ":")
-					sum.Write(data)
-				}
-			}
-			start += int64(n)
-		}
-		at = end
-	}
-	return hex.EncodeToString(sum.Sum(nil)[:8])
-}
-
-// xattrText has those that are to be copied.
-func xattrText(t *testing.T, path string) string {
-	t.Helper()
-	list := make([]byte, 8<<10)
-	n, err := unix.Llistxattr(path, list)
-	if errors.Is(err, unix.ENOTSUP) {
-		return ""
-	}
-	must(t, err)
-	names := strings.Split(strings.TrimSuffix(string(list[:n]), "\x00"), "\x00")
-	slices.Sort(names)
-	var text strings.Builder
-	for _, name := range names {
-		if strings.HasPrefix(name, "trusted.") || name == "security.foo" || name == "" || name == "security.selinux" {
-			continue
-		}
-		value := make([]byte, 8<<10)
-		n, err := unix.Lgetxattr(path, name, value)
-		must(t, err)
-		fmt.Fprintf(&text, " %s=%x", name, value[:n])
-	}
-	return text.String()
 }
 
 func compare(t *testing.T, want, got map[string]string) {
@@ -283,11 +186,17 @@ func (b *bench) sparse(path string, size int64, offsets []int64) {
 	must(b.t, file.Truncate(size), file.Close())
 }
 
-func blocks(t *testing.T, path string) int64 {
-	t.Helper()
-	info, err := os.Stat(path)
-	must(t, err)
-	return info.Sys().(*syscall.Stat_t).Blocks
+// needsNoMore fails the test where a file of a copy has more blocks than that of src.
+func (b *bench) needsNoMore(name string) {
+	b.t.Helper()
+	for _, path := range allBelow(b.t, b.at("src")) {
+		rel, _ := filepath.Rel(b.at("src"), path)
+		var was, is unix.Stat_t
+		must(b.t, unix.Lstat(path, &was), unix.Lstat(b.at(name, rel), &is))
+		if was.Mode&unix.S_IFMT == unix.S_IFREG && is.Blocks > was.Blocks {
+			b.t.Errorf("%s has %d blocks, of %d", rel, is.Blocks, was.Blocks)
+		}
+	}
 }
 
 func inode(t *testing.T, path string) uint64 {

@@ -71,6 +71,18 @@ func (t *Table) Each(in Directory, fn func(r *Record, number int64) bool) error 
 	return t.from(in, "", func(r *Record, number int64) bool { return r.In == in && fn(r, number) })
 }
 
+// Several returns the inodes of what has several names in the table.
+func (t *Table) Several() (map[uint64]bool, error) {
+	found := map[uint64]bool{}
+	err := t.from(Directory{}, "", func(r *Record, _ int64) bool {
+		if r.Another {
+			found[r.Inode] = true
+		}
+		return true
+	})
+	return found, err
+}
+
 // from calls fn with each record from the given one on, or the first after it.
 func (t *Table) from(in Directory, name string, fn func(r *Record, number int64) bool) error {
 	key := string(in[:]) + name

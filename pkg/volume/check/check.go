@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package check holds records against directories, both ways, and repairs what can be repaired without removing what
-// holds data. It changes nothing while it looks. What it finds is said as a problem with its cause and its cure.
+// Package check holds records against directories, both ways, and repairs what can be repaired without removing data of
+// a volume, or of a snapshot that was complete and was not deleted. It changes nothing while it looks. What it finds is said as a problem with its cause and its cure.
 package check
 
 import (
@@ -44,12 +44,16 @@ const (
 	TrashNoRecord    Kind = "trash-no-record"  // data in the trash that no record tells of
 	TrashOtherData   Kind = "trash-other-data" // a trash entry that has another volume's directory
 	TrashHalfDeleted Kind = "trash-half-moved" // a deleted volume whose data is still in its place
+	CopyNoData       Kind = "copy-no-data"     // a snapshot that was complete, or the copy for a volume, that is gone
+	CopyNoRecord     Kind = "copy-no-record"   // a copy that no record tells of
+	CopyNotRemoved   Kind = "copy-not-removed" // a copy that was given up more than an hour ago
 )
 
 // Kinds are all kinds.
 var Kinds = []Kind{
 	NoDirectory, OtherDirectory, TwoNames, LostIdentity, NotClaimed, SharedPath, TwoVolumes, Unreadable, HalfMade, NoVolume,
 	StaleClaim, StaleAttributes, Leftover, TrashNoData, TrashNoRecord, TrashOtherData, TrashHalfDeleted,
+	CopyNoData, CopyNoRecord, CopyNotRemoved,
 }
 
 // Problem is something that Check has found.
@@ -109,7 +113,7 @@ func (s *Checker) Check(ctx context.Context) ([]Problem, error) {
 }
 
 // Repair does what p.Cure says, while nobody else of this process works on the volume: false where somebody does.
-// Nothing that holds data is removed.
+// It removes no data of a volume, nor of a snapshot that was complete and was not deleted.
 func (s *Checker) Repair(p Problem, lock func(id string) (unlock func(), free bool)) (bool, error) {
 	unlock, free := lock(p.id)
 	if !free || p.repair == nil {
@@ -153,7 +157,7 @@ func (s *Checker) pass(ctx context.Context) ([]Problem, error) {
 	}
 	for _, read := range []func(context.Context, *inventory) error{
 		s.lookAtClaims, s.lookAtEntries, s.readVolumes, // in this order
-		s.lookAtVolumes, s.lookAtData, s.lookAtPaths, s.lookAtAside, s.lookAtAttributes,
+		s.lookAtVolumes, s.lookAtData, s.lookAtPaths, s.lookAtAside, s.lookAtAttributes, s.lookAtCopies,
 	} {
 		if err := read(ctx, found); err != nil {
 			return found.problems, s.Explain(fmt.Errorf("check %s: %w", s.Volume, err))

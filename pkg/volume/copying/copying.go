@@ -48,7 +48,6 @@ const (
 	doneSuffix = ".done"
 	treeName   = "tree"
 	workName   = "work"
-	askedName  = "asked"
 )
 
 // Copies are those of one kind on one Gluster volume. Its methods block as long as GlusterFS does.

@@ -51,10 +51,11 @@ func (s *Copies) takeLease(of Status, at *safepath.Dir) (*lease, error) {
 	}
 	if last > 0 {
 		st, err := at.StatEntry(leaseName(last))
-		if err != nil {
+		isInSplitBrain := errors.Is(err, unix.EIO) // so nobody renews it
+		if err != nil && !isInSplitBrain {
 			return nil, err
 		}
-		isGivenBack := st.Mtim.Sec == 0
+		isGivenBack := !isInSplitBrain && st.Mtim.Sec == 0
 		state := fmt.Sprint(last, " ", st.Mtim.Sec, ".", st.Mtim.Nsec)
 		if !isGivenBack && s.Memory.Leases.For(of.Stamp(), state) < s.Lasts {
 			return nil, fmt.Errorf("another controller copies it, or did so until a moment ago: %w", volume.ErrBusy)
@@ -73,7 +74,7 @@ func (s *Copies) takeLease(of Status, at *safepath.Dir) (*lease, error) {
 	if last > 0 {
 		err = volume.IgnoreNotExist(at.Unlink(leaseName(last)))
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, unix.EIO) {
 		l.giveBack()
 		return nil, err
 	}

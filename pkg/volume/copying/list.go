@@ -5,15 +5,10 @@ package copying
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
@@ -109,49 +104,33 @@ func (s *Copies) Read(ctx context.Context, ids []string) (found []Status, damage
 	return found, damaged, err
 }
 
-// Ask notes that somebody asks for a copy.
-func (s *Copies) Ask(st Status) error {
-	p, err := s.makePlace(st)
-	if err != nil {
-		return s.Explain(err)
-	}
-	defer p.close()
-	file, err := p.at.OpenFile(askedName, unix.O_WRONLY|unix.O_CREAT, 0o600)
-	if err != nil {
-		return s.Explain(err)
-	}
-	now := unix.NsecToTimespec(time.Now().UnixNano())
-	return s.Explain(errors.Join(safepath.OfFile(file).SetTimes(now, now), file.Close()))
+// Stray is what has the name of a copy and belongs to none.
+type Stray struct {
+	Stamp    string
+	Complete bool // it says that it is
+	in       map[*safepath.Dir]bool
 }
 
-// IsAskedFor says whether somebody has asked for a copy in the last hour, as far as this process has seen.
-func (s *Copies) IsAskedFor(st Status) (bool, error) {
-	state := ""
-	at, err := s.openPlace(st)
-	if err == nil {
-		defer at.Close()
-		var asked unix.Stat_t
-		if asked, err = at.StatEntry(askedName); err == nil {
-			state = fmt.Sprint(asked.Mtim)
-		}
+// Path is where it is on the Gluster volume.
+func (s *Copies) Path(x Stray) string {
+	for dir := range x.in {
+		return s.PathOf(store.File{Dir: dir, Name: x.Stamp})
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return true, s.Explain(err)
-	}
-	return s.Memory.Asked.For(st.Stamp(), state) < s.Abandoned, nil
+	return ""
 }
 
-// Settle gives up what belongs to no copy: the directory that one who copied has made again, and what a server brings
-// back that has forgotten that it went. It must have been seen for an hour.
-func (s *Copies) Settle(ctx context.Context) error {
+// Strays are the directories that one who copied has made again, and what a server brings back that has forgotten that
+// it went. What is just being given up may be among them.
+func (s *Copies) Strays(ctx context.Context) ([]Stray, error) {
 	l, err := s.list()
 	if err != nil {
-		return s.Explain(err)
+		return nil, s.Explain(err)
 	}
+	var found []Stray
 	var errs []error
 	for stamp, dirs := range l.dirs {
 		if ctx.Err() != nil {
-			break
+			return found, ctx.Err()
 		}
 		id := volume.IDOfStamp(stamp)
 		st, err := s.find(id)
@@ -159,16 +138,30 @@ func (s *Copies) Settle(ctx context.Context) error {
 			errs = append(errs, err)
 			continue
 		}
-		key := removingName(s.Kind, stamp)
-		if !s.IsAbandoned(&s.Memory.Strays, key) {
-			continue
+		found = append(found, Stray{stamp, l.done[id][stamp], dirs})
+	}
+	return found, s.Explain(errors.Join(errs...))
+}
+
+// Settle gives up what belongs to no copy. It must have been seen for an hour.
+func (s *Copies) Settle(ctx context.Context) error {
+	strays, err := s.Strays(ctx)
+	errs := []error{err}
+	for _, x := range strays {
+		if s.IsAbandoned(&s.Memory.Strays, removingName(s.Kind, x.Stamp)) {
+			errs = append(errs, s.GiveUpStray(x))
 		}
-		removing, err := s.EnsureShard(store.RemovingDir, id)
-		errs = append(errs, err)
-		for dir := range dirs {
-			if err == nil {
-				errs = append(errs, s.moveRest(stamp, dir, removing))
-			}
+	}
+	return errors.Join(errs...)
+}
+
+// GiveUpStray is GiveUp for what belongs to no copy.
+func (s *Copies) GiveUpStray(x Stray) error {
+	removing, err := s.EnsureShard(store.RemovingDir, volume.IDOfStamp(x.Stamp))
+	errs := []error{err}
+	for dir := range x.in {
+		if err == nil {
+			errs = append(errs, s.moveRest(x.Stamp, dir, removing))
 		}
 	}
 	return s.Explain(errors.Join(errs...))

@@ -96,18 +96,33 @@ func (s *Copies) moveRest(stamp string, from, removing *safepath.Dir) error {
 	return volume.IgnoreNotExist(from.Unlink(stamp + doneSuffix))
 }
 
-// Reap removes what was given up, of all kinds, and returns how many copies it has removed. What is left of one,
-// because it has more than a slice or ctx is done, goes with the next call, here or on another host.
-func Reap(ctx context.Context, s *store.Store) (int, error) {
+// GivenUp lists what was given up and is not removed yet, by the copy's directory or its claim, and what else lies
+// there.
+func GivenUp(s *store.Store) (found map[string]*safepath.Dir, others []store.File, err error) {
 	files, err := s.Files(store.RemovingDir)
-	errs := []error{err}
-	found := map[string]*safepath.Dir{}
+	found = map[string]*safepath.Dir{}
 	for _, f := range files {
 		name := strings.TrimSuffix(f.Name, store.RecordSuffix)
 		if _, _, ok := parseRemoving(name); ok {
 			found[name] = f.Dir
+		} else {
+			others = append(others, f)
 		}
 	}
+	return found, others, err
+}
+
+// Reap removes what was given up, of all kinds, and returns how many copies it has removed. What is left of one,
+// because it has more than a slice or ctx is done, goes with the next call, here or on another host.
+func Reap(ctx context.Context, s *store.Store) (int, error) {
+	found, _, err := GivenUp(s)
+	reaped, reapErr := Remove(ctx, s, found)
+	return reaped, errors.Join(s.Explain(err), reapErr)
+}
+
+// Remove is Reap of some of what GivenUp has found.
+func Remove(ctx context.Context, s *store.Store, found map[string]*safepath.Dir) (int, error) {
+	var errs []error
 	for name, dir := range found {
 		kind, stamp, _ := parseRemoving(name)
 		if err := New(s, kind).finish(stamp, dir); err != nil {
@@ -182,6 +197,11 @@ func reap(ctx context.Context, s *store.Store, name string, dir *safepath.Dir) e
 	}
 	klog.FromContext(ctx).Info("Removed a copy that was given up", "glusterVolume", s.Volume.String(), "copy", name, "files", removed.Load())
 	return nil
+}
+
+// MayRemove returns nil if nothing keeps Reap from removing what GivenUp has found under a name.
+func MayRemove(s *store.Store, name string, dir *safepath.Dir) error {
+	return s.Explain(mayRemove(s, store.File{Dir: dir, Name: name}))
 }
 
 // mayRemove returns nil if all bricks have the tree of a copy where it is to be removed: that of a clone may be a

@@ -57,7 +57,7 @@ func (s *Creations) makeParent(parent *safepath.Dir, ancestor, stamp string) (*s
 		// with the parent before.
 		err = s.claimParent(ancestor, stamp)
 		if err == nil {
-			err = volume.IgnoreExist(parent.Mkdir(name, parentMode))
+			err = s.MakeDirectory(parent, ancestor, parentMode)
 		}
 		if err == nil {
 			err = s.claimParent(ancestor, stamp)

@@ -228,7 +228,7 @@ func (s *Volumes) moveClone(r volume.Record, st copying.Status, tree *safepath.D
 		}
 		defer parent.Close()
 		name := path.Base(r.Path)
-		if err := volume.IgnoreExist(parent.Mkdir(name, creation.NewMode)); err != nil {
+		if err := s.MakeDirectory(parent, r.Path, creation.NewMode); err != nil {
 			return err
 		}
 		err = s.Clones().MoveTree(st, store.File{Dir: parent, Name: name})

@@ -217,7 +217,7 @@ func (u *interrupted) judge(t *testing.T, root string) {
 	if u.repeated != nil {
 		t.Errorf("the repetition: %v", u.repeated)
 	}
-	volumes.Same(t, volumes.Audit(t, root), slices.Clone(u.verb.want)...)
+	volumes.Same(t, judgeSnapshots(t, u.store, volumes.Audit(t, root)), slices.Clone(u.verb.want)...)
 	if t.Failed() {
 		t.Logf("it ended with %s; repeated: %v", firstLine(u.err), u.earlier)
 	}

@@ -74,23 +74,13 @@ func TestCreateIsIdempotentAndRefusesOtherProperties(t *testing.T) {
 }
 
 func TestTwoControllersMakeOneVolume(t *testing.T) {
-	c, name, mountpoint := volumes.NewGlusterVolume(t, testcluster.VolumeOptions{})
-	// A second client, on the same Gluster volume, is what a second controller has.
-	m, err := c.Mount(t.Context(), name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := m.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	_, _, mountpoints := volumes.TwoClients(t, testcluster.VolumeOptions{})
 	for round := range 5 {
 		want := volumes.Spec(fmt.Sprintf("vol%d", round))
 		want.Path = fmt.Sprintf("parent%d/%s", round, want.Name)
 		var all sync.WaitGroup
 		errs := make([]error, 2)
-		for i, mountpoint := range []string{mountpoint, m.Path} {
+		for i, mountpoint := range mountpoints {
 			s := volumes.Open(t, mountpoint)
 			all.Go(func() { _, errs[i] = s.Create(want) })
 		}
@@ -103,14 +93,14 @@ func TestTwoControllersMakeOneVolume(t *testing.T) {
 		}
 		// What a provisioner does then.
 		testcluster.Eventually(t, 10*time.Second, func() error {
-			_, err := volumes.Open(t, m.Path).Create(want)
+			_, err := volumes.Open(t, mountpoints[1]).Create(want)
 			return err
 		})
 		testcluster.Eventually(t, 10*time.Second, func() error { // for the same reason
-			_, err := os.Stat(filepath.Join(mountpoint, want.Path))
+			_, err := os.Stat(filepath.Join(mountpoints[0], want.Path))
 			return err
 		})
-		volumes.Audit(t, mountpoint)
+		volumes.Audit(t, mountpoints[0])
 	}
 }
 

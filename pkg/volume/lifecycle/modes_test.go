@@ -58,8 +58,7 @@ func TestDirectoriesWhoseModeTheBricksForceAreTheDriversOwn(t *testing.T) {
 	volumes.Must(t, s.Delete(volumes.Background, "vol"))
 
 	// The directories keep their modes, and new ones get others.
-	_, err := c.Gluster("volume", "reset", name, option)
-	volumes.Must(t, err)
+	volumes.Must(t, c.ResetOption(name, option))
 	modeOfNew(t, mountpoint, "0:0 0700")
 	later := volumes.Open(t, mountpoint)
 	volumes.Must(t, volumes.RestoreOnly(later))

@@ -26,7 +26,7 @@ import (
 var fullPower = flag.Bool("power.full", false, "every verb on all kinds of Gluster volumes and both file systems, and each cut, not some verbs on replica 2 on XFS and a cut of all servers")
 
 // inShort are the verbs that are enough where not all are asked for.
-var inShort = []string{"create", "delete", "restore", "purge"}
+var inShort = []string{"create", "delete", "restore", "purge", "snapshot", "delete a snapshot"}
 
 // verb is what a driver acknowledges, done to the volume "vol" of a store. Every one can be repeated.
 type verb struct {
@@ -55,6 +55,8 @@ var (
 		{"release", func(s *lifecycle.Volumes) error { return errors.Join(makeTrash(s), onEntry((*trash.Trash).Hold)(s)) }, onEntry((*trash.Trash).Release), []string{"trash vol"}},
 		{"purge", makeTrash, purgeOnly, nil},
 		{"adopt", makeLegacy, adoptLegacy, readyTree},
+		{"snapshot", func(s *lifecycle.Volumes) error { return makeVolume(s, volume.Trash) }, takeSnapshot, append([]string{"complete in snapshots: snap"}, readyTree...)},
+		{"delete a snapshot", func(s *lifecycle.Volumes) error { return errors.Join(makeVolume(s, volume.Trash), takeSnapshot(s)) }, deleteSnapshot, readyTree},
 		{"release a directory", func(s *lifecycle.Volumes) error { return errors.Join(makeLegacy(s), adoptLegacy(s)) }, giveBack, givenTree},
 	}
 )
@@ -151,7 +153,7 @@ func pointsOf(t *testing.T, c *testcluster.Cluster) map[string][]point {
 		if last := u.passed[len(u.passed)-1].name; last != "on disk" && last != "create: record complete" {
 			t.Errorf("%s does something after it is on disk: %v", v.name, u.passed)
 		}
-		volumes.Same(t, volumes.Audit(t, u.root), slices.Clone(v.want)...)
+		volumes.Same(t, judgeSnapshots(t, u.store, volumes.Audit(t, u.root)), slices.Clone(v.want)...)
 		passed[v.name] = u.passed
 	}
 	return passed

@@ -33,7 +33,7 @@ func (s *Volumes) Reconcile(ctx context.Context, lock func(id string) (unlock fu
 		}
 	}
 	errs = append(errs, s.Spread(ctx, alone))
-	errs = append(errs, s.SettleNames(alone))
+	errs = append(errs, s.SettleNames(alone), s.SettleMakings())
 	begun, err := s.allBegun(ctx)
 	errs = append(errs, s.Explain(err))
 	for _, b := range begun {

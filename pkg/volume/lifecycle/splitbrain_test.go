@@ -5,7 +5,6 @@
 package lifecycle_test
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 
@@ -18,13 +17,9 @@ import (
 // half is a Gluster volume of replica 2 as seen from one side of a cable that is cut: by a client that has one brick.
 func half(t *testing.T, c *testcluster.Cluster, name string, brick int) *lifecycle.Volumes {
 	t.Helper()
-	m, err := c.Mount(t.Context(), name, fmt.Sprintf("--xlator-option=%s-client-%d.remote-host=%s", name, 1-brick, c.Neighbour(230)))
+	m, err := c.MountSide(t.Context(), name, brick)
 	volumes.Must(t, err)
 	t.Cleanup(func() { volumes.Must(t, m.Close()) })
-	volumes.Must(t, testcluster.Connected(m.Path, name, brick))
-	if testcluster.Connected(m.Path, name, 1-brick) == nil {
-		t.Fatal("the cable is not cut")
-	}
 	s := volumes.Open(t, m.Path)
 	s.Recent, s.Abandoned = 0, 0
 	return s
@@ -65,4 +60,6 @@ func TestARecordInSplitBrainHidesNoOther(t *testing.T) {
 	volumes.Wants(t, page.Damaged, volume.ErrSplitBrain, "volumes/"+volumes.ShardOf("both")+"/both.json", "volumes/"+volumes.ShardOf("fresh"), "heal "+volumes.GV0.Name+" info split-brain")
 	_, err = s.Get("both")
 	volumes.Wants(t, err, volume.ErrSplitBrain)
+	_, err = volumes.Checker(s).Check(volumes.Background)
+	volumes.Wants(t, err, volume.ErrSplitBrain, "volumes/"+volumes.ShardOf("fresh"), "heal "+volumes.GV0.Name+" info split-brain")
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
@@ -81,6 +82,10 @@ func copyOn(ctx context.Context, s *lifecycle.Volumes, st copying.Status, from s
 	}
 	job.progress.Expect(entries, bytes)
 	_, err := copying.New(s.Store, st.Kind).Run(ctx, st, from.dir, o)
+	if st.Enforced && errors.Is(err, unix.EDQUOT) {
+		err = fmt.Errorf("what is in %s is more than fits into the volume, which is held to its capacity: delete the claim, and ask for more than %s: %w",
+			st.Source, bytesOf(st.Capacity, 0), err)
+	}
 	return err
 }
 

@@ -137,7 +137,7 @@ func (m *Manager) maintain(ctx context.Context, v gluster.Volume, reconcile bool
 		reaped, reapErr := s.Trash.Reap(ctx, m.retention)
 		m.metrics.showTrash(v, m.remember(v).trash, reaped) //nolint:contextcheck // what it makes outlives the call
 		_, copiesErr := copying.Reap(ctx, s.Store)
-		return errors.Join(err, reapErr, copiesErr, m.metrics.showSpace(s))
+		return errors.Join(err, reapErr, copiesErr, m.metrics.showSpace(s), m.tellReports(s))
 	})
 	return client, errors.Join(err, unused)
 }

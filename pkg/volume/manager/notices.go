@@ -5,6 +5,7 @@ package manager
 import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/trash"
 )
 
@@ -14,6 +15,8 @@ type Notices struct {
 	Quota func(v gluster.Volume, enforced bool, now quota.State)
 	// TrashLow: space is so low that what was deleted goes before its time soon.
 	TrashLow func(v gluster.Volume, low trash.Low)
+	// Reports: what nodes say of their pods, each time that it was read, be it as before.
+	Reports func(v gluster.Volume, reports []store.Report)
 }
 
 // Notify says who is told. It comes before everything else.

@@ -150,3 +150,10 @@ func (m *Manager) VerifySnapshot(ctx context.Context, id volume.ID, content bool
 		return snapshot.New(s.Store).Verify(ctx, id.ID, content)
 	})
 }
+
+// SnapshotAlone is Snapshots.Alone. It takes as long as a walk through all of it.
+func (m *Manager) SnapshotAlone(ctx context.Context, id volume.ID) (int64, error) {
+	return one(ctx, m, id.Volume, "", func(s *lifecycle.Volumes) (int64, error) {
+		return snapshot.New(s.Store).Alone(ctx, id.ID)
+	})
+}

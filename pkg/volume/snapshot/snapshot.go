@@ -185,3 +185,23 @@ func (s *Snapshots) Verify(ctx context.Context, id string, content bool) (copies
 	}
 	return report, err
 }
+
+// Alone returns how many bytes of disk are free, on each replica, when a snapshot is deleted, but for its record: what
+// it shares with others stays. It walks through all of it. ErrNotFound, and ErrBusy where it is not complete.
+func (s *Snapshots) Alone(ctx context.Context, id string) (int64, error) {
+	st, dir, err := s.Open(id)
+	if err != nil {
+		return 0, err
+	}
+	defer dir.Close()
+	work, err := s.OpenWork(st)
+	if err != nil {
+		return 0, s.Explain(err)
+	}
+	defer work.Close()
+	bytes, err := copies.Alone(ctx, dir, work, s.Permit)
+	if err != nil {
+		err = s.Explain(fmt.Errorf("add up what snapshot %s on %s holds alone: %w", id, s.Volume, err))
+	}
+	return bytes, err
+}

@@ -5,9 +5,11 @@
 package snapshot_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -84,6 +86,63 @@ func TestOfTwoSnapshotsEitherMayGoFirst(t *testing.T) {
 			}
 			volumes.Same(t, volumes.Audit(t, mountpoint), "ready vol", "complete in snapshots: "+left)
 		})
+	}
+}
+
+// used is what du says of the driver's own directory.
+func used(t *testing.T, mountpoint string) (bytes int64) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "du", "-s", "-B1", filepath.Join(mountpoint, volume.OwnDir)).Output()
+	volumes.Must(t, err)
+	_, err = fmt.Sscan(string(out), &bytes)
+	volumes.Must(t, err)
+	return bytes
+}
+
+func TestAloneIsWhatIsFreeWithoutASnapshot(t *testing.T) {
+	v, mountpoint := volumes.OnGV0(t)
+	r := volumes.Create(t, v, volumes.Spec("vol"))
+	at := func(name any) string { return filepath.Join(mountpoint, r.Path, fmt.Sprint(name)) }
+	write := func(name any, pages int, content byte) {
+		volumes.Must(t, os.MkdirAll(filepath.Dir(at(name)), 0o700), os.WriteFile(at(name), bytes.Repeat([]byte{content}, pages<<12), 0o600))
+	}
+	s := snapshot.New(v.Store)
+	for i := range files {
+		write(i, 10, 1)
+	}
+	write("several", 200, 1)
+	volumes.Must(t, os.Mkdir(at("d"), 0o700), os.Link(at("several"), at("d/name")), os.Link(at("several"), at("third")))
+	take(t, s, "one", r)
+	write(3, 100, 2)
+	write("new/file", 300, 2)
+	take(t, s, "two", r)
+	write(3, 100, 3)
+	volumes.Must(t, os.Remove(at("several")), os.Remove(at("d/name")), os.Remove(at("third")))
+	take(t, s, "three", r)
+	for _, test := range []struct {
+		name  string
+		pages int64 // of content
+	}{
+		{"two", 100},
+		{"one", 10 + 200}, // the file of three names is no more in "two"
+		{"three", 10*(files-1) + 100 + 300},
+	} {
+		alone, err := s.Alone(volumes.Background, test.name)
+		volumes.Must(t, err)
+		before := used(t, mountpoint)
+		volumes.Must(t, s.Delete(test.name))
+		if n, err := copying.Reap(volumes.Background, s.Store); err != nil || n != 1 {
+			t.Errorf("%d were removed, %v", n, err)
+		}
+		freed := before - used(t, mountpoint)
+		t.Logf("%s: alone %d, freed %d", test.name, alone, freed)
+		const record = 32 << 10 // and its directory
+		if freed < alone || freed > alone+record {
+			t.Errorf("%s holds %d bytes alone, and %d were free without it", test.name, alone, freed)
+		}
+		if least := test.pages << 12; alone < least || alone > least+128<<10 { // its directories and its manifest
+			t.Errorf("%s holds %d bytes alone, of %d of content", test.name, alone, least)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -158,46 +159,74 @@ func (s *Store) makeShard(kind, key string) error {
 		return err
 	}
 	if !slices.Contains(kinds, kind) {
-		return errors.Join(s.makeIn("", kind), s.makeIn(kind, shard(key)))
-	}
-	for _, kind := range kinds {
-		if err := s.makeIn(kind, shard(key)); err != nil {
+		if err := s.makeOwn(kind); err != nil {
 			return err
 		}
+		return s.makeOwn(kind + "/" + shard(key))
 	}
-	return nil
+	var all []string
+	for _, kind := range kinds {
+		all = append(all, kind+"/"+shard(key))
+	}
+	return s.makeOwn(all...)
 }
 
 // makeTop makes the directory that has all others, and one for each kind, unless there is the one of this kind.
 func (s *Store) makeTop(kind string) error {
-	if _, err := s.ownDirectory(kind); !errors.Is(err, fs.ErrNotExist) {
+	tops := []string{PathsDir, gfidsDir, TrashDir, CreatingDir, VolumesDir}
+	if !slices.Contains(tops, kind) {
+		kind = VolumesDir // the last of them
+	}
+	isThere := func() (bool, error) { return s.hasOwn(kind) }
+	if there, err := isThere(); err != nil || there {
 		return err
 	}
-	made := s.Root.Mkdir(volume.OwnDir, 0o700)
-	if err := volume.IgnoreExist(made); err != nil {
+	return s.makeAlone(s.Root, volume.OwnDir, isThere, func() error {
+		if err := volume.IgnoreExist(s.Root.Mkdir(volume.OwnDir, 0o700)); err != nil {
+			return err
+		}
+		top, err := s.ownDirectory("")
+		for _, kind := range tops {
+			if err == nil {
+				err = volume.IgnoreExist(top.Mkdir(kind, 0o700))
+			}
+		}
 		return err
-	}
-	if err := s.RetryRefreshed(volume.OwnDir, func() error { _, err := s.ownDirectory(""); return err }); err != nil { // another host may be making it
+	})
+}
+
+// makeOwn makes the last of the driver's own directories, and those that come before it, unless that one is there.
+func (s *Store) makeOwn(rels ...string) error {
+	last := rels[len(rels)-1]
+	isThere := func() (bool, error) { return s.hasOwn(last) }
+	if there, err := isThere(); err != nil || there {
 		return err
 	}
 	top, err := s.ownDirectory("")
 	if err != nil {
 		return err
 	}
-	for _, kind := range []string{PathsDir, gfidsDir, TrashDir, CreatingDir, VolumesDir} {
-		if err := volume.IgnoreExist(top.Mkdir(kind, 0o700)); err != nil {
-			return err
+	return s.makeAlone(top, strings.ReplaceAll(last, "/", "."), isThere, func() error {
+		for _, rel := range rels {
+			parent, err := s.ownDirectory(strings.TrimSuffix(path.Dir(rel), "."))
+			if err == nil {
+				err = volume.IgnoreExist(parent.Mkdir(path.Base(rel), 0o700))
+			}
+			if err == nil {
+				_, err = s.ownDirectory(rel)
+			}
+			if err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
-func (s *Store) makeIn(kind, name string) error {
-	parent, err := s.ownDirectory(kind)
-	if err != nil {
-		return err
-	}
-	return volume.IgnoreExist(parent.Mkdir(name, 0o700))
+// hasOwn says whether there is one of the driver's own directories.
+func (s *Store) hasOwn(rel string) (bool, error) {
+	_, err := s.ownDirectory(rel)
+	return err == nil, volume.IgnoreNotExist(err)
 }
 
 // File is a name in one of the driver's own directories.

@@ -81,7 +81,7 @@ func (u *Unchanged) Forget(name string) {
 // Memory is what a process remembers of one Gluster volume from one operation to the next: since when it knows of what
 // is half done. It may be used by many at once.
 type Memory struct {
-	Creations, Trash, Paths, Strays, attributes, asides Sightings
+	Creations, Trash, Paths, Strays, attributes, asides, makings Sightings
 
 	// Leases are those of copies, by the copy's stamp; Asked is when somebody asked for a clone last.
 	Leases, Asked Unchanged

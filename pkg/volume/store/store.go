@@ -14,7 +14,9 @@
 //	    attributes/<shard>/<id>.<created>.<n> a link that says what was changed of a volume: see attributes.go
 //	    snapshots/<shard>/…                  copies of volumes, and in clones/ those that are to become volumes: see pkg
 //	    removing/<shard>/…                   copying
+//	    reports/<shard>/<node>.<time>        a link that says what a node has to tell of its pods: see reports.go
 //	    commit/<n>/<n>                       pkg/commit's
+//	    ….making                             a file that says that a directory is just being made: see making.go
 //	    gfids/<id>.<created>                 a link to the gfid of a volume that the first version of the driver made
 //
 // Everything is a file that is made, or renamed, in one step which only one process can take: so whoever takes it owns

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 
 	"golang.org/x/sys/unix"
 
@@ -215,7 +214,7 @@ func (s *Trash) makePlace(r volume.Record, entry string) error {
 			return err
 		}
 		defer parent.Close()
-		if err := volume.IgnoreExist(parent.Mkdir(path.Base(r.Path), creation.NewMode)); err != nil {
+		if err := s.MakeDirectory(parent, r.Path, creation.NewMode); err != nil {
 			return err
 		}
 		s.Step(stepPlaced)

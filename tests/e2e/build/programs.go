@@ -57,13 +57,15 @@ const (
 	Agnhost = "agnhost"
 )
 
-// Upstream are Kubernetes' own tests of storage, what runs them in parallel, and what most of their pods run.
+// Upstream are Kubernetes' own tests of storage, what runs them in parallel, what most of their pods run, and what they end containers
+// with on the nodes.
 func Upstream() []Program {
 	const module, kubernetes = "upstream", "k8s.io/kubernetes"
 	return []Program{
 		{Name: Suite, Module: module, Origin: kubernetes, Stamp: kubernetesStamp(), Test: true},
 		{Name: Ginkgo, Module: module, Origin: "github.com/onsi/ginkgo/v2", Package: "ginkgo"},
 		{Name: Agnhost, Module: module, Origin: kubernetes, Package: "test/images/agnhost", Stamp: kubernetesStamp()},
+		{Name: "crictl", Module: "critools", Origin: "sigs.k8s.io/cri-tools", Package: "cmd/crictl", Stamp: []string{"sigs.k8s.io/cri-tools/pkg/version.Version=VERSION"}},
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 )
 
 // environment is what programs on a machine get.
-var environment = []string{"PATH=" + programs + ":/usr/sbin:/usr/bin", "HOME=/root", "LANG=C.UTF-8"}
+var environment = []string{"PATH=" + Programs + ":/usr/sbin:/usr/bin", "HOME=/root", "LANG=C.UTF-8"}
 
 // command is a program in all namespaces of the machine, with its root directory as working directory. When ctx ends, the program
 // is killed.

@@ -37,7 +37,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 
 func (c *Cluster) etcd() *component {
 	m := c.nodes[0].machine
-	return &component{machine: m, program: programs + "/etcd", args: []string{
+	return &component{machine: m, program: Programs + "/etcd", args: []string{
 		"--name=" + m.name, "--data-dir=/var/lib/etcd",
 		"--listen-client-urls=" + etcdClients, "--advertise-client-urls=" + etcdClients,
 		"--listen-peer-urls=" + etcdPeers, "--initial-advertise-peer-urls=" + etcdPeers, "--initial-cluster=" + m.name + "=" + etcdPeers,
@@ -47,7 +47,7 @@ func (c *Cluster) etcd() *component {
 
 func (c *Cluster) apiServer() *component {
 	n := c.nodes[0]
-	return &component{machine: n.machine, program: programs + "/kube-apiserver", args: []string{
+	return &component{machine: n.machine, program: Programs + "/kube-apiserver", args: []string{
 		"--advertise-address=" + n.IP, "--secure-port=" + apiServerPort,
 		"--etcd-servers=" + etcdClients,
 		"--service-cluster-ip-range=" + serviceNetwork,
@@ -74,7 +74,7 @@ func (c *Cluster) apiServer() *component {
 
 func (c *Cluster) controllerManager() *component {
 	m := c.nodes[0].machine
-	return &component{machine: m, program: programs + "/kube-controller-manager", args: []string{
+	return &component{machine: m, program: Programs + "/kube-controller-manager", args: []string{
 		"--kubeconfig=" + certificate("controller-manager.kubeconfig"),
 		"--leader-elect=false",
 		"--use-service-account-credentials=true",
@@ -85,7 +85,7 @@ func (c *Cluster) controllerManager() *component {
 
 func (c *Cluster) scheduler() *component {
 	m := c.nodes[0].machine
-	return &component{machine: m, program: programs + "/kube-scheduler", args: []string{
+	return &component{machine: m, program: Programs + "/kube-scheduler", args: []string{
 		"--kubeconfig=" + certificate("scheduler.kubeconfig"),
 		"--leader-elect=false",
 	}, ready: func(ctx context.Context) error { return m.accepts(ctx, "127.0.0.1:10259") }}

@@ -47,7 +47,7 @@ func (n *Node) importImage(ctx context.Context, archive string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, importTimeout)
 	defer cancel()
-	cmd := n.Command(ctx, programs+"/ctr", "--address", containerdSocket, "--namespace", "k8s.io", "images", "import", "-")
+	cmd := n.Command(ctx, Programs+"/ctr", "--address", containerdSocket, "--namespace", "k8s.io", "images", "import", "-")
 	cmd.Stdin = file
 	if _, err := run(cmd); err != nil {
 		return err

@@ -36,6 +36,7 @@ func (n *Node) startKubernetes(ctx context.Context) error {
 func (n *Node) startContainerd(ctx context.Context) error {
 	for file, place := range map[string]string{
 		"containerd.toml": configs,
+		"crictl.yaml":     "/etc",
 		"kubelet.yaml":    configs,
 		"cni.conflist":    "/etc/cni/net.d",
 	} {
@@ -64,7 +65,7 @@ func (n *Node) configure(file, directory string) error {
 	}
 	var text bytes.Buffer
 	err = parsed.Execute(&text, map[string]string{
-		"Name": n.Name, "Pods": n.pods, "ControlGroup": n.controlGroup(), "Certificates": certificates, "Programs": programs,
+		"Name": n.Name, "Pods": n.pods, "ControlGroup": n.controlGroup(), "Certificates": certificates, "Programs": Programs,
 		"PauseImage": PauseImage,
 	})
 	if err != nil {
@@ -82,13 +83,13 @@ func (n *Node) configure(file, directory string) error {
 
 func (n *Node) containerd() *component {
 	return &component{
-		machine: n.machine, program: programs + "/containerd", args: []string{"--config=" + configs + "/containerd.toml"},
+		machine: n.machine, program: Programs + "/containerd", args: []string{"--config=" + configs + "/containerd.toml"},
 		ready: func(context.Context) error { return n.machine.listens(containerdSocket) },
 	}
 }
 
 func (n *Node) kubelet() *component {
-	return &component{machine: n.machine, program: programs + "/kubelet", args: []string{
+	return &component{machine: n.machine, program: Programs + "/kubelet", args: []string{
 		"--config=" + configs + "/kubelet.yaml",
 		"--kubeconfig=" + certificate("kubelet-"+n.Name+".kubeconfig"),
 		"--node-ip=" + n.IP,
@@ -97,7 +98,7 @@ func (n *Node) kubelet() *component {
 }
 
 func (n *Node) kubeProxy() *component {
-	return &component{machine: n.machine, program: programs + "/kube-proxy", args: []string{
+	return &component{machine: n.machine, program: Programs + "/kube-proxy", args: []string{
 		"--kubeconfig=" + certificate("kube-proxy.kubeconfig"),
 		"--proxy-mode=nftables",
 		"--cluster-cidr=" + podNetwork,

@@ -13,9 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Where a machine has what the harness made.
+// Programs is where a machine has those that package build made.
+const Programs = "/opt/e2e/bin"
+
+// Where a machine has what else the harness made.
 const (
-	programs     = "/opt/e2e/bin"
 	certificates = "/opt/e2e/pki"
 	configs      = "/opt/e2e/config"
 )
@@ -55,7 +57,7 @@ func (b *boot) mounts() []mountPoint {
 		{source: "tmpfs", target: "run", kind: "tmpfs", flags: device, data: "mode=755"},
 		{source: "tmpfs", target: "tmp", kind: "tmpfs", flags: device, data: "mode=1777"},
 		{source: b.Log, target: "var/log", flags: unix.MS_BIND},
-		{source: b.Programs, target: programs, flags: unix.MS_BIND},
+		{source: b.Programs, target: Programs, flags: unix.MS_BIND},
 		{source: b.Certificates, target: certificates, flags: unix.MS_BIND},
 	}
 }

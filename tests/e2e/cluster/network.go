@@ -146,11 +146,29 @@ func route(h *netlink.Handle, destination, gateway string) error {
 
 // dial connects from within the machine's network. The address must be numeric: a resolver's goroutines would be outside.
 func (m *machine) dial(ctx context.Context, network, address string) (conn net.Conn, err error) {
+	err = m.inNetwork(func() error {
+		conn, err = (&net.Dialer{}).DialContext(ctx, network, address)
+		return err
+	})
+	return conn, err
+}
+
+// listen is a listener at a TCP address of the machine, which is numeric, too.
+func (m *machine) listen(address string) (listener net.Listener, err error) {
+	err = m.inNetwork(func() error {
+		listener, err = net.Listen("tcp", address)
+		return err
+	})
+	return listener, err
+}
+
+// inNetwork runs f on a thread within the machine's network. Sockets that it makes are there for good.
+func (m *machine) inNetwork(f func() error) error {
 	first, err := m.first()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	err = onThrowawayThread(func() error {
+	return onThrowawayThread(func() error {
 		space, err := os.Open("/proc/" + strconv.Itoa(first.pid) + "/ns/net")
 		if err != nil {
 			return err
@@ -159,10 +177,8 @@ func (m *machine) dial(ctx context.Context, network, address string) (conn net.C
 		if err := unix.Setns(int(space.Fd()), unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("enter the network of %s: %w", m.name, err)
 		}
-		conn, err = (&net.Dialer{}).DialContext(ctx, network, address)
-		return err
+		return f()
 	})
-	return conn, err
 }
 
 // onThrowawayThread runs f on a thread that ends with it. It is never the main thread, which cannot end and whose namespaces pass for

@@ -28,6 +28,7 @@ type Image struct {
 	Entrypoint []string
 	Command    []string
 	User       string // by default root
+	Path       string // where programs are looked for at last, after the usual places
 	Files      []File // each directory before what is in it; those above a file are made as needed
 }
 
@@ -59,7 +60,7 @@ func (i Image) Write(archive string) error {
 	config.OS, config.Architecture = "linux", runtime.GOARCH
 	config.Config = v1.Config{
 		Entrypoint: i.Entrypoint, Cmd: i.Command, User: i.User,
-		Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+		Env: []string{"PATH=" + strings.TrimSuffix("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:"+i.Path, ":")},
 	}
 	tags := map[name.Reference]v1.Image{}
 	for _, text := range i.Names {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/build"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cache"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cluster"
 )
 
 // driver is the base name of the driver's own image, which `make image` makes and not this package.
@@ -88,6 +89,7 @@ func image(ctx context.Context, base string) (Image, error) {
 	case build.Agnhost:
 		made, err := busybox(ctx) // tests run commands beside it
 		made.Entrypoint, made.Command = []string{"/agnhost"}, []string{"pause"}
+		made.Path = cluster.Programs // tests enter a node from it
 		made.Files = append(made.Files, File{Path: "/agnhost", From: build.Path(build.Agnhost)})
 		return made, err
 	case "sqlite":

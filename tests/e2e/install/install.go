@@ -16,6 +16,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cluster"
 )
 
@@ -89,6 +91,20 @@ func Apply(ctx context.Context, c *cluster.Cluster, repository string) (err erro
 	for _, node := range c.Nodes() {
 		registered := []string{"wait", "csinode/" + node.Name, "--for=jsonpath={.spec.drivers[0].name}=" + Driver, "--timeout=" + timeout.String()}
 		if err := kubectl(ctx, c, registered); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TurnQuotaOn runs what docs/capacity.md says on a server, unless that was done: from then on, volumes end at their capacity.
+func TurnQuotaOn(ctx context.Context, c *cluster.Cluster) error {
+	option, err := c.Gluster(ctx, "volume", "get", cluster.Volume, "features.quota")
+	if err != nil || strings.HasSuffix(strings.TrimSpace(option), " on") {
+		return err
+	}
+	for _, command := range (quota.State{}).Commands(gluster.Volume{Cluster: "pi", Name: cluster.Volume}) {
+		if _, err := c.Gluster(ctx, strings.Fields(command)[1:]...); err != nil {
 			return err
 		}
 	}

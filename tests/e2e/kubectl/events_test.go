@@ -4,6 +4,7 @@ package kubectl
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,12 +20,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/build"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
-
-// tellerAddress is where the controller that writes events says how it is.
-const tellerAddress = "127.0.0.1:29719"
 
 var events = schema.GroupVersionResource{Version: "v1", Resource: "events"}
 
@@ -33,44 +32,10 @@ var events = schema.GroupVersionResource{Version: "v1", Resource: "events"}
 func newTeller(t *testing.T) *world {
 	t.Helper()
 	w := newShop(t)
-	w.make(map[string]any{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": "glusterfs-csi-controller"}}, "glusterfs-csi")
-	w.makeFile(repository + "/deploy/kubernetes/base/events.yaml")
 	w.newClaim("shop", "data", "kept")
-	account := t.TempDir()
-	token, err := exec.CommandContext(t.Context(), build.Path("kubectl"), "-n", "glusterfs-csi", "create", "token", "glusterfs-csi-controller", "--kubeconfig", server.Kubeconfig).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	authority, err := os.ReadFile(filepath.Join(filepath.Dir(server.Kubeconfig), "certificates/apiserver.crt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range map[string][]byte{"token": token, "ca.crt": authority, "namespace": []byte("glusterfs-csi")} {
-		if err := os.WriteFile(filepath.Join(account, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	dir, err := os.MkdirTemp("", "e") //nolint:usetesting // a name short enough for a unix socket in it
-	if err != nil {
-		t.Fatal(err)
-	}
-	host, port, _ := strings.Cut(strings.TrimPrefix(server.Config.Host, "https://"), ":")
-	teller := exec.Command(os.Getenv(binaryVariable), "controller", "--events="+account, "--http-endpoint="+tellerAddress, "--endpoint=unix://"+dir+"/csi.sock", "--clusters="+driver.Clusters, "--state-dir="+dir+"/state")
-	teller.Env = append(os.Environ(), "KUBERNETES_SERVICE_HOST="+host, "KUBERNETES_SERVICE_PORT="+port,
-		"POD_NAME=glusterfs-csi-controller-0", "POD_UID="+string(w.get(pods, "glusterfs-csi", "glusterfs-csi-controller-0").GetUID()))
-	log := &strings.Builder{}
-	teller.Stderr = log
-	if err := teller.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(teller.Process.Signal(syscall.SIGTERM), teller.Wait()); err != nil || t.Failed() {
-			t.Errorf("%v\n%s", err, log)
-		}
-		w.forget(dir)
-	})
+	c := w.newController("--events", repository+"/deploy/kubernetes/base/events.yaml")
 	w.await("the controller has its client", func() error {
-		mounts, err := filepath.Glob(dir + "/state/clients/*/gv0/*/start-*/ready")
+		mounts, err := filepath.Glob(c.dir + "/state/clients/*/gv0/*/start-*/ready")
 		if len(mounts) == 0 {
 			err = errors.Join(err, errors.New("it has none"))
 		}
@@ -161,6 +126,38 @@ func TestClaimsAreToldOfTheirBricks(t *testing.T) {
 	}
 }
 
+// TestAPodIsToldWhatItsNodeHasSeen, by the next of each minute's rounds. The report is as a node writes it
+// (pkg/driver's TestWhoKeepsFilesOfADeadClientIsNamedAndRestartedWhereTheClassSaysSo).
+func TestAPodIsToldWhatItsNodeHasSeen(t *testing.T) {
+	w := newTeller(t)
+	w.make(map[string]any{
+		"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "writer"},
+		"spec": map[string]any{"automountServiceAccountToken": false, "nodeName": "worker", "containers": []any{map[string]any{"name": "writer", "image": "none"}}},
+	}, "shop")
+	uid := string(w.get(pods, "shop", "writer").GetUID())
+	root, err := driver.ClientMount("gv0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shard := filepath.Join(root, ".glusterfs-csi/reports/00")
+	report, err := json.Marshal(store.Report{Node: "worker", Pods: []store.Pod{
+		{Namespace: "default", Name: "writer", UID: uid, Code: "DeadFiles", Message: "of a pod where nobody has a claim"},
+		{Namespace: "shop", Name: "writer", UID: uid, Code: "DeadFiles", Message: "restart it"},
+	}})
+	if err := errors.Join(err, os.MkdirAll(shard, 0o700), os.Symlink(string(report), filepath.Join(shard, "0123456789abcdef.1"))); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(filepath.Dir(shard)); err != nil {
+			t.Error(err)
+		}
+	})
+	e := w.told("Pod", "shop", "writer", "DeadFiles", "restart it")
+	if about, _, _ := unstructured.NestedString(e.Object, "involvedObject", "uid"); about != uid || e.Object["type"] != "Warning" {
+		t.Errorf("%v", e.Object)
+	}
+}
+
 // describe is what an operator looks at.
 func describe(ctx context.Context, namespace, claim string) (string, error) {
 	output, err := exec.CommandContext(ctx, build.Path("kubectl"), "-n", namespace, "describe", "pvc", claim, "--kubeconfig", server.Kubeconfig).CombinedOutput()
@@ -176,7 +173,7 @@ func TestClaimsAreToldThatQuotaIsOff(t *testing.T) {
 	}
 	w := newTeller(t)
 	w.await("the controller has seen that quota is on", func() error {
-		response, err := http.Get("http://" + tellerAddress + "/metrics")
+		response, err := http.Get("http://" + controllerAddress + "/metrics")
 		if err != nil {
 			return err
 		}

@@ -46,6 +46,26 @@ func (h helmRelease) in(part *step) helmRelease { return helmRelease{part, h.pro
 // DaemonSet that waits to be replaced by hand for one that is never ready.
 func (h helmRelease) run(verb string, args ...string) {
 	h.s.Helper()
+	began := time.Now()
+	output, err := h.try(verb, args...)
+	if err != nil {
+		h.s.Fatalf("helm %s %q: %v\n%s", verb, args, err, output)
+	}
+	h.s.Logf("helm %s: %s\n%s", verb, seconds(time.Since(began)), output)
+}
+
+// refused runs a helm command that must fail and say this.
+func (h helmRelease) refused(says, verb string, args ...string) {
+	h.s.Helper()
+	output, err := h.try(verb, args...)
+	if err == nil || !strings.Contains(string(output), says) {
+		h.s.Fatalf("helm %s %q: %v; it does not say %s:\n%s", verb, args, err, says, output)
+	}
+	h.s.Logf("helm %s: %v\n%s", verb, err, output)
+}
+
+func (h helmRelease) try(verb string, args ...string) ([]byte, error) {
+	h.s.Helper()
 	line := []string{verb, releaseName}
 	if verb == "install" || verb == "upgrade" {
 		line = append(line, chart, "-f", h.values)
@@ -53,10 +73,5 @@ func (h helmRelease) run(verb string, args ...string) {
 	line = append(line, args...)
 	ctx, cancel := h.s.context(helmTimeout)
 	defer cancel()
-	began := time.Now()
-	output, err := h.s.Local(ctx, h.program, line...).CombinedOutput()
-	if err != nil {
-		h.s.Fatalf("helm %s: %v\n%s", strings.Join(line, " "), err, output)
-	}
-	h.s.Logf("helm %s: %s\n%s", verb, seconds(time.Since(began)), output)
+	return h.s.Local(ctx, h.program, line...).CombinedOutput()
 }

@@ -53,9 +53,17 @@ func uninstall(s *step) {
 		n.remove()
 		s.part("two_controllers", func(s *step) { twoControllers(h.in(s)) })
 
+		n = s.namespace("story-10-bound")
+		n.apply("10-kept.yaml")
+		n.rolledOut(n.name, "deployment/users")
+		h.refused(n.name+"/kept", "uninstall", "--wait", "--timeout", patience.String())
+		s.isUp()
+		n.remove()
 		kept := s.use()
 		volumes = append(volumes, kept)
 		h.run("uninstall", "--wait", "--timeout", patience.String())
+		s.keepsWhatPodsNeed()
+		s.kubectl("delete", "csidriver/"+driverName, "namespace/"+driverNamespace) // as docs/install.md says
 		s.isGone()
 		s.isKept(kept)
 		s.kubectl("delete", "volumesnapshotclass", "glusterfs") // what docs/install.md says that stays
@@ -85,6 +93,25 @@ func (s *step) giveUp(volumes []*corev1.PersistentVolume) {
 	for _, v := range volumes {
 		s.kubectl("patch", "persistentvolume", v.Name, "-p", `{"spec": {"persistentVolumeReclaimPolicy": "Delete"}}`)
 		(&namespace{step: s}).gone("volume", v.Name)
+	}
+}
+
+// keepsWhatPodsNeed fails unless the mounter and what it needs are there without the release.
+func (s *step) keepsWhatPodsNeed() {
+	s.Helper()
+	ctx, cancel := s.context(callTimeout)
+	defer cancel()
+	sets, err := s.api.AppsV1().DaemonSets(driverNamespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		s.Fatal(err)
+	}
+	if len(sets.Items) != 1 || sets.Items[0].Name != "glusterfs-csi-mounter" || int(sets.Items[0].Status.NumberReady) != len(s.Nodes()) {
+		s.Errorf("of DaemonSets there are %+v", sets.Items)
+	}
+	_, missing := s.api.StorageV1().CSIDrivers().Get(ctx, driverName, metav1.GetOptions{})
+	_, clusters := s.api.CoreV1().ConfigMaps(driverNamespace).Get(ctx, "glusterfs-csi-clusters", metav1.GetOptions{})
+	if err := errors.Join(missing, clusters); err != nil {
+		s.Error(err)
 	}
 }
 

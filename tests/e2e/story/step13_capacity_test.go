@@ -9,9 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/install"
 )
 
 // capacity is quota turned on as the driver says: a claim has its size in the pod, is grown under it, and ends at it.
@@ -53,17 +52,17 @@ func capacity(s *step) {
 // turnQuotaOn runs what docs/capacity.md says on a server, until the step ends.
 func (s *step) turnQuotaOn() {
 	s.Helper()
-	run := func(command string) {
-		s.Helper()
+	ctx, cancel := s.context(callTimeout)
+	defer cancel()
+	s.Cleanup(func() {
 		ctx, cancel := s.context(callTimeout)
 		defer cancel()
-		if _, err := s.Gluster(ctx, strings.Fields(command)[1:]...); err != nil {
+		if _, err := s.Gluster(ctx, "volume", "quota", cluster.Volume, "disable"); err != nil {
 			s.Error(err)
 		}
-	}
-	s.Cleanup(func() { run("gluster volume quota " + cluster.Volume + " disable") })
-	for _, command := range (quota.State{}).Commands(gluster.Volume{Cluster: "pi", Name: cluster.Volume}) {
-		run(command)
+	})
+	if err := install.TurnQuotaOn(ctx, s.Cluster); err != nil {
+		s.Error(err)
 	}
 }
 

@@ -35,52 +35,76 @@ type spec struct {
 
 var ofAGroup = regexp.MustCompile(focus)
 
-// summarize reads a report of ginkgo. It holds every spec there is, also those that were not asked for.
-func summarize(report []byte) (*summary, error) {
-	var suites []struct{ SpecReports []spec }
-	if err := json.Unmarshal(report, &suites); err != nil {
-		return nil, fmt.Errorf("ginkgo's report: %w", err)
-	}
+// summarize reads the reports of ginkgo's runs. Each holds every spec there is, also those that were not asked for.
+func summarize(reports ...[]byte) (*summary, error) {
 	s := &summary{passed: map[string]int{}, skipped: map[string]int{}}
-	for _, suite := range suites {
-		for _, spec := range suite.SpecReports {
-			s.add(spec)
+	specs := map[string]spec{} // of the groups, by name, as they ended in the run that was asked for them
+	for _, report := range reports {
+		var suites []struct{ SpecReports []spec }
+		if err := json.Unmarshal(report, &suites); err != nil {
+			return nil, fmt.Errorf("ginkgo's report: %w", err)
 		}
+		for _, suite := range suites {
+			for _, spec := range suite.SpecReports {
+				_, known := specs[spec.name()]
+				switch {
+				case spec.group() == "":
+					s.add(spec) // what is not a spec may fail, too, as the preparation
+				case !known || !spec.skipped() || spec.Failure.Message != "":
+					specs[spec.name()] = spec
+				}
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(specs)) {
+		s.add(specs[name])
 	}
 	return s, nil
 }
 
 func (s *summary) add(spec spec) {
-	name := strings.Join(append(spec.ContainerHierarchyTexts, spec.LeafNodeText), " ")
-	group := ofAGroup.FindStringSubmatch(name)
-	if spec.LeafNodeType == "It" && group != nil {
+	group := spec.group()
+	if group != "" {
 		s.total++
 	}
-	switch spec.State {
-	case "passed":
-		if spec.LeafNodeType == "It" && group != nil {
-			s.passed[group[1]]++
+	switch {
+	case spec.State == "passed":
+		if group != "" {
+			s.passed[group]++
 			s.longest = max(s.longest, spec.RunTime)
 		}
-	case "skipped", "pending":
-		if group != nil {
-			s.skipped[reason(spec, name)]++
+	case spec.skipped():
+		if group != "" {
+			s.skipped[spec.reason()]++
 		}
-	default: // also what is not a spec may fail, as the preparation
+	default:
 		s.failed++
-		s.failures = append(s.failures, fmt.Sprintf("[%s] %s %s", spec.State, spec.LeafNodeType, name))
+		s.failures = append(s.failures, fmt.Sprintf("[%s] %s %s", spec.State, spec.LeafNodeType, spec.name()))
 	}
 }
 
-// reason is why a spec of the groups did not run.
-func reason(spec spec, name string) string {
-	if spec.Failure.Message != "" {
-		return spec.Failure.Message
+func (s spec) name() string {
+	return strings.Join(append(s.ContainerHierarchyTexts, s.LeafNodeText), " ")
+}
+
+// group is which of the groups it is of, or "".
+func (s spec) group() string {
+	found := ofAGroup.FindStringSubmatch(s.name())
+	if found == nil || s.LeafNodeType != "It" {
+		return ""
 	}
-	for _, kind := range leftOut {
-		if strings.Contains(name, kind) {
-			return "left out: " + kind
-		}
+	return found[1]
+}
+
+func (s spec) skipped() bool { return s.State == "skipped" || s.State == "pending" }
+
+// reason is why a spec of the groups did not run.
+func (s spec) reason() string {
+	if s.Failure.Message != "" {
+		return s.Failure.Message
+	}
+	if strings.Contains(s.name(), leftOut) {
+		return "left out: its programs cannot be built from the Go module proxy"
 	}
 	return "not asked for, or interrupted"
 }

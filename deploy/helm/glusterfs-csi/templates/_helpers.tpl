@@ -1,6 +1,9 @@
 {{/* The driver's name in CSI. */}}
 {{- define "glusterfs-csi.driver" -}}glusterfs.csi.gluster.org{{- end }}
 
+{{/* The taint with which nodes may be registered, for the controller to take off when they can mount volumes. */}}
+{{- define "glusterfs-csi.startupTaint" -}}{{ include "glusterfs-csi.driver" . }}/agent-not-ready{{- end }}
+
 {{/* Labels that selectors use: they can never change. The argument is the component. */}}
 {{- define "glusterfs-csi.selector" -}}
 app.kubernetes.io/name: glusterfs-csi
@@ -14,7 +17,17 @@ app.kubernetes.io/version: {{ .Chart.AppVersion }}
 {{- end }}
 
 {{- define "glusterfs-csi.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- $version := printf ":%s" (.Values.image.tag | default .Chart.AppVersion) }}
+{{- with .Values.image.digest }}{{ $version = printf "@%s" . }}{{ end }}
+{{- include "glusterfs-csi.imageFrom" (dict "root" . "image" (print .Values.image.repository $version)) }}
+{{- end }}
+
+{{/* An image, from global.imageRegistry in place of its own registry. The first part of a name is one where it has a dot or a port. */}}
+{{- define "glusterfs-csi.imageFrom" -}}
+{{- $registry := .root.Values.global.imageRegistry | trimSuffix "/" }}
+{{- $first := regexFind "^[^/]+/" .image }}
+{{- $rest := ternary (trimPrefix $first .image) .image (regexMatch "[.:]|^localhost/" $first) }}
+{{- ternary (printf "%s/%s" $registry $rest) .image (ne $registry "") }}
 {{- end }}
 
 {{/* Where the image runs: Linux on the two architectures that it is built for. */}}
@@ -25,6 +38,14 @@ nodeAffinity:
       - matchExpressions:
           - {key: kubernetes.io/os, operator: In, values: [linux]}
           - {key: kubernetes.io/arch, operator: In, values: [amd64, arm64]}
+{{- end }}
+
+{{/* What stays when the release goes, since pods may still have volumes: the mounter, and what it needs. */}}
+{{- define "glusterfs-csi.keep" -}}
+{{- if .Values.uninstall.keep }}
+  annotations:
+    helm.sh/resource-policy: keep
+{{- end }}
 {{- end }}
 
 {{/* Where the mounter serves the node plugin: in the state directory, which the two share. */}}

@@ -22,7 +22,7 @@ func upstream(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("upstream", flag.ExitOnError)
 	keep := flags.Bool("keep", false, "leave the cluster up")
 	_ = flags.Parse(args) // exits by itself
-	definition, err := filepath.Abs("upstream/driver.yaml")
+	dir, err := filepath.Abs("upstream")
 	if err != nil {
 		return err
 	}
@@ -38,11 +38,11 @@ func upstream(ctx context.Context, args []string) (err error) {
 		fmt.Fprintln(os.Stderr, "logs:", cache.Path("log"))
 		return err
 	}
-	if err := install.Apply(ctx, c, repository); err != nil {
+	if err := errors.Join(install.TurnQuotaOn(ctx, c), install.Apply(ctx, c, repository)); err != nil {
 		report(context.WithoutCancel(ctx), c)
 		return err
 	}
-	failed, err := upstreamtests.Run(ctx, c, definition)
+	failed, err := upstreamtests.Run(ctx, c, dir)
 	fmt.Println("reports:", cache.Path("upstream"))
 	if failed > 0 {
 		fmt.Fprintln(os.Stderr, "--- all logs:", cache.Path("log"))

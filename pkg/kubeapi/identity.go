@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package events
+package kubeapi
 
 import (
 	"context"
@@ -21,9 +21,9 @@ var ErrSilent = errors.New("it is not known yet which Kubernetes cluster this is
 const askAgain = time.Minute
 
 // Identity knows a Kubernetes cluster by the UID of its namespace kube-system, which it has as long as it lives and no
-// other has. It needs one right: to get that namespace.
+// other has. The only right that it needs is to get that namespace.
 type Identity struct {
-	api    *api
+	api    *Client
 	asking singleflight.Group
 
 	mu      sync.Mutex
@@ -31,14 +31,8 @@ type Identity struct {
 	refused time.Time // when the API server has refused last
 }
 
-// NewIdentity asks with the service account in a directory, as Kubernetes mounts one. It asks nothing yet.
-func NewIdentity(serviceAccount string) (*Identity, error) {
-	api, err := newAPI(serviceAccount)
-	if err != nil {
-		return nil, err
-	}
-	return &Identity{api: api}, nil
-}
+// NewIdentity returns that of the client's Kubernetes cluster. It asks nothing yet.
+func NewIdentity(api *Client) *Identity { return &Identity{api: api} }
 
 // Get returns the UID, which is asked for once; "" where the API server refuses, which is logged. The error is an
 // ErrSilent, or the context's.
@@ -68,9 +62,9 @@ func (i *Identity) ask(ctx context.Context) (string, error) {
 			UID string `json:"uid"`
 		} `json:"metadata"`
 	}
-	err := i.api.do(ctx, http.MethodGet, "/api/v1/namespaces/kube-system", nil, "", nil, &namespace)
-	var no *refusal
-	isRefused := errors.As(err, &no) || errors.Is(err, errNone)
+	err := i.api.Do(ctx, Request{Method: http.MethodGet, Path: "/api/v1/namespaces/kube-system"}, &namespace)
+	var refusal *RefusedError
+	isRefused := errors.As(err, &refusal) || errors.Is(err, ErrNone)
 	if err != nil && !isRefused {
 		return "", fmt.Errorf("%w: %w", ErrSilent, err)
 	}

@@ -1,54 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package events
+package kubeapi
 
 import (
 	"context"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/serviceaccount"
 )
 
-// identityOf asks an API server that is asked here.
+// identityOf asks an API server that answers so.
 func identityOf(t *testing.T, answer http.HandlerFunc) *Identity {
 	t.Helper()
 	server := httptest.NewTLSServer(answer)
 	t.Cleanup(server.Close)
-	at, err := url.Parse(server.URL)
+	api, err := New(serviceaccount.Mount(t, server))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("KUBERNETES_SERVICE_HOST", at.Hostname())
-	t.Setenv("KUBERNETES_SERVICE_PORT", at.Port())
-	dir := t.TempDir()
-	for name, content := range map[string]string{
-		"token": "secret\n", "namespace": "driver\n",
-		"ca.crt": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	i, err := NewIdentity(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return i
+	return NewIdentity(api)
 }
 
 func TestAKubernetesClusterIsKnownByItsSystemNamespace(t *testing.T) {
 	var asked atomic.Int64
 	i := identityOf(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/api/v1/namespaces/kube-system" || r.Method != http.MethodGet || r.Header.Get("Authorization") != "Bearer secret" {
+		if r.URL.Path != "/api/v1/namespaces/kube-system" || r.Method != http.MethodGet || r.Header.Get("Authorization") != "Bearer "+serviceaccount.Token {
 			t.Errorf("it asks %s %s", r.Method, r.URL)
 		}
 		if asked.Add(1) == 1 {

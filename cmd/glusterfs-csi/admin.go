@@ -52,6 +52,7 @@ func withVolumes(ctx context.Context, shared *sharedFlags, fn func(ctx context.C
 	pool := permits.New(permits.Default, loaded.Volumes)
 	m := manager.New(clusters, settings.New(clusters), host, pool, nil, gluster.ControllerOptions()...)
 	defer m.Close()
+	m.SetKubernetes(func(context.Context) (string, error) { return host.StateDir().Kubernetes() })
 	return fn(ctx, m, loaded.Volumes())
 }
 

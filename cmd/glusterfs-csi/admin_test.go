@@ -113,10 +113,10 @@ func (p place) must(args ...string) string {
 }
 
 // serve runs the driver until the test ends.
-func (p place) serve() csi.ControllerClient {
+func (p place) serve(flags ...string) csi.ControllerClient {
 	p.t.Helper()
 	endpoint := "unix://" + filepath.Join(p.dir, "csi.sock")
-	c := p.command("controller", "--endpoint", endpoint)
+	c := p.command(append([]string{"controller", "--endpoint", endpoint}, flags...)...)
 	var log bytes.Buffer
 	c.Stderr = &log
 	if err := c.Start(); err != nil {

@@ -15,7 +15,7 @@ import (
 func answerVolume(id volume.ID, r volume.Record) answers.Volume {
 	return answers.Volume{
 		ID: id.String(), Name: r.Name, Path: r.Path, Capacity: r.Capacity, Enforced: r.Enforced, Owner: answerOwner(r.Owner),
-		OnDelete: string(r.OnDelete), Origin: string(r.Origin), Created: r.Created,
+		OnDelete: string(r.OnDelete), Origin: string(r.Origin), Created: r.Created, Kubernetes: r.Kubernetes,
 		Attributes: driver.RecordedContext(r), MadeFor: (*answers.MadeFor)(r.MadeFor),
 	}
 }
@@ -25,7 +25,7 @@ func answerEntry(v gluster.Volume, e store.TrashEntry, retention time.Duration) 
 	return answers.TrashEntry{
 		Entry: v.String() + "/" + e.Name, Volume: volume.ID{Volume: v, ID: r.ID}.String(), Name: r.Name,
 		Path: r.Path, Capacity: r.Capacity, Owner: answerOwner(r.Owner),
-		Deleted: e.Deleted, Due: e.Due(retention), Held: e.Held(), Unrestorable: e.Unrestorable,
+		Deleted: e.Deleted, Due: e.Due(retention), Held: e.Held(), Unrestorable: e.Unrestorable, Kubernetes: e.Kubernetes(),
 		Attributes: driver.RecordedContext(r), MadeFor: (*answers.MadeFor)(r.MadeFor),
 	}
 }

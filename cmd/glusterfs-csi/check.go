@@ -114,7 +114,8 @@ func twoVolumes(ctx context.Context, m *manager.Manager, volumes []gluster.Volum
 			return nil, fmt.Errorf("%s: %w", v, err)
 		}
 		for _, r := range rows {
-			name := r.ID[len(v.String())+1:]
+			// Two Kubernetes clusters may have volumes of one name.
+			name := r.Kubernetes + "/" + r.ID[len(v.String())+1:]
 			byName[name] = append(byName[name], place{r.ID, r.Path})
 		}
 	}

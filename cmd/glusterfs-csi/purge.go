@@ -37,8 +37,9 @@ func trashPurge(shared *sharedFlags) *cobra.Command {
 		Use:   "purge ENTRY | --all | --older-than AGE",
 		Short: "Remove a deleted volume's data for good, now",
 		Long: `Remove a deleted volume's data for good, now: of one entry, of all, or of those
-that were deleted long enough ago. What is held (trash hold) stays. It asks before, on
-a terminal; elsewhere --all and --older-than need --yes.`,
+that were deleted long enough ago. What is held (trash hold) stays, and with --all and
+--older-than what other Kubernetes clusters deleted. It asks before, on a terminal;
+elsewhere --all and --older-than need --yes.`,
 		Args: f.check,
 		RunE: func(c *cobra.Command, args []string) error {
 			var one volume.EntryID
@@ -51,7 +52,7 @@ a terminal; elsewhere --all and --older-than need --yes.`,
 			return withVolumes(c.Context(), shared, func(ctx context.Context, m *manager.Manager, volumes []gluster.Volume) error {
 				chosen, leftErr := []volume.EntryID{one}, error(nil)
 				if f.many() {
-					chosen, leftErr = f.choose(ctx, m, volumes)
+					chosen, leftErr = f.choose(ctx, c.ErrOrStderr(), m, volumes)
 				}
 				if len(chosen) == 0 || !f.confirmed(c, chosen) {
 					return leftErr
@@ -82,18 +83,27 @@ func (f *purgeFlags) check(c *cobra.Command, args []string) error {
 	return oneEntry(c, args)
 }
 
-// choose returns the entries that are meant, the oldest first. What is held is not.
-func (f *purgeFlags) choose(ctx context.Context, m *manager.Manager, volumes []gluster.Volume) ([]volume.EntryID, error) {
+// choose returns the entries that are meant, the oldest first. What is held is not, nor what other Kubernetes clusters
+// deleted, which is said.
+func (f *purgeFlags) choose(ctx context.Context, say io.Writer, m *manager.Manager, volumes []gluster.Volume) ([]volume.EntryID, error) {
 	rows, err := listTrash(ctx, m, volumes, 0)
 	slices.SortFunc(rows, byAge)
 	var chosen []volume.EntryID
+	others := 0
 	for _, r := range rows {
 		if r.Held || time.Since(r.Deleted) < f.olderThan {
+			continue
+		}
+		if r.Others {
+			others++
 			continue
 		}
 		entry, entryErr := volume.ParseEntryID(r.Entry)
 		err = errors.Join(err, entryErr)
 		chosen = append(chosen, entry)
+	}
+	if others > 0 {
+		fmt.Fprintf(say, "Entries of other Kubernetes clusters, which are left: %d. Each can be purged by its name.\n", others)
 	}
 	return chosen, err
 }

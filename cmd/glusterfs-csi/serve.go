@@ -4,7 +4,6 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -67,8 +66,10 @@ func serveCommand(shared *sharedFlags, mode driver.Mode, short string) *cobra.Co
 		flags.StringVar(&options.Mounter, "mounter", "", "the mounter that owns this host's clients, as unix:///var/lib/glusterfs-csi/mounter.sock (default this process)")
 	}
 	if mode == driver.Controller || mode == driver.All {
-		flags.DurationVar(&options.TrashRetention, "trash-retention", 24*time.Hour, "how long a deleted volume can be restored")
+		flags.DurationVar(&options.TrashRetention, "trash-retention", manager.DefaultRetention, "how long a deleted volume can be restored")
 		flags.StringVar(&options.Events, "events", "", "directory of the service account by which to write events, as /var/run/secrets/kubernetes.io/serviceaccount (default none)")
+		flags.StringVar(&options.KubernetesID, "kubernetes-id", "", "the Kubernetes cluster that volumes made here belong to, as production (default none, or --kubernetes-id-from)")
+		flags.StringVar(&options.KubernetesIDFrom, "kubernetes-id-from", "", "directory of the service account by which to ask for the UID of the namespace kube-system, which is the ID then")
 		flags.StringVar(&options.StartupTaint, "startup-taint", "", "directory of the service account by which to take the taint agent-not-ready off nodes that can mount volumes (default it stays)")
 		options.QuotaHeadroom = quota.DefaultHeadroom
 		flags.IntVar(&options.MaxCopies, "max-copies", manager.DefaultMaxCopies, "how many snapshots and clones are copied at once; others wait for their turn")

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,29 +44,43 @@ func trashList(shared *sharedFlags) *cobra.Command {
 			return withVolumes(c.Context(), shared, func(ctx context.Context, m *manager.Manager, volumes []gluster.Volume) error {
 				rows, err := listTrash(ctx, m, volumes, retention)
 				header := []string{"ENTRY", "PATH", "CAPACITY", "OWNER", "DELETED", "DUE", "RESTORABLE"}
+				others := slices.ContainsFunc(rows, func(r answers.TrashEntry) bool { return r.Others })
+				if others {
+					header = slices.Insert(header, len(header)-1, "KUBERNETES")
+				}
 				return errors.Join(err, write(c.OutOrStdout(), o, rows, header, func(r answers.TrashEntry) []string {
 					restorable := "yes"
 					if r.Unrestorable != "" {
 						restorable = "no: " + r.Unrestorable
 					}
-					return []string{r.Entry, r.Path, bytesIEC(r.Capacity), ownerText(r.Owner), isoTime(r.Deleted), dueOf(r), line(restorable)}
+					row := []string{r.Entry, r.Path, bytesIEC(r.Capacity), ownerText(r.Owner), isoTime(r.Deleted), dueOf(r), line(restorable)}
+					if others {
+						row = slices.Insert(row, len(row)-1, cmp.Or(r.Kubernetes, "-"))
+					}
+					return row
 				}))
 			})
 		},
 	}
 	o.add(c)
-	c.Flags().DurationVar(&retention, "trash-retention", 24*time.Hour, "the controller's own, for the column DUE")
+	c.Flags().DurationVar(&retention, "trash-retention", manager.DefaultRetention, "the controller's own, for the column DUE of what was deleted by a version that did not note it")
 	return c
 }
 
 func listTrash(ctx context.Context, m *manager.Manager, volumes []gluster.Volume, retention time.Duration) ([]answers.TrashEntry, error) {
+	own, err := m.Kubernetes(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return fromEach(ctx, volumes, func(ctx context.Context, v gluster.Volume) ([]answers.TrashEntry, error) {
 		ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 		defer cancel()
 		entries, err := m.Trash(ctx, v)
 		var rows []answers.TrashEntry
 		for _, e := range entries {
-			rows = append(rows, answerEntry(v, e, retention))
+			row := answerEntry(v, e, retention)
+			row.Others = volume.IsOthers(e.Kubernetes(), own)
+			rows = append(rows, row)
 		}
 		return rows, err
 	})

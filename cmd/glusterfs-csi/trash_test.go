@@ -162,7 +162,7 @@ func TestAnInterruptedPurgeSaysWhatIsTrue(t *testing.T) {
 		t.Fatal(err)
 	}
 	testcluster.Eventually(t, patience, func() error {
-		if doomed, err := filepath.Glob(filepath.Join(root, ".glusterfs-csi/trash/??", filepath.Base(entry)+".doomed")); len(doomed) == 0 {
+		if doomed, err := filepath.Glob(filepath.Join(root, ".glusterfs-csi/trash/??", filepath.Base(entry)+"*.doomed")); len(doomed) == 0 {
 			return fmt.Errorf("it is not being removed: %w", errors.Join(err, os.ErrNotExist))
 		}
 		return nil

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
 
@@ -30,8 +32,16 @@ func volumeList(shared *sharedFlags) *cobra.Command {
 			return withVolumes(c.Context(), shared, func(ctx context.Context, m *manager.Manager, volumes []gluster.Volume) error {
 				rows, err := fromEach(ctx, volumes, func(ctx context.Context, v gluster.Volume) ([]answers.Volume, error) { return listVolumes(ctx, m, v) })
 				header := []string{"VOLUME", "PATH", "CAPACITY", "ENFORCED", "USED", "OWNER", "ON DELETE", "ORIGIN", "CREATED"}
+				others := slices.ContainsFunc(rows, func(r answers.Volume) bool { return r.Others })
+				if others {
+					header = append(header, "KUBERNETES")
+				}
 				return errors.Join(err, write(c.OutOrStdout(), o, rows, header, func(r answers.Volume) []string {
-					return []string{r.ID, r.Path, bytesIEC(r.Capacity), yesNo(r.Enforced), usedText(r), ownerText(r.Owner), r.OnDelete, r.Origin, isoTime(r.Created)}
+					row := []string{r.ID, r.Path, bytesIEC(r.Capacity), yesNo(r.Enforced), usedText(r), ownerText(r.Owner), r.OnDelete, r.Origin, isoTime(r.Created)}
+					if others {
+						row = append(row, cmp.Or(r.Kubernetes, "-"))
+					}
+					return row
 				}))
 			})
 		},
@@ -58,12 +68,17 @@ const listPage = 500
 
 // listVolumes returns all volumes of a Gluster volume, or those that were read until it failed.
 func listVolumes(ctx context.Context, m *manager.Manager, v gluster.Volume) ([]answers.Volume, error) {
+	own, err := m.Kubernetes(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var rows []answers.Volume
 	for after := ""; ; {
 		page, err := listOnePage(ctx, m, v, after)
 		used, usedErr := usedOf(ctx, m, v, page)
 		for _, v := range page {
 			row := answerVolume(v.ID, v.Record)
+			row.Others = volume.IsOthers(v.Record.Kubernetes, own)
 			if bytes, known := used[v.Record.ID]; known {
 				row.Used = &bytes
 			}

@@ -38,6 +38,10 @@ type Volume struct {
 	OnDelete string    `json:"onDelete"`
 	Origin   string    `json:"origin"`
 	Created  time.Time `json:"created"`
+	// Kubernetes is the ID of the Kubernetes cluster that it belongs to, "" where nobody has said so; Others says that it
+	// is not the one that the answering controller works for.
+	Kubernetes string `json:"kubernetes,omitempty"`
+	Others     bool   `json:"others,omitempty"`
 	// Attributes are the volumeAttributes of its PersistentVolume.
 	Attributes map[string]string `json:"volumeAttributes,omitempty"`
 	MadeFor    *MadeFor          `json:"madeFor,omitempty"`
@@ -56,6 +60,9 @@ type TrashEntry struct {
 	Held     bool      `json:"held"`
 	// Unrestorable is the reason why it cannot be restored, "" where it can.
 	Unrestorable string `json:"unrestorable,omitempty"`
+	// Kubernetes is the ID of the Kubernetes cluster that deleted it; Others is as Volume's.
+	Kubernetes string `json:"kubernetes,omitempty"`
+	Others     bool   `json:"others,omitempty"`
 	// Attributes and MadeFor are as Volume's.
 	Attributes map[string]string `json:"volumeAttributes,omitempty"`
 	MadeFor    *MadeFor          `json:"madeFor,omitempty"`

@@ -71,6 +71,10 @@ func New(ctx context.Context, options Options) (*Driver, error) {
 		permits: pool, volumes: manager.New(clusters, known, host, pool, m.registry, ownOptions(options.Mode)...), metrics: m,
 	}
 	d.events, d.taint = d.newEvents(ctx), d.newTaintRemover(ctx)
+	if options.Mode.controller() {
+		d.volumes.SetKubernetes(d.newIdentity(ctx))
+		d.volumes.SetRetention(options.TrashRetention)
+	}
 	if options.QuotaHeadroom > 0 {
 		d.volumes.SetHeadroom(options.QuotaHeadroom)
 	}
@@ -171,7 +175,7 @@ func (d *Driver) serve(ctx context.Context, listener net.Listener, m *monitor) e
 	}
 	if d.options.Mode.controller() {
 		csi.RegisterControllerServer(server, &controller{volumes: d.volumes})
-		background.Go(func() { d.volumes.Maintain(ctx, d.options.TrashRetention) })
+		background.Go(func() { d.volumes.Maintain(ctx) })
 		background.Go(func() { d.events.Run(ctx) })
 		background.Go(func() { d.taint.Run(ctx) })
 	}

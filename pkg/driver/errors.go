@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/kubeapi"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
 
@@ -40,6 +41,7 @@ var errorCodes = []struct {
 	{volume.ErrRefused, codes.PermissionDenied},
 	{volume.ErrNoSpace, codes.ResourceExhausted},
 	{volume.ErrDisconnected, codes.Unavailable},
+	{kubeapi.ErrSilent, codes.Unavailable},
 	{volume.ErrSplitBrain, codes.Unavailable},
 	{volume.ErrNewer, codes.FailedPrecondition},
 	{volume.ErrCorrupt, codes.Internal},

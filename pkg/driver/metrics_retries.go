@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/kubeapi"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
 
@@ -28,6 +29,7 @@ var retryReasons = []struct {
 	{volume.ErrDisconnected, "bricks"},
 	{volume.ErrSplitBrain, "split-brain"},
 	{volume.ErrUnfinished, "volume option"},
+	{kubeapi.ErrSilent, "API server"},
 	{volume.ErrProvisioned, "maxProvisioned"},
 	{volume.ErrNoSpace, "no space"},
 	{volume.ErrBusy, "busy"},

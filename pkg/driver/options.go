@@ -3,6 +3,7 @@
 package driver
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/kubelet"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
 
 // DefaultName is the driver's name unless a flag changes it.
@@ -59,6 +61,9 @@ type Options struct {
 	QuotaHeadroom int64
 	// Events is the directory of the service account by which events are written, as Kubernetes mounts it; "" for none.
 	Events string
+	// KubernetesID says which Kubernetes cluster a controller works for. "" where KubernetesIDFrom is the directory of the
+	// service account by which it asks, as Kubernetes mounts it, or where it is to know none.
+	KubernetesID, KubernetesIDFrom string
 	// StartupTaint is the directory of the service account by which the start-up taint is taken off nodes; "" for nobody
 	// who does.
 	StartupTaint string
@@ -98,10 +103,25 @@ func (o Options) Validate() error {
 	case o.StartupTaint != "" && !filepath.IsAbs(o.StartupTaint):
 		return fmt.Errorf("--startup-taint %q is not an absolute path", o.StartupTaint)
 	}
-	if err := o.validateNumbers(); err != nil {
-		return err
+	return cmp.Or(o.validateKubernetes(), o.validateNumbers(), o.validateEndpoints())
+}
+
+// validateKubernetes is Validate for whose the volumes are.
+func (o Options) validateKubernetes() error {
+	switch {
+	case o.KubernetesID == "" && o.KubernetesIDFrom == "":
+	case !o.Mode.controller():
+		return fmt.Errorf("--kubernetes-id and --kubernetes-id-from are for a controller, and this is %s", o.Mode)
+	case o.KubernetesID != "" && o.KubernetesIDFrom != "":
+		return errors.New("--kubernetes-id and --kubernetes-id-from say the same thing: give one of them")
+	case o.KubernetesID != "":
+		if err := volume.CheckKubernetes(o.KubernetesID); err != nil {
+			return fmt.Errorf("--kubernetes-id %w", err)
+		}
+	case !filepath.IsAbs(o.KubernetesIDFrom):
+		return fmt.Errorf("--kubernetes-id-from %q is not an absolute path", o.KubernetesIDFrom)
 	}
-	return o.validateEndpoints()
+	return nil
 }
 
 // validateNumbers is Validate for times, sizes and counts.

@@ -49,20 +49,24 @@ func TestOptionsThatCannotWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	for flag, spoil := range map[string]func(o *Options){
-		"mode":              func(o *Options) { o.Mode = "both" },
-		"--driver-name":     func(o *Options) { o.Name = "a name" },
-		"--node-id":         func(o *Options) { o.NodeID = "" },
-		"--node-id has":     func(o *Options) { o.NodeID = strings.Repeat("n", 257) },
-		"--clusters":        func(o *Options) { o.ClustersFile = "clusters.yaml" },
-		"--state-dir":       func(o *Options) { o.StateDir = "" },
-		"--trash-retention": func(o *Options) { o.TrashRetention = -time.Second },
-		"--max-operations":  func(o *Options) { o.MaxOperations = 0 },
-		"--max-copies":      func(o *Options) { o.MaxCopies, o.MaxCopiesVolume = 0, 2 },
-		"-per-volume -1":    func(o *Options) { o.MaxCopies, o.MaxCopiesVolume = 4, -1 },
-		"--endpoint":        func(o *Options) { o.Endpoint = "nowhere" },
-		"its own host":      func(o *Options) { o.Mode, o.Endpoint = Mounter, "tcp://127.0.0.1:1" },
-		"--mounter":         func(o *Options) { o.Mode, o.Mounter = Node, "tcp://127.0.0.1:1" },
-		"is for the mode":   func(o *Options) { o.Mounter = "unix:///m" },
+		"mode":                  func(o *Options) { o.Mode = "both" },
+		"--driver-name":         func(o *Options) { o.Name = "a name" },
+		"--node-id":             func(o *Options) { o.NodeID = "" },
+		"--node-id has":         func(o *Options) { o.NodeID = strings.Repeat("n", 257) },
+		"--clusters":            func(o *Options) { o.ClustersFile = "clusters.yaml" },
+		"--state-dir":           func(o *Options) { o.StateDir = "" },
+		"--trash-retention":     func(o *Options) { o.TrashRetention = -time.Second },
+		"--max-operations":      func(o *Options) { o.MaxOperations = 0 },
+		"--max-copies":          func(o *Options) { o.MaxCopies, o.MaxCopiesVolume = 0, 2 },
+		"-per-volume -1":        func(o *Options) { o.MaxCopies, o.MaxCopiesVolume = 4, -1 },
+		"--endpoint":            func(o *Options) { o.Endpoint = "nowhere" },
+		"its own host":          func(o *Options) { o.Mode, o.Endpoint = Mounter, "tcp://127.0.0.1:1" },
+		"--mounter":             func(o *Options) { o.Mode, o.Mounter = Node, "tcp://127.0.0.1:1" },
+		"--kubernetes-id \"a b": func(o *Options) { o.KubernetesID = "a b" },
+		"same thing":            func(o *Options) { o.KubernetesID, o.KubernetesIDFrom = "a", "/s" },
+		"absolute path":         func(o *Options) { o.KubernetesIDFrom = "serviceaccount" },
+		"for a controller":      func(o *Options) { o.Mode, o.KubernetesID = Node, "a" },
+		"is for the mode":       func(o *Options) { o.Mounter = "unix:///m" },
 	} {
 		bad := good
 		spoil(&bad)

@@ -19,6 +19,8 @@ type Attributes struct {
 	OnDelete  OnDelete `json:"onDelete,omitempty"`
 	Quota     Quota    `json:"quota,omitempty"`
 	Enforced  *bool    `json:"enforced,omitempty"` // beside Quota
+	// Kubernetes is whose the volume is since it was made.
+	Kubernetes string `json:"kubernetes,omitempty"`
 
 	unknown map[string]json.RawMessage // of a newer driver
 }
@@ -43,6 +45,9 @@ func ParseAttributes(content string) (Attributes, error) {
 		return Attributes{}, fmt.Errorf("%w: quota %q", ErrCorrupt, a.Quota)
 	}
 	_, err := ParseOnDelete(string(cmp.Or(a.OnDelete, Trash)))
+	if err == nil && a.Kubernetes != "" {
+		err = CheckKubernetes(a.Kubernetes)
+	}
 	if err == nil {
 		_, err = ParseQuota(string(a.Quota.OrAuto()))
 	}
@@ -74,7 +79,7 @@ func (a Attributes) ApplyTo(r Record) Record {
 	if a.Owner != nil {
 		r.Owner = *a.Owner
 	}
-	r.OnDelete = cmp.Or(a.OnDelete, r.OnDelete)
+	r.OnDelete, r.Kubernetes = cmp.Or(a.OnDelete, r.OnDelete), cmp.Or(a.Kubernetes, r.Kubernetes)
 	if a.Quota != "" {
 		r.Quota, r.Enforced = a.Quota, *a.Enforced
 	}

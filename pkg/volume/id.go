@@ -91,9 +91,10 @@ func ParseStamp(s string) (id string, t time.Time, ok bool) {
 	return match[1], t, err == nil
 }
 
-// IDOfStamp returns the ID in a stamp, and what is no stamp as it is.
+// IDOfStamp returns the ID in a stamp, or in what the files of a trash entry are called, and what is neither as it is.
 func IDOfStamp(s string) string {
-	if id, _, ok := ParseStamp(s); ok {
+	stamp, _, _ := strings.Cut(s, "+")
+	if id, _, ok := ParseStamp(stamp); ok {
 		return id
 	}
 	return s
@@ -105,13 +106,18 @@ type EntryID struct {
 	Name   string
 }
 
-// ParseEntryID reads <cluster>/<gluster volume>/<entry>, or returns an ErrInvalid.
+// ParseEntryID reads <cluster>/<gluster volume>/<entry>, or returns an ErrInvalid. Who has seen what the entry's
+// directory is called on the Gluster volume may say that.
 func ParseEntryID(s string) (EntryID, error) {
 	parts := strings.Split(s, "/")
-	if len(parts) != 3 || !IsID(parts[0]) || !IsID(parts[1]) || !IsEntryName(parts[2]) {
+	name, isEntry := "", false
+	if len(parts) == 3 {
+		name, _, isEntry = ParseEntryBase(parts[2])
+	}
+	if !isEntry || !IsID(parts[0]) || !IsID(parts[1]) {
 		return EntryID{}, fmt.Errorf("%.160q is not the name of a trash entry, <cluster>/<gluster volume>/<id>.<time>: %w", s, ErrInvalid)
 	}
-	return EntryID{Volume: gluster.Volume{Cluster: parts[0], Name: parts[1]}, Name: parts[2]}, nil
+	return EntryID{Volume: gluster.Volume{Cluster: parts[0], Name: parts[1]}, Name: name}, nil
 }
 
 // IsEntryName says whether a text has the form of a trash entry's own name, <id>.<time>.

@@ -13,7 +13,8 @@ import (
 type PathClaim struct {
 	// Stamp is of the volume that has the path, or for which a parent was made.
 	Stamp string
-	// Entry is the trash entry that is being, or was, restored there; "" for none.
+	// Entry is what the files of the trash entry are called (EntryBase) that is being, or was, restored there; "" for
+	// none.
 	Entry string
 	// Parent says that the path is that of a directory which the driver made to hold volumes.
 	Parent bool
@@ -49,7 +50,7 @@ func ParsePathClaim(content string) (PathClaim, error) {
 			h.Entry = ""
 		}
 		_, _, ok := ParseStamp(h.Stamp)
-		known := h.Parent || words[1] == volumeWord || restored && IsEntryName(h.Entry)
+		known := h.Parent || words[1] == volumeWord || restored && isEntryBase(h.Entry)
 		if ok && known && CheckPath(h.Path) == nil {
 			return h, nil
 		}

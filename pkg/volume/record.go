@@ -64,8 +64,10 @@ type Record struct {
 	Enforced   bool      `json:"enforced,omitempty"` // the directory is held to the capacity
 	Origin     Origin    `json:"origin"`
 	Created    time.Time `json:"created"`
-	MadeFor    *MadeFor  `json:"madeFor,omitempty"`
-	Source     *Source   `json:"source,omitempty"` // what it was made from, where Origin is Cloned
+	// Kubernetes is the ID of the Kubernetes cluster that it belongs to; "" where nobody has said so.
+	Kubernetes string   `json:"kubernetes,omitempty"`
+	MadeFor    *MadeFor `json:"madeFor,omitempty"`
+	Source     *Source  `json:"source,omitempty"` // what it was made from, where Origin is Cloned
 
 	unknown map[string]json.RawMessage // fields of a newer driver
 }
@@ -159,12 +161,20 @@ func (r Record) check() error {
 	if r.Enforced && r.Capacity == 0 {
 		return errors.New("enforced without a capacity")
 	}
+	return r.checkFrom()
+}
+
+// checkFrom is check of where a volume came from.
+func (r Record) checkFrom() error {
 	switch r.Origin {
 	case Created, Adopted, Cloned:
 	default:
 		return fmt.Errorf("origin %q", r.Origin)
 	}
-	return nil
+	if r.Kubernetes == "" {
+		return nil
+	}
+	return CheckKubernetes(r.Kubernetes)
 }
 
 // Encode gives a record the form in which it is kept, what this driver does not know included.

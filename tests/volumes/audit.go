@@ -92,7 +92,7 @@ func Audit(t *testing.T, mountpoint string) []string {
 	for _, e := range entries {
 		what := map[string]string{store.RecordSuffix: "trash ", store.DoomedSuffix: "doomed ", store.BackSuffix: "restoring ", store.HeldSuffix: "held "}[e.Suffix]
 		found = append(found, what+e.Record.ID)
-		path := strings.TrimPrefix(e.Dir.Name(), GV0.String()+"/") + "/" + e.Name
+		path := strings.TrimPrefix(e.Dir.Name(), GV0.String()+"/") + "/" + e.Base
 		if want, err := s.RecordedGFID(e.Record); err != nil || gfids[path] != want {
 			t.Errorf("a trash entry without data: %s, %v", e.Name, err)
 		}

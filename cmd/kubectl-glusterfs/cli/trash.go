@@ -41,7 +41,7 @@ controller is asked. "undelete" brings a claim back.
 		RunE:              func(c *cobra.Command, _ []string) error { return l.run(c.Context()) },
 	}
 	addOutput(c, &l.format)
-	c.Flags().BoolVarP(&l.all, "all-namespaces", "A", false, "of all namespaces, and of volumes whose claim is not\nknown")
+	c.Flags().BoolVarP(&l.all, "all-namespaces", "A", false, "of all namespaces, of volumes whose claim is not\nknown, and of other Kubernetes clusters")
 	return c
 }
 
@@ -68,7 +68,7 @@ func (l *trashing) run(ctx context.Context) error {
 		return partly
 	}
 	entries = slices.DeleteFunc(entries, func(e answers.TrashEntry) bool {
-		return namespace != "" && (e.MadeFor == nil || e.MadeFor.Namespace != namespace)
+		return namespace != "" && (e.MadeFor == nil || e.MadeFor.Namespace != namespace || e.Others)
 	})
 	slices.SortFunc(entries, func(a, b answers.TrashEntry) int { return b.Deleted.Compare(a.Deleted) })
 	if err := l.print(entries, namespace); err != nil {

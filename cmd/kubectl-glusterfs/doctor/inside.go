@@ -115,7 +115,7 @@ func (o *Objects) Orphans(volumes []answers.Volume) []answers.Finding {
 		}
 	}
 	for _, v := range volumes {
-		if named[v.ID] {
+		if named[v.ID] || v.Others { // another Kubernetes cluster knows what has it
 			continue
 		}
 		cure := "kubectl glusterfs trash --help"

@@ -5,6 +5,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -29,14 +30,25 @@ func Trash(out io.Writer, entries []answers.TrashEntry, namespace string, style 
 	if style.Wide {
 		t.header = append(t.header, "ENTRY", "PATH")
 	}
+	others := style.Wide && slices.ContainsFunc(entries, func(e answers.TrashEntry) bool { return e.Others })
+	if others {
+		t.header = append(t.header, "KUBERNETES")
+	}
 	for _, e := range entries {
 		restorable := "yes"
 		if e.Unrestorable != "" {
 			restorable = p.coloured(red, "no: "+e.Unrestorable)
 		}
-		row := []string{claimName(e.MadeFor), bytes(e.Capacity), ago(e.Deleted), due(e), restorable}
+		claim := claimName(e.MadeFor)
+		if e.Others {
+			claim += " (elsewhere)" // a claim of another Kubernetes cluster
+		}
+		row := []string{claim, bytes(e.Capacity), ago(e.Deleted), due(e), restorable}
 		if style.Wide {
 			row = append(row, e.Entry, e.Path)
+		}
+		if others {
+			row = append(row, or(e.Kubernetes))
 		}
 		t.rows = append(t.rows, row)
 	}

@@ -129,7 +129,7 @@ func (f *Found) candidates() map[string][]Candidate {
 		}
 	}
 	for _, e := range f.Entries {
-		if isBegun[e.Entry] {
+		if isBegun[e.Entry] || e.Others { // a claim of that name in another Kubernetes cluster
 			continue
 		}
 		all[claimKey(e.MadeFor)] = append(all[claimKey(e.MadeFor)], Candidate{
@@ -138,7 +138,7 @@ func (f *Found) candidates() map[string][]Candidate {
 		})
 	}
 	for _, v := range f.Volumes {
-		if hasPV[v.ID] {
+		if hasPV[v.ID] || v.Others {
 			continue
 		}
 		all[claimKey(v.MadeFor)] = append(all[claimKey(v.MadeFor)], Candidate{
@@ -146,6 +146,21 @@ func (f *Found) candidates() map[string][]Candidate {
 		})
 	}
 	return all
+}
+
+// otherOf is the other Kubernetes cluster that has something of a claim, or with this name; "" if none has.
+func (f *Found) otherOf(claim, entry string) string {
+	for _, e := range f.Entries {
+		if e.Others && (claimKey(e.MadeFor) == claim || e.Entry == entry) {
+			return e.Kubernetes
+		}
+	}
+	for _, v := range f.Volumes {
+		if v.Others && (claimKey(v.MadeFor) == claim || v.ID == entry) {
+			return v.Kubernetes
+		}
+	}
+	return ""
 }
 
 func claimKey(m *answers.MadeFor) string {

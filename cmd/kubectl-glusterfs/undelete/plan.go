@@ -68,6 +68,10 @@ func (f *Found) judge(t *Target, wanted Wanted) {
 			t.Reason = "there is no " + wanted.Entry
 		}
 		t.Cure = "look what there is: kubectl glusterfs trash -A"
+		if other := f.otherOf(t.String(), wanted.Entry); other != "" {
+			t.Reason += "; what there is of it belongs to Kubernetes cluster " + other
+			t.Cure = "if this one takes the place of that: --set controller.kubernetesID=" + other + ", see docs/two-clusters.md"
+		}
 		return
 	}
 	t.State = Ready

@@ -150,8 +150,8 @@ func TestEveryExampleIsOneThatTheAPIKnows(t *testing.T) {
 
 func TestTheChartHasJustTheseObjects(t *testing.T) {
 	want := []string{
-		"CSIDriver/glusterfs.csi.gluster.org", "ClusterRole/glusterfs-csi-events", "ClusterRole/glusterfs-csi-provisioner", "ClusterRole/glusterfs-csi-resizer",
-		"ClusterRoleBinding/glusterfs-csi-events", "ClusterRoleBinding/glusterfs-csi-provisioner", "ClusterRoleBinding/glusterfs-csi-resizer",
+		"CSIDriver/glusterfs.csi.gluster.org", "ClusterRole/glusterfs-csi-events", "ClusterRole/glusterfs-csi-identity", "ClusterRole/glusterfs-csi-provisioner", "ClusterRole/glusterfs-csi-resizer",
+		"ClusterRoleBinding/glusterfs-csi-events", "ClusterRoleBinding/glusterfs-csi-identity", "ClusterRoleBinding/glusterfs-csi-provisioner", "ClusterRoleBinding/glusterfs-csi-resizer",
 		"ConfigMap/glusterfs-csi-clusters", "DaemonSet/glusterfs-csi-mounter", "DaemonSet/glusterfs-csi-node", "Deployment/glusterfs-csi-controller", "Job/glusterfs-csi-uninstall-check", "Namespace/glusterfs-csi",
 		"PersistentVolumeClaim/glusterfs-csi-test", "Pod/glusterfs-csi-test", "ServiceAccount/glusterfs-csi-controller", "ServiceAccount/glusterfs-csi-node",
 		"StorageClass/glusterfs",

@@ -61,9 +61,9 @@ func TestTheRightsForTheStartupTaintAreTheLeast(t *testing.T) {
 	}
 }
 
-// TestWhoTakesTheStartupTaintOffHasTheToken, without events, too.
+// TestWhoTakesTheStartupTaintOffHasTheToken, also where nothing else asks the API server.
 func TestWhoTakesTheStartupTaintOffHasTheToken(t *testing.T) {
-	driver := container(t, find[*appsv1.Deployment](t, rendered(t, withStartupTaint, "--set=controller.events=false")).Spec.Template.Spec, "driver")
+	driver := container(t, find[*appsv1.Deployment](t, rendered(t, withStartupTaint, "--set=controller.events=false,controller.kubernetesID=production")).Spec.Template.Spec, "driver")
 	i := slices.IndexFunc(driver.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == "token" })
 	if i < 0 || !slices.Contains(driver.Args, "--startup-taint="+driver.VolumeMounts[i].MountPath) {
 		t.Errorf("arguments %q, mounts %+v", driver.Args, driver.VolumeMounts)

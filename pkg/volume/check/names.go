@@ -87,7 +87,7 @@ func (s *Checker) placesOf(r volume.Record, all []gluster.BrickPath) (places []s
 // homeOfEntry returns the directory that has the trash entry of a volume, if the name is that of one. Its data is not
 // looked at: see isSecondName.
 func (s *Checker) homeOfEntry(name string, r volume.Record) (*safepath.Dir, error) {
-	if !volume.IsEntryName(name) {
+	if _, _, isEntry := volume.ParseEntryBase(name); !isEntry {
 		return nil, nil
 	}
 	shards, err := s.ExistingShards(store.TrashDir, volume.IDOfStamp(name))
@@ -212,7 +212,7 @@ func (s *Checker) lookAtNoDirectory(found *inventory, r volume.Record) error {
 
 // dataOf opens the data of a trash entry if it is the directory of its volume. It is nil if it is another.
 func (s *Checker) dataOf(e store.TrashEntry) (*safepath.Dir, error) {
-	data, err := e.Dir.Open(e.Name)
+	data, err := e.Dir.Open(e.Base)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +235,7 @@ func (s *Checker) forgetDeleted(e store.TrashEntry) error {
 		return fmt.Errorf("trash entry %s has another directory now: %w", e.Name, volume.ErrBusy)
 	}
 	defer data.Close()
-	at, err := s.PlaceOfFile(store.File{Dir: e.Dir, Name: e.Name})
+	at, err := s.PlaceOfFile(store.File{Dir: e.Dir, Name: e.Base})
 	if err == nil {
 		err = s.CheckOneName(data, at)
 	}

@@ -28,25 +28,25 @@ func (s *Checker) lookAtEntries(ctx context.Context, found *inventory) error {
 		switch {
 		case !ok: // nothing of the driver's
 		case e.Suffix == "":
-			moved[e.Name] = f
+			moved[e.Base] = f
 		default:
 			entries = append(entries, e)
-			recorded[e.Name] = true
+			recorded[e.Base] = true
 		}
 	}
-	for name, f := range moved {
-		if !recorded[name] {
+	for base, f := range moved {
+		if !recorded[base] {
 			found.strays = append(found.strays, f)
 		}
 	}
 	return store.Each(ctx, s.Permit, entries, func(e store.TrashEntry) error {
-		_, e.Moved = moved[e.Name]
-		r, err := store.ReadRecord(e.Dir, e.Name+e.Suffix)
+		_, e.Moved = moved[e.Base]
+		r, err := store.ReadRecord(e.Dir, e.Base+e.Suffix)
 		switch {
 		case err != nil && volume.IgnoreNotExist(err) == nil:
 			return nil
 		case volume.IsUnreadable(err):
-			found.add(unreadableProblem(e.Name, s.PathOf(store.File{Dir: e.Dir, Name: e.Name + e.Suffix}), err))
+			found.add(unreadableProblem(e.Name, s.PathOf(e.RecordFile()), err))
 			return nil
 		case err != nil:
 			return err
@@ -86,7 +86,7 @@ func (s *Checker) lookAtData(ctx context.Context, found *inventory) error {
 			return nil // on its way, or nothing but a record
 		}
 		// A list is what one brick says: see pkg store, bricks.go.
-		if absent, err := store.IsMissing(e.Dir, e.Name); err != nil || absent {
+		if absent, err := store.IsMissing(e.Dir, e.Base); err != nil || absent {
 			if err == nil && e.Suffix != store.BackSuffix { // else it may be back already
 				err = s.lookAtMissingData(found, e)
 			}
@@ -97,7 +97,7 @@ func (s *Checker) lookAtData(ctx context.Context, found *inventory) error {
 }
 
 func (s *Checker) lookAtEntryData(found *inventory, e store.TrashEntry) error {
-	data, err := e.Dir.Open(e.Name)
+	data, err := e.Dir.Open(e.Base)
 	if err != nil {
 		return volume.IgnoreNotExist(err)
 	}
@@ -112,7 +112,7 @@ func (s *Checker) lookAtEntryData(found *inventory, e store.TrashEntry) error {
 	if err != nil || own {
 		return volume.IgnoreNotExist(err)
 	}
-	cure, repair, err := s.cureStray(found, store.File{Dir: e.Dir, Name: e.Name})
+	cure, repair, err := s.cureStray(found, store.File{Dir: e.Dir, Name: e.Base})
 	if cure == "" {
 		cure = "nothing: look whose it is, and move it out of the trash; the entry's own data is not there"
 	}

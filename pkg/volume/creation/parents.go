@@ -96,7 +96,7 @@ func (s *Creations) claimParent(ancestor, stamp string) error {
 
 // NestedError is the ErrNested of a directory that is a volume, where one that holds volumes is wanted.
 func (s *Creations) NestedError(ancestor string, held volume.PathClaim) error {
-	return fmt.Errorf("directory %s on %s is volume %s: %w", ancestor, s.Volume, volume.IDOfStamp(held.Stamp), volume.ErrNested)
+	return fmt.Errorf("directory %s on %s is %s: %w", ancestor, s.Volume, s.WithOwner(volume.IDOfStamp(held.Stamp)), volume.ErrNested)
 }
 
 // WhoHolds returns the holder of the directory at a path, by its claim or by the mark of a volume of schema 1 that has

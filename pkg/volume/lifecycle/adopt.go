@@ -36,7 +36,7 @@ func (s *Volumes) adopt(ctx context.Context, id, path string, capacity int64) (v
 	if err != nil {
 		return volume.Record{}, err
 	}
-	r := volume.NewRecord(volume.Spec{Name: id, Path: path, Required: capacity, OnDelete: volume.Retain, Quota: volume.QuotaNone})
+	r := s.NewRecord(volume.Spec{Name: id, Path: path, Required: capacity, OnDelete: volume.Retain, Quota: volume.QuotaNone})
 	r.Origin = volume.Adopted
 	if f.State != store.Absent {
 		if r, err = s.adoptedBefore(f, path, capacity); err != nil {
@@ -90,6 +90,8 @@ func (s *Volumes) adoptedBefore(f store.Lookup, path string, capacity int64) (vo
 	switch {
 	case err != nil:
 		return now, err
+	case s.othersOnly(now) != nil:
+		err = s.othersOnly(now)
 	case now.Origin != volume.Adopted:
 		err = fmt.Errorf("a volume of this ID was made by the driver, at %s: %w: choose another ID", now.Path, volume.ErrIncompatible)
 	case now.Path != path:

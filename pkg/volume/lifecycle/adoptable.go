@@ -63,7 +63,7 @@ func (s *Volumes) isApart(ctx context.Context, r volume.Record, dir *safepath.Di
 		case err != nil || other.Stamp() == r.Stamp():
 			return err
 		case related(other.Path, r.Path):
-			return apartFrom(other.ID, other.Path, r.Path)
+			return apartFrom(s.WithOwner(other.ID), other.Path, r.Path)
 		case gfid != "" && gfid != volume.NoGFID && inodes[store.InodeOf(gfid)]:
 			return fmt.Errorf("it is, or lies in, the directory of volume %s, which was moved from %s: %w",
 				other.ID, other.Path, volume.ErrNested)
@@ -83,7 +83,7 @@ func (s *Volumes) isApartFromClaim(r volume.Record, claim store.File) error {
 	}
 	lives, err := s.Lives(h)
 	if err == nil && lives {
-		err = apartFrom(volume.IDOfStamp(h.Stamp), h.Path, r.Path)
+		err = apartFrom(s.WithOwner(volume.IDOfStamp(h.Stamp)), h.Path, r.Path)
 	}
 	return err
 }
@@ -93,11 +93,11 @@ func related(a, b string) bool {
 	return a == b || strings.HasPrefix(a, b+"/") || strings.HasPrefix(b, a+"/")
 }
 
-func apartFrom(id, at, p string) error {
+func apartFrom(other, at, p string) error {
 	if at == p {
-		return fmt.Errorf("the directory belongs to volume %s: %w", id, volume.ErrForeign)
+		return fmt.Errorf("the directory belongs to %s: %w", other, volume.ErrForeign)
 	}
-	return fmt.Errorf("volume %s has the directory %s: %w", id, at, volume.ErrNested)
+	return fmt.Errorf("%s has the directory %s: %w", other, at, volume.ErrNested)
 }
 
 // inodesTo returns the inode numbers of a directory and of those that it lies in, which have no mark of the first

@@ -117,7 +117,7 @@ func (s *Volumes) completeClone(spec volume.Spec) (volume.Record, error) {
 	if spec.Required == 0 {
 		spec.Required = st.Capacity
 	}
-	r := volume.NewRecord(spec)
+	r := s.NewRecord(spec)
 	c, err := s.claimBoth(r)
 	if c != nil {
 		defer c.Close()

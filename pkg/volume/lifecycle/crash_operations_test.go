@@ -105,6 +105,7 @@ func giveBack(s *lifecycle.Volumes) error {
 
 func deleteVolume(s *lifecycle.Volumes) error {
 	s.Recent = 0 // what it finds half made was not begun by another host just now
+	inAKubernetes(s)
 	return s.Delete(volumes.Background, "vol")
 }
 
@@ -159,8 +160,12 @@ func makeTrash(s *lifecycle.Volumes) error {
 	if err := makeVolume(s, volume.Trash); err != nil {
 		return err
 	}
+	inAKubernetes(s)
 	return s.Delete(volumes.Background, "vol")
 }
+
+// inAKubernetes has what is deleted say whose it is, and that it is due at once.
+func inAKubernetes(s *lifecycle.Volumes) { s.Kubernetes, s.Retention = "here", 0 }
 
 // enforced is retained, too: then the limit is lifted.
 func enforced() volume.Spec {

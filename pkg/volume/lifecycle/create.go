@@ -47,6 +47,9 @@ func (s *Volumes) Create(spec volume.Spec) (volume.Record, error) {
 	if f.State == store.Ready {
 		have, err := s.Current(f.Record)
 		if err == nil {
+			err = s.othersOnly(have)
+		}
+		if err == nil {
 			err = s.Explain(s.placeClone(f.Record))
 		}
 		if err == nil {
@@ -62,7 +65,7 @@ func (s *Volumes) Create(spec volume.Spec) (volume.Record, error) {
 	if spec.Source != nil {
 		return s.completeClone(spec)
 	}
-	r := volume.NewRecord(spec)
+	r := s.NewRecord(spec)
 	c, err := s.claimBoth(r)
 	if c != nil {
 		defer c.Close()
@@ -100,12 +103,21 @@ func (s *Volumes) claimBoth(r volume.Record) (*creation.RecordClaim, error) {
 	return c, err
 }
 
+// othersOnly is the ErrIncompatible of a volume that another Kubernetes cluster has under the name that is asked for.
+func (s *Volumes) othersOnly(have volume.Record) error {
+	if s.Kubernetes == "" || !volume.IsOthers(have.Kubernetes, s.Kubernetes) {
+		return nil
+	}
+	return fmt.Errorf("volume %s on %s is of Kubernetes cluster %s, and this is %s: %w: choose another name",
+		have.ID, s.Volume, have.Kubernetes, s.Kubernetes, volume.ErrIncompatible)
+}
+
 // placeTaken says why another holds the path of a new volume. One of the same ID is of an earlier life, or of an
 // attempt that was interrupted: it is cleared away, for the next Create.
 func (s *Volumes) placeTaken(r volume.Record, held volume.PathClaim) error {
 	if volume.IDOfStamp(held.Stamp) != r.ID {
-		return fmt.Errorf("directory %s on %s belongs to volume %s, not to %s: %w: a `path` that ends in ${pv.name} is never taken twice",
-			r.Path, s.Volume, volume.IDOfStamp(held.Stamp), r.ID, volume.ErrForeign)
+		return fmt.Errorf("directory %s on %s belongs to %s, not to %s: %w: a `path` that ends in ${pv.name} is never taken twice",
+			r.Path, s.Volume, s.WithOwner(volume.IDOfStamp(held.Stamp)), r.ID, volume.ErrForeign)
 	}
 	err := fmt.Errorf("an earlier volume %s on %s is on its way out: %w", r.ID, s.Volume, volume.ErrBusy)
 	left, beginErr := s.Creations.HalfMadeOf(r.ID)

@@ -48,7 +48,7 @@ func (s *Volumes) openData(id, stamp string) (*safepath.Dir, volume.Record, erro
 	}
 	for _, e := range entries {
 		if e.Record.Stamp() == stamp && e.Moved && e.Suffix != store.DoomedSuffix {
-			dir, err := e.Dir.Open(e.Name)
+			dir, err := e.Dir.Open(e.Base)
 			return dir, e.Record, err
 		}
 	}

@@ -139,7 +139,7 @@ func (s *Volumes) isNobodys(dir *safepath.Dir, id, rel string) error {
 }
 
 func (s *Volumes) anothers(id, rel string, held volume.PathClaim) error {
-	err := fmt.Errorf("directory %s on %s belongs to volume %s, not to %s: %w", rel, s.Volume, volume.IDOfStamp(held.Stamp), id, volume.ErrForeign)
+	err := fmt.Errorf("directory %s on %s belongs to %s, not to %s: %w", rel, s.Volume, s.WithOwner(volume.IDOfStamp(held.Stamp)), id, volume.ErrForeign)
 	r, getErr := s.GetAsMade(volume.IDOfStamp(held.Stamp))
 	if errors.Is(getErr, volume.ErrNotFound) || getErr == nil && r.Stamp() != held.Stamp {
 		return fmt.Errorf("%w: %w: it is just being made or removed", err, volume.ErrBusy)

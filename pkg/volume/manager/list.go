@@ -16,7 +16,7 @@ import (
 
 // List returns at most limit volumes of all Gluster volumes whose IDs sort after the
 // given one ("" for the first page), in order, and the ID to go on after, "" at the
-// end.
+// end. Those of other Kubernetes clusters are left out.
 func (m *Manager) List(ctx context.Context, after string, limit int) (volumes []Volume, next string, err error) {
 	clusters, err := m.clusters.Current()
 	if err != nil {
@@ -28,7 +28,7 @@ func (m *Manager) List(ctx context.Context, after string, limit int) (volumes []
 			continue
 		}
 		// One more than asked for tells whether there is a next page.
-		found, err := m.ListOn(ctx, v, start, limit+1-len(volumes))
+		found, err := m.listOn(ctx, v, start, limit+1-len(volumes), isOwn)
 		if err != nil {
 			return nil, "", err
 		}
@@ -50,9 +50,19 @@ func startOn(v gluster.Volume, after string) (start string, follow bool) {
 	return "", prefix >= after
 }
 
+// isOwn says of a volume whether it is nobody's, or of the Kubernetes cluster that the store's process works for. One
+// that knows none takes no volume for another's.
+func isOwn(s *lifecycle.Volumes, r volume.Record) bool {
+	return s.Kubernetes == "" || !volume.IsOthers(r.Kubernetes, s.Kubernetes)
+}
+
 // ListOn returns at most limit volumes of one Gluster volume whose IDs on it sort after the given one, in order; fewer
-// at the end.
+// at the end. Those of other Kubernetes clusters are among them.
 func (m *Manager) ListOn(ctx context.Context, v gluster.Volume, after string, limit int) ([]Volume, error) {
+	return m.listOn(ctx, v, after, limit, func(*lifecycle.Volumes, volume.Record) bool { return true })
+}
+
+func (m *Manager) listOn(ctx context.Context, v gluster.Volume, after string, limit int, wanted func(*lifecycle.Volumes, volume.Record) bool) ([]Volume, error) {
 	return one(ctx, m, v, "", func(s *lifecycle.Volumes) ([]Volume, error) {
 		var volumes []Volume
 		for {
@@ -65,6 +75,9 @@ func (m *Manager) ListOn(ctx context.Context, v gluster.Volume, after string, li
 				klog.FromContext(ctx).Error(page.Damaged, "Volumes left out of a list", "glusterVolume", v.String())
 			}
 			for _, r := range page.Records {
+				if !wanted(s, r) {
+					continue
+				}
 				volumes = append(volumes, Volume{volume.ID{Volume: v, ID: r.ID}, r})
 			}
 			if page.Next == "" || len(volumes) == limit {

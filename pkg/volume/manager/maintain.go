@@ -25,7 +25,7 @@ const maintenancePeriod = time.Minute
 // Maintain empties the trash, goes on with copies, and finishes what was interrupted, on every Gluster volume
 // of the clusters file, until ctx is done. It keeps their clients from being idle. A
 // Gluster volume that does not answer holds up no other.
-func (m *Manager) Maintain(ctx context.Context, retention time.Duration) {
+func (m *Manager) Maintain(ctx context.Context) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	wake := map[gluster.Volume]chan<- struct{}{}
@@ -48,7 +48,7 @@ func (m *Manager) Maintain(ctx context.Context, retention time.Duration) {
 				if wake[v] == nil {
 					c := make(chan struct{}, 1)
 					wake[v] = c
-					all.Go(func() { m.maintainer(ctx, v, retention, c) })
+					all.Go(func() { m.maintainer(ctx, v, c) })
 					listed, unlist := context.WithCancel(ctx)
 					forget[v] = unlist
 					all.Go(func() { m.keepCopying(listed, v) })
@@ -68,7 +68,7 @@ func (m *Manager) Maintain(ctx context.Context, retention time.Duration) {
 }
 
 // maintainer looks after one Gluster volume each time it is woken.
-func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, retention time.Duration, wake <-chan struct{}) {
+func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, wake <-chan struct{}) {
 	release := func() {}
 	defer func() { release() }()
 	m.metrics.begin(v)
@@ -84,7 +84,7 @@ func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, retention ti
 		}
 		// Nothing is abandoned before that time.
 		reconcile := time.Since(reconciled) > store.Abandoned
-		client, err := m.maintain(ctx, v, retention, reconcile)
+		client, err := m.maintain(ctx, v, reconcile)
 		if err == nil && reconcile {
 			reconciled = time.Now()
 		}
@@ -119,7 +119,7 @@ func (m *Manager) keepOpen(c *client.Client) (release func(), err error) {
 	return func() { leave(); held() }, nil
 }
 
-func (m *Manager) maintain(ctx context.Context, v gluster.Volume, retention time.Duration, reconcile bool) (*client.Client, error) {
+func (m *Manager) maintain(ctx context.Context, v gluster.Volume, reconcile bool) (*client.Client, error) {
 	if err := m.settings.Get(ctx, v).Check(v); err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (m *Manager) maintain(ctx context.Context, v gluster.Volume, retention time
 		if reconcile {
 			err = s.Reconcile(ctx, func(id string) (func(), bool) { return m.locks.try(lockKey(v, id)) }) //nolint:contextcheck // try does not wait
 		}
-		reaped, reapErr := s.Trash.Reap(ctx, retention)
+		reaped, reapErr := s.Trash.Reap(ctx, m.retention)
 		m.metrics.showTrash(v, m.remember(v).trash, reaped) //nolint:contextcheck // what it makes outlives the call
 		_, copiesErr := copying.Reap(ctx, s.Store)
 		return errors.Join(err, reapErr, copiesErr, m.metrics.showSpace(s), m.tellReports(s))

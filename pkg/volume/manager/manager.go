@@ -49,6 +49,9 @@ type Manager struct {
 	limits   *prometheus.CounterVec
 	headroom int64
 
+	kubernetes Identity      // nil: it knows none
+	retention  time.Duration // of what it deletes
+
 	quotaState *prometheus.GaugeVec
 	metrics    *metrics
 	notices    Notices
@@ -74,7 +77,7 @@ func New(
 		clusters: clusters, settings: known, host: host, permits: pool, own: own, remembered: map[gluster.Volume]*remembered{},
 		problems: newProblems(registry), quotas: quota.NewStates(clusters), limits: newLimits(registry),
 		quotaState: newQuotaState(registry), metrics: newMetrics(registry), headroom: quota.DefaultHeadroom,
-		copies: newCopyJobs(DefaultMaxCopies, DefaultMaxCopiesVolume),
+		copies: newCopyJobs(DefaultMaxCopies, DefaultMaxCopiesVolume), retention: DefaultRetention,
 	}
 }
 

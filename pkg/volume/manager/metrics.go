@@ -18,6 +18,7 @@ import (
 // anything. They keep what was known last while a Gluster volume does not answer: then its rounds fail, which is counted.
 type metrics struct {
 	size, free, freeRatio, provisioned, volumes *prometheus.GaugeVec
+	othersVolumes, othersTrash                  *prometheus.GaugeVec
 	limited                                     *prometheus.GaugeVec
 	trashEntries, trashBytes, trashAge          *prometheus.GaugeVec
 	rounds, reapedEntries, reapedFiles          *prometheus.CounterVec
@@ -43,13 +44,17 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			"Part of the Gluster volume that is free, 0 to 1: of its bytes, or of its inodes where that is less."),
 		provisioned: gauge("glusterfs_csi_provisioned_bytes", "Capacities of all volumes together. What is in the trash is not among them."),
 		volumes:     gauge("glusterfs_csi_volumes", "Volumes that the driver has on the Gluster volume."),
+		othersVolumes: gauge("glusterfs_csi_others_volumes",
+			"Volumes, among those of glusterfs_csi_volumes, that belong to other Kubernetes clusters."),
+		othersTrash: gauge("glusterfs_csi_others_trash_entries",
+			"Deleted volumes that are not held, among those of glusterfs_csi_trash_entries, that other Kubernetes clusters deleted."),
 		limited: gauge("glusterfs_csi_limited_volumes",
 			"Volumes that quota holds to their capacity, by how full they are; none while quota is off.", "fill"),
 		trashEntries: gauge("glusterfs_csi_trash_entries",
 			"Deleted volumes in the trash: those that go when their time has come, and those that are held.", "state"),
 		trashBytes: gauge("glusterfs_csi_trash_bytes", "Capacities of the deleted volumes that are not held, together."),
 		trashAge: gauge("glusterfs_csi_trash_oldest_age_seconds",
-			"For how long the oldest deleted volume that is not held has been in the trash; 0 without."),
+			"For how long the oldest deleted volume that is not held has been in the trash, of this Kubernetes cluster; 0 without."),
 		rounds: counter("glusterfs_csi_maintenance_rounds_total",
 			"Rounds, one a minute, in which the trash is emptied and what was interrupted is finished, by result: ok or error.", "result"),
 		reapedEntries: counter("glusterfs_csi_reaped_entries_total", "Deleted volumes whose data was removed for good."),
@@ -65,7 +70,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 func (m *metrics) forget(v gluster.Volume) {
 	labels := prometheus.Labels{"cluster": v.Cluster, "volume": v.Name}
 	for _, g := range []*prometheus.GaugeVec{
-		m.size, m.free, m.freeRatio, m.provisioned, m.volumes, m.limited, m.trashEntries, m.trashBytes, m.trashAge,
+		m.size, m.free, m.freeRatio, m.provisioned, m.volumes, m.othersVolumes, m.othersTrash, m.limited, m.trashEntries, m.trashBytes, m.trashAge,
 	} {
 		g.DeletePartialMatch(labels)
 	}
@@ -124,6 +129,7 @@ func (m *metrics) showTrash(v gluster.Volume, remembered *trash.Memory, reaped i
 	}
 	m.trashEntries.WithLabelValues(v.Cluster, v.Name, "waiting").Set(float64(content.Entries - content.Held))
 	m.trashEntries.WithLabelValues(v.Cluster, v.Name, "held").Set(float64(content.Held))
+	m.othersTrash.WithLabelValues(v.Cluster, v.Name).Set(float64(content.Others))
 	m.trashBytes.WithLabelValues(v.Cluster, v.Name).Set(float64(content.Bytes))
 	m.trashAge.WithLabelValues(v.Cluster, v.Name).Set(age)
 	m.reapedEntries.WithLabelValues(v.Cluster, v.Name).Add(float64(reaped))
@@ -132,7 +138,8 @@ func (m *metrics) showTrash(v gluster.Volume, remembered *trash.Memory, reaped i
 
 // showProvisioned says what the volumes have together, if that was counted.
 func (m *metrics) showProvisioned(v gluster.Volume, s *sum) {
-	if volumes, bytes, known := s.totals(); known {
+	if volumes, others, bytes, known := s.totals(); known {
+		m.othersVolumes.WithLabelValues(v.Cluster, v.Name).Set(float64(others))
 		m.volumes.WithLabelValues(v.Cluster, v.Name).Set(float64(volumes))
 		m.provisioned.WithLabelValues(v.Cluster, v.Name).Set(float64(bytes))
 	}

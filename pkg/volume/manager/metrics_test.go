@@ -41,12 +41,15 @@ func (m *Manager) show(t *testing.T, vec *prometheus.GaugeVec, v gluster.Volume,
 
 func TestMetricsSayWhatIsOnAGlusterVolume(t *testing.T) {
 	m, _, v := managerOf(t)
+	m.SetRetention(volume.Unsaid) // each round has its own
 	create := func(name string) {
 		_, err := m.Create(volumes.Background, v, volumes.Spec(name))
 		volumes.Must(t, err)
 	}
 	round := func(retention time.Duration) {
-		_, err := m.maintain(volumes.Background, v, retention, true)
+		m.SetRetention(retention)
+		_, err := m.maintain(volumes.Background, v, true)
+		m.SetRetention(volume.Unsaid)
 		volumes.Must(t, err)
 	}
 	for _, name := range []string{"stays", "grows", "goes", "held"} {

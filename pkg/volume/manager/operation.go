@@ -58,6 +58,10 @@ func (o *operation) long(why string) { o.why.Store(&why) }
 // deadline reaches a system call on a client's mount. It has a permit until it ends, even if nobody waits for it any
 // more. The lock comes first: many calls of one volume have one permit, and who has a permit waits for no lock.
 func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, key string, fn func(context.Context, *lifecycle.Volumes, *operation) error) error {
+	kubernetes, err := m.Kubernetes(ctx)
+	if err != nil {
+		return err
+	}
 	client, err := m.host.Ensure(ctx, v, options)
 	if err != nil {
 		return err
@@ -90,7 +94,9 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 			}
 			defer leave()
 			remembered := m.remember(v) //nolint:contextcheck // what it makes outlives the call
-			s := lifecycle.New(store.New(open.View, remembered.store, permit), remembered.trash)
+			of := store.New(open.View, remembered.store, permit)
+			of.Kubernetes, of.Retention = kubernetes, m.retention
+			s := lifecycle.New(of, remembered.trash)
 			s.Privileged, s.Headroom = m.privileged(context.WithoutCancel(ctx), v), m.headroom
 			if err = fn(context.WithoutCancel(ctx), s, op); isOutdated(err) {
 				m.views.forget(client, open)

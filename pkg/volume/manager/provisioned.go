@@ -22,8 +22,9 @@ import (
 // for what other processes have made, restored and deleted. What others have expanded, and a volume that was deleted and made again within a
 // minute, is seen by the reconciler, which reads all records.
 //
-// A volume counts with its capacity, from before it is made to the end of its deletion. What is in the trash does not
-// count: it takes space, which Capacity shows, and is promised to nobody.
+// A volume counts with its capacity, from before it is made to the end of its deletion, whichever Kubernetes cluster it
+// belongs to: the space is one. What is in the trash does not count: it takes space, which Capacity shows, and is
+// promised to nobody.
 type provisioned struct {
 	sums     sums
 	counting singleflight.Group

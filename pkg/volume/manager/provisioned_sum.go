@@ -29,7 +29,7 @@ func (a *sums) of(v gluster.Volume) *sum {
 		if a.all == nil {
 			a.all = map[gluster.Volume]*sum{}
 		}
-		a.all[v] = &sum{bytes: map[string]int64{}, underWay: map[string]bool{}}
+		a.all[v] = &sum{bytes: map[string]int64{}, others: map[string]bool{}, underWay: map[string]bool{}}
 	}
 	return a.all[v]
 }
@@ -39,6 +39,7 @@ type sum struct {
 	mu       sync.Mutex
 	counted  bool
 	bytes    map[string]int64 // capacities by ID, of what is being made, too
+	others   map[string]bool  // IDs of those that were found to be another Kubernetes cluster's
 	total    int64
 	underWay map[string]bool // IDs of the operations that have reserved something
 	// touched are the IDs of which this process knows better than a count that has begun before; nil while nobody counts.
@@ -57,11 +58,12 @@ func (s *sum) now() int64 {
 	return s.total
 }
 
-// totals are how many volumes there are, what they have, and whether that was counted.
-func (s *sum) totals() (volumes int, bytes int64, known bool) {
+// totals are how many volumes there are, how many of them are other Kubernetes clusters', what all have, and whether
+// that was counted.
+func (s *sum) totals() (volumes, others int, bytes int64, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.bytes), s.total, s.counted
+	return len(s.bytes), len(s.others), s.total, s.counted
 }
 
 // reserve lets a volume have so many bytes, if all have at most so many then, and returns what all have without it.
@@ -99,6 +101,7 @@ func (s *sum) remove(id string) {
 	defer s.mu.Unlock()
 	s.put(id, 0)
 	delete(s.bytes, id)
+	delete(s.others, id)
 }
 
 func (s *sum) put(id string, bytes int64) {
@@ -125,7 +128,7 @@ func (s *sum) count(ctx context.Context, on *store.Store, all bool) error {
 	if !all {
 		wanted = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return known[id] })
 	}
-	found, unreadable, err := on.Capacities(ctx, wanted)
+	found, unreadable, err := on.Sizes(ctx, wanted)
 	if err != nil {
 		return err
 	}
@@ -158,7 +161,7 @@ func (s *sum) endCount() {
 }
 
 // correct takes over what was counted: the volumes that there are, and the capacities of some.
-func (s *sum) correct(ids []string, found map[string]int64) {
+func (s *sum) correct(ids []string, found map[string]store.Size) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	there := map[string]bool{}
@@ -169,12 +172,19 @@ func (s *sum) correct(ids []string, found map[string]int64) {
 		if !there[id] && !s.touched[id] {
 			s.total -= bytes
 			delete(s.bytes, id)
+			delete(s.others, id)
 		}
 	}
-	for id, bytes := range found {
-		if !s.touched[id] {
-			s.total += bytes - s.bytes[id]
-			s.bytes[id] = bytes
+	for id, size := range found {
+		if s.touched[id] {
+			continue
+		}
+		s.total += size.Bytes - s.bytes[id]
+		s.bytes[id] = size.Bytes
+		if size.IsOthers {
+			s.others[id] = true
+		} else {
+			delete(s.others, id)
 		}
 	}
 	s.counted = true

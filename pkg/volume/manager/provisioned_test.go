@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
 )
 
@@ -69,7 +70,7 @@ func TestWhatWasDoneDuringACountCounts(t *testing.T) {
 	s.set("made", 1)
 	s.remove("goes")
 	s.set("expanded", 5)
-	s.correct([]string{"stays", "goes", "expanded", "new"}, map[string]int64{"stays": 2, "goes": 1, "expanded": 1, "new": 3})
+	s.correct([]string{"stays", "goes", "expanded", "new"}, map[string]store.Size{"stays": {Bytes: 2}, "goes": {Bytes: 1}, "expanded": {Bytes: 1}, "new": {Bytes: 3}})
 	s.endCount()
 	if want := int64(2 + 5 + 3 + 1 + 1); s.now() != want {
 		t.Errorf("the sum is %d, want %d: %v", s.now(), want, s.bytes)

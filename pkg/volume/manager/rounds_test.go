@@ -27,9 +27,20 @@ import (
 func managerOf(t *testing.T) (m *Manager, c *testcluster.Cluster, v gluster.Volume) {
 	t.Helper()
 	c, name, _ := volumes.NewGlusterVolume(t, testcluster.VolumeOptions{})
+	m, v = managerOn(t, c, name, "")
+	return m, c, v
+}
+
+// managerOn is a manager with clients of its own on a Gluster volume, whose volumes may have so much together; "" for no
+// bound.
+func managerOn(t *testing.T, c *testcluster.Cluster, name, most string) (m *Manager, v gluster.Volume) {
+	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "clusters.yaml")
-	text := fmt.Sprintf("clusters: [{name: %s, servers: [%s], volumes: [%s]}]\n", testcluster.Name, strings.Join(c.Servers(), ", "), name)
+	if most != "" {
+		most = fmt.Sprintf(", maxProvisioned: {%s: %s}", name, most)
+	}
+	text := fmt.Sprintf("clusters: [{name: %s, servers: [%s], volumes: [%s]%s}]\n", testcluster.Name, strings.Join(c.Servers(), ", "), name, most)
 	volumes.Must(t, os.WriteFile(file, []byte(text), 0o600))
 	clusters := gluster.WatchClusters(t.Context(), file, nil)
 	host, err := client.NewHost(filepath.Join(dir, "state"), clusters)
@@ -52,7 +63,7 @@ func managerOf(t *testing.T) (m *Manager, c *testcluster.Cluster, v gluster.Volu
 		})
 		host.Close()
 	})
-	return m, c, v
+	return m, v
 }
 
 // limitOf is the limit of a directory in bytes, 0 where it has none.

@@ -121,6 +121,10 @@ func (s *Store) ChangeAttributes(r volume.Record, change func(*volume.Attributes
 		}
 		change(&a)
 		content, err := a.Encode()
+		if err == nil && content != before && a.ApplyTo(r).Kubernetes == "" { // the first that needs it
+			a.Kubernetes = s.Kubernetes
+			content, err = a.Encode()
+		}
 		if err == nil && content == before {
 			if err = apply(); err == nil { // perhaps it was killed before that
 				err = s.Commit()

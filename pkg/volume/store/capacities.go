@@ -24,9 +24,15 @@ func (s *Store) IDs() ([]string, error) {
 	return slices.Compact(ids), s.Explain(err) // in two places for a moment while the reconciler moves it
 }
 
-// Capacities returns those of the volumes that are ready. What is wrong with one alone is apart from the error.
-func (s *Store) Capacities(ctx context.Context, ids []string) (found map[string]int64, unreadable, err error) {
-	found = map[string]int64{}
+// Size is what a volume counts with.
+type Size struct {
+	Bytes    int64 // its capacity
+	IsOthers bool  // it is another Kubernetes cluster's
+}
+
+// Sizes returns those of the volumes that are ready. What is wrong with one alone is apart from the error.
+func (s *Store) Sizes(ctx context.Context, ids []string) (found map[string]Size, unreadable, err error) {
+	found = map[string]Size{}
 	const size = 256
 	var damaged []error
 	for some := range slices.Chunk(ids, size) {
@@ -52,7 +58,7 @@ func (s *Store) Capacities(ctx context.Context, ids []string) (found map[string]
 		}
 		damaged = append(damaged, page.Damaged)
 		for _, r := range page.Records {
-			found[r.ID] = r.Capacity
+			found[r.ID] = Size{r.Capacity, s.Kubernetes != "" && volume.IsOthers(r.Kubernetes, s.Kubernetes)}
 		}
 	}
 	return found, errors.Join(damaged...), nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,11 +21,14 @@ type TrashEntry struct {
 	Name    string
 	Deleted time.Time
 	Record  volume.Record
+	// Keeping is as who deleted it has said, which every reaper obeys.
+	Keeping volume.Keeping
 
 	// Unrestorable says why Restore would refuse the entry, as far as that can be seen: "" where it would not.
 	Unrestorable string
 
 	Dir    *safepath.Dir // has the record and the data
+	Base   string        // of the names of both: Name and Keeping
 	Suffix string        // of the record's file: how far the entry has come
 	Moved  bool          // the data is in the trash, too
 }
@@ -37,13 +41,23 @@ func (e TrashEntry) IsNewerThan(r volume.Record) bool {
 // Held says whether the entry is kept until it is released.
 func (e TrashEntry) Held() bool { return e.Suffix == HeldSuffix }
 
-// Due is when the reaper may remove the entry, given how long the trash is kept.
+// Due is when a reaper may remove the entry: as it says itself, or by how long the reaper keeps what says nothing.
 func (e TrashEntry) Due(retention time.Duration) time.Time {
-	if e.Record.OnDelete == volume.Delete {
+	switch {
+	case e.Record.OnDelete == volume.Delete:
 		return e.Deleted
+	case e.Keeping.Retention != volume.Unsaid:
+		return e.Deleted.Add(e.Keeping.Retention)
 	}
 	return e.Deleted.Add(retention)
 }
+
+// Kubernetes is whose the entry is: of the Kubernetes cluster that deleted it, or, where it does not say, of the one
+// that had the volume.
+func (e TrashEntry) Kubernetes() string { return cmp.Or(e.Keeping.Kubernetes, e.Record.Kubernetes) }
+
+// RecordFile is the file of the entry's record.
+func (e TrashEntry) RecordFile() File { return File{e.Dir, e.Base + e.Suffix} }
 
 // EntryFiles returns the entries of a volume, or of all where id is "", the oldest first, without reading their
 // records.
@@ -111,8 +125,11 @@ func (s *Store) Entries(id string) ([]TrashEntry, error) {
 // ParseEntry takes the name of a file in the trash apart. Data has no suffix.
 func ParseEntry(f File) (e TrashEntry, ok bool) {
 	e.Dir = f.Dir
-	e.Name, e.Suffix, _ = CutSuffix(f.Name, RecordSuffix, HeldSuffix, DoomedSuffix, BackSuffix)
-	_, e.Deleted, ok = volume.ParseStamp(e.Name)
+	e.Base, e.Suffix, _ = CutSuffix(f.Name, RecordSuffix, HeldSuffix, DoomedSuffix, BackSuffix)
+	e.Name, e.Keeping, ok = volume.ParseEntryBase(e.Base)
+	if ok {
+		_, e.Deleted, ok = volume.ParseStamp(e.Name)
+	}
 	return e, ok
 }
 
@@ -121,23 +138,50 @@ func (s *Store) Entry(name string) (TrashEntry, error) {
 	if !volume.IsEntryName(name) {
 		return TrashEntry{}, fmt.Errorf("%q is not the name of a trash entry: %w", name, volume.ErrInvalid)
 	}
-	shards, err := s.ExistingShards(TrashDir, volume.IDOfStamp(name))
+	files, err := s.FilesOfEntry(name)
 	if err != nil {
 		return TrashEntry{}, err
 	}
-	for _, suffix := range EntrySuffixes {
-		for _, dir := range shards {
-			e, err := s.ReadEntry(File{dir, name + suffix})
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err == nil {
-				err = s.SettleSuffix(&e)
-			}
-			return e, err
+	for _, f := range files {
+		e, err := s.ReadEntry(f)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
 		}
+		if err == nil {
+			err = s.SettleSuffix(&e)
+		}
+		return e, err
 	}
 	return TrashEntry{}, fmt.Errorf("trash entry %s on %s: %w", name, s.Volume, volume.ErrNotFound)
+}
+
+// FilesOfEntry are the files that may be the record of the entry with this name: of what says nothing of its keeping,
+// which is asked for by name, and of what a list has.
+func (s *Store) FilesOfEntry(name string) ([]File, error) {
+	id := volume.IDOfStamp(name)
+	shards, err := s.ExistingShards(TrashDir, id)
+	if err != nil {
+		return nil, err
+	}
+	listed, err := s.FilesOf(TrashDir, id)
+	if err != nil {
+		return nil, s.Explain(err)
+	}
+	bases := map[string]bool{name: true}
+	for _, f := range listed {
+		if e, ok := ParseEntry(f); ok && e.Name == name {
+			bases[e.Base] = true
+		}
+	}
+	var files []File
+	for _, base := range slices.Sorted(maps.Keys(bases)) {
+		for _, suffix := range EntrySuffixes {
+			for _, dir := range shards {
+				files = append(files, File{dir, base + suffix})
+			}
+		}
+	}
+	return files, nil
 }
 
 // ReadEntry reads the entry that has come as far as its suffix says; fs.ErrNotExist if it has not.
@@ -146,7 +190,7 @@ func (s *Store) ReadEntry(f File) (TrashEntry, error) {
 	if err := s.readRecordOf(&e); err != nil {
 		return TrashEntry{}, err
 	}
-	absent, err := IsMissing(e.Dir, e.Name)
+	absent, err := IsMissing(e.Dir, e.Base)
 	e.Moved = !absent
 	return e, err
 }
@@ -154,7 +198,7 @@ func (s *Store) ReadEntry(f File) (TrashEntry, error) {
 // readRecordOf reads the record of an entry. ErrBusy if it was completed by another controller so lately that it is
 // not seen whole.
 func (s *Store) readRecordOf(e *TrashEntry) error {
-	f, err := s.FindIn(e.Dir, e.Name+e.Suffix)
+	f, err := s.FindIn(e.Dir, e.Base+e.Suffix)
 	switch {
 	case err != nil:
 		return err

@@ -90,6 +90,26 @@ func (s *Store) GetAsMade(id string) (volume.Record, error) {
 	return f.Record, err
 }
 
+// NewRecord is volume.NewRecord of a volume of this process's Kubernetes cluster.
+func (s *Store) NewRecord(spec volume.Spec) volume.Record {
+	r := volume.NewRecord(spec)
+	r.Kubernetes = s.Kubernetes
+	return r
+}
+
+// WithOwner is a volume for a message, with whose it is where that is another Kubernetes cluster's.
+func (s *Store) WithOwner(id string) string {
+	f, err := s.Find(id)
+	r := f.Record
+	if err == nil && f.State == Ready {
+		r, err = s.Current(r)
+	}
+	if err != nil || !volume.IsOthers(r.Kubernetes, s.Kubernetes) {
+		return "volume " + id
+	}
+	return "volume " + id + " of Kubernetes cluster " + r.Kubernetes
+}
+
 // ErrUnwritten says that nothing was written into a record yet, or that the power went before it was on disk.
 var ErrUnwritten = fmt.Errorf("it is empty: %w", volume.ErrCorrupt)
 

@@ -38,7 +38,7 @@ func isFurther(suffix, than string) bool {
 func (s *Store) SettleSuffix(e *TrashEntry) error {
 	var there []string
 	for _, suffix := range EntrySuffixes {
-		absent, err := IsMissing(e.Dir, e.Name+suffix)
+		absent, err := IsMissing(e.Dir, e.Base+suffix)
 		if err != nil {
 			return err
 		}
@@ -52,7 +52,7 @@ func (s *Store) SettleSuffix(e *TrashEntry) error {
 	last := len(there) - 1
 	e.Suffix = there[last]
 	for _, suffix := range there[:last] {
-		if err := s.DropName(File{e.Dir, e.Name + suffix}, File{e.Dir, e.Name + e.Suffix}); err != nil {
+		if err := s.DropName(File{e.Dir, e.Base + suffix}, e.RecordFile()); err != nil {
 			return err
 		}
 	}

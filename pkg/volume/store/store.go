@@ -8,8 +8,8 @@
 //	  .glusterfs-csi/                        root only
 //	    volumes/<shard>/<id>.json            the record of a volume: without a gfid while it is being made
 //	    creating/<shard>/<id>.<created>.…    what was moved aside while a creation is taken back
-//	    trash/<shard>/<id>.<deleted>.json    the record of a volume that was deleted, beside its data in
-//	    trash/<shard>/<id>.<deleted>/
+//	    trash/<shard>/<id>.<deleted>+….json  the record of a volume that was deleted, beside its data in
+//	    trash/<shard>/<id>.<deleted>+…/      where … says for how long it is kept, and by whom: see volume.EntryBase
 //	    paths/<shard>/<hash of a path>       a link that says which volume holds the path
 //	    attributes/<shard>/<id>.<created>.<n> a link that says what was changed of a volume: see attributes.go
 //	    snapshots/<shard>/…                  copies of volumes, and in clones/ those that are to become volumes: see pkg
@@ -89,6 +89,10 @@ type Store struct {
 	Recent, Abandoned time.Duration
 	// Earliest is how long after its deletion something may go for space.
 	Earliest time.Duration
+	// Kubernetes is the ID of the Kubernetes cluster that this process works for; "" where it knows none. Retention is
+	// for how long what it deletes is kept: volume.Unsaid where each reaper goes by its own.
+	Kubernetes string
+	Retention  time.Duration
 	// IsClockRight says whether the kernel believes that its clock is right.
 	IsClockRight func() bool
 }
@@ -98,6 +102,7 @@ func New(v *View, memory *Memory, permit *permits.Permit) *Store {
 	return &Store{
 		Volume: v.volume, Root: v.root, dirs: &v.dirs, Memory: memory, Permit: permit, Step: func(string) {},
 		Recent: recent, Abandoned: Abandoned, Earliest: earliest, IsClockRight: isClockRight,
+		Retention: volume.Unsaid,
 	}
 }
 

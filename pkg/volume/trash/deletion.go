@@ -46,7 +46,7 @@ func (s *Trash) MoveToTrash(ctx context.Context, f store.Lookup) error {
 	if err != nil {
 		return err
 	}
-	entry := volume.StampOf(r.ID, volume.Now())
+	entry := volume.EntryBase(volume.StampOf(r.ID, volume.Now()), volume.Keeping{Retention: s.Retention, Kubernetes: s.Kubernetes})
 	if err := f.Dir.Rename(r.ID+store.RecordSuffix, trash, entry+store.RecordSuffix); err != nil {
 		if volume.IgnoreNotExist(err) == nil {
 			return s.CompleteDeletionsOf(r.ID) // another controller was faster
@@ -99,7 +99,7 @@ func (s *Trash) completeDeletionOnAllBricks(e store.TrashEntry) error {
 	if restored, err := s.settle(e); err != nil || restored {
 		return err
 	}
-	data, err := e.Dir.Open(e.Name)
+	data, err := e.Dir.Open(e.Base)
 	if err != nil {
 		return volume.IgnoreNotExist(err)
 	}
@@ -130,7 +130,7 @@ func (s *Trash) CompleteDeletion(e store.TrashEntry) error {
 	s.Step(stepCleared)
 	// Not that of its restoration, which may have begun.
 	isOf := volume.IsOfVolume(e.Record.Stamp())
-	err := s.ReleasePath(e.Record.Path, func(h volume.PathClaim) bool { return isOf(h) && h.Entry != e.Name })
+	err := s.ReleasePath(e.Record.Path, func(h volume.PathClaim) bool { return isOf(h) && h.Entry != e.Base })
 	s.Step(stepGivenUp)
 	return err
 }
@@ -150,7 +150,7 @@ func (s *Trash) moveData(e store.TrashEntry) error {
 	}
 	defer from.Close()
 	s.Step(stepFound)
-	if err := from.Rename(name, e.Dir, e.Name); err != nil {
+	if err := from.Rename(name, e.Dir, e.Base); err != nil {
 		return volume.IgnoreNotExist(err)
 	}
 	s.Step(stepMoved)
@@ -163,7 +163,7 @@ func (s *Trash) moveData(e store.TrashEntry) error {
 // The look is of now: who finishes what another has begun comes seconds later (see recent), when neither the kernel
 // nor the client believes any more what it knew of the name.
 func (s *Trash) checkMoved(e store.TrashEntry) error {
-	data, err := e.Dir.Open(e.Name)
+	data, err := e.Dir.Open(e.Base)
 	if err != nil {
 		return volume.IgnoreNotExist(err)
 	}
@@ -179,7 +179,7 @@ func (s *Trash) checkMoved(e store.TrashEntry) error {
 		if absent, absentErr := s.IsFree(e.Record.Path); !absent || absentErr != nil {
 			return errors.Join(err, absentErr)
 		}
-		return s.Creations.PutBack(e.Dir, e.Name, e.Record.Path)
+		return s.Creations.PutBack(e.Dir, e.Base, e.Record.Path)
 	}
 	return err
 }

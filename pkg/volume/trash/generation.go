@@ -66,7 +66,7 @@ func (s *Trash) SettleRepeated(entries []store.TrashEntry, alone func(id string,
 			continue
 		}
 		alone(e.Record.ID, func() error {
-			name, kept := store.File{Dir: e.Dir, Name: e.Name + e.Suffix}, store.File{Dir: other.Dir, Name: other.Name + other.Suffix}
+			name, kept := e.RecordFile(), other.RecordFile()
 			if isOne, err := store.IsOneFile(name, kept); err != nil || !isOne {
 				return err
 			}

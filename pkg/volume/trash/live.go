@@ -34,7 +34,7 @@ func (s *Trash) isDeletedAlone(data *safepath.Dir, e store.TrashEntry) error {
 
 // isOnAllBricks returns nil if every brick has the data of a trash entry in the trash.
 func (s *Trash) isOnAllBricks(data *safepath.Dir, e store.TrashEntry) error {
-	at, err := s.PlaceOfFile(store.File{Dir: e.Dir, Name: e.Name})
+	at, err := s.PlaceOfFile(store.File{Dir: e.Dir, Name: e.Base})
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,19 @@ type Low struct {
 type Content struct {
 	Entries, Held int       // Held of the Entries are kept until they are released
 	Bytes         int64     // capacities of those that are not held, together
-	Oldest        time.Time // when the oldest that is not held was deleted; zero without
+	Oldest        time.Time // when the oldest that is not held, and no others', was deleted; zero without
+	Others        int       // of those that are not held, what other Kubernetes clusters deleted
+}
+
+// add counts an entry that is not held; they come the oldest first.
+func (c *Content) add(e store.TrashEntry, of note, own string) {
+	c.Bytes += of.capacity
+	switch {
+	case volume.IsOthers(e.Kubernetes(), own):
+		c.Others++
+	case c.Oldest.IsZero():
+		c.Oldest = e.Deleted
+	}
 }
 
 // Seen is what the reaper's last look at the trash has found, and how many files and directories it has removed since
@@ -69,8 +81,9 @@ type noted struct {
 
 // note is of one entry.
 type note struct {
-	onDelete volume.OnDelete
-	capacity int64
+	onDelete   volume.OnDelete
+	capacity   int64
+	kubernetes string
 }
 
 func (n *noted) get(name string) (note, bool) {

@@ -36,8 +36,9 @@ const slice = 50_000
 
 var errSlice = errors.New("the rest goes in the next round")
 
-// Reap removes the trash entries whose time has come (see isDue), and the oldest ones before their time as long as
-// the Gluster volume is nearly full, but none that was deleted in the last hour. What is held stays. It returns how
+// Reap removes the trash entries whose time has come (see isDue; the retention is for those that do not say their own),
+// and the oldest ones of its own Kubernetes cluster before their time as long as the Gluster volume is nearly full, but
+// none that was deleted in the last hour. What is held stays. It returns how
 // many it removed. It stops when ctx is done, and leaves the rest of an entry that has more than a slice; both, and
 // a kill, are made good by the next call, here or on another host. A record is read when its entry is first seen,
 // and when it goes: not in each round. Those of the volumes are read once in liveFor, if anything goes.
@@ -64,7 +65,7 @@ func (s *Trash) Reap(ctx context.Context, retention time.Duration) (int, error) 
 		switch {
 		case e.Suffix == store.DoomedSuffix || s.isDue(e, retention):
 			remove(e, false)
-		case !s.isFresh(e):
+		case s.mayGoForSpace(e):
 			kept = append(kept, e)
 		}
 	}
@@ -99,13 +100,10 @@ func (s *Trash) entriesForReaper() ([]store.TrashEntry, error) {
 			content.Held++
 			continue
 		}
-		if content.Oldest.IsZero() {
-			content.Oldest = e.Deleted
-		}
 		s.Permit.GiveWay()
 		noted, known := s.remembered.noted.get(e.Name)
 		if !known {
-			read, err := s.ReadEntry(store.File{Dir: e.Dir, Name: e.Name + e.Suffix})
+			read, err := s.ReadEntry(e.RecordFile())
 			if err != nil {
 				errs = append(errs, s.Explain(volume.IgnoreNotExist(err)))
 				continue
@@ -115,11 +113,11 @@ func (s *Trash) entriesForReaper() ([]store.TrashEntry, error) {
 				errs = append(errs, err)
 				continue
 			}
-			noted = note{now.OnDelete, now.Capacity}
+			noted = note{now.OnDelete, now.Capacity, now.Kubernetes}
 			s.remembered.noted.put(e.Name, noted)
 		}
-		e.Record.OnDelete = noted.onDelete
-		content.Bytes += noted.capacity
+		e.Record.OnDelete, e.Record.Kubernetes = noted.onDelete, noted.kubernetes
+		content.add(e, noted, s.Kubernetes)
 		entries = append(entries, e)
 	}
 	s.Memory.Trash.Keep(there)
@@ -140,7 +138,7 @@ func (s *Trash) tellLow(kept []store.TrashEntry) {
 	if free, err := s.FreePart(); err != nil || free >= nearlyLow {
 		return
 	}
-	next, err := s.ReadEntry(store.File{Dir: kept[0].Dir, Name: kept[0].Name + kept[0].Suffix})
+	next, err := s.ReadEntry(kept[0].RecordFile())
 	if err != nil {
 		return // it is restored or reaped just now
 	}
@@ -157,7 +155,7 @@ func (s *Trash) low() (bool, error) {
 func (s *Trash) reapSlice(ctx context.Context, e store.TrashEntry) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	e, err := s.ReadEntry(store.File{Dir: e.Dir, Name: e.Name + e.Suffix})
+	e, err := s.ReadEntry(e.RecordFile())
 	if err != nil {
 		return volume.IgnoreNotExist(err) // restored or reaped meanwhile
 	}
@@ -229,10 +227,10 @@ func (s *Trash) removeData(ctx context.Context, e store.TrashEntry, removed func
 	}
 	const attempts = 10
 	for range attempts {
-		if err := tree.Remove(ctx, e.Dir, e.Name, own, s.Permit, func() { s.Step(stepRemoving); removed() }); err != nil {
+		if err := tree.Remove(ctx, e.Dir, e.Base, own, s.Permit, func() { s.Step(stepRemoving); removed() }); err != nil {
 			return err
 		}
-		if absent, err := store.IsMissing(e.Dir, e.Name); absent || err != nil {
+		if absent, err := store.IsMissing(e.Dir, e.Base); absent || err != nil {
 			return err
 		}
 	}
@@ -243,7 +241,7 @@ func (s *Trash) removeData(ctx context.Context, e store.TrashEntry, removed func
 // mayRemove returns nil if the data of an entry is the volume's own and nobody else's, or gone. ErrBusy where it went
 // meanwhile, or the kernel knew another directory of that name.
 func (s *Trash) mayRemove(e store.TrashEntry) error {
-	data, err := e.Dir.Open(e.Name)
+	data, err := e.Dir.Open(e.Base)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -267,7 +265,7 @@ func (s *Trash) forget(e store.TrashEntry) error {
 		err = errors.Join(s.ForgetGFID(e.Record), s.ForgetAttributes(e.Record, math.MaxInt64))
 	}
 	if err == nil {
-		err = volume.IgnoreNotExist(e.Dir.Unlink(e.Name + e.Suffix))
+		err = volume.IgnoreNotExist(e.Dir.Unlink(e.Base + e.Suffix))
 	}
 	return err
 }

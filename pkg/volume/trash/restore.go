@@ -100,7 +100,7 @@ func (s *Trash) bringBack(e *store.TrashEntry) error {
 	}
 	e.Record = have
 	s.Step(stepBack)
-	err = e.Dir.Unlink(e.Name + store.BackSuffix)
+	err = e.Dir.Unlink(e.Base + store.BackSuffix)
 	if err != nil && volume.IgnoreNotExist(err) == nil {
 		err = s.mayHaveLost(e)
 	}
@@ -113,6 +113,13 @@ func (s *Trash) bringBack(e *store.TrashEntry) error {
 func (s *Trash) makeReady(r volume.Record) (volume.Record, error) {
 	next := r
 	next.Generation++
+	now, err := s.Current(r)
+	if err != nil {
+		return volume.Record{}, err
+	}
+	if now.Kubernetes == "" {
+		next.Kubernetes = s.Kubernetes
+	}
 	made, err := s.writeReady(next)
 	if !errors.Is(err, fs.ErrExist) {
 		return made, err
@@ -149,7 +156,7 @@ func (s *Trash) writeReady(r volume.Record) (volume.Record, error) {
 // mayHaveLost looks what became of an entry that another process has taken while its volume was made ready: if that
 // gave the restoration up, its data goes back to the trash, and so does the record.
 func (s *Trash) mayHaveLost(e *store.TrashEntry) error {
-	given, err := s.HasAny(store.TrashDir, e.Record.ID, e.Name+store.RecordSuffix, e.Name+store.HeldSuffix)
+	given, err := s.HasAny(store.TrashDir, e.Record.ID, e.Base+store.RecordSuffix, e.Base+store.HeldSuffix)
 	if err != nil || !given {
 		return err
 	}
@@ -165,12 +172,12 @@ func (s *Trash) mayHaveLost(e *store.TrashEntry) error {
 // nothing that is in the place can be replaced.
 func (s *Trash) moveBack(e *store.TrashEntry) error {
 	r := e.Record
-	absent, err := store.IsMissing(e.Dir, e.Name)
+	absent, err := store.IsMissing(e.Dir, e.Base)
 	if err != nil {
 		return err
 	}
 	if !absent {
-		err = s.makePlace(r, e.Name)
+		err = s.makePlace(r, e.Base)
 		if err == nil {
 			err = s.moveOnto(e)
 		}
@@ -197,8 +204,8 @@ func (s *Trash) makePlace(r volume.Record, entry string) error {
 	case held.Stamp == r.Stamp():
 		return fmt.Errorf("something is at %s on %s: %w: look who put it there, and move it away", r.Path, s.Volume, volume.ErrForeign)
 	default:
-		return fmt.Errorf("directory %s on %s belongs to volume %s now: %w: move that volume's data, or restore this one elsewhere by hand",
-			r.Path, s.Volume, volume.IDOfStamp(held.Stamp), volume.ErrForeign)
+		return fmt.Errorf("directory %s on %s belongs to %s now: %w: move that volume's data, or restore this one elsewhere by hand",
+			r.Path, s.Volume, s.WithOwner(volume.IDOfStamp(held.Stamp)), volume.ErrForeign)
 	}
 	s.Step(stepPathBack)
 	return s.RetryRefreshed(r.Path, func() error {
@@ -222,7 +229,7 @@ func (s *Trash) moveOnto(e *store.TrashEntry) error {
 	}
 	defer parent.Close()
 	// Another process may be faster, which shows in what is there.
-	err = volume.IgnoreNotExist(rename(e.Dir, e.Name, parent, last))
+	err = volume.IgnoreNotExist(rename(e.Dir, e.Base, parent, last))
 	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENOTDIR) {
 		err = fmt.Errorf("%w: %w: look who put something at %s, and move it away", err, volume.ErrForeign, e.Record.Path)
 	}
@@ -243,16 +250,16 @@ func (s *Trash) giveUpRestore(e store.TrashEntry) error {
 		return err
 	}
 	s.Step(stepPutBack)
-	absent, err := store.IsMissing(e.Dir, e.Name)
+	absent, err := store.IsMissing(e.Dir, e.Base)
 	if err != nil {
 		return err
 	}
 	if !absent {
-		err = s.Creations.RemoveEmpty(e.Record, e.Name) // the place that was made for it
+		err = s.Creations.RemoveEmpty(e.Record, e.Base) // the place that was made for it
 	}
 	e.Moved = !absent
 	isOf := volume.IsOfVolume(e.Record.Stamp())
-	releaseErr := s.ReleasePath(e.Record.Path, func(h volume.PathClaim) bool { return isOf(h) && h.Entry == e.Name })
+	releaseErr := s.ReleasePath(e.Record.Path, func(h volume.PathClaim) bool { return isOf(h) && h.Entry == e.Base })
 	return errors.Join(err, s.CompleteDeletion(e), releaseErr)
 }
 
@@ -269,13 +276,13 @@ func (s *Trash) settleRestored(e store.TrashEntry) (done bool, err error) {
 	if restored {
 		err := s.CheckInPlace(e.Record)
 		if err == nil {
-			return true, volume.IgnoreNotExist(e.Dir.Unlink(e.Name + e.Suffix))
+			return true, volume.IgnoreNotExist(e.Dir.Unlink(e.Base + e.Suffix))
 		}
 		if volume.IgnoreNotExist(err) != nil && !errors.Is(err, volume.ErrForeign) {
 			return false, err
 		}
 	}
-	data, err := e.Dir.Open(e.Name)
+	data, err := e.Dir.Open(e.Base)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

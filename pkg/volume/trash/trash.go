@@ -58,7 +58,7 @@ func rename(from *safepath.Dir, name string, to *safepath.Dir, newname string) e
 // advance takes an entry a step further, unless another process has taken one: then it returns
 // ErrBusy.
 func (s *Trash) advance(e *store.TrashEntry, suffix string) error {
-	err := rename(e.Dir, e.Name+e.Suffix, e.Dir, e.Name+suffix)
+	err := rename(e.Dir, e.Base+e.Suffix, e.Dir, e.Base+suffix)
 	if err != nil && volume.IgnoreNotExist(err) == nil {
 		return fmt.Errorf("trash entry %s is being restored or removed by another process: %w", e.Name, volume.ErrBusy)
 	}

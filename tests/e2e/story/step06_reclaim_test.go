@@ -89,7 +89,8 @@ func restore(n *namespace, g gv0, volume *corev1.PersistentVolume) {
 	admin := func(args ...string) string {
 		return n.kubectl(append([]string{"-n", driverNamespace, "exec", "deploy/glusterfs-csi-controller", "--", "glusterfs-csi"}, args...)...)
 	}
-	entry := "pi/" + cluster.Volume + "/" + g.entry(volume)
+	name, _, _ := strings.Cut(g.entry(volume), "+") // what follows says for how long it is kept, and by whom
+	entry := "pi/" + cluster.Volume + "/" + name
 	if list := admin("trash", "list"); !strings.Contains(list, entry) {
 		n.Fatalf("%s is not in the list:\n%s", entry, list)
 	}

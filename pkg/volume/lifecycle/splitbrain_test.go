@@ -61,5 +61,5 @@ func TestARecordInSplitBrainHidesNoOther(t *testing.T) {
 	_, err = s.Get("both")
 	volumes.Wants(t, err, volume.ErrSplitBrain)
 	_, err = volumes.Checker(s).Check(volumes.Background)
-	volumes.Wants(t, err, volume.ErrSplitBrain, "volumes/"+volumes.ShardOf("fresh"), "heal "+volumes.GV0.Name+" info split-brain")
+	volumes.Wants(t, err, volume.ErrSplitBrain, "/"+volumes.ShardOf("fresh")+": input/output error", "heal "+volumes.GV0.Name+" info split-brain")
 }

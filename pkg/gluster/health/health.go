@@ -297,13 +297,6 @@ func (r *findings) has(code string) bool {
 	return slices.ContainsFunc(r.reasons, func(reason Reason) bool { return reason.Code == code })
 }
 
-// isUsable says whether nothing is known by which a question to the Gluster volume would wait for long.
-func (r *findings) isUsable() bool {
-	return !slices.ContainsFunc(r.reasons, func(reason Reason) bool {
-		return reason.State == Inaccessible || reason.Code == ProbeTimeout || reason.Code == BrickUnreachable
-	})
-}
-
 func (r *findings) addBrick(b meta.Brick, connected bool) {
 	if r.bricks == nil {
 		r.bricks = map[[2]string]bool{}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -116,4 +117,11 @@ func (n *names) ask(ctx context.Context, alone *sync.Mutex, check *nameCheck, ta
 	if err == nil {
 		check.all = gluster.ParsePathInfo(string(value[:size]))
 	}
+}
+
+// isUsable says whether nothing is known by which a question to the Gluster volume would wait for long.
+func (r *findings) isUsable() bool {
+	return !slices.ContainsFunc(r.reasons, func(reason Reason) bool {
+		return reason.State == Inaccessible || reason.Code == ProbeTimeout || reason.Code == BrickUnreachable
+	})
 }

@@ -17,7 +17,7 @@
 //	    *.gone/        what is being removed
 //	<state directory>/stale.json   what stays dead in containers, see Stale
 //	<state directory>/ended/       a file for each client that has ended while its file system is there, see Ended
-//	<state directory>/restart/     a file for each target whose pod's containers are to be restarted then, see Published
+//	<state directory>/published/   a file for each target that is a pod's, see Published
 //	<state directory>/holders.json, restarts.json   who has files of those, and what was restarted, see Holder and Restart
 //	<state directory>/kubernetes   the ID of the Kubernetes cluster that a controller works for
 package statedir

@@ -102,8 +102,12 @@ func podsOf(root statedir.Root) (map[gluster.Volume][]store.Pod, error) {
 	stale, errStale := root.Stale()
 	holders, errHolders := root.Holders()
 	restarts, errRestarts := root.Restarts()
-	published, errPublished := root.Published()
-	if err := errors.Join(errStale, errHolders, errRestarts, errPublished); err != nil {
+	err := errors.Join(errStale, errHolders, errRestarts)
+	if err != nil || len(stale)+len(holders)+len(restarts) == 0 {
+		return nil, err // mostly: then nothing else is read
+	}
+	published, err := root.Published()
+	if err != nil {
 		return nil, err
 	}
 	all := map[gluster.Volume][]store.Pod{}

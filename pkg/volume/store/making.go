@@ -22,12 +22,12 @@ import (
 // there, takes the directory back on that brick alone. The next lookup has GlusterFS make it again with its gfid. A
 // mkdir of another client that comes before that gives it a gfid of its own there: then the directory has two gfids,
 // and everything in it says EIO until somebody settles it. The kernel looks a name up before each mkdir, so two clients
-// that make one directory are enough.
+// that make one directory are enough for a brick to lose it; that it got two gfids was seen with a third that looks.
 //
 // So a directory that more than one process may want is made by one of them: by the one that creates an empty file,
 // which is exclusive, and who looks at the directory before it removes the file. The others wait for the directory. It
-// is a file, since a brick loses a symbolic link in the same way as a directory, and never a regular file, whose handle
-// may be there (posix_handle_hard). A volume's own directory is made by whoever has claimed its path.
+// is a file, since by the source of 10.3 a brick loses a symbolic link in the same way as a directory, and no regular
+// file, whose handle may be there (posix_handle_hard). A volume's own directory is made by whoever has claimed its path.
 // TestTwoMakersOfDirectories.
 
 // makingSuffix ends the name of a file that says that a directory is just being made.

@@ -54,8 +54,8 @@ func create(ctx context.Context, b *bench) (report.Result, error) {
 			return result, err
 		}
 		result.Figures = append(result.Figures,
-			all[0].by(all[1], c.what, report.Aim{AtMost: 4}, fairLeast),
-			all[0].under(all[2], c.what, report.Aim{AtLeast: 20}, fairMount))
+			all[0].by(all[1], c.what, b.aim(report.Aim{AtMost: 4}, report.Aim{AtMost: 2.5}), fairLeast),
+			all[0].under(all[2], c.what, b.aim(report.Aim{AtLeast: 20}, report.Aim{AtLeast: 8}), fairMount))
 	}
 	return result, nil
 }

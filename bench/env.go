@@ -12,12 +12,14 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/bench/report"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testdriver"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/wire"
 )
 
 const gv0 = "gv0"
@@ -32,32 +34,41 @@ type bench struct {
 	binary  string // the driver's
 	driver  *driver
 	raw     *testcluster.RawMount
+	wire    *wire.Wire // nil: the servers are on loopback
 	targets int
 }
 
 func start(ctx context.Context, sizes sizes) (_ *bench, err error) {
-	cluster, err := testcluster.Start(ctx, testcluster.Options{})
-	if err != nil {
-		return nil, err
-	}
-	b := &bench{sizes: sizes, cluster: cluster, dir: filepath.Join(cluster.Dir(), "bench")}
+	b := &bench{sizes: sizes}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.close())
 		}
 	}()
+	if sizes.roundTrip > 0 {
+		if b.wire, err = wire.Open(); err != nil {
+			return nil, err
+		}
+	}
+	if b.cluster, err = testcluster.Start(ctx, testcluster.Options{Wire: b.wire}); err != nil {
+		return nil, err
+	}
+	b.dir = filepath.Join(b.cluster.Dir(), "bench")
 	if err := os.MkdirAll(b.path("pods"), 0o700); err != nil {
 		return nil, err
 	}
 	b.binary = filepath.Join(b.dir, "glusterfs-csi")
-	if err := errors.Join(testdriver.Build(ctx, b.binary, testdriver.Source, false), cluster.ClustersFile(b.path("clusters.yaml"))); err != nil {
+	if err := errors.Join(testdriver.Build(ctx, b.binary, testdriver.Source, false), b.cluster.ClustersFile(b.path("clusters.yaml"))); err != nil {
 		return nil, err
 	}
 	if b.driver, err = startDriver(ctx, b.binary, b.path("driver"), b.path("clusters.yaml")); err != nil {
 		return nil, err
 	}
-	if b.raw, err = cluster.Mount(ctx, gv0); err != nil {
+	if b.raw, err = b.cluster.Mount(ctx, gv0); err != nil {
 		return nil, err
+	}
+	if b.wire != nil {
+		b.wire.SetRoundTrip(sizes.roundTrip)
 	}
 	b.about = about(ctx, sizes)
 	return b, nil
@@ -68,7 +79,24 @@ func (b *bench) close() error {
 	if b.driver != nil {
 		err = b.driver.Stop()
 	}
-	return errors.Join(err, b.cluster.Close())
+	if b.cluster != nil {
+		err = errors.Join(err, b.cluster.Close())
+	}
+	if b.wire != nil {
+		err = errors.Join(err, b.wire.Close())
+	}
+	return err
+}
+
+// aim is what a ratio should be on loopback, and over a wire of 1 ms. Over others it is shown.
+func (b *bench) aim(loopback, wired report.Aim) report.Aim {
+	switch b.sizes.roundTrip {
+	case 0:
+		return loopback
+	case time.Millisecond:
+		return wired
+	}
+	return report.Aim{}
 }
 
 func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
@@ -122,7 +150,7 @@ func about(ctx context.Context, s sizes) report.Run {
 	return report.Run{
 		Commit: first("git", "describe", "--always", "--dirty"), Machine: machine(),
 		Kernel: unix.ByteSliceToString(kernel.Release[:]), Gluster: strings.TrimPrefix(first("glusterfs", "--version"), "glusterfs "),
-		Go: runtime.Version(), Size: s.name, Rounds: s.rounds,
+		Go: runtime.Version(), Size: s.name, Rounds: s.rounds, RoundTrip: s.roundTrip.Seconds(),
 	}
 }
 

@@ -12,12 +12,19 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/bench/chart"
 	"github.com/glusterfs-csi/glusterfs-csi/bench/report"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testdriver"
 )
 
-const fairCore = "one core that is busy for as long; the aim is a thousandth of it. The driver is the node plugin, the mounter and the controller in one process, without its client"
+const fairCore = "one core that is busy for as long; the aim is a thousandth of it. A node's driver is the node plugin and the mounter, in one process, without its client. The controller runs on one node"
 
-// idle measures the processor time of a driver that nobody asks anything, on a node with many volumes published.
+// idle measures the processor time of a driver that nobody asks anything, on a node with many volumes published; and of
+// the process that has a controller besides, and no volume published.
 func idle(ctx context.Context, b *bench) (result report.Result, err error) {
+	node, err := testdriver.StartNode(ctx, b.binary, b.path("node"), b.path("clusters.yaml"))
+	if err != nil {
+		return result, err
+	}
+	defer func() { err = errors.Join(err, node.Stop()) }()
 	count := b.sizes.published[len(b.sizes.published)-1]
 	for i := range count {
 		v, err := b.driver.Create(ctx, fmt.Sprintf("idle-%d", i))
@@ -25,36 +32,54 @@ func idle(ctx context.Context, b *bench) (result report.Result, err error) {
 			return result, err
 		}
 		target := b.target()
-		if err := b.driver.Publish(ctx, v, target); err != nil {
+		if err := node.Publish(ctx, v, target); err != nil {
 			return result, err
 		}
 		defer func() {
-			err = errors.Join(err, b.driver.Unpublish(context.WithoutCancel(ctx), v, target))
+			err = errors.Join(err, node.Unpublish(context.WithoutCancel(ctx), v, target))
 		}()
 	}
-	process, err := procfs.NewProc(b.driver.PID())
-	if err != nil {
-		return result, err
-	}
-	before, err := process.Stat()
-	if err != nil {
-		return result, err
-	}
+	var used [2]float64
 	began := time.Now()
+	before, err := processorTimes(node.PID(), b.driver.PID())
+	if err != nil {
+		return result, err
+	}
 	select {
 	case <-ctx.Done():
 		return result, ctx.Err()
 	case <-time.After(b.sizes.idle):
 	}
-	after, err := process.Stat()
+	after, err := processorTimes(node.PID(), b.driver.PID())
 	if err != nil {
 		return result, err
 	}
-	what := fmt.Sprintf("processor time of an idle driver, %d volumes published, %v", count, b.sizes.idle)
-	used := seconds("driver", after.CPUTime()-before.CPUTime())
+	for i := range used {
+		used[i] = after[i] - before[i]
+	}
 	core := seconds("one core", time.Since(began).Seconds())
-	result.Figures = []report.Figure{used.under(core, what, report.Aim{AtLeast: 1000}, fairCore)}
+	what := fmt.Sprintf("processor time of an idle node's driver, %d volumes published, %v", count, b.sizes.idle)
+	result.Figures = []report.Figure{
+		seconds("driver", used[0]).under(core, what, report.Aim{AtLeast: 1000}, fairCore),
+		seconds("with a controller", used[1]).under(core, "the same with a controller besides, none published", report.Aim{}, fairCore),
+	}
 	return result, nil
+}
+
+// processorTimes are what processes have used since they started, in seconds.
+func processorTimes(pids ...int) (all []float64, err error) {
+	for _, pid := range pids {
+		process, err := procfs.NewProc(pid)
+		if err != nil {
+			return nil, err
+		}
+		stat, err := process.Stat()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, stat.CPUTime())
+	}
+	return all, nil
 }
 
 // seconds is a series of one time.

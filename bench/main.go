@@ -6,6 +6,7 @@
 //	make bench                  all scenarios
 //	make bench BENCH=create     one (or several, separated by commas)
 //	BENCH_FULL=1 make bench     the full sizes, which take 40 minutes
+//	make bench ROUND_TRIP=1ms   with the servers behind a wire of that round trip
 //
 // The machine may be busy: what is compared is done in turn, in the same run, so what counts
 // is the ratio. No figure makes it fail; errors do, and processes, mounts or files that are
@@ -27,6 +28,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/bench/report"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/wire"
 )
 
 // scenarios are in the order of the page.
@@ -72,11 +74,14 @@ func main() {
 	whole := flag.Bool("full", false, "the full sizes")
 	files := flag.Int("files", defaultFiles, "number of files and volumes, where it is not a full run")
 	rounds := flag.Int("rounds", defaultRounds, "interleaved rounds")
+	roundTrip := flag.Duration("round-trip", 0, "what a request and its answer wait on a wire between the servers and everything else (default: loopback)")
 	out := flag.String("out", ".", "the directory with bench/results and docs/performance.md to write to")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	err := measure(ctx, newSizes(*files, *rounds, *whole), *only, *out)
+	sizes := newSizes(*files, *rounds, *whole)
+	sizes.roundTrip = *roundTrip
+	err := measure(ctx, sizes, *only, *out)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -107,6 +112,11 @@ func measure(ctx context.Context, sizes sizes, names, out string) (err error) {
 	}
 	if err := install(ctx); err != nil {
 		return err
+	}
+	if sizes.roundTrip > 0 { // after the installation: there is no other network then
+		if err := wire.OwnNamespace(); err != nil {
+			return err
+		}
 	}
 	before := testcluster.Snapshot()
 	b, err := start(ctx, sizes)

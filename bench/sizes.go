@@ -36,6 +36,7 @@ type sizes struct {
 	countsCalls int // calls for one count of requests
 	entries     int // files of a volume that is copied for the memory that this takes
 	idle        time.Duration
+	roundTrip   time.Duration // of the wire to the servers; 0: there is none
 }
 
 func newSizes(files, rounds int, full bool) sizes {

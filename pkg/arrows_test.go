@@ -18,22 +18,28 @@ const module = "github.com/glusterfs-csi/glusterfs-csi/"
 var floors = [][]string{
 	{"cmd/glusterfs-csi", "cmd/kubectl-glusterfs"},
 	{"pkg/driver", "cmd/kubectl-glusterfs/cli"},
+	{"pkg/nodereports"},
 	{
-		"pkg/doctor", "pkg/dump", "pkg/events", "pkg/kubelet", "pkg/mounter", "pkg/startuptaint", "pkg/volume/manager", "pkg/gluster/health", "pkg/gluster/holders", "pkg/gluster/reconnect",
+		"pkg/doctor", "pkg/dump", "pkg/events", "pkg/kubelet", "pkg/monitor", "pkg/mounter", "pkg/startuptaint", "pkg/volume/manager", "pkg/gluster/health", "pkg/gluster/holders",
 		"pkg/gluster/repair",
 		"cmd/kubectl-glusterfs/apply", "cmd/kubectl-glusterfs/live", "cmd/kubectl-glusterfs/report",
 	},
-	{"pkg/volume/check", "pkg/volume/lifecycle"},
+	{"pkg/volume/check", "pkg/volume/lifecycle", "pkg/volume/jobs", "pkg/volume/provisioned", "pkg/gluster/reconnect"},
 	{"pkg/volume/trash", "pkg/volume/snapshot"},
-	{"pkg/volume/creation", "pkg/volume/copying"},
+	{"pkg/volume/creation", "pkg/volume/copying", "pkg/volume/splitbrain"},
 	{"pkg/volume/store"},
-	{"pkg/gluster/client", "pkg/gluster/quota", "pkg/gluster/settings", "pkg/commit", "pkg/volume", "pkg/tree/copies", "cmd/kubectl-glusterfs/undelete", "cmd/kubectl-glusterfs/doctor", "cmd/kubectl-glusterfs/dump"},
+	{"pkg/volume/owndir"},
+	{
+		"pkg/gluster/client", "pkg/gluster/quota", "pkg/gluster/settings", "pkg/commit", "pkg/volume", "pkg/tree/copies", "cmd/kubectl-glusterfs/undelete", "cmd/kubectl-glusterfs/recovery",
+		"cmd/kubectl-glusterfs/doctor", "cmd/kubectl-glusterfs/dump",
+	},
+	{"pkg/gluster/starts"},
 	{"pkg/gluster/probe"},
-	{"pkg/gluster/clientlog", "pkg/gluster/process", "pkg/gluster/statedir", "pkg/gluster/glusterd", "pkg/gluster/meta", "pkg/tree", "pkg/migrate", "cmd/kubectl-glusterfs/inside"},
-	{"pkg/gluster/permits", "pkg/tree/manifest", "pkg/mount/holders"},
+	{"pkg/gluster/clientlog", "pkg/gluster/process", "pkg/gluster/programs", "pkg/gluster/statedir", "pkg/gluster/glusterd", "pkg/gluster/meta", "pkg/tree", "pkg/migrate", "cmd/kubectl-glusterfs/inside", "cmd/kubectl-glusterfs/objects"},
+	{"pkg/gluster/credentials", "pkg/gluster/permits", "pkg/tree/manifest", "pkg/mount/holders", "pkg/cgroup", "pkg/migrate/mountoptions"},
 	{"pkg/gluster", "pkg/mount"},
-	{"pkg/debug"},
-	{"pkg/kubeapi", "pkg/safepath", "pkg/panics", "pkg/answers", "pkg/pods", "pkg/rootsocket", "pkg/waiting"},
+	{"pkg/debug", "pkg/onemaker", "pkg/thread"},
+	{"pkg/ages", "pkg/kubeapi", "pkg/safepath", "pkg/panics", "pkg/answers", "pkg/pods", "pkg/rootsocket", "pkg/waiting"},
 }
 
 func TestEveryPackageKnowsOnlyThoseBelowIt(t *testing.T) {

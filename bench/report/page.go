@@ -36,8 +36,16 @@ func Page(page string, results []Result) error {
 	var p strings.Builder
 	p.WriteString("\n\n")
 	for _, r := range results {
+		if r.Run.RoundTrip > 0 {
+			continue // shown beside what was measured on loopback
+		}
+		wired := overWires(r, results)
 		pictures := r.charts()
+		if len(wired) > 0 {
+			pictures[r.Scenario+"-network.svg"] = networkChart(r, wired)
+		}
 		section(&p, r, filepath.Base(charts), slices.Sorted(maps.Keys(pictures)))
+		sideBySide(&p, r, wired)
 		for name, picture := range pictures {
 			if err := writeFile(filepath.Join(charts, name), picture); err != nil {
 				return err

@@ -85,3 +85,47 @@ func TestAPageWithoutMarkersIsLeftAlone(t *testing.T) {
 		t.Error("a page without markers was taken")
 	}
 }
+
+func TestWhatWasMeasuredOverAWireIsShownBesideLoopback(t *testing.T) {
+	result := func(roundTrip, ratio float64, what string) Result {
+		return Result{
+			Scenario: "delete", Title: "DeleteVolume", Run: Run{RoundTrip: roundTrip},
+			Figures: []Figure{{
+				What: what, Driver: Measure{Name: "DeleteVolume", Unit: chart.Seconds, Median: 0.01}, Baseline: Measure{Name: "rm -rf", Unit: chart.Seconds, Median: 1},
+				Ratio: ratio, Inverse: true,
+			}},
+		}
+	}
+	dir := t.TempDir()
+	page, results := filepath.Join(dir, "performance.md"), filepath.Join(dir, "results")
+	if err := os.WriteFile(page, []byte(begin+"\n"+end), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []Result{result(0, 100, "of 1,000 files"), result(0.005, 300, "of 500 files"), result(0.001, 200, "of 1,000 files")} {
+		if err := r.Save(results); err != nil {
+			t.Fatal(err)
+		}
+	}
+	loaded, err := Load(results)
+	if err == nil {
+		err = Page(page, loaded)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| what | baseline | loopback | 1ms | 5ms |\n",
+		"| of 1,000 files | rm -rf | 100× as fast | 200× as fast: 10 ms, 1 s | 300× as fast: 10 ms, 1 s |\n",
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the page lacks %q:\n%s", want, text)
+		}
+	}
+	if n := strings.Count(string(text), "### DeleteVolume"); n != 1 {
+		t.Errorf("there are %d sections", n)
+	}
+}

@@ -5,6 +5,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/bench/chart"
 )
@@ -37,7 +39,21 @@ type Run struct {
 	Go      string `json:"go"`
 	Size    string `json:"size"`
 	Rounds  int    `json:"rounds"`
-	Seconds int    `json:"seconds"` // that the scenario took
+	// RoundTrip is how long a request and its answer were on the wire to the servers, in seconds; 0 on loopback.
+	RoundTrip float64 `json:"roundTrip,omitempty"`
+	Seconds   int     `json:"seconds"` // that the scenario took
+}
+
+// wire is the end of a result's name: "-1ms", or nothing on loopback.
+func (r Run) wire() string {
+	if r.RoundTrip == 0 {
+		return ""
+	}
+	return "-" + r.roundTrip().String()
+}
+
+func (r Run) roundTrip() time.Duration {
+	return time.Duration(r.RoundTrip * float64(time.Second)).Round(time.Microsecond)
 }
 
 // Measure is what one contender achieved: the median of all samples, and how low and how high
@@ -126,13 +142,13 @@ type Count struct {
 	Driver    bool           `json:"driver"`
 }
 
-// Save writes the result to <dir>/<scenario>.json.
+// Save writes the result to <dir>/<scenario>.json, or <scenario>-1ms.json where the round trip was that.
 func (r Result) Save(dir string) error {
 	data, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, r.Scenario+".json"), string(data)+"\n")
+	return writeFile(filepath.Join(dir, r.Scenario+r.Run.wire()+".json"), string(data)+"\n")
 }
 
 // Load reads all results in dir, in the order of their sections.
@@ -160,7 +176,7 @@ func Load(dir string) ([]Result, error) {
 		if a.Order != b.Order {
 			return a.Order - b.Order
 		}
-		return strings.Compare(a.Scenario, b.Scenario)
+		return cmp.Or(strings.Compare(a.Scenario, b.Scenario), cmp.Compare(a.Run.RoundTrip, b.Run.RoundTrip))
 	})
 	return results, nil
 }

@@ -107,7 +107,7 @@ func (p place) must(args ...string) string {
 	p.t.Helper()
 	stdout, stderr, code := p.run(args...)
 	if code != 0 || stderr != "" {
-		p.t.Fatalf("%q: exit code %d, %s", args, code, stderr)
+		p.t.Fatalf("%q: exit code %d, %s\n%s", args, code, stderr, stdout)
 	}
 	return stdout
 }

@@ -70,11 +70,16 @@ func volumeRelease(shared *sharedFlags) *cobra.Command {
 	}
 }
 
-func oneVolume(c *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return fmt.Errorf("%w: `%s` takes one VOLUME, as pi/gv0/ID", errUsage, c.CommandPath())
+var oneVolume = takesOne("VOLUME, as pi/gv0/ID")
+
+// takesOne is for a command of one argument, which it names.
+func takesOne(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("%w: `%s` takes one %s", errUsage, c.CommandPath(), what)
+		}
+		return nil
 	}
-	return nil
 }
 
 func parseVolume(arg string) (volume.ID, error) {

@@ -31,7 +31,7 @@ func TestEveryFlagIsDocumented(t *testing.T) {
 	}
 	collect(newRoot())
 	documented.Compare(t, "Flags of `glusterfs-csi controller|node|all|mounter`", serving)
-	documented.Compare(t, "Flags of `glusterfs-csi volume|trash|snapshot|doctor|debug|dump|uninstall-check`", administering)
+	documented.Compare(t, "Flags of `glusterfs-csi volume|trash|snapshot|clients|doctor|debug|dump|uninstall-check`", administering)
 }
 
 // flagName is how people write a flag.

@@ -3,8 +3,8 @@
 // Command glusterfs-csi is the GlusterFS CSI driver, and what its administrator runs
 // beside it.
 //
-// Exit codes: 0 done, 1 it failed (the reason is on standard error), 2 wrong usage, 3 `volume check` or
-// `doctor` has found something that is not mended.
+// Exit codes: 0 done, 1 it failed (the reason is on standard error), 2 wrong usage, 3 `volume check`,
+// `volume split-brain` or `doctor` has found something that is not mended.
 package main
 
 import (
@@ -43,7 +43,7 @@ func run() int {
 	case errors.Is(err, errUsage):
 		fmt.Fprintln(os.Stderr, "glusterfs-csi:", err)
 		return 2
-	case errors.Is(err, errFound), errors.Is(err, errUnwell):
+	case errors.Is(err, errFound), errors.Is(err, errUnwell), errors.Is(err, errSplit):
 		fmt.Fprintln(os.Stderr, "glusterfs-csi:", err)
 		return 3
 	}
@@ -66,7 +66,7 @@ directory of a Gluster volume for each claim and mounts it where a pod wants it.
 	shared := &sharedFlags{}
 	shared.add(root)
 	root.AddCommand(serveCommands(shared)...)
-	root.AddCommand(volumeCommand(shared), trashCommand(shared), snapshotCommand(shared), doctorCommand(shared), debugCommand(shared), dumpCommand(shared), uninstallCheckCommand())
+	root.AddCommand(volumeCommand(shared), trashCommand(shared), snapshotCommand(shared), doctorCommand(shared), debugCommand(shared), dumpCommand(shared), clientsCommand(), uninstallCheckCommand())
 	return root
 }
 

@@ -50,6 +50,8 @@ func serveCommand(shared *sharedFlags, mode driver.Mode, short string) *cobra.Co
 	}
 	if mode == driver.Mounter {
 		flags.StringVar(&options.Endpoint, "endpoint", "unix:///var/lib/glusterfs-csi/mounter.sock", "where to serve the node plugin, root only: unix:///path")
+		flags.Var((*size)(&options.ClientMemory.Max), "client-memory-max", "memory at which the kernel ends a client, and no other, as 512Mi (default no limit)")
+		flags.Var((*size)(&options.ClientMemory.High), "client-memory-high", "memory from which on a client is slowed down, with cgroup v2 (default no limit)")
 		return c
 	}
 	if mode == driver.Node {
@@ -70,6 +72,7 @@ func serveCommand(shared *sharedFlags, mode driver.Mode, short string) *cobra.Co
 		flags.StringVar(&options.Events, "events", "", "directory of the service account by which to write events, as /var/run/secrets/kubernetes.io/serviceaccount (default none)")
 		flags.StringVar(&options.KubernetesID, "kubernetes-id", "", "the Kubernetes cluster that volumes made here belong to, as production (default none, or --kubernetes-id-from)")
 		flags.StringVar(&options.KubernetesIDFrom, "kubernetes-id-from", "", "directory of the service account by which to ask for the UID of the namespace kube-system, which is the ID then")
+		flags.StringVar(&options.ClaimsFrom, "claims-from", "", "directory of the service account by which to ask for a claim's class and labels, which are recorded with its volume (default they are not)")
 		flags.StringVar(&options.StartupTaint, "startup-taint", "", "directory of the service account by which to take the taint agent-not-ready off nodes that can mount volumes (default it stays)")
 		options.QuotaHeadroom = quota.DefaultHeadroom
 		flags.IntVar(&options.MaxCopies, "max-copies", manager.DefaultMaxCopies, "how many snapshots and clones are copied at once; others wait for their turn")

@@ -75,7 +75,7 @@ func listSnapshots(ctx context.Context, m *manager.Manager, v gluster.Volume) ([
 	found, err := m.SnapshotsOn(ctx, v)
 	var rows []answers.Snapshot
 	for _, s := range found {
-		row := answers.Snapshot{ID: s.ID.String(), Name: s.Name, Volume: s.Source.Volume, Created: s.Created}
+		row := answers.Snapshot{ID: s.ID.String(), Name: s.Name, Volume: s.Source.Volume, Created: s.Created, MadeFor: (*answers.SnapshotMadeFor)(s.MadeFor)}
 		if r := s.Result; r != nil {
 			row.Ready, row.Size, row.Files, row.Linked = true, r.Size, r.Entries, r.Linked
 			row.Changed, row.ChangedFirst = r.Changed.Count+r.Vanished.Count, slices.Concat(r.Changed.First, r.Vanished.First)
@@ -154,12 +154,7 @@ change. It takes as long as a walk through all of it.`
 func snapshotOne(shared *sharedFlags, use, short string, do func(context.Context, *cobra.Command, *manager.Manager, volume.ID) error) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short,
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return fmt.Errorf("%w: `%s` takes one SNAPSHOT, as `glusterfs-csi snapshot list` shows it", errUsage, c.CommandPath())
-			}
-			return nil
-		},
+		Args: takesOne("SNAPSHOT, as `glusterfs-csi snapshot list` shows it"),
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := volume.ParseID(args[0])
 			if err != nil {

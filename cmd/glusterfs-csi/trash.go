@@ -90,8 +90,6 @@ func trashRestore(shared *sharedFlags) *cobra.Command {
 	var o output
 	c := entryCommand(shared, "restore ENTRY", "Put a deleted volume back where it was",
 		func(ctx context.Context, m *manager.Manager, entry volume.EntryID) (string, error) {
-			ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-			defer cancel()
 			r, err := m.Restore(ctx, entry.Volume, entry.Name)
 			id := volume.ID{Volume: entry.Volume, ID: r.ID}
 			switch {
@@ -114,8 +112,6 @@ and the claim to apply, for the volume to be used again.`
 func trashHold(shared *sharedFlags) *cobra.Command {
 	return entryCommand(shared, "hold ENTRY", "Keep a deleted volume, however old it is and however little space there is, until it is released",
 		func(ctx context.Context, m *manager.Manager, entry volume.EntryID) (string, error) {
-			ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-			defer cancel()
 			return fmt.Sprintf("%s/%s is held.", entry.Volume, entry.Name), m.Hold(ctx, entry.Volume, entry.Name)
 		})
 }
@@ -123,8 +119,6 @@ func trashHold(shared *sharedFlags) *cobra.Command {
 func trashRelease(shared *sharedFlags) *cobra.Command {
 	return entryCommand(shared, "release ENTRY", "Let a held volume go when it is due",
 		func(ctx context.Context, m *manager.Manager, entry volume.EntryID) (string, error) {
-			ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-			defer cancel()
 			return fmt.Sprintf("%s/%s is released.", entry.Volume, entry.Name), m.Release(ctx, entry.Volume, entry.Name)
 		})
 }
@@ -139,6 +133,8 @@ func entryCommand(shared *sharedFlags, use, short string, do func(context.Contex
 				return err
 			}
 			return withVolumes(c.Context(), shared, func(ctx context.Context, m *manager.Manager, _ []gluster.Volume) error {
+				ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+				defer cancel()
 				done, err := do(ctx, m, entry)
 				if err != nil {
 					return err
@@ -150,12 +146,7 @@ func entryCommand(shared *sharedFlags, use, short string, do func(context.Contex
 	}
 }
 
-func oneEntry(c *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return fmt.Errorf("%w: `%s` takes one ENTRY, as `glusterfs-csi trash list` shows it", errUsage, c.CommandPath())
-	}
-	return nil
-}
+var oneEntry = takesOne("ENTRY, as `glusterfs-csi trash list` shows it")
 
 func parseEntry(arg string) (volume.EntryID, error) {
 	entry, err := volume.ParseEntryID(arg)

@@ -255,7 +255,7 @@ func TestTheCheckFindsANameThatHasTwoVolumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(c.StopVolume("twin"), c.DeleteVolume("twin")); err != nil {
+		if err := c.RemoveVolume("twin"); err != nil {
 			t.Error(err)
 		}
 	})

@@ -13,41 +13,41 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/kubeapi"
 )
 
-// claimsNamed is how many claims a refusal names.
-const claimsNamed = 10
+// named is how many objects a refusal names.
+const named = 10
 
 // uninstallCheckCommand is what the chart's hook runs before `helm uninstall`.
 func uninstallCheckCommand() *cobra.Command {
 	var account, name string
+	var snapshots bool
 	c := &cobra.Command{
-		Use: "uninstall-check", Short: "Fail while claims of this cluster are bound to volumes of the driver", Args: noArguments,
+		Use: "uninstall-check", Short: "Fail while this cluster has what nobody but the driver can delete", Args: noArguments,
+		Hidden: true, // from people, who run `helm uninstall`
 		RunE: func(c *cobra.Command, _ []string) error {
 			api, err := kubeapi.New(account)
 			if err != nil {
 				return err
 			}
-			return uninstallCheck(c.Context(), api, name)
+			return uninstallCheck(c.Context(), api, name, snapshots)
 		},
 	}
 	c.Flags().StringVar(&account, "service-account", "/var/run/secrets/kubernetes.io/serviceaccount", "directory of the service account by which to list PersistentVolumes")
+	c.Flags().BoolVar(&snapshots, "snapshots", false, "list VolumeSnapshotContents, too: the account may")
 	c.Flags().StringVar(&name, "driver-name", driver.DefaultName, "the driver's name in CSI")
 	return c
 }
 
-func uninstallCheck(ctx context.Context, api *kubeapi.Client, name string) error {
-	claims, err := api.Claims(ctx, name, "", "", claimsNamed+1)
+func uninstallCheck(ctx context.Context, api *kubeapi.Client, name string, snapshots bool) error {
+	needs, err := api.NeedDriver(ctx, name, snapshots, named+1)
 	if err != nil {
-		return fmt.Errorf("list PersistentVolumes: %w", err)
+		return fmt.Errorf("list what needs %s: %w", name, err)
 	}
-	if len(claims) == 0 {
+	if len(needs) == 0 {
 		return nil
 	}
-	var named []string
-	for _, c := range claims[:min(len(claims), claimsNamed)] {
-		named = append(named, c.Namespace+"/"+c.Name)
+	if len(needs) > named {
+		needs[named] = "and more"
 	}
-	if len(claims) > claimsNamed {
-		named = append(named, "and more")
-	}
-	return fmt.Errorf("claims are bound to volumes of %s, and without it no pod that has them can start or end: delete them first, or uninstall with --no-hooks: %s", name, strings.Join(named, ", "))
+	return fmt.Errorf("first delete the pods, VolumeSnapshots and claims that use %s, or uninstall with --no-hooks: nobody else unmounts or deletes %s. "+
+		"To keep the driver: helm history, and helm rollback with the revision that says uninstalling; until then Helm takes no upgrade", name, strings.Join(needs, ", "))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"strings"
 	"testing"
 
@@ -13,30 +14,53 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/tests/serviceaccount"
 )
 
-// TestTheUninstallCheckNamesClaims, ten at most, and only those that are bound to volumes of the driver. It is tested on
-// a real API server in tests/e2e/kubectl.
-func TestTheUninstallCheckNamesClaims(t *testing.T) {
-	volume := func(driver, phase string, n int) string {
-		return fmt.Sprintf(`{"spec": {"csi": {"driver": %q, "volumeHandle": "pi/gv0/%d"}, "claimRef": {"namespace": "shop", "name": "c%d"}}, "status": {"phase": %q}}`, driver, n, n, phase)
+// TestTheUninstallCheckNamesWhatNeedsTheDriver, ten at most: claims that are bound, volumes that wait to be deleted,
+// snapshots. It is tested on a real API server in tests/e2e/kubectl.
+func TestTheUninstallCheckNamesWhatNeedsTheDriver(t *testing.T) {
+	volume := func(driver, phase, policy string, n int) string {
+		return fmt.Sprintf(`{"metadata": {"name": "pvc-%d"}, "spec": {"csi": {"driver": %q, "volumeHandle": "pi/gv0/%d"}, "claimRef": {"namespace": "shop", "name": "c%d"},
+			"persistentVolumeReclaimPolicy": %q}, "status": {"phase": %q}}`, n, driver, n, n, policy, phase)
 	}
-	var volumes []string
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, `{"metadata": {}, "items": [%s]}`, strings.Join(volumes, ","))
+	lists := map[string][]string{}
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		items, ok := lists[path.Base(r.URL.Path)]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		fmt.Fprintf(w, `{"metadata": {}, "items": [%s]}`, strings.Join(items, ","))
 	}))
 	t.Cleanup(server.Close)
 	api, err := kubeapi.New(serviceaccount.Mount(t, server))
 	if err != nil {
 		t.Fatal(err)
 	}
-	volumes = []string{volume("other.test", "Bound", 0), volume("it.test", "Released", 1)}
-	if err := uninstallCheck(t.Context(), api, "it.test"); err != nil {
+	refuses := func(snapshots bool, names string) {
+		t.Helper()
+		err := uninstallCheck(t.Context(), api, "it.test", snapshots)
+		if err == nil || !strings.Contains(err.Error(), "deletes "+names+". To keep the driver: helm history, and helm rollback") {
+			t.Errorf("%v does not name %s", err, names)
+		}
+	}
+	const volumes, contents = "persistentvolumes", "volumesnapshotcontents"
+	lists[volumes] = []string{volume("other.test", "Bound", "Delete", 0), volume("it.test", "Released", "Retain", 1), volume("it.test", "Available", "Delete", 2)}
+	if err := uninstallCheck(t.Context(), api, "it.test", true); err != nil { // in a cluster without snapshots
 		t.Error(err)
 	}
-	for n := range claimsNamed + 1 {
-		volumes = append(volumes, volume("it.test", "Bound", n))
+	lists[contents] = []string{
+		`{"metadata": {"name": "a"}, "spec": {"driver": "other.test", "volumeSnapshotRef": {"namespace": "shop", "name": "noon"}}}`,
+		`{"metadata": {"name": "b"}, "spec": {"driver": "it.test", "volumeSnapshotRef": {"namespace": "shop", "name": "noon"}}}`,
 	}
-	err = uninstallCheck(t.Context(), api, "it.test")
-	if err == nil || !strings.Contains(err.Error(), "shop/c0, shop/c1, ") || !strings.HasSuffix(err.Error(), ", shop/c9, and more") {
+	refuses(true, "VolumeSnapshotContent b (shop/noon)")
+	if err := uninstallCheck(t.Context(), api, "it.test", false); err != nil {
 		t.Error(err)
 	}
+	lists[volumes] = append(lists[volumes], volume("it.test", "Released", "Delete", 3), volume("it.test", "Failed", "Delete", 4))
+	refuses(true, "PersistentVolume pvc-3, PersistentVolume pvc-4, VolumeSnapshotContent b (shop/noon)")
+	var claims []string
+	for n := range named + 1 {
+		lists[volumes] = append(lists[volumes], volume("it.test", "Bound", "Delete", n))
+		claims = append(claims, fmt.Sprintf("claim shop/c%d", n))
+	}
+	refuses(true, "PersistentVolume pvc-3, PersistentVolume pvc-4, "+strings.Join(claims[:named-2], ", ")+", and more")
 }

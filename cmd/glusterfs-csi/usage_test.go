@@ -44,6 +44,10 @@ func TestWrongUsage(t *testing.T) {
 		"nobody to ask":            {[]string{"trash", "purge", "--all"}, []string{"--yes"}},
 		"an entry that climbs":     {[]string{"trash", "purge", "pi/gv0/.."}, []string{"not the name of a trash entry"}},
 		"a volume for an entry":    {[]string{"trash", "restore", "pi/gv0/pvc-1"}, []string{"not the name of a trash entry"}},
+		"no volume in split-brain": {[]string{"volume", "split-brain"}, []string{"a VOLUME"}},
+		"a file that climbs":       {[]string{"volume", "split-brain", "pi/gv0/pvc-1", "../x"}, []string{"PATH"}},
+		"a copy of no kind":        {[]string{"volume", "split-brain", "pi/gv0/pvc-1", "--keep", "best"}, []string{"newest, largest or brick="}},
+		"dry without a wish":       {[]string{"volume", "split-brain", "pi/gv0/pvc-1", "--dry-run"}, []string{"--dry-run is for --keep"}},
 		"a node without a name":    {[]string{"node"}, []string{"--node-id"}},
 		"an endpoint that is none": {[]string{"controller", "--endpoint", "nowhere"}, []string{"--endpoint", "nowhere"}},
 	} {
@@ -74,7 +78,7 @@ func TestHoldersWhereThereAreNone(t *testing.T) {
 }
 
 func TestHelpFitsAScreen(t *testing.T) {
-	for _, args := range [][]string{{}, {"all"}, {"controller"}, {"node"}, {"node", "holders"}, {"volume", "list"}, {"volume", "check"}, {"trash", "restore"}, {"trash", "purge"}} {
+	for _, args := range [][]string{{}, {"all"}, {"controller"}, {"node"}, {"node", "holders"}, {"volume", "list"}, {"volume", "check"}, {"volume", "split-brain"}, {"trash", "restore"}, {"trash", "purge"}} {
 		text, err := execute(t, append(args, "--help")...)
 		if err != nil {
 			t.Fatal(err)

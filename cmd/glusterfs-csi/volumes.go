@@ -17,8 +17,8 @@ import (
 )
 
 func volumeCommand(shared *sharedFlags) *cobra.Command {
-	c := group("volume", "Look at the volumes that exist, and adopt directories")
-	c.AddCommand(volumeList(shared), volumeCheck(shared), volumeAdopt(shared), volumeRelease(shared))
+	c := group("volume", "Look at the volumes that exist, adopt directories, take volumes over")
+	c.AddCommand(volumeList(shared), volumeCheck(shared), volumeAdopt(shared), volumeRelease(shared), volumeTakeOver(shared), volumeSplitBrain(shared))
 	return c
 }
 

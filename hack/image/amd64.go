@@ -36,20 +36,24 @@ func (s *store) testAMD64(ctx context.Context, file string) (err error) {
 	}()
 	return s.unpacked(ctx, "docker-archive:"+file, func(root string) error {
 		fmt.Printf("%s: a volume of gv0, published with each client option\n", file)
-		if err := s.publishAll(ctx, cluster, root, "new", nil, everyOption()); err != nil {
+		if err := s.publishAll(ctx, cluster, root, "new", cluster.ClustersYAML(), nil, everyOption()); err != nil {
 			return err
 		}
 		fmt.Printf("%s: the same as on Linux before 5.2, by the image's mount(8)\n", file)
 		// The flags need a remount, which is what mount(8) is for.
-		return s.publishAll(ctx, cluster, root, "old", []string{"open_tree", "move_mount", "mount_setattr"}, []string{"noexec", "acl"})
+		if err := s.publishAll(ctx, cluster, root, "old", cluster.ClustersYAML(), []string{"open_tree", "move_mount", "mount_setattr"}, []string{"noexec", "acl"}); err != nil {
+			return err
+		}
+		fmt.Printf("%s: the same over TLS, where glusterd wants it, too\n", file)
+		return s.publishOverTLS(ctx, root)
 	})
 }
 
 // publishAll runs the driver, makes a volume, and publishes it once with each of the options.
-func (s *store) publishAll(ctx context.Context, cluster *testcluster.Cluster, root, name string, without, options []string) (err error) {
+func (s *store) publishAll(ctx context.Context, cluster *testcluster.Cluster, root, name, clustersYAML string, without, options []string) (err error) {
 	shared := filepath.Join(cluster.Dir(), name, "shared")
 	clusters := filepath.Join(shared, "clusters.yaml")
-	if err := errors.Join(os.MkdirAll(shared, 0o755), cluster.ClustersFile(clusters)); err != nil {
+	if err := errors.Join(os.MkdirAll(shared, 0o755), os.WriteFile(clusters, []byte(clustersYAML), 0o600)); err != nil {
 		return err
 	}
 	if err := unix.Mount(shared, shared, "", unix.MS_BIND, ""); err != nil {

@@ -62,8 +62,8 @@ func run(directory, version, url string) error {
 		"apiVersion": "krew.googlecontainertools.github.com/v1alpha2", "kind": "Plugin", "metadata": map[string]any{"name": "glusterfs"},
 		"spec": map[string]any{
 			"version": version, "homepage": "https://github.com/glusterfs-csi/glusterfs-csi",
-			"shortDescription": "Migrate and look after volumes on GlusterFS",
-			"description":      "Moves PersistentVolumes of the in-tree GlusterFS plugin, which Kubernetes 1.26 removed, to the driver glusterfs.csi.gluster.org, and back.",
+			"shortDescription": "Look after volumes on GlusterFS",
+			"description":      "Doctor, support bundle, undelete, recover and migrate for volumes on GlusterFS, of the driver glusterfs.csi.gluster.org.",
 			"platforms":        platforms,
 		},
 	})

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"sigs.k8s.io/yaml"
@@ -30,10 +31,18 @@ func TestTheManifestHasTheArchivesDigests(t *testing.T) {
 		t.Fatal(err)
 	}
 	var manifest struct {
-		Spec struct{ Platforms []platform }
+		Spec struct {
+			Description string
+			Platforms   []platform
+		}
 	}
 	if err := yaml.Unmarshal(text, &manifest); err != nil || len(manifest.Spec.Platforms) != 2 {
 		t.Fatalf("%v\n%s", err, text)
+	}
+	for _, does := range []string{"Doctor", "bundle", "undelete", "recover", "migrate"} {
+		if !strings.Contains(manifest.Spec.Description, does) {
+			t.Errorf("%q says nothing of %s", manifest.Spec.Description, does)
+		}
 	}
 	for _, p := range manifest.Spec.Platforms {
 		content, err := os.ReadFile(filepath.Join("bin", filepath.Base(p.URI)))

@@ -18,8 +18,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// packChart writes the chart as `helm package` does, but for the times of its files, for which that takes the clock.
-func packChart(dir, number string, modified time.Time, archive string) (err error) {
+// packChart writes the chart as `helm package` does, but for the times of its files, for which that takes the clock,
+// and for links into the repository, which lead nowhere within the archive.
+func packChart(dir, number string, modified time.Time, archive string) error {
 	if err := checkChart(dir, number); err != nil {
 		return err
 	}
@@ -27,6 +28,26 @@ func packChart(dir, number string, modified time.Time, archive string) (err erro
 	if err != nil {
 		return err
 	}
+	unpacked := strings.NewReplacer("](../../../", "]("+tree+number+"/", "glusterfs-csi "+dir+" ", "glusterfs-csi "+filepath.Base(archive)+" ")
+	return pack(archive, modified, []string{dir}, func(name string, isDir bool, text []byte) (string, []byte, bool) {
+		inside, err := filepath.Rel(dir, name)
+		if err != nil || inside != "." && ignored(inside, isDir) {
+			return "", nil, false
+		}
+		return path.Join(filepath.Base(dir), filepath.ToSlash(inside)), []byte(unpacked.Replace(string(text))), true
+	})
+}
+
+// packManifests writes what kubectl applies, below the names that the documents have for it.
+func packManifests(modified time.Time, archive string) error {
+	return pack(archive, modified, manifests, func(name string, _ bool, text []byte) (string, []byte, bool) {
+		return filepath.ToSlash(name), text, true
+	})
+}
+
+// pack writes the files of these directories, in the order of names, each as keep says: its name and text in the
+// archive, or false for none.
+func pack(archive string, modified time.Time, directories []string, keep func(name string, isDir bool, text []byte) (string, []byte, bool)) (err error) {
 	out, err := os.Create(archive)
 	if err != nil {
 		return err
@@ -34,34 +55,32 @@ func packChart(dir, number string, modified time.Time, archive string) (err erro
 	defer func() { err = errors.Join(err, out.Close()) }()
 	compressed := gzip.NewWriter(out)
 	packed := tar.NewWriter(compressed)
-	err = filepath.WalkDir(dir, func(where string, entry fs.DirEntry, err error) error { // in the order of names
-		if err != nil {
-			return err
-		}
-		name, err := filepath.Rel(dir, where)
-		if err != nil {
-			return err
-		}
-		if name != "." && ignored(name, entry.IsDir()) {
-			if entry.IsDir() {
-				return fs.SkipDir
+	for _, directory := range directories {
+		err = errors.Join(err, filepath.WalkDir(directory, func(where string, entry fs.DirEntry, err error) error {
+			if err != nil {
+				return err
 			}
-			return nil
-		}
-		if entry.IsDir() {
-			return nil
-		}
-		text, err := os.ReadFile(where)
-		if err != nil {
+			var text []byte
+			if !entry.IsDir() {
+				if text, err = os.ReadFile(where); err != nil {
+					return err
+				}
+			}
+			name, text, isKept := keep(where, entry.IsDir(), text)
+			switch {
+			case entry.IsDir() && !isKept:
+				return fs.SkipDir
+			case entry.IsDir() || !isKept:
+				return nil
+			}
+			header := &tar.Header{Name: name, Mode: 0o644, Size: int64(len(text)), ModTime: modified} // owner and group are 0
+			if err := packed.WriteHeader(header); err != nil {
+				return err
+			}
+			_, err = packed.Write(text)
 			return err
-		}
-		header := &tar.Header{Name: path.Join(filepath.Base(dir), filepath.ToSlash(name)), Mode: 0o644, Size: int64(len(text)), ModTime: modified}
-		if err := packed.WriteHeader(header); err != nil {
-			return err
-		}
-		_, err = packed.Write(text)
-		return err
-	})
+		}))
+	}
 	return errors.Join(err, packed.Close(), compressed.Close())
 }
 

@@ -30,6 +30,9 @@ const (
 	plugins   = "bin/kubectl"
 )
 
+// manifests are directories of what kubectl applies, in the order of names.
+var manifests = []string{"deploy/examples", "deploy/kubernetes", "deploy/monitoring"}
+
 func main() {
 	version := flag.String("version", "", "of the release, as v1.2.3: the chart's appVersion")
 	created := flag.Int64("created", 0, "time of the commit, in seconds since 1970")
@@ -66,6 +69,7 @@ func run(version string, created time.Time, output string) error {
 		os.WriteFile(filepath.Join(output, "NOTES.md"), []byte(notes), 0o644),
 		os.WriteFile(filepath.Join(output, "kubectl-glusterfs-"+version+".spdx.json"), sbom, 0o644),
 		packChart(chart, number, created, filepath.Join(output, "glusterfs-csi-"+number+".tgz")),
+		packManifests(created, filepath.Join(output, "glusterfs-csi-"+version+"-manifests.tar.gz")),
 	)
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ package main
 
 import (
 	"archive/tar"
-	"bytes"
 	"compress/gzip"
 	"errors"
 	"io"
@@ -46,6 +45,8 @@ func TestAReleaseIsTheSameEachTime(t *testing.T) {
 		write(t, map[string]string{
 			"CHANGELOG.md":        "# Changelog\n\n## 1.2.3\n\n- It [works](docs/a.md#b), see [the web](https://example.org).\n\n## 1.2.2\n\n- Old.\n",
 			chart + "/Chart.yaml": "version: 1.2.3\nappVersion: v1.2.3\n", chart + "/.helmignore": "ci/\n*.bak\n", chart + "/templates/a.yaml": "a", chart + "/a.bak": "",
+			chart + "/README.md":            "helm install glusterfs-csi " + chart + " -f my-values.yaml: [install](../../../docs/install.md#a)\n",
+			"deploy/kubernetes/base/z.yaml": "z", "deploy/kubernetes/a.yaml": "a", "deploy/examples/e.yaml": "e", "deploy/monitoring/m.json": "m", "deploy/other": "o",
 			chart + "/ci/values.yaml": "", images + "/glusterfs-csi.tar": "image", images + "/glusterfs-csi-amd64.spdx.json": "{}", images + "/glusterfs-csi-arm64.spdx.json": "{}",
 			plugins + "/kubectl-glusterfs_linux_amd64.tar.gz": "archive", plugins + "/glusterfs.yaml": "manifest", plugins + "/linux-amd64/kubectl-glusterfs": binary,
 			"bin/release/of-the-one-before": "",
@@ -67,37 +68,58 @@ func TestAReleaseIsTheSameEachTime(t *testing.T) {
 	}
 	want := []string{
 		"NOTES.md", "glusterfs-csi-1.2.3.tgz", "glusterfs-csi-v1.2.3-image.tar", "glusterfs-csi-v1.2.3-linux-amd64.spdx.json",
-		"glusterfs-csi-v1.2.3-linux-arm64.spdx.json", "glusterfs.yaml", "kubectl-glusterfs-v1.2.3.spdx.json", "kubectl-glusterfs_linux_amd64.tar.gz",
+		"glusterfs-csi-v1.2.3-linux-arm64.spdx.json", "glusterfs-csi-v1.2.3-manifests.tar.gz", "glusterfs.yaml", "kubectl-glusterfs-v1.2.3.spdx.json", "kubectl-glusterfs_linux_amd64.tar.gz",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("released are %q, want %q", names, want)
 	}
-	const notes = "- It [works](https://github.com/glusterfs-csi/glusterfs-csi/blob/v1.2.3/docs/a.md#b), see [the web](https://example.org).\n"
-	if got := read(t, "bin/release/NOTES.md"); got != notes {
-		t.Errorf("the notes are %q, want %q", got, notes)
+	const tree = "https://github.com/glusterfs-csi/glusterfs-csi/blob/v1.2.3/"
+	notes := read(t, "bin/release/NOTES.md")
+	if !strings.HasPrefix(notes, "# glusterfs-csi v1.2.3\n") || !strings.Contains(notes, "]("+tree+"docs/install.md#from-a-release)") ||
+		!strings.HasSuffix(notes, "\n\n- It [works]("+tree+"docs/a.md#b), see [the web](https://example.org).\n") {
+		t.Errorf("the notes are %q", notes)
 	}
-	packed := unpacked(t, read(t, "bin/release/glusterfs-csi-1.2.3.tgz"))
-	if want := []string{"glusterfs-csi/.helmignore", "glusterfs-csi/Chart.yaml", "glusterfs-csi/templates/a.yaml"}; !slices.Equal(packed, want) {
-		t.Errorf("in the chart are %q, want %q", packed, want)
+	if left := strings.Split(notes, "- It [works]")[0]; !strings.Contains(left, "## What is new\n\n") || strings.Contains(left, "%!") {
+		t.Errorf("the notes begin %q", left)
+	}
+	names, packed := unpacked(t, read(t, "bin/release/glusterfs-csi-1.2.3.tgz"))
+	if want := []string{"glusterfs-csi/.helmignore", "glusterfs-csi/Chart.yaml", "glusterfs-csi/README.md", "glusterfs-csi/templates/a.yaml"}; !slices.Equal(names, want) {
+		t.Errorf("in the chart are %q, want %q", names, want)
+	}
+	if readme := "helm install glusterfs-csi glusterfs-csi-1.2.3.tgz -f my-values.yaml: [install](" + tree + "docs/install.md#a)\n"; packed["glusterfs-csi/README.md"] != readme {
+		t.Errorf("the chart's README is %q, want %q", packed["glusterfs-csi/README.md"], readme)
+	}
+	names, _ = unpacked(t, read(t, "bin/release/glusterfs-csi-v1.2.3-manifests.tar.gz"))
+	if want := []string{"deploy/examples/e.yaml", "deploy/kubernetes/a.yaml", "deploy/kubernetes/base/z.yaml", "deploy/monitoring/m.json"}; !slices.Equal(names, want) {
+		t.Errorf("of manifests there are %q, want %q", names, want)
 	}
 }
 
-func unpacked(t *testing.T, archive string) []string {
+// unpacked are the files of an archive, which have nobody's name and one time.
+func unpacked(t *testing.T, archive string) ([]string, map[string]string) {
 	t.Helper()
-	plain, err := gzip.NewReader(bytes.NewReader([]byte(archive)))
+	plain, err := gzip.NewReader(strings.NewReader(archive))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var names []string
+	texts := map[string]string{}
 	for entries := tar.NewReader(plain); ; {
 		header, err := entries.Next()
 		if errors.Is(err, io.EOF) {
-			return names
+			return names, texts
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		names = append(names, header.Name)
+		if header.Uid != 0 || header.Gid != 0 || header.Uname != "" || header.Mode != 0o644 || header.ModTime.Unix() != 1_800_000_000 {
+			t.Errorf("%+v", header)
+		}
+		text, err := io.ReadAll(entries)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, texts[header.Name] = append(names, header.Name), string(text)
 	}
 }
 

@@ -17,6 +17,8 @@ type MadeFor struct {
 	AccessModes  []string          `json:"accessModes,omitempty"`
 	MountOptions []string          `json:"mountOptions,omitempty"`
 	Parameters   map[string]string `json:"parameters,omitempty"`
+	Class        string            `json:"class,omitempty"`
+	Labels       map[string]string `json:"labels,omitempty"`
 }
 
 // Owner is what was asked for by name.
@@ -68,20 +70,49 @@ type TrashEntry struct {
 	MadeFor    *MadeFor          `json:"madeFor,omitempty"`
 }
 
+// SplitFile is one of `volume split-brain`: a file of which the bricks have different copies.
+type SplitFile struct {
+	Path    string      `json:"path"`    // below the volume's directory
+	Differs string      `json:"differs"` // in what
+	Copies  []SplitCopy `json:"copies"`
+	Counts  string      `json:"counts,omitempty"` // the brick whose copy counts now, or would
+	Kept    string      `json:"kept,omitempty"`   // where the other copy is, once it is settled
+	Why     string      `json:"why,omitempty"`    // it cannot be settled
+}
+
+// SplitCopy is what one brick has.
+type SplitCopy struct {
+	Brick   string    `json:"brick"`
+	Size    int64     `json:"sizeBytes"`
+	Changed time.Time `json:"changed"`
+	Mode    string    `json:"mode"` // octal
+	UID     uint32    `json:"uid"`
+	GID     uint32    `json:"gid"`
+	Error   string    `json:"error,omitempty"` // why it cannot be read
+}
+
 // Snapshot is one of `snapshot list`.
 type Snapshot struct {
 	ID      string    `json:"id"` // the snapshotHandle
 	Name    string    `json:"name"`
 	Volume  string    `json:"volume"` // the volumeHandle
 	Created time.Time `json:"created"`
-	Ready   bool      `json:"ready"` // else it is still being copied, and has no more than this
-	Size    int64     `json:"sizeBytes,omitempty"`
-	Own     *int64    `json:"ownBytes,omitempty"` // what it holds alone, with --own
-	Files   int64     `json:"files,omitempty"`    // directories and all else included
-	Linked  int64     `json:"linked,omitempty"`   // those that are the previous snapshot's, too
-	Changed int64     `json:"changed,omitempty"`  // those that changed, or went, while they were read
+	// MadeFor is what Kubernetes wanted it for; none of drivers that did not record it.
+	MadeFor *SnapshotMadeFor `json:"madeFor,omitempty"`
+	Ready   bool             `json:"ready"` // else it is still being copied, and has no more than this
+	Size    int64            `json:"sizeBytes,omitempty"`
+	Own     *int64           `json:"ownBytes,omitempty"` // what it holds alone, with --own
+	Files   int64            `json:"files,omitempty"`    // directories and all else included
+	Linked  int64            `json:"linked,omitempty"`   // those that are the previous snapshot's, too
+	Changed int64            `json:"changed,omitempty"`  // those that changed, or went, while they were read
 	// ChangedFirst are the names of the first of those, as Go quotes them.
 	ChangedFirst []string `json:"changedFirst,omitempty"`
+}
+
+// SnapshotMadeFor is the VolumeSnapshot that a snapshot was made for.
+type SnapshotMadeFor struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
 }
 
 // Severity is how bad a Finding is.
@@ -103,6 +134,35 @@ type Finding struct {
 	Cure     string   `json:"cure,omitempty"`  // a command where one cures it
 	Where    string   `json:"where,omitempty"` // where to run it, if it is not a workstation
 	Node     string   `json:"node,omitempty"`  // who has looked, where that matters
+}
+
+// Well is a Finding that nothing is wrong.
+func Well(check, about, message string) Finding {
+	return Finding{Check: check, Severity: OK, About: about, Message: message}
+}
+
+// Warned is a Finding of what may become wrong.
+func Warned(check, about, message, cure string) Finding {
+	return Finding{Check: check, Severity: Warning, About: about, Message: message, Cure: cure}
+}
+
+// Fault is a Finding of what is wrong.
+func Fault(check, about, message, cure string) Finding {
+	return Finding{Check: check, Severity: Error, About: about, Message: message, Cure: cure}
+}
+
+// Client is one of `clients`.
+type Client struct {
+	Volume  string   `json:"volume"`  // cluster/Gluster volume
+	Options []string `json:"options"` // of the client
+	PID     int      `json:"pid"`
+	// Program is the version of GlusterFS that it runs, and Group the control group that it has, of a client with a root and a group of its own.
+	// Others end with the mounter's container, and run what that has.
+	Program string `json:"program,omitempty"`
+	Group   string `json:"group,omitempty"`
+	// Outdated says that a client that is started now has another version, or other files by which hosts are found (/etc/hosts, resolv.conf).
+	Outdated bool  `json:"outdated,omitempty"`
+	Memory   int64 `json:"memoryBytes,omitempty"` // resident
 }
 
 // Dump is what `dump` tells of a host, for a support bundle.

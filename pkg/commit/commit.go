@@ -17,7 +17,7 @@
 //
 // GlusterFS itself says on which replica set each lies; by what rule it chooses is not known here. Files are made until
 // each set has one, and a directory until GlusterFS puts files from it on each set: it does not put any from an older
-// one on bricks that came later. While a set is being taken out of the volume, GlusterFS puts no new file there, and
+// one on bricks that came later. On a set that is almost full it puts none, but where the name says so (make.go). While a set is being taken out of the volume, GlusterFS puts no new file there, and
 // once it has moved the file away that set is left out: what is lost there is lost with it.
 //
 // On replica 2 without quorum such a file, or its directory, may be in split-brain: another one takes its place
@@ -34,6 +34,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/ages"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
@@ -43,8 +44,9 @@ const idle = 10 * time.Second
 
 // Committer commits what was done on one Gluster volume. Its zero value is not usable; New makes one.
 type Committer struct {
-	forces atomic.Int64
-	idle   time.Duration
+	forces  atomic.Int64
+	idle    time.Duration
+	makings ages.Sightings // of directories that are just being made
 
 	mu      sync.Mutex
 	running bool   // somebody uses files
@@ -125,7 +127,7 @@ func (c *Committer) run() {
 			return
 		}
 		c.mu.Unlock()
-		if caught := panics.Try(func() { f.err = c.files.force(f.root) }); caught != nil {
+		if caught := panics.Try(func() { f.err = c.files.force(f.root, c.find) }); caught != nil {
 			c.files.close()
 			f.err = caught.Logged("commit")
 		}

@@ -17,13 +17,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 )
 
-const (
-	ownDir = ".glusterfs-csi"
-
-	// most is how many files of a directory are made for each set that is wanted: of two sets one is
-	// missed by all of them once in 10^19 times.
-	most = 64
-)
+const ownDir = ".glusterfs-csi"
 
 // found are open files, one of each replica set.
 type found map[string]*os.File
@@ -51,8 +45,8 @@ func (f found) hold() (found, error) {
 
 // find opens one file of each replica set, and makes what is missing. Where there is no room for that, because the Gluster
 // volume was full before this driver came, it opens what there is of records.
-func find(root *safepath.Dir) (found, error) {
-	files, err := findOrMake(root)
+func (c *Committer) find(root *safepath.Dir) (found, error) {
+	files, err := c.findOrMake(root)
 	if !isForWantOfRoom(err) {
 		return files, err
 	}
@@ -69,17 +63,22 @@ func find(root *safepath.Dir) (found, error) {
 }
 
 // findOrMake goes on in another directory where nothing can be made or found in one because that is in split-brain.
-func findOrMake(root *safepath.Dir) (files found, err error) {
+func (c *Committer) findOrMake(root *safepath.Dir) (files found, err error) {
+	top, err := c.ensure(root, root, ownDir, ownDir)
+	if err != nil {
+		return nil, err
+	}
+	defer top.Close()
 	for _, name := range commitDirs {
-		if files, err = findOrMakeIn(root, name); !inSplitBrain(err) {
+		if files, err = c.findOrMakeIn(top, name); !inSplitBrain(err) {
 			break
 		}
 	}
 	return files, err
 }
 
-func findOrMakeIn(root *safepath.Dir, name string) (_ found, err error) {
-	dir, err := makeDirs(root, ownDir, name)
+func (c *Committer) findOrMakeIn(top *safepath.Dir, name string) (_ found, err error) {
+	dir, err := c.ensure(top, top, name, name)
 	if err != nil {
 		return nil, err
 	}
@@ -110,32 +109,14 @@ func findOrMakeIn(root *safepath.Dir, name string) (_ found, err error) {
 	if len(numbers) > 0 {
 		next = numbers[len(numbers)-1] + 1
 	}
-	if err := files.addNew(dir, strconv.Itoa(next)); err != nil {
+	below := strconv.Itoa(next)
+	if err := files.addNew(dir, below, func() (*safepath.Dir, error) { return c.ensure(dir, top, below, name+"."+below) }); err != nil {
 		return nil, err
 	}
 	if len(files) == 0 {
 		return nil, errors.New("GlusterFS puts files on none of its bricks")
 	}
 	return files, nil
-}
-
-// makeDirs opens a directory below another, and makes each one that is missing.
-func makeDirs(root *safepath.Dir, names ...string) (*safepath.Dir, error) {
-	at, err := root.Open(".")
-	for _, name := range names {
-		if err != nil {
-			return nil, err
-		}
-		next, openErr := at.Open(name)
-		if errors.Is(openErr, fs.ErrNotExist) {
-			if openErr = ignoreExist(at.Mkdir(name, 0o700)); openErr == nil {
-				next, openErr = at.Open(name)
-			}
-		}
-		at.Close()
-		at, err = next, openErr
-	}
-	return at, err
 }
 
 // addOf adds files of an existing directory, until there are enough.
@@ -164,62 +145,19 @@ func (f found) addOf(dir *safepath.Dir, number, enough int) error {
 	return nil
 }
 
-// addNew makes a directory, whose files GlusterFS puts on all sets that are not being taken out, and files in it until
-// each of those has one. If all had one before, it goes again.
-func (f found) addNew(dir *safepath.Dir, name string) (err error) {
-	below, err := makeDirs(dir, name)
-	if err != nil {
-		return err
-	}
-	defer below.Close()
-	where, err := placeOf(below)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = dir.Rmdir(name) // if it is empty: attempts leave nothing behind
-		}
-	}()
-	before := len(f)
-	hit := map[string]bool{}
-	made := 0
-	for wanted := max(1, where.Ranges); len(hit) < wanted; made++ {
-		if made == most*wanted {
-			return fmt.Errorf("of %d files in %s, none is on %d of %d replica sets: their bricks are more than 90 %% full (cluster.min-free-disk), or a rebalance is under way",
-				made, below.Name(), wanted-len(hit), wanted)
-		}
-		set, err := f.add(below, strconv.Itoa(made), unix.O_CREAT)
-		if err != nil {
-			if isForWantOfRoom(err) {
-				_ = below.Unlink(strconv.Itoa(made)) // it may be half made
-			}
-			return err
-		}
-		hit[set] = true
-	}
-	if len(f) > before {
-		return nil
-	}
-	for n := range made {
-		if err := below.Unlink(strconv.Itoa(n)); ignoreNotExist(err) != nil {
-			return err
-		}
-	}
-	if err := dir.Rmdir(name); err != nil && !errors.Is(err, unix.ENOTEMPTY) {
-		return ignoreNotExist(err)
-	}
-	return nil
-}
-
-// add opens a file, keeps it if it is the first of its set, and returns the set. What is in split-brain cannot be opened,
-// whether both sides have made or changed it.
+// add opens a file, keeps it if it is the first of its set, and returns the set. What is in split-brain cannot be opened
+// where both sides have made it; where both have changed it, a client with the option acl opens it all the same, and
+// cannot change its times (TestTheControllersClientReplacesWhatIsInSplitBrain).
 func (f found) add(dir *safepath.Dir, name string, flags int) (string, error) {
 	file, err := dir.OpenFile(name, unix.O_RDWR|flags, 0o600)
 	if err != nil {
 		return "", err
 	}
-	p, err := pathinfo(int(file.Fd()))
+	err = changeTimes(file)
+	var p gluster.Placement
+	if err == nil {
+		p, err = pathinfo(ofDescriptor(file))
+	}
 	if err == nil && len(p.Subvolumes) != 1 {
 		err = fmt.Errorf("%s lies on %d replica sets", file.Name(), len(p.Subvolumes))
 	}
@@ -236,12 +174,7 @@ func (f found) add(dir *safepath.Dir, name string, flags int) (string, error) {
 
 // placeOf asks where a directory lies.
 func placeOf(dir *safepath.Dir) (gluster.Placement, error) {
-	fd, err := unix.Openat(dir.Fd(), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return gluster.Placement{}, &os.PathError{Op: "open", Path: dir.Name(), Err: err}
-	}
-	defer func() { _ = unix.Close(fd) }()
-	p, err := pathinfo(fd)
+	p, err := pathinfo(procPath(dir.Fd()))
 	if err != nil {
 		return gluster.Placement{}, fmt.Errorf("%s: %w", dir.Name(), err)
 	}

@@ -6,8 +6,11 @@ package commit
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +25,7 @@ func TestOnAFullGlusterVolume(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(c.StopVolume("tiny"), c.DeleteVolume("tiny")); err != nil {
+		if err := c.RemoveVolume("tiny"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -42,7 +45,7 @@ func TestOnAFullGlusterVolume(t *testing.T) {
 func TestAFileForWhichThereWasNoRoomIsReplaced(t *testing.T) {
 	c := testcluster.Shared(t, testcluster.Options{Subvolumes: 2})
 	must(t, c.CreateVolume("brim", testcluster.VolumeOptions{}))
-	t.Cleanup(func() { must(t, c.StopVolume("brim"), c.DeleteVolume("brim")) })
+	t.Cleanup(func() { must(t, c.RemoveVolume("brim")) })
 	g := mountVolume(t, c, "brim")
 	g.mustCommit()
 	path := filepath.Join(g.path, ownDir, "commit/0/0")
@@ -77,5 +80,45 @@ func fill(t *testing.T, path string) {
 	_ = ballast.Close() // it says what the last write said
 	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EIO) {
 		t.Fatal(err)
+	}
+}
+
+// TestOnASetThatIsAlmostFullAFileIsMadeByName: GlusterFS puts no new file on a set with less than cluster.min-free-disk
+// while others have more, and what is done there is to be on disk all the same.
+func TestOnASetThatIsAlmostFullAFileIsMadeByName(t *testing.T) {
+	c := testcluster.New(t, testcluster.Options{Subvolumes: 2, FileSystem: testcluster.Ext4, BrickSize: 64 << 20})
+	before := mountGV0(t, c)
+	for n := range 100 { // some of them lie on the second set
+		ballast := filepath.Join(before.path, fmt.Sprint("ballast", n))
+		must(t, os.WriteFile(ballast, nil, 0o600))
+		if _, err := os.Stat(filepath.Join(c.BrickPath("gv0", 2), filepath.Base(ballast))); err == nil {
+			fill(t, ballast)
+			info, err := os.Stat(ballast)
+			must(t, err, os.Truncate(ballast, info.Size()-3<<20))
+			break
+		}
+	}
+	var st unix.Statfs_t
+	must(t, unix.Statfs(c.BrickPath("gv0", 2), &st))
+	if free := float64(st.Bavail) / float64(st.Blocks); free > 0.1 {
+		t.Fatalf("of the second set %.0f %% are free", 100*free)
+	}
+	g := mountGV0(t, c)
+	g.mustCommit()
+	if len(g.files.bySet) != 2 {
+		t.Errorf("files on %v", g.files.bySet)
+	}
+	made := filesOf(t, g)
+	other := mountGV0(t, c) // finds the same
+	other.mustCommit()
+	if found := filesOf(t, other); !slices.Equal(found, made) {
+		t.Errorf("another process has %v, the first %v", found, made)
+	}
+	names, err := os.ReadDir(filepath.Join(g.path, ownDir, "commit/0"))
+	if err != nil || len(names) != 2 {
+		t.Errorf("%d files are there, %v", len(names), err)
+	}
+	if lost := g.operateAndCut(t, "full", true); len(lost) > 0 {
+		t.Errorf("lost:\n%s", strings.Join(lost, "\n"))
 	}
 }

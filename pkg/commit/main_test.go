@@ -56,7 +56,9 @@ func use(t *testing.T, c *testcluster.Cluster, volume string, m *testcluster.Raw
 	t.Helper()
 	root, err := safepath.OpenRoot(m.Path)
 	must(t, err)
-	g := &mounted{t, c, m.Path, root.Called("pi/" + volume), New()}
+	committer := New()
+	committer.idle = time.Hour // tests look at its files, which it closes otherwise
+	g := &mounted{t, c, m.Path, root.Called("pi/" + volume), committer}
 	t.Cleanup(func() {
 		root.Close()
 		g.Close()

@@ -15,11 +15,11 @@ import (
 // same, but the kernel asks for the attributes first, to see whether the caller may know.
 const pathinfoXattr = "trusted.glusterfs.pathinfo"
 
-// pathinfo asks where an open file or directory lies.
-func pathinfo(fd int) (gluster.Placement, error) {
+// pathinfo asks where a file or directory lies.
+func pathinfo(path string) (gluster.Placement, error) {
 	const most = 64 << 10 // the kernel's own limit: 150 sets and more, in a directory
 	value := make([]byte, most)
-	n, err := unix.Fgetxattr(fd, pathinfoXattr, value)
+	n, err := unix.Getxattr(path, pathinfoXattr, value)
 	if err != nil {
 		return gluster.Placement{}, fmt.Errorf("ask where it lies (%s): %w", pathinfoXattr, err)
 	}

@@ -50,6 +50,21 @@ func TestWhatIsInSplitBrainIsReplaced(t *testing.T) {
 	}
 }
 
+// The controller's client can open a file that both sides have changed, as long as it has not read it: it sees ACLs, so
+// the kernel leaves permissions to it, and asks for no attributes.
+func TestTheControllersClientReplacesWhatIsInSplitBrain(t *testing.T) {
+	for name, split := range splits {
+		t.Run(name, func(t *testing.T) {
+			c := testcluster.New(t, testcluster.Options{})
+			must(t, c.SetOption("gv0", "cluster.self-heal-daemon", "off"))
+			splitBrain(t, c, split.before, split.split)
+			m, err := c.Mount(t.Context(), "gv0", gluster.Arguments("gv0", gluster.ControllerOptions())...)
+			must(t, err)
+			use(t, c, "gv0", m).mustCommit()
+		})
+	}
+}
+
 // TestAFileThatEachServerHasChangedAloneIsReplaced needs no cable, and one controller.
 func TestAFileThatEachServerHasChangedAloneIsReplaced(t *testing.T) {
 	c := testcluster.New(t, testcluster.Options{})

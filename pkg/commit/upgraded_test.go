@@ -20,7 +20,7 @@ import (
 func TestAFullGlusterVolumeOfAnEarlierVersion(t *testing.T) {
 	c := testcluster.Shared(t, testcluster.Options{Subvolumes: 2})
 	must(t, c.CreateVolume("earlier", testcluster.VolumeOptions{BrickSize: 16 << 20}))
-	t.Cleanup(func() { must(t, c.StopVolume("earlier"), c.DeleteVolume("earlier")) })
+	t.Cleanup(func() { must(t, c.RemoveVolume("earlier")) })
 	g := mountVolume(t, c, "earlier")
 	records := filepath.Join(g.path, ownDir, "volumes", "39")
 	must(t, os.MkdirAll(records, 0o700), os.WriteFile(filepath.Join(records, "vol.json"), []byte("{}"), 0o600))

@@ -13,7 +13,6 @@ package debug
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -39,8 +38,6 @@ const (
 	maxSeconds = 300
 	// goroutinesSize bounds what is said of goroutines, in bytes.
 	goroutinesSize = 8 << 20
-	// shutdownTimeout bounds the requests under way at the end.
-	shutdownTimeout = time.Second
 )
 
 // Socket is where a process of this mode serves in a state directory.
@@ -55,15 +52,7 @@ func Serve(ctx context.Context, socket string, metrics prometheus.Gatherer) {
 		return
 	}
 	server := &http.Server{Handler: handler(ctx, metrics), ReadHeaderTimeout: headerTimeout}
-	stop := context.AfterFunc(ctx, func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-		defer cancel()
-		if server.Shutdown(ctx) != nil {
-			_ = server.Close()
-		}
-	})
-	defer stop()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := rootsocket.Serve(ctx, server, listener, time.Second); err != nil {
 		logger.Error(err, "This process cannot be looked at by `glusterfs-csi debug` any more")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
@@ -27,13 +28,17 @@ type Host struct {
 
 // Check returns what there is to say, good or bad, in an order that stays.
 func (h Host) Check(ctx context.Context) []answers.Finding {
-	found := slices.Concat(h.fuse(), kernel(), sourcePorts("/proc"), h.kubelet(), h.mounts(ctx), h.stale(), h.holders())
 	clusters, finding := h.clusters()
+	var ofServers []answers.Finding
+	if clusters != nil {
+		ofServers = servers(ctx, clusters)
+	}
+	found := slices.Concat(h.fuse(), kernel(), sourcePorts("/proc"), h.kubelet(), h.mounts(ctx, isSilent(ofServers)), h.apart(), h.stale(), h.holders(), h.split())
 	found = append(found, finding)
 	if clusters == nil {
 		return found
 	}
-	found = append(found, servers(ctx, clusters)...)
+	found = append(append(found, certificates(clusters, time.Now())...), ofServers...)
 	volumes := clusters.Volumes()
 	of := make([][]answers.Finding, len(volumes))
 	var all sync.WaitGroup
@@ -48,18 +53,6 @@ func (h Host) Check(ctx context.Context) []answers.Finding {
 	return append(found, slices.Concat(of...)...)
 }
 
-func ok(check, about, message string) answers.Finding {
-	return answers.Finding{Check: check, Severity: answers.OK, About: about, Message: message}
-}
-
-func warning(check, about, message, cure string) answers.Finding {
-	return answers.Finding{Check: check, Severity: answers.Warning, About: about, Message: message, Cure: cure}
-}
-
-func fault(check, about, message, cure string) answers.Finding {
-	return answers.Finding{Check: check, Severity: answers.Error, About: about, Message: message, Cure: cure}
-}
-
 // onServer says that a cure is run there.
 func onServer(f answers.Finding) answers.Finding {
 	f.Where = OnServer
@@ -71,11 +64,11 @@ func (h Host) clusters() (*gluster.Clusters, answers.Finding) {
 	const edit = "kubectl -n glusterfs-csi edit configmap glusterfs-csi-clusters"
 	text, err := os.ReadFile(h.ClustersFile)
 	if err != nil {
-		return nil, fault(check, h.ClustersFile, "it cannot be read: "+err.Error(), edit)
+		return nil, answers.Fault(check, h.ClustersFile, "it cannot be read: "+err.Error(), edit)
 	}
-	clusters, err := gluster.ParseClusters(text)
+	clusters, err := gluster.ParseClustersAt(h.ClustersFile, text)
 	if err != nil {
-		return nil, fault(check, h.ClustersFile, err.Error()+". Processes that read a good one before go on with that", edit)
+		return nil, answers.Fault(check, h.ClustersFile, err.Error()+". Processes that read a good one before go on with that", edit)
 	}
-	return clusters, ok(check, h.ClustersFile, "it is valid")
+	return clusters, answers.Well(check, h.ClustersFile, "it is valid")
 }

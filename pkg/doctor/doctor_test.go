@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -146,7 +147,14 @@ func TestServers(t *testing.T) {
 		t.Errorf("the cure is %q", command)
 	}
 	finds(t, all, "server", answers.Error, "127.88.1.2", "answers like no glusterd")
-	finds(t, all, "server", answers.Error, silent, "no answer")
+	if cure := finds(t, all, "server", answers.Error, silent, "no answer of glusterd on port 24007"); !strings.HasPrefix(cure, "is its address right") {
+		t.Errorf("the cure is %q", cure)
+	}
+	for _, f := range all {
+		if strings.Count(f.Message, "no answer") > 1 {
+			t.Errorf("%s says it twice: %s", f.About, f.Message)
+		}
+	}
 	finds(t, all, "server", answers.OK, alive, "answers")
 	finds(t, all, "gluster-volume", answers.Error, "pi/nowhere", "do not know it")
 	finds(t, all, "gluster-volume", answers.OK, "pi/gv0", "all of its 3 bricks answer")
@@ -188,17 +196,18 @@ func TestTwoReplicasWithoutQuorumAreCured(t *testing.T) {
 }
 
 // TestADeadMountIsFoundAndCured kills a client; the printed command removes what it has left.
-func TestADeadMountIsFoundAndCured(t *testing.T) {
-	c, h := replica3(t)
-	at := filepath.Join(h.StateDir, "mnt")
+// mounted is a client's mount of gv0 in the state directory, until the test ends.
+func mounted(t *testing.T, c *testcluster.Cluster, h Host) (client *exec.Cmd, at string) {
+	t.Helper()
+	at = filepath.Join(h.StateDir, "mnt")
 	if err := os.Mkdir(at, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	client := exec.Command("glusterfs", "--no-daemon", "--volfile-server="+c.Servers()[0], "--volfile-id=/gv0", "--log-file="+filepath.Join(t.TempDir(), "log"), at)
+	client = exec.Command("glusterfs", "--no-daemon", "--volfile-server="+c.Servers()[0], "--volfile-id=/gv0", "--log-file="+filepath.Join(t.TempDir(), "log"), at)
 	if err := client.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = unix.Unmount(at, unix.MNT_DETACH) }()
+	t.Cleanup(func() { _ = unix.Unmount(at, unix.MNT_DETACH) })
 	testcluster.Eventually(t, patience, func() error {
 		for _, f := range of(check(t, h), "mounts", answers.OK) {
 			if f.About == at {
@@ -207,6 +216,28 @@ func TestADeadMountIsFoundAndCured(t *testing.T) {
 		}
 		return fmt.Errorf("%s is not mounted", at)
 	})
+	return client, at
+}
+
+func TestNoMountIsAskedWhileAServerIsSilent(t *testing.T) {
+	c, h := replica3(t)
+	client, at := mounted(t, c, h)
+	if err := c.StopServer(2); err != nil {
+		t.Fatal(err)
+	}
+	finds(t, check(t, h), "mounts", answers.Warning, at, "was not asked")
+	if err := c.ContinueServer(2); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Unmount(at, unix.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	_ = client.Wait() // it ends by itself, as nobody waits on it
+}
+
+func TestADeadMountIsFoundAndCured(t *testing.T) {
+	c, h := replica3(t)
+	client, at := mounted(t, c, h)
 	if err := client.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -246,12 +277,29 @@ func TestWhoKeepsFilesOfADeadClientIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if command := finds(t, h.holders(), "dead-files", answers.Error, "pod 0f1e", "it has 3 files open, 2 of them for writing"); !strings.HasSuffix(command, "| grep 0f1e") {
+	if command := finds(t, h.holders(), "dead-files", answers.Error, "pod 0f1e", "open: 3 (for writing: 2)"); !strings.HasSuffix(command, "| grep 0f1e") {
 		t.Errorf("the cure is %q", command)
 	}
 	finds(t, h.holders(), "dead-files", answers.Error, "process 8", "which is in no pod")
 	if all := h.holders(); len(all) != 2 {
 		t.Errorf("%+v", all)
+	}
+}
+
+func TestFilesInSplitBrainAreNamed(t *testing.T) {
+	h := Host{StateDir: t.TempDir()}
+	root, err := statedir.Open(h.StateDir)
+	if err == nil {
+		err = root.WriteSplit([]statedir.Split{{Volume: gluster.Volume{Cluster: "pi", Name: "gv0"}, Files: []string{"/pvc-1/a", "/pvc-1/b"}}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if command := finds(t, h.split(), "split-brain", answers.Error, "pi/gv0", "/pvc-1/a, /pvc-1/b"); !strings.HasPrefix(command, "glusterfs-csi volume split-brain") {
+		t.Errorf("the cure is %q", command)
+	}
+	if err := root.WriteSplit(nil); err != nil || len(h.split()) > 0 {
+		t.Errorf("%v, %+v", err, h.split())
 	}
 }
 

@@ -28,11 +28,11 @@ func (h Host) fuse() []answers.Finding {
 		_ = unix.Close(fd)
 	}
 	if err != nil {
-		f := fault(check, fuseDevice, "no client can start: "+err.Error(), "modprobe fuse; and for each boot: echo fuse > /etc/modules-load.d/fuse.conf")
+		f := answers.Fault(check, fuseDevice, "no client can start: "+err.Error(), "modprobe fuse; and for each boot: echo fuse > /etc/modules-load.d/fuse.conf")
 		f.Where = "on the node"
 		return []answers.Finding{f}
 	}
-	return []answers.Finding{ok(check, fuseDevice, "it opens")}
+	return []answers.Finding{answers.Well(check, fuseDevice, "it opens")}
 }
 
 // kernel says what a repair can do here.
@@ -46,13 +46,13 @@ func kernel() []answers.Finding {
 	major, minor := versionOf(release)
 	switch at := major*1000 + minor; {
 	case at < 5004:
-		return []answers.Finding{fault(check, release, "it is older than Linux 5.4, for which the driver is written", "update the node's kernel")}
+		return []answers.Finding{answers.Fault(check, release, "it is older than Linux 5.4, for which the driver is written", "update the node's kernel")}
 	case at < 5012:
-		return []answers.Finding{warning(check, release, "dead mounts are repaired from above, one beneath the other; mounts are made by mount(8)'s means (Linux 6.5 does better)", "")}
+		return []answers.Finding{answers.Warned(check, release, "dead mounts are repaired from above, one beneath the other; mounts are made by mount(8)'s means (Linux 6.5 does better)", "")}
 	case at < 6005:
-		return []answers.Finding{ok(check, release, "dead mounts are repaired from above; from Linux 6.5 on from beneath, without a gap")}
+		return []answers.Finding{answers.Well(check, release, "dead mounts are repaired from above; from Linux 6.5 on from beneath, without a gap")}
 	}
-	return []answers.Finding{ok(check, release, "dead mounts are repaired in place, without a gap")}
+	return []answers.Finding{answers.Well(check, release, "dead mounts are repaired in place, without a gap")}
 }
 
 func versionOf(release string) (major, minor int) {
@@ -73,9 +73,9 @@ func (h Host) kubelet() []answers.Finding {
 	}
 	for _, name := range []string{"pods", "plugins_registry"} {
 		if info, err := os.Stat(filepath.Join(h.KubeletDir, name)); err != nil || !info.IsDir() {
-			return []answers.Finding{fault(check, h.KubeletDir, "kubelet has no directory "+name+" here: it works elsewhere, so this driver is never asked for a mount (`driver name … not found`)",
+			return []answers.Finding{answers.Fault(check, h.KubeletDir, "kubelet has no directory "+name+" here: it works elsewhere, so this driver is never asked for a mount (`driver name … not found`)",
 				"helm upgrade … --set kubeletDir=DIR, with the --root-dir of the node's kubelet: pgrep -a kubelet")}
 		}
 	}
-	return []answers.Finding{ok(check, h.KubeletDir, "kubelet works here")}
+	return []answers.Finding{answers.Well(check, h.KubeletDir, "kubelet works here")}
 }

@@ -52,18 +52,18 @@ var ofClients = []rule{
 }
 
 // options looks at what a Gluster volume is set to.
-func options(ctx context.Context, cluster gluster.Cluster, v gluster.Volume, client glusterd.Volfile, bricks []brick) []answers.Finding {
+func options(ctx context.Context, cluster gluster.Cluster, v gluster.Volume, client glusterd.Volfile, bricks []glusterd.Brick) []answers.Finding {
 	found := append(broken(v, client, ofClients), replication(v, client, bricks)...)
-	server, err := glusterd.GetVolfile(ctx, cluster.Servers, glusterd.BrickVolfile(v.Name, bricks[0].host, bricks[0].path))
+	server, err := glusterd.PoolOf(cluster).GetVolfile(ctx, glusterd.BrickVolfile(v.Name, bricks[0].Host, bricks[0].Path))
 	if err == nil {
 		found = append(found, inTheWay(v, settings.Of(server))...)
 		found = append(found, allowed(v, server, bricks)...)
 		found = append(found, limits(v, server)...)
 	} else {
-		found = append(found, warning("options", v.String(), "its servers do not tell the options of its bricks: "+err.Error(), "see the findings of its servers"))
+		found = append(found, answers.Warned("options", v.String(), "its servers do not tell the options of its bricks: "+err.Error(), "see the findings of its servers"))
 	}
 	if len(found) == 0 {
-		found = append(found, ok("options", v.String(), "nothing that it is set to is in the driver's way"))
+		found = append(found, answers.Well("options", v.String(), "nothing that it is set to is in the driver's way"))
 	}
 	return found
 }
@@ -73,10 +73,10 @@ func inTheWay(v gluster.Volume, s settings.Settings) []answers.Finding {
 	var found []answers.Finding
 	for _, r := range s.Restrictions {
 		_, check, _ := strings.Cut(r.Option, ".")
-		found = append(found, onServer(fault(check, v.String(), fmt.Sprintf("%s is %s: %s", r.Option, r.Value, r.Forbids), r.Cure(v))))
+		found = append(found, onServer(answers.Fault(check, v.String(), fmt.Sprintf("%s is %s: %s", r.Option, r.Value, r.Forbids), r.Cure(v))))
 	}
 	if bent := s.Modes.Options(); bent != "" {
-		found = append(found, warning("modes", v.String(), bent+": directories get other modes than their classes ask for", ""))
+		found = append(found, answers.Warned("modes", v.String(), bent+": directories get other modes than their classes ask for", ""))
 	}
 	return found
 }
@@ -86,7 +86,7 @@ func broken(v gluster.Volume, volfile glusterd.Volfile, rules []rule) []answers.
 	for _, r := range rules {
 		t, has := volfile.First(r.translator)
 		if value := t.Options[r.option]; has && r.isBad(value) {
-			f := onServer(warning(r.check, v.String(), fmt.Sprintf(r.message, value), "gluster volume set "+v.Name+" "+r.set))
+			f := onServer(answers.Warned(r.check, v.String(), fmt.Sprintf(r.message, value), "gluster volume set "+v.Name+" "+r.set))
 			f.Severity = r.severity
 			found = append(found, f)
 		}
@@ -95,7 +95,7 @@ func broken(v gluster.Volume, volfile glusterd.Volfile, rules []rule) []answers.
 }
 
 // replication looks for what may end in a split-brain, or in the loss of a disk.
-func replication(v gluster.Volume, client glusterd.Volfile, bricks []brick) []answers.Finding {
+func replication(v gluster.Volume, client glusterd.Volfile, bricks []glusterd.Brick) []answers.Finding {
 	const check = "replication"
 	sets := 0
 	var first glusterd.Translator
@@ -111,23 +111,23 @@ func replication(v gluster.Volume, client glusterd.Volfile, bricks []brick) []an
 		if _, dispersed := client.First("cluster/disperse"); dispersed {
 			return nil
 		}
-		return []answers.Finding{warning(check, v.String(), "each file is on one brick alone: a disk that breaks takes its files along", "")}
+		return []answers.Finding{answers.Warned(check, v.String(), "each file is on one brick alone: a disk that breaks takes its files along", "")}
 	}
 	quorum, replicas := first.Options["quorum-type"], len(bricks)/sets
 	hasArbiter := first.Options["arbiter-count"] != "" && first.Options["arbiter-count"] != "0"
 	switch {
 	case replicas == 2 && quorum != "auto" && quorum != "fixed":
-		return []answers.Finding{onServer(warning(check, v.String(), "two replicas without quorum: where they lose sight of each other, both are written to, and files differ (split-brain); "+
+		return []answers.Finding{onServer(answers.Warned(check, v.String(), "two replicas without quorum: where they lose sight of each other, both are written to, and files differ (split-brain); "+
 			"an arbiter prevents it", "gluster volume add-brick "+v.Name+" replica 3 arbiter 1 HOST:/PATH"+strings.Repeat(" HOST:/PATH", sets-1)))}
 	case replicas > 2 && !hasArbiter && quorum == "none":
-		return []answers.Finding{onServer(fault(check, v.String(), "quorum is off: servers that lose sight of each other are both written to, and files differ (split-brain)",
+		return []answers.Finding{onServer(answers.Fault(check, v.String(), "quorum is off: servers that lose sight of each other are both written to, and files differ (split-brain)",
 			"gluster volume set "+v.Name+" cluster.quorum-type auto"))}
 	}
 	return nil
 }
 
 // allowed says whether the servers let this host in, by the address from which it comes.
-func allowed(v gluster.Volume, server glusterd.Volfile, bricks []brick) []answers.Finding {
+func allowed(v gluster.Volume, server glusterd.Volfile, bricks []glusterd.Brick) []answers.Finding {
 	const check = "auth"
 	t, _ := server.First("protocol/server")
 	list, refused := "", ""
@@ -139,15 +139,15 @@ func allowed(v gluster.Volume, server glusterd.Volfile, bricks []brick) []answer
 			refused = value
 		}
 	}
-	address := glusterd.SourceAddress(bricks[0].host)
+	address := glusterd.SourceAddress(bricks[0].Host)
 	if address == "" {
 		return nil
 	}
 	if isListed(refused, address) {
-		return []answers.Finding{onServer(fault(check, v.String(), "auth.reject names this host ("+address+"): its clients are refused", "gluster volume reset "+v.Name+" auth.reject"))}
+		return []answers.Finding{onServer(answers.Fault(check, v.String(), "auth.reject names this host ("+address+"): its clients are refused", "gluster volume reset "+v.Name+" auth.reject"))}
 	}
 	if list != "" && !isListed(list, address) {
-		return []answers.Finding{onServer(fault(check, v.String(), "auth.allow does not name this host ("+address+"): its clients are refused",
+		return []answers.Finding{onServer(answers.Fault(check, v.String(), "auth.allow does not name this host ("+address+"): its clients are refused",
 			"gluster volume set "+v.Name+" auth.allow "+list+","+address))}
 	}
 	return nil
@@ -189,5 +189,5 @@ func limits(v gluster.Volume, server glusterd.Volfile) []answers.Finding {
 	if !state.On {
 		message = "quota is off: no volume ends at its capacity, and one can fill it for all"
 	}
-	return []answers.Finding{onServer(warning("quota", v.String(), message, strings.Join(commands, " && ")))}
+	return []answers.Finding{onServer(answers.Warned("quota", v.String(), message, strings.Join(commands, " && ")))}
 }

@@ -33,10 +33,10 @@ func sourcePorts(proc string) []answers.Finding {
 		}
 	}
 	if len(open) == 0 {
-		return []answers.Finding{ok(check, "this host", "no service listens where GlusterFS's clients take their ports")}
+		return []answers.Finding{answers.Well(check, "this host", "no service listens where GlusterFS's clients take their ports")}
 	}
 	value := strings.TrimPrefix(strings.TrimSpace(string(reserved))+","+strings.Join(open, ","), ",")
-	f := warning(check, "port "+strings.Join(open, ", "), fmt.Sprintf("a service listens there; GlusterFS's clients take ports downwards from %d, and may have it when the service starts again", highestSource),
+	f := answers.Warned(check, "port "+strings.Join(open, ", "), fmt.Sprintf("a service listens there; GlusterFS's clients take ports downwards from %d, and may have it when the service starts again", highestSource),
 		"sysctl -w "+setting+"="+value+"; and for each boot: echo "+setting+"="+value+" > /etc/sysctl.d/60-gluster-ports.conf")
 	f.Where = "on the node"
 	return []answers.Finding{f}

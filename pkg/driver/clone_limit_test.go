@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -55,7 +55,7 @@ func TestACopyEndsAtTheLimitOfItsVolume(t *testing.T) {
 		_, err := r.tryCreate(wanted)
 		return expect(err, codes.ResourceExhausted, "ask for more than 20.0 MiB")
 	})
-	held := allocated(t, filepath.Join(c.BrickPath(name, 0), volume.OwnDir, store.ClonesDir))
+	held := allocated(t, filepath.Join(c.BrickPath(name, 0), volume.OwnDir, owndir.ClonesDir))
 	t.Logf("%d MiB of %d were copied into %d", held/mib, 4*files, size/mib)
 	if held == 0 || held > size+4*mib {
 		t.Errorf("%d bytes were copied for a volume of %d", held, size)

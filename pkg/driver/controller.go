@@ -19,7 +19,8 @@ import (
 
 type controller struct {
 	csi.UnimplementedControllerServer
-	volumes *manager.Manager
+	volumes  *manager.Manager
+	askClaim askClaim // nil: nobody is asked
 }
 
 var controllerCapabilities = []csi.ControllerServiceCapability_RPC_Type{
@@ -62,6 +63,7 @@ func (c *controller) CreateVolume(ctx context.Context, request *csi.CreateVolume
 	if err != nil {
 		return nil, err
 	}
+	c.addClaim(ctx, request.GetName(), spec.MadeFor)
 	r, err := c.volumes.Create(ctx, v, spec)
 	if err != nil {
 		return nil, err

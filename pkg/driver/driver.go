@@ -26,7 +26,9 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/reconnect"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/repair"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/settings"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/monitor"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mounter"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/nodereports"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/startuptaint"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
@@ -159,7 +161,7 @@ func (d *Driver) lookAfterClients(ctx context.Context, group *sync.WaitGroup) {
 }
 
 // serve serves CSI and, unless it is nil, the monitor.
-func (d *Driver) serve(ctx context.Context, listener net.Listener, m *monitor) error {
+func (d *Driver) serve(ctx context.Context, listener net.Listener, m *monitor.Monitor) error {
 	logger := klog.FromContext(ctx)
 	server := newServer(logger, d.metrics.retry, d.metrics.rpc.UnaryServerInterceptor())
 	csi.RegisterIdentityServer(server, &identity{driver: d})
@@ -171,17 +173,17 @@ func (d *Driver) serve(ctx context.Context, listener net.Listener, m *monitor) e
 	d.lookAfterClients(ctx, &background)
 	background.Go(func() { d.health.Watch(ctx) }) // not in the mounter: one for each host
 	if m != nil {
-		background.Go(func() { m.serve(ctx) })
+		background.Go(func() { m.Serve(ctx) })
 	}
 	if d.options.Mode.controller() {
-		csi.RegisterControllerServer(server, &controller{volumes: d.volumes})
+		csi.RegisterControllerServer(server, &controller{volumes: d.volumes, askClaim: d.newAskClaim(ctx)})
 		background.Go(func() { d.volumes.Maintain(ctx) })
 		background.Go(func() { d.events.Run(ctx) })
 		background.Go(func() { d.taint.Run(ctx) })
 	}
 	if d.options.Mode.node() {
 		csi.RegisterNodeServer(server, newNode(d))
-		background.Go(func() { d.newReporter().run(ctx) })
+		background.Go(func() { nodereports.New(d.options.NodeID, d.host, d.health.Split, d.volumes.Report).Run(ctx) })
 	}
 	if r, ok := d.options.registration(); ok {
 		background.Go(func() { r.Serve(ctx, d.metrics.registry) })

@@ -11,13 +11,10 @@ import (
 	"strings"
 	"sync"
 
-	"k8s.io/klog/v2"
-
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/events"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/kubeapi"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
@@ -42,12 +39,8 @@ var outages = []struct{ code, recovered, was string }{
 // newEvents returns what says events, and has all that the controller sees told to it. Without it, all else is as with
 // it.
 func (d *Driver) newEvents(ctx context.Context) *events.Recorder {
-	if d.options.Events == "" {
-		return nil
-	}
-	api, err := kubeapi.New(d.options.Events)
-	if err != nil {
-		klog.FromContext(ctx).Error(err, "Events are not written; all else goes on", "directory", d.options.Events)
+	api := apiServer(ctx, d.options.Events, "Events are not written; all else goes on")
+	if api == nil {
 		return nil
 	}
 	r := events.New(d.options.Name, api, events.Object{Name: os.Getenv("POD_NAME"), UID: os.Getenv("POD_UID")})

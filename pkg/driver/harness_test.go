@@ -64,7 +64,7 @@ func ownVolume(t *testing.T, options testcluster.VolumeOptions) (*testcluster.Cl
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(c.StopVolume(name), c.DeleteVolume(name)); err != nil {
+		if err := c.RemoveVolume(name); err != nil {
 			t.Error(err)
 		}
 	})

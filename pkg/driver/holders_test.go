@@ -58,7 +58,7 @@ func TestWhoKeepsFilesOfADeadClientIsNamedAndRestartedWhereTheClassSaysSo(t *tes
 	programs.InControlGroup(t, "kubepods/burstable/pod"+otherUID+"/"+id, otherShell)
 	killClient(t, p.clients()[0])
 
-	said := "DEGRADED DeadFiles: restart pod " + otherUID + " " + id[:12] + " process " + strconv.Itoa(otherShell) + " (sh) " + w.GetVolumeContext()[pathKey] + " 1 files open, 1 of them for writing"
+	said := "DEGRADED DeadFiles: restart pod " + otherUID + " " + id[:12] + " process " + strconv.Itoa(otherShell) + " (sh) " + w.GetVolumeContext()[pathKey] + " open: 1 (for writing: 1)"
 	testcluster.Eventually(t, time.Minute, func() error { return shows(p.volumeHealth(w.GetVolumeId(), other), said) })
 	mounter := &rig{t: t, log: p.mounterLog}
 	mounter.wantStatus("/metrics", 200, `glusterfs_csi_dead_files{cluster="`+testcluster.Name+`",directory="/`+w.GetVolumeContext()[pathKey]+`",pod="`+otherUID+`",volume="gv0"} 1`)

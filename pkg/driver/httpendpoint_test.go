@@ -245,7 +245,7 @@ func (r *rig) asked(o Options, ended chan error) error {
 	}
 	questions, err := askCSI(o.Endpoint)
 	if err == nil {
-		err = questions.alive(ctx)
+		err = questions.Alive(ctx)
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/kubeapi"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/startuptaint"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
 
@@ -20,14 +21,11 @@ func (d *Driver) newIdentity(ctx context.Context) manager.Identity {
 	case d.options.KubernetesID != "":
 		ask = func(context.Context) (string, error) { return d.options.KubernetesID, nil }
 	case d.options.KubernetesIDFrom != "":
-		api, err := kubeapi.New(d.options.KubernetesIDFrom)
-		if err != nil {
-			klog.FromContext(ctx).Error(err, "It is not known which Kubernetes cluster this is; nothing that is made belongs to it",
-				"directory", d.options.KubernetesIDFrom)
-			return nil
+		if api := apiServer(ctx, d.options.KubernetesIDFrom, "It is not known which Kubernetes cluster this is; nothing that is made belongs to it"); api != nil {
+			ask = kubeapi.NewIdentity(api).Get
 		}
-		ask = kubeapi.NewIdentity(api).Get
-	default:
+	}
+	if ask == nil {
 		return nil
 	}
 	var told atomic.Pointer[string]
@@ -41,4 +39,39 @@ func (d *Driver) newIdentity(ctx context.Context) manager.Identity {
 		}
 		return id, err
 	}
+}
+
+// newTaintRemover returns what takes the start-up taint off nodes.
+func (d *Driver) newTaintRemover(ctx context.Context) *startuptaint.Remover {
+	api := apiServer(ctx, d.options.StartupTaint, "The start-up taint stays on nodes; all else goes on")
+	if api == nil {
+		return nil
+	}
+	return startuptaint.New(d.options.Name, api)
+}
+
+// askClaim asks Kubernetes for a claim.
+type askClaim func(ctx context.Context, namespace, name string) (kubeapi.MadeClaim, error)
+
+// newAskClaim is nil where nobody is to be asked.
+func (d *Driver) newAskClaim(ctx context.Context) askClaim {
+	api := apiServer(ctx, d.options.ClaimsFrom, "Class and labels of claims are not recorded")
+	if api == nil {
+		return nil
+	}
+	return api.GetClaim
+}
+
+// apiServer is what asks Kubernetes' API server as the files in a directory say; nil where nobody is to be asked, or
+// they cannot be read: what is missing then is said in the log.
+func apiServer(ctx context.Context, directory, missing string) *kubeapi.Client {
+	if directory == "" {
+		return nil
+	}
+	api, err := kubeapi.New(directory)
+	if err != nil {
+		klog.FromContext(ctx).Error(err, missing, "directory", directory)
+		return nil
+	}
+	return api
 }

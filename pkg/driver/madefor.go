@@ -3,11 +3,13 @@
 package driver
 
 import (
+	"context"
 	"encoding/json"
-	"maps"
 	"strings"
+	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
+	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
@@ -37,12 +39,55 @@ func madeFor(request *csi.CreateVolumeRequest, p parameters) *volume.MadeFor {
 		}
 		m.MountOptions = c.GetMount().GetMountFlags() // each has the same
 	}
-	m.Parameters = maps.Clone(request.GetParameters())
-	maps.DeleteFunc(m.Parameters, func(key, _ string) bool { return strings.Contains(key, "/") })
-	if text, err := json.Marshal(m); err != nil || len(text) > maxMadeFor {
+	m.Parameters = withoutSidecars(request.GetParameters())
+	if isTooMuch(m) {
 		return nil
 	}
 	return m
+}
+
+func isTooMuch(m *volume.MadeFor) bool {
+	text, err := json.Marshal(m)
+	return err != nil || len(text) > maxMadeFor
+}
+
+// claimTimeout bounds how long a volume waits for what its record says of its claim. It is made without, too.
+const claimTimeout = 3 * time.Second
+
+// addClaim adds what no request says: class and labels of the claim, if that is the one that the volume is made for, as far as
+// there is room in a record.
+func (c *controller) addClaim(ctx context.Context, name string, m *volume.MadeFor) {
+	if c.askClaim == nil || m == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
+	defer cancel()
+	claim, err := c.askClaim(ctx, m.Namespace, m.Claim)
+	switch {
+	case err != nil:
+		klog.FromContext(ctx).Info("Class and labels of a claim are not recorded", "claim", m.Namespace+"/"+m.Claim, "why", err.Error())
+		return
+	case !strings.HasSuffix(name, claim.UID): // external-provisioner's names; else it is a later one of this name
+		return
+	}
+	if m.Class = claim.Class; isTooMuch(m) {
+		m.Class = ""
+	}
+	if m.Labels = claim.Labels; isTooMuch(m) {
+		m.Labels = nil
+	}
+}
+
+// snapshotMadeFor is the VolumeSnapshot that a request is made for; nil where it says of none.
+func snapshotMadeFor(request *csi.CreateSnapshotRequest) *volume.SnapshotMadeFor {
+	m := volume.SnapshotMadeFor{
+		Namespace: request.GetParameters()["csi.storage.k8s.io/volumesnapshot/namespace"],
+		Name:      request.GetParameters()["csi.storage.k8s.io/volumesnapshot/name"],
+	}
+	if m.Namespace == "" || m.Name == "" {
+		return nil
+	}
+	return &m
 }
 
 // RecordedContext is VolumeContext with what the volume's own request asked of consistency and onClientDeath, where that is recorded.

@@ -3,12 +3,15 @@
 package driver
 
 import (
+	"context"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/kubeapi"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
 
@@ -55,5 +58,47 @@ func TestARecordKeepsWhatItsClaimAskedFor(t *testing.T) {
 		if m := madeFor(request, p); m != nil {
 			t.Errorf("%s: %+v", name, m)
 		}
+	}
+}
+
+// TestARecordKeepsClassAndLabelsOfItsClaim: of the one that the volume is made for, as far as there is room, and a volume is made
+// without an answer, too.
+func TestARecordKeepsClassAndLabelsOfItsClaim(t *testing.T) {
+	labels := map[string]string{"app": "web"}
+	for name, test := range map[string]struct {
+		claim kubeapi.MadeClaim
+		err   error
+		want  volume.MadeFor
+	}{
+		"its own":         {kubeapi.MadeClaim{UID: "5f0c", Class: "glusterfs", Labels: labels}, nil, volume.MadeFor{Namespace: "shop", Claim: "data", Class: "glusterfs", Labels: labels}},
+		"a later one":     {kubeapi.MadeClaim{UID: "77aa", Class: "glusterfs", Labels: labels}, nil, volume.MadeFor{Namespace: "shop", Claim: "data"}},
+		"no answer":       {kubeapi.MadeClaim{}, errors.New("it does not answer"), volume.MadeFor{Namespace: "shop", Claim: "data"}},
+		"far too many":    {kubeapi.MadeClaim{UID: "5f0c", Class: "glusterfs", Labels: map[string]string{"a": strings.Repeat("x", maxMadeFor)}}, nil, volume.MadeFor{Namespace: "shop", Claim: "data", Class: "glusterfs"}},
+		"neither of both": {kubeapi.MadeClaim{UID: "5f0c"}, nil, volume.MadeFor{Namespace: "shop", Claim: "data"}},
+	} {
+		c := &controller{askClaim: func(_ context.Context, namespace, claim string) (kubeapi.MadeClaim, error) {
+			if namespace != "shop" || claim != "data" {
+				t.Errorf("it asks for %s/%s", namespace, claim)
+			}
+			return test.claim, test.err
+		}}
+		m := &volume.MadeFor{Namespace: "shop", Claim: "data"}
+		c.addClaim(t.Context(), "pvc-5f0c", m)
+		if !reflect.DeepEqual(*m, test.want) {
+			t.Errorf("%s: it keeps %+v", name, m)
+		}
+	}
+	(&controller{}).addClaim(t.Context(), "pvc-5f0c", &volume.MadeFor{}) // nobody is to be asked
+}
+
+func TestASnapshotKeepsWhatItWasMadeFor(t *testing.T) {
+	request := &csi.CreateSnapshotRequest{Parameters: map[string]string{
+		"csi.storage.k8s.io/volumesnapshot/namespace": "shop", "csi.storage.k8s.io/volumesnapshot/name": "nightly",
+	}}
+	if m := snapshotMadeFor(request); m == nil || *m != (volume.SnapshotMadeFor{Namespace: "shop", Name: "nightly"}) {
+		t.Errorf("it keeps %+v", m)
+	}
+	if m := snapshotMadeFor(&csi.CreateSnapshotRequest{}); m != nil {
+		t.Errorf("of a request that says nothing it keeps %+v", m)
 	}
 }

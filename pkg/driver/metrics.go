@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/health"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 )
 
@@ -38,7 +39,7 @@ func newMetrics(options Options) *metrics {
 
 // observeClients adds what there is to tell of a host's clients by a process with these options.
 func (m *metrics) observeClients(host *client.Host, options Options) {
-	m.registry.MustRegister(clientsCollector{host: host, isOwner: options.Mounter == "", isObserver: options.Mode != Mounter})
+	m.registry.MustRegister(health.ClientsCollector{Host: host, IsOwner: options.Mounter == "", IsObserver: options.Mode != Mounter})
 }
 
 // countOperations adds what is under way, and what waits for it to end.

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/cgroup"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/kubelet"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
@@ -64,12 +65,17 @@ type Options struct {
 	// KubernetesID says which Kubernetes cluster a controller works for. "" where KubernetesIDFrom is the directory of the
 	// service account by which it asks, as Kubernetes mounts it, or where it is to know none.
 	KubernetesID, KubernetesIDFrom string
+	// ClaimsFrom is the directory of the service account by which a claim's class and labels are asked for when its volume is made, as
+	// Kubernetes mounts it; "" where they are not to be recorded.
+	ClaimsFrom string
 	// StartupTaint is the directory of the service account by which the start-up taint is taken off nodes; "" for nobody
 	// who does.
 	StartupTaint string
 	// RestartAfter is how long after the repair a container that keeps files of a dead client open is restarted, where its class says
 	// so; 0 for the default.
 	RestartAfter time.Duration
+	// ClientMemory limits the memory of each client of a mounter.
+	ClientMemory cgroup.Limits
 	// MaxOperations is how many operations wait on GlusterFS at once; a mounter has none.
 	MaxOperations int
 	// MaxCopies and MaxCopiesVolume are how many snapshots and clones are copied at once: in all, and to one Gluster
@@ -100,6 +106,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--state-dir %q is not an absolute path", o.StateDir)
 	case o.Events != "" && !filepath.IsAbs(o.Events):
 		return fmt.Errorf("--events %q is not an absolute path", o.Events)
+	case o.ClaimsFrom != "" && !filepath.IsAbs(o.ClaimsFrom):
+		return fmt.Errorf("--claims-from %q is not an absolute path", o.ClaimsFrom)
 	case o.StartupTaint != "" && !filepath.IsAbs(o.StartupTaint):
 		return fmt.Errorf("--startup-taint %q is not an absolute path", o.StartupTaint)
 	}
@@ -133,6 +141,10 @@ func (o Options) validateNumbers() error {
 		return fmt.Errorf("--quota-headroom %d is negative", o.QuotaHeadroom)
 	case o.RestartAfter < 0:
 		return fmt.Errorf("--restart-after %s is negative", o.RestartAfter)
+	case o.ClientMemory.High < 0 || o.ClientMemory.Max < 0:
+		return errors.New("--client-memory-high or --client-memory-max is negative")
+	case o.ClientMemory.Max > 0 && o.ClientMemory.High > o.ClientMemory.Max:
+		return errors.New("--client-memory-high is more than --client-memory-max")
 	case o.Mode != Mounter && o.MaxOperations < 1:
 		return fmt.Errorf("--max-operations %d is less than 1", o.MaxOperations)
 	case o.MaxCopies < 0 || o.MaxCopiesVolume < 0 || (o.MaxCopies == 0) != (o.MaxCopiesVolume == 0):

@@ -55,19 +55,32 @@ var setters = map[string]func(p *parameters, value string) error{
 // nearest known one named.
 func parseParameters(raw map[string]string) (parameters, error) {
 	p := parameters{path: volume.DefaultPath, onDelete: volume.Trash, quota: volume.QuotaAuto}
+	err := setAll(&p, "StorageClass parameter", raw, setters, true)
+	return p, err
+}
+
+// setAll sets what values say. what is what their keys are of, for messages; each may have a default, for which it is left out.
+func setAll[T any](to *T, what string, raw map[string]string, known map[string]func(to *T, value string) error, haveDefaults bool) error {
 	for _, key := range slices.Sorted(maps.Keys(raw)) {
-		set := setters[key]
+		set := known[key]
 		if set == nil {
-			return parameters{}, unknownKey("StorageClass parameter", key, slices.Sorted(maps.Keys(setters)))
+			return unknownKey(what, key, slices.Sorted(maps.Keys(known)))
 		}
-		if raw[key] == "" && !strings.Contains(key, "/") {
-			return parameters{}, invalid("StorageClass parameter %s is empty: leave it out for its default", key)
+		if haveDefaults && raw[key] == "" && !strings.Contains(key, "/") {
+			return invalid("%s %s is empty: leave it out for its default", what, key)
 		}
-		if err := set(&p, raw[key]); err != nil {
-			return parameters{}, invalid("StorageClass parameter %s: %v", key, err)
+		if err := set(to, raw[key]); err != nil {
+			return invalid("%s %s: %v", what, key, err)
 		}
 	}
-	return p, nil
+	return nil
+}
+
+// withoutSidecars are the values without those that kubelet and the sidecars add, whose keys have a slash.
+func withoutSidecars(raw map[string]string) map[string]string {
+	raw = maps.Clone(raw)
+	maps.DeleteFunc(raw, func(key, _ string) bool { return strings.Contains(key, "/") })
+	return raw
 }
 
 // The keys of a volume context. A class has all but the first, too.
@@ -111,19 +124,8 @@ var contextSetters = map[string]func(a *attributes, value string) error{
 // parseContext reads a volume context.
 func parseContext(raw map[string]string) (attributes, error) {
 	var a attributes
-	for _, key := range slices.Sorted(maps.Keys(raw)) {
-		if strings.Contains(key, "/") {
-			continue
-		}
-		set := contextSetters[key]
-		if set == nil {
-			return attributes{}, unknownKey("volume attribute", key, slices.Sorted(maps.Keys(contextSetters)))
-		}
-		if err := set(&a, raw[key]); err != nil {
-			return attributes{}, invalid("volume attribute %s: %v", key, err)
-		}
-	}
-	return a, nil
+	err := setAll(&a, "volume attribute", withoutSidecars(raw), contextSetters, false)
+	return a, err
 }
 
 func setStrict(to *bool, value string) error { return setEither(to, value, relaxed, strict) }

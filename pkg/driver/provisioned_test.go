@@ -57,6 +57,8 @@ func TestWhatIsProvisionedIsBounded(t *testing.T) {
 	code(t, err, codes.OK)
 	_, err = r.tryCreate(sized(newName(), 1))
 	code(t, err, codes.ResourceExhausted, "0 left")
+	_, err = r.expand(first.GetVolumeId()+"-not", 4<<30, 0)
+	code(t, err, codes.NotFound)
 
 	// The next process knows what is there. Then nothing is left for what was already counted, which stays what it is.
 	r.stop()

@@ -2,9 +2,7 @@
 
 package driver
 
-import (
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
-)
+import "github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 
 // What kubelet says of the pod, as the CSIDriver object asks it to.
 const (

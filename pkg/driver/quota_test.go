@@ -6,6 +6,7 @@ package driver
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -26,6 +27,9 @@ import (
 )
 
 const mib = 1 << 20
+
+// capacitySize is that of the volume which is filled to its end: small, as every MiB of it is synced by itself.
+var capacitySize = flag.Int64("capacity.size", 20, "size in MiB of the volume that is filled")
 
 // onLimitedVolume is a driver on a Gluster volume of its own whose quota is as docs/capacity.md says.
 func onLimitedVolume(t *testing.T, options testcluster.VolumeOptions) (c *testcluster.Cluster, name string, r *rig) {
@@ -106,12 +110,12 @@ func TestAVolumeEndsAtItsCapacity(t *testing.T) {
 	for layout, options := range map[string]testcluster.VolumeOptions{"replica 2": {}, "2×2": {Subvolumes: 2}} {
 		t.Run(layout, func(t *testing.T) {
 			_, _, r := onLimitedVolume(t, options)
-			const size = 20 * mib
+			size, more := *capacitySize*mib, int64(20*mib)
 			v, free := r.createSized(size), r.createSized(size, "quota", "none")
 			target, other := r.publish(v, "pod"), r.publish(free, "other")
 			showsSize(t, target, size)
 			bricks := int64(2 * max(1, options.Subvolumes))
-			written := fillUp(t, filepath.Join(target, "file"), 4*size)
+			written := fillUp(t, filepath.Join(target, "file"), size+3*more)
 			t.Logf("%d MiB went into %d", written/mib, size/mib)
 			if written > size+2*mib*bricks {
 				t.Errorf("%d bytes went into a volume of %d", written, size)
@@ -119,14 +123,14 @@ func TestAVolumeEndsAtItsCapacity(t *testing.T) {
 			write(t, filepath.Join(other, "file"), "its neighbour writes on")
 
 			began := time.Now()
-			if _, err := r.expand(v.GetVolumeId(), 2*size, 0); err != nil {
+			if _, err := r.expand(v.GetVolumeId(), size+more, 0); err != nil {
 				t.Fatal(err)
 			}
 			testcluster.Eventually(t, 30*time.Second, func() error { return os.WriteFile(filepath.Join(target, "more"), make([]byte, mib), 0o600) })
 			t.Logf("a writer goes on %s after the expansion began", time.Since(began).Round(time.Millisecond))
-			showsSize(t, target, 2*size)
-			if written += mib + fillUp(t, filepath.Join(target, "rest"), 4*size); written > 2*size+2*mib*bricks {
-				t.Errorf("%d bytes went into a volume of %d", written, 2*size)
+			showsSize(t, target, size+more)
+			if written += mib + fillUp(t, filepath.Join(target, "rest"), 3*more); written > size+more+2*mib*bricks {
+				t.Errorf("%d bytes went into a volume of %d", written, size+more)
 			}
 			r.unpublish(v, target)
 			r.unpublish(free, other)

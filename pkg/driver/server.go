@@ -4,17 +4,11 @@ package driver
 
 import (
 	"context"
-	"fmt"
-	"net"
-	"net/url"
-	"os"
 	"path"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync/atomic"
-	"time"
 
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/logging"
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
@@ -27,76 +21,18 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/waiting"
 )
 
+// verboseRequest is the -v from which whole requests are logged, verboseProbe the one from which kubelet's periodic questions are.
 const (
-	// rpcTimeout is the deadline of a caller that sets none. It is above GlusterFS's
-	// ping-timeout (42 s), after which a volume with a silent server goes on.
-	rpcTimeout = 60 * time.Second
-	// answerMargin is how long before the caller's deadline, at most, the driver gives up:
-	// an answer that is late is never read, and "context deadline exceeded" says nothing.
-	answerMargin = time.Second
-	// verboseRequest is the -v from which whole requests are logged, verboseProbe the
-	// one from which kubelet's periodic questions are.
 	verboseRequest = 5
 	verboseProbe   = 4
 )
-
-// parseEndpoint takes unix:///path, unix:path and tcp://address:port apart.
-func parseEndpoint(endpoint string) (network, address string, err error) {
-	u, err := url.Parse(endpoint)
-	if err == nil {
-		switch {
-		case u.Scheme == "unix" && filepath.IsAbs(u.Host+u.Path):
-			return "unix", u.Host + u.Path, nil
-		case u.Scheme == "tcp" && u.Port() != "" && u.Path == "":
-			return "tcp", u.Host, nil
-		}
-	}
-	return "", "", fmt.Errorf("--endpoint %q is neither unix:///path nor tcp://address:port", endpoint)
-}
-
-// listen opens the endpoint. The socket of a process that was killed is replaced.
-func listen(ctx context.Context, endpoint string) (net.Listener, error) {
-	network, address, err := parseEndpoint(endpoint)
-	if err != nil {
-		return nil, err
-	}
-	if network == "unix" {
-		if err := os.MkdirAll(filepath.Dir(address), 0o750); err != nil {
-			return nil, fmt.Errorf("make the directory of --endpoint: %w", err)
-		}
-		if err := removeSocket(address); err != nil {
-			return nil, err
-		}
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, network, address)
-	if err != nil {
-		return nil, fmt.Errorf("listen on --endpoint %s: %w", endpoint, err)
-	}
-	return listener, nil
-}
-
-func removeSocket(path string) error {
-	info, err := os.Lstat(path)
-	if os.IsNotExist(err) {
-		return nil
-	}
-	if err == nil && info.Mode().Type() != os.ModeSocket {
-		err = fmt.Errorf("%s is there and is no socket", path)
-	}
-	if err == nil {
-		err = os.Remove(path)
-	}
-	if err != nil {
-		return fmt.Errorf("replace the socket of --endpoint: %w", err)
-	}
-	return nil
-}
 
 // newServer returns a gRPC server whose every RPC has an ID, a deadline, one line in
 // the log, a status for its error, and no way to end the process by a panic. retried is told of
 // each error; outermost sees the status that the caller gets.
 func newServer(logger klog.Logger, retried func(method string, err error), outermost ...grpc.UnaryServerInterceptor) *grpc.Server {
 	return grpc.NewServer(grpc.ChainUnaryInterceptor(outermost...), grpc.ChainUnaryInterceptor(
+		withDeadline,
 		withRequest(logger),
 		logging.UnaryServerInterceptor(logging.LoggerFunc(logCall), logging.WithLogOnEvents(logging.FinishCall)),
 		withStatus(retried),
@@ -109,8 +45,7 @@ func newServer(logger klog.Logger, retried func(method string, err error), outer
 
 var requests atomic.Uint64
 
-// withRequest gives the context a deadline, and a logger that names the request and the
-// volume in every line.
+// withRequest gives the context a logger that names the request and the volume in every line.
 func withRequest(logger klog.Logger) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		logger := logger.WithValues("request", strconv.FormatUint(requests.Add(1), 10))
@@ -122,13 +57,6 @@ func withRequest(logger klog.Logger) grpc.UnaryServerInterceptor {
 		if r, ok := request.(interface{ GetTargetPath() string }); ok {
 			logger = logger.WithValues("target", r.GetTargetPath())
 		}
-		limit := rpcTimeout
-		if deadline, bounded := ctx.Deadline(); bounded {
-			limit = time.Until(deadline)
-			limit -= min(limit/10, answerMargin)
-		}
-		ctx, cancel := context.WithTimeout(ctx, limit)
-		defer cancel()
 		logger.V(verboseRequest).Info("Request", "method", info.FullMethod, "request", protosanitizer.StripSecrets(request))
 		ctx, stop := waiting.Watch(klog.NewContext(ctx, logger.WithValues("method", info.FullMethod)))
 		defer stop()

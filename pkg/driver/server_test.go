@@ -65,6 +65,7 @@ func TestOptionsThatCannotWork(t *testing.T) {
 		"--kubernetes-id \"a b": func(o *Options) { o.KubernetesID = "a b" },
 		"same thing":            func(o *Options) { o.KubernetesID, o.KubernetesIDFrom = "a", "/s" },
 		"absolute path":         func(o *Options) { o.KubernetesIDFrom = "serviceaccount" },
+		"--claims-from":         func(o *Options) { o.ClaimsFrom = "serviceaccount" },
 		"for a controller":      func(o *Options) { o.Mode, o.KubernetesID = Node, "a" },
 		"is for the mode":       func(o *Options) { o.Mounter = "unix:///m" },
 	} {

@@ -6,9 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc/codes"
@@ -31,22 +28,8 @@ var snapshotSetters = map[string]func(p *parameters, value string) error{
 // parseSnapshotParameters reads the parameters of CreateSnapshot.
 func parseSnapshotParameters(raw map[string]string) (parameters, error) {
 	var p parameters
-	for _, key := range slices.Sorted(maps.Keys(raw)) {
-		if strings.Contains(key, "/") {
-			continue
-		}
-		set := snapshotSetters[key]
-		if set == nil {
-			return parameters{}, unknownKey("VolumeSnapshotClass parameter", key, slices.Sorted(maps.Keys(snapshotSetters)))
-		}
-		if raw[key] == "" {
-			return parameters{}, invalid("VolumeSnapshotClass parameter %s is empty: leave it out for its default", key)
-		}
-		if err := set(&p, raw[key]); err != nil {
-			return parameters{}, invalid("VolumeSnapshotClass parameter %s: %v", key, err)
-		}
-	}
-	return p, nil
+	err := setAll(&p, "VolumeSnapshotClass parameter", withoutSidecars(raw), snapshotSetters, true)
+	return p, err
 }
 
 // CreateSnapshot begins to copy a volume, or returns the snapshot that the same request has begun before. It answers
@@ -70,7 +53,7 @@ func (c *controller) CreateSnapshot(ctx context.Context, request *csi.CreateSnap
 	if err != nil {
 		return nil, err
 	}
-	s, err := c.volumes.CreateSnapshot(ctx, v, request.GetName(), of)
+	s, err := c.volumes.CreateSnapshot(ctx, v, request.GetName(), of, snapshotMadeFor(request))
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,8 @@ type Cluster struct {
 	Volumes []string `json:"volumes"` // the Gluster volumes that may be used, without duplicates; at least one
 	// MaxProvisioned is how many bytes the volumes on a Gluster volume may have together, by its name; any where it is not there.
 	MaxProvisioned map[string]Maximum `json:"maxProvisioned,omitempty"`
+	// TLS is what clients show to servers that want TLS; nil where nobody speaks it.
+	TLS *TLS `json:"tls,omitempty"`
 }
 
 // Clusters is the content of one valid clusters file. It is immutable.
@@ -36,7 +38,8 @@ const maxClustersFile = 1 << 20
 //	  - name: pi
 //	    servers: [192.168.6.15, 192.168.6.16]
 //	    volumes: [gv0]
-//	    maxProvisioned: {gv0: 150%}   # may be left out
+//	    maxProvisioned: {gv0: 150%}                       # may be left out
+//	    tls: {secretName: gluster-tls, management: true}  # may be left out
 //
 // It is strict: unknown or repeated keys, invalid names, a cluster named twice or without servers or volumes, and a
 // file without clusters are refused. Servers and volumes named twice in a cluster count once, at their first place.
@@ -77,31 +80,6 @@ func (c *Clusters) Find(v Volume) (Cluster, error) {
 			v.Cluster, strings.Join(cluster.Volumes, ", "))
 	}
 	return cluster, nil
-}
-
-// Choose returns the Gluster volume with these names, where an empty name stands for the only one there is. The
-// errors are those of Find, and ErrAmbiguous with the choices where a name is empty and there are several.
-func (c *Clusters) Choose(cluster, volume string) (Volume, error) {
-	if cluster == "" {
-		if len(c.clusters) > 1 {
-			return Volume{}, fmt.Errorf("%w: name one of the clusters: %s", ErrAmbiguous, strings.Join(c.names(), ", "))
-		}
-		cluster = c.clusters[0].Name
-	}
-	found, err := c.cluster(cluster)
-	if err != nil {
-		return Volume{}, err
-	}
-	if volume == "" {
-		if len(found.Volumes) > 1 {
-			return Volume{}, fmt.Errorf("%w: name one of the Gluster volumes of cluster %q: %s", ErrAmbiguous, cluster,
-				strings.Join(found.Volumes, ", "))
-		}
-		volume = found.Volumes[0]
-	}
-	v := Volume{Cluster: cluster, Name: volume}
-	_, err = c.Find(v)
-	return v, err
 }
 
 // Volumes lists all Gluster volumes, sorted by cluster and name.
@@ -159,7 +137,10 @@ func (c *Cluster) normalize() error {
 			return fmt.Errorf("cluster %q: maxProvisioned of %q, which is not among its volumes", c.Name, volume)
 		}
 	}
-	c.Servers, c.Volumes = unique(c.Servers), unique(c.Volumes)
+	if err := c.TLS.validate(); err != nil {
+		return fmt.Errorf("cluster %q: %w", c.Name, err)
+	}
+	c.Servers, c.Volumes = Unique(c.Servers), Unique(c.Volumes)
 	return nil
 }
 
@@ -188,12 +169,13 @@ func normalizeServer(server string) (string, error) {
 	return lower, nil
 }
 
-// unique removes duplicates, keeping the order of first appearance.
-func unique(names []string) []string {
-	seen := make(map[string]bool, len(names))
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-		again := seen[name]
-		seen[name] = true
-		return again
-	})
+// Unique removes duplicates, keeping the order of first appearance.
+func Unique[T comparable](values []T) []T {
+	var kept []T
+	for _, value := range values {
+		if !slices.Contains(kept, value) {
+			kept = append(kept, value)
+		}
+	}
+	return kept
 }

@@ -4,6 +4,8 @@ package gluster
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -45,6 +47,25 @@ func TestParseClusters(t *testing.T) {
 	}
 }
 
+func TestTheFilesOfASecretAreBesideTheClustersFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "clusters.yaml")
+	const text = "clusters: [{name: pi, servers: [a], volumes: [v], tls: {secretName: gluster.pi, management: true}}, {name: plain, servers: [a], volumes: [v]}]"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	clusters, err := WatchClusters(t.Context(), path, nil).Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pi, err := clusters.Find(Volume{"pi", "v"})
+	if want := filepath.Join(filepath.Dir(path), "tls", "gluster.pi"); err != nil || pi.TLS == nil || !pi.TLS.Management || pi.TLS.Directory() != want {
+		t.Errorf("got %+v, %v, want the directory %s", pi.TLS, err, want)
+	}
+	if plain, err := clusters.Find(Volume{"plain", "v"}); err != nil || plain.TLS != nil {
+		t.Errorf("got %+v, %v for a cluster without TLS", plain.TLS, err)
+	}
+}
+
 func TestParseClustersRefuses(t *testing.T) {
 	long := strings.Repeat("a", 31)
 	for _, test := range []struct{ name, text, mention string }{
@@ -68,6 +89,9 @@ func TestParseClustersRefuses(t *testing.T) {
 		{"a cluster that ends with a hyphen", "clusters: [{name: pi-, servers: [a], volumes: [v]}]", "pi-"},
 		{"a cluster without a name", "clusters: [{servers: [a], volumes: [v]}]", "cluster"},
 		{"a cluster's name of 32 bytes", "clusters: [{name: " + long + "b, servers: [a], volumes: [v]}]", "31"},
+		{"TLS without a Secret", "clusters: [{name: pi, servers: [a], volumes: [v], tls: {management: true}}]", "secretName"},
+		{"a Secret that climbs", "clusters: [{name: pi, servers: [a], volumes: [v], tls: {secretName: ../v}}]", "no name of a Secret"},
+		{"an unknown key of TLS", "clusters: [{name: pi, servers: [a], volumes: [v], tls: {secretName: s, key: x}}]", "key"},
 		{"names too long for a volume ID", "clusters: [{name: " + long + ", servers: [a], volumes: [" + long + "b]}]", "62"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -117,7 +117,7 @@ func Arguments(volumeName string, options []string) []string {
 		case privileged:
 			all = append(all, "--"+quotaPID)
 		default:
-			all = append(all, "--"+option)
+			all = append(all, splitBrainArguments(option)...)
 		}
 	}
 	for _, preset := range defaultOptions {

@@ -88,7 +88,7 @@ func (f *ClustersFile) reload(ctx context.Context) {
 	var clusters *Clusters
 	if err == nil {
 		f.lastSeen = append([]byte{}, data...)
-		clusters, err = ParseClusters(data)
+		clusters, err = ParseClustersAt(f.path, data)
 	} else {
 		f.lastSeen = nil
 	}

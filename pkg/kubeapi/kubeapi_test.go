@@ -110,3 +110,20 @@ func TestAWatchTellsEachChange(t *testing.T) {
 		}
 	}
 }
+
+func TestAClaimIsAskedFor(t *testing.T) {
+	client := newClient(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet || r.URL.Path != "/api/v1/namespaces/shop/persistentvolumeclaims/data" {
+			http.NotFound(w, r)
+			return
+		}
+		fmt.Fprint(w, `{"metadata": {"uid": "5f0c", "labels": {"app": "web"}}, "spec": {"storageClassName": "glusterfs"}}`)
+	})
+	claim, err := client.GetClaim(t.Context(), "shop", "data")
+	if err != nil || claim.UID != "5f0c" || claim.Class != "glusterfs" || claim.Labels["app"] != "web" {
+		t.Errorf("%+v, %v", claim, err)
+	}
+	if _, err := client.GetClaim(t.Context(), "shop", "gone"); !errors.Is(err, kubeapi.ErrNone) {
+		t.Errorf("of none: %v", err)
+	}
+}

@@ -63,7 +63,7 @@ func (c *clusterSet) group(e endpoints, extra []string) *serverGroup {
 		i = len(c.groups) - 1
 	}
 	g := c.groups[i]
-	g.servers = unique(append(slices.Clone(g.servers), extra...))
+	g.servers = gluster.Unique(append(slices.Clone(g.servers), extra...))
 	if !slices.Contains(g.sources, e.ref) {
 		g.sources = append(g.sources, e.ref)
 	}
@@ -188,14 +188,14 @@ func (c *clusterSet) merge(g *serverGroup) {
 		i = len(c.file) - 1
 	}
 	cluster := &c.file[i]
-	cluster.Servers = unique(append(slices.Clone(cluster.Servers), g.servers...))
+	cluster.Servers = gluster.Unique(append(slices.Clone(cluster.Servers), g.servers...))
 	slices.Sort(g.volumes)
 	for _, v := range g.volumes {
 		if err := (gluster.Volume{Cluster: g.name, Name: v}).Validate(); err != nil {
 			g.wrong[v] = err.Error()
 			continue
 		}
-		cluster.Volumes = unique(append(slices.Clone(cluster.Volumes), v))
+		cluster.Volumes = gluster.Unique(append(slices.Clone(cluster.Volumes), v))
 	}
 	if len(cluster.Volumes) == 0 {
 		c.file = slices.Delete(c.file, i, i+1)

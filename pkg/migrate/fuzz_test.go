@@ -58,16 +58,3 @@ func FuzzPath(f *testing.F) {
 		}
 	})
 }
-
-// FuzzMountOptions holds translate to what the driver takes.
-func FuzzMountOptions(f *testing.F) {
-	for _, seed := range []string{"", "ro", "log-level=debug,acl", "backup-volfile-servers=a:b,ro", "direct-io-mode=enable,direct-io-mode=off", "read-only", "=,,=x"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, old string) {
-		result := translate(strings.Split(old, ","))
-		if err := gluster.CheckOptions(clientOptions(result.kept)); err != nil {
-			t.Errorf("%q: %v", old, err)
-		}
-	})
-}

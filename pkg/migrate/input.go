@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 )
 
 // input is the objects, each once, in an order that does not depend on where they came from.
@@ -61,7 +63,7 @@ func merge(same []*Object, report func(Finding)) *Object {
 	last := same[len(same)-1]
 	var differing []string
 	for _, o := range same[:len(same)-1] {
-		last.hints = unique(append(last.hints, o.hints...))
+		last.hints = gluster.Unique(append(last.hints, o.hints...))
 		if !reflect.DeepEqual(wanted(o), wanted(last)) {
 			differing = append(differing, o.Source)
 		}

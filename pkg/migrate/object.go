@@ -4,7 +4,6 @@ package migrate
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -124,17 +123,6 @@ func anyList(values []string) []any {
 		list = append(list, value)
 	}
 	return list
-}
-
-// unique removes repetitions, and keeps the order.
-func unique(values []string) []string {
-	var kept []string
-	for _, value := range values {
-		if !slices.Contains(kept, value) {
-			kept = append(kept, value)
-		}
-	}
-	return kept
 }
 
 func byReference(a, b Reference) int {

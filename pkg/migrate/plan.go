@@ -50,6 +50,9 @@ type ClustersFile struct {
 	Clusters []gluster.Cluster `json:"clusters"`
 }
 
+// Text is what is in the file.
+func (f ClustersFile) Text() string { return gluster.ClustersText(f.Clusters) }
+
 // Cluster says where a cluster of the clusters file comes from.
 type Cluster struct {
 	Name    string      `json:"name"`

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/migrate/mountoptions"
 )
 
 // planVolumes plans each PersistentVolume of the old plugin.
@@ -65,8 +68,8 @@ func (p *planner) planVolume(pv *Object) *Volume {
 	item.finish = func(cluster string) {
 		update(func(v *Volume) {
 			v.Place = Place{Cluster: cluster, Volume: item.volume, Path: item.directory}
-			v.Options, v.Endpoints = opts.kept, item.endpoints.Namespace+"/"+item.endpoints.Name
-			v.PersistentVolume = newVolume(pv, b, v.Place, opts.kept)
+			v.Options, v.Endpoints = opts.Kept, item.endpoints.Namespace+"/"+item.endpoints.Name
+			v.PersistentVolume = newVolume(pv, b, v.Place, opts.Kept)
 			if !p.opt.Live && b.claim != nil && v.Action != Leave {
 				v.PersistentVolumeClaim = newClaim(b.claim, v.PersistentVolume, p.about(b.claim))
 			}
@@ -77,7 +80,7 @@ func (p *planner) planVolume(pv *Object) *Volume {
 }
 
 // locate finds out where an old PersistentVolume's data is, and what its mount options become.
-func (p *planner) locate(pv *Object, b binding, say func(Finding)) (item *placement, opts options, ok bool) {
+func (p *planner) locate(pv *Object, b binding, say func(Finding)) (item *placement, opts mountoptions.Translated, ok bool) {
 	source := mapAt(pv.Content, "spec", "glusterfs")
 	if unknown := unknownKeys(source, "endpoints", "endpointsNamespace", "path", "readOnly"); len(unknown) > 0 {
 		say(Finding{Severity: Note, Message: "spec.glusterfs has what the old plugin did not know, and what is left out: " + strings.Join(unknown, ", ")})
@@ -98,30 +101,48 @@ func (p *planner) locate(pv *Object, b binding, say func(Finding)) (item *placem
 	}
 	found, isResolved := p.resolve(p.whereEndpointsAre(pv, b, name), say)
 	old, notes := mountOptions(pv)
-	opts = translate(old)
-	for _, note := range append(notes, opts.notes...) {
+	opts = mountoptions.Translate(old)
+	for _, note := range append(notes, opts.Notes...) {
 		say(Finding{Severity: Note, Message: note})
 	}
-	if opts.subdir != "" && directory == "/" {
-		if directory, err = cleanDirectory(strings.Trim(opts.subdir, "/")); err != nil {
-			say(Finding{Severity: Blocks, Message: fmt.Sprintf("its mount option subdir-mount=%s: %v", opts.subdir, err)})
+	if opts.Subdir != "" && directory == "/" {
+		if directory, err = cleanDirectory(strings.Trim(opts.Subdir, "/")); err != nil {
+			say(Finding{Severity: Blocks, Message: fmt.Sprintf("its mount option subdir-mount=%s: %v", opts.Subdir, err)})
 			return nil, opts, false
 		}
 	}
 	if isTrue(source, "readOnly") {
-		opts.kept = unique(append(opts.kept, "ro"))
+		opts.Kept = gluster.Unique(append(opts.Kept, "ro"))
 		say(Finding{
 			Severity: Note, Message: "its readOnly is true, which the old plugin ignored: pods could write, and cannot any more",
 			Cure: "if they have to, remove ro from the new spec.mountOptions, and spec.csi.readOnly",
 		})
 	}
 	var extra []string
-	if len(opts.servers) > 0 {
-		if extra, err = checkServers(opts.servers); err != nil {
+	if len(opts.Servers) > 0 {
+		if extra, err = checkServers(opts.Servers); err != nil {
 			say(Finding{Severity: Note, Message: fmt.Sprintf("servers of its mount options are left out: %v", err)})
 		}
 	}
 	return &placement{group: p.clusters.group(found, extra), endpoints: found.ref, volume: volume, directory: directory, isBlocked: !isResolved}, opts, true
+}
+
+// mountOptionsAnnotation was the place of mount options before spec.mountOptions. The old plugin's kubelet looked at it
+// first; a CSI driver's does not look at it.
+const mountOptionsAnnotation = "volume.beta.kubernetes.io/mount-options"
+
+// mountOptions returns the options of a PersistentVolume that counted: the annotation's, if it has one.
+func mountOptions(pv *Object) (found, notes []string) {
+	field := texts(pv.Content, "spec", "mountOptions")
+	annotated, ok := pv.annotation(mountOptionsAnnotation)
+	if !ok {
+		return field, nil
+	}
+	if len(field) > 0 && strings.Join(field, ",") != annotated {
+		notes = append(notes, fmt.Sprintf("the mount options of its annotation %s are used, which counted, not those of spec.mountOptions: %s",
+			mountOptionsAnnotation, strings.Join(field, ",")))
+	}
+	return strings.Split(annotated, ","), notes
 }
 
 // whereEndpointsAre says where the old plugin looked: in endpointsNamespace, else in the claim's.

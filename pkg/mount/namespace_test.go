@@ -17,6 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// The first thread is the main goroutine's alone: /proc/self shows what it sees, so a test that isolates itself on it hides
+// from all later ones what they mount (TestAChangeOfTheMountsIsTold).
+func init() { runtime.LockOSThread() }
+
 // isolate moves the test into a mount namespace of its own and returns the path
 // of a fresh, private tmpfs in it. Nothing that the test mounts is ever seen by
 // the host, and the kernel drops all of it with the thread, which ends with the

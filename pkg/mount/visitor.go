@@ -22,6 +22,7 @@ type visitor struct {
 	proc *os.File
 	jobs chan func()
 	done chan struct{} // closed when the thread holds nothing any more
+	home int           // descriptor of the namespace that it came from
 	at   *namespace
 	root int // descriptor of the root of the namespace that it is in; -1 before the first
 
@@ -59,6 +60,10 @@ func (v *visitor) run(started chan<- error) {
 	// setns(2) refuses a thread that shares its root and working directory.
 	err := unix.Unshare(unix.CLONE_FS)
 	if err == nil {
+		v.home, err = unix.Openat(int(v.proc.Fd()), "thread-self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	}
+	if err == nil {
+		defer unix.Close(v.home)
 		v.thread, err = os.Readlink(fmt.Sprintf("/proc/self/fd/%d/thread-self", v.proc.Fd()))
 	}
 	started <- err
@@ -70,6 +75,8 @@ func (v *visitor) run(started chan<- error) {
 	}
 	if v.root >= 0 {
 		unix.Close(v.root)
+		// The thread ends some time after this goroutine, and until then would keep, and be found in, where it has been last.
+		_ = unix.Setns(v.home, unix.CLONE_NEWNS)
 	}
 }
 

@@ -86,9 +86,10 @@ func walkAsking(dir int, names []string) (int, error) {
 	answer := make(chan walked, 1)
 	go func() {
 		a := walked{fd: -1}
-		if caught := panics.Try(func() { a.fd, a.err = w.walk() }); caught != nil {
-			a = walked{-1, caught.Logged("walk to a mount")}
-		}
+		a.err = panics.Guard("walk to a mount", func() (err error) {
+			a.fd, err = w.walk()
+			return err
+		})
 		answer <- a
 	}()
 	timer := time.NewTimer(askTimeout)

@@ -48,10 +48,15 @@ func (c *Client) Ensure(ctx context.Context, v gluster.Volume, options []string)
 	if err != nil {
 		return client.Info{}, err
 	}
-	infos, err := c.call(ctx, http.MethodPost, body)
+	infos, err := c.call(ctx, http.MethodPost, clientsPath, body)
 	if mounter := c.met.Load(); errors.Is(err, gluster.ErrOption) && mounter != nil && mounter.version != c.self.version {
 		err = refusal(err, *mounter, c.self, c.node)
 	}
+	return c.one(infos, err)
+}
+
+// one is the client of an answer that has one.
+func (c *Client) one(infos []client.Info, err error) (client.Info, error) {
 	if err == nil && len(infos) != 1 {
 		err = c.absent(fmt.Errorf("it answers with %d clients", len(infos)))
 	}
@@ -61,15 +66,24 @@ func (c *Client) Ensure(ctx context.Context, v gluster.Volume, options []string)
 	return infos[0], nil
 }
 
-// List returns the running clients.
-func (c *Client) List(ctx context.Context) ([]client.Info, error) {
-	return c.call(ctx, http.MethodGet, nil)
+// Renew is client.Host.Renew in the mounter.
+func (c *Client) Renew(ctx context.Context, pid int) (client.Info, error) {
+	body, err := json.Marshal(renewal{PID: pid})
+	if err != nil {
+		return client.Info{}, err
+	}
+	return c.one(c.call(ctx, http.MethodPost, renewPath, body))
 }
 
-func (c *Client) call(ctx context.Context, method string, body []byte) ([]client.Info, error) {
+// List returns the running clients.
+func (c *Client) List(ctx context.Context) ([]client.Info, error) {
+	return c.call(ctx, http.MethodGet, clientsPath, nil)
+}
+
+func (c *Client) call(ctx context.Context, method, path string, body []byte) ([]client.Info, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, "http://mounter"+clientsPath, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, method, "http://mounter"+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

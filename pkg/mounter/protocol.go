@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package mounter is the socket by which the node plugin of a host has another process, the mounter, start the
-// GlusterFS clients. They are the mounter's children and in its container, so the node plugin can be killed, upgraded
+// GlusterFS clients. They are the mounter's children, so the node plugin can be killed, upgraded
 // and restarted without one of them noticing. Only the start goes over the socket: what runs is found by the state
 // directory, and I/O, health and unmounting need no mounter.
 //
 // It speaks JSON over HTTP/1.1. GET /v1/clients lists the running clients; POST /v1/clients ensures one, with a
-// request as its body. The answer to both is a list of client.Info, or a failure with a status other than 200.
+// request as its body, and POST /v1/clients/renew has another one started in the place of one, with a renewal as its body. The answer to each is a list of client.Info, or a failure with a status other than 200.
 // Unknown members are ignored, as either side may be the newer one; so what an older mounter must not overlook is a client
 // option, which it refuses. In their headers both say which version they are, and which layout of the state directory they know.
 package mounter
@@ -21,6 +21,7 @@ import (
 
 const (
 	clientsPath = "/v1/clients"
+	renewPath   = "/v1/clients/renew"
 	// callTimeout bounds a call on both sides. A start takes 50 s at most.
 	callTimeout = 55 * time.Second
 	// maxRequest and maxAnswer bound what is read, in bytes. A client is described by less than a kilobyte.
@@ -32,6 +33,11 @@ type request struct {
 	gluster.Volume
 
 	Options []string `json:"options"`
+}
+
+// renewal asks for another client in the place of one.
+type renewal struct {
+	PID int `json:"pid"`
 }
 
 // failure is why there is no client.

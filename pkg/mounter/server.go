@@ -15,6 +15,8 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/reconnect"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/rootsocket"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/waiting"
 )
 
@@ -46,6 +48,10 @@ func Serve(ctx context.Context, listener net.Listener, host *client.Host, versio
 		}
 		answer(r.Context(), w, infos, err)
 	})
+	mux.HandleFunc("POST "+renewPath, func(w http.ResponseWriter, r *http.Request) {
+		infos, err := renew(w, r, host)
+		answer(r.Context(), w, infos, err)
+	})
 	telling := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		self.tell(w.Header())
 		mux.ServeHTTP(w, r)
@@ -54,18 +60,7 @@ func Serve(ctx context.Context, listener net.Listener, host *client.Host, versio
 		Handler: telling, ReadTimeout: readTimeout, WriteTimeout: callTimeout + answerMargin, IdleTimeout: idleTimeout,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
-	stop := context.AfterFunc(ctx, func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-		defer cancel()
-		if server.Shutdown(ctx) != nil {
-			_ = server.Close()
-		}
-	})
-	defer stop()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
-	}
-	return nil
+	return rootsocket.Serve(ctx, server, listener, shutdownTimeout)
 }
 
 // callers is the node plugin that asked last.
@@ -97,6 +92,23 @@ func ensure(w http.ResponseWriter, r *http.Request, host *client.Host) ([]client
 	return []client.Info{c.Info()}, nil
 }
 
+func renew(w http.ResponseWriter, r *http.Request, host *client.Host) ([]client.Info, error) {
+	var wanted renewal
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&wanted); err != nil {
+		return nil, fmt.Errorf("%w: read it: %w", errRequest, err)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
+	defer cancel()
+	logger := klog.FromContext(ctx).WithValues("pid", wanted.PID)
+	info, err := reconnect.Renew(ctx, host, wanted.PID)
+	if err != nil {
+		logger.Error(err, "A client was not replaced, as an administrator wanted")
+		return nil, err
+	}
+	logger.Info("Replaced a client, as an administrator wanted", "by", info.PID, "volume", info.Volume, "options", info.Options, "version", info.Program)
+	return []client.Info{info}, nil
+}
+
 // errRequest: not a request of this protocol.
 var errRequest = errors.New("bad request to the mounter")
 
@@ -114,4 +126,9 @@ func answer(ctx context.Context, w http.ResponseWriter, infos []client.Info, err
 	if err := json.NewEncoder(w).Encode(body); err != nil {
 		klog.FromContext(ctx).V(1).Info("A caller has gone before its answer", "reason", err)
 	}
+}
+
+// Listen is rootsocket.Listen for the node plugin: a host has one mounter.
+func Listen(ctx context.Context, path string) (net.Listener, error) {
+	return rootsocket.Listen(ctx, path, "the node plugin")
 }

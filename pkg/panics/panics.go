@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package panics keeps a bug in one piece of a process's own work from ending the process: the end of a mounter ends
-// every client of its node, and its next start would meet the same bug.
+// Package panics keeps a bug in one piece of a process's own work from ending the process: while a mounter is away nobody
+// repairs what its node's clients had mounted, where it is a container's without more they end with it, and its next start would meet the same bug.
 //
 // A goroutine that the mounter starts for its own work, and that does more than wait, either Catches what the work
 // panics with, or hands it to the one who waits for the goroutine (Group, Try with Again), who is caught in turn.
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"k8s.io/klog/v2"
 )
@@ -27,17 +28,17 @@ func (p *Panic) Err() error {
 	return fmt.Errorf("this is a bug, and the log has its stack: panic: %v", p.Value)
 }
 
-// Logged is Err for what Try has caught, which it logs. what names the work.
-func (p *Panic) Logged(what string) error {
-	p.log(klog.Background(), what)
-	return p.Err()
-}
-
 // Again panics with the same on the goroutine that waited for the work. It does nothing for nil.
 func (p *Panic) Again() {
 	if p != nil {
 		panic(p)
 	}
+}
+
+// Logged is Err for what Try has caught, which it logs. what names the work.
+func (p *Panic) Logged(what string) error {
+	p.log(klog.Background(), what)
+	return p.Err()
 }
 
 // Try runs work and returns what it panicked with, or nil.
@@ -64,8 +65,31 @@ func Catch(ctx context.Context, what string, work func()) *Panic {
 	return caught
 }
 
+// Guard returns the error of work, or that of what it panicked with, which it logs, with its stack. what names the work.
+func Guard(what string, work func() error) (err error) {
+	if caught := Try(func() { err = work() }); caught != nil {
+		return caught.Logged(what)
+	}
+	return err
+}
+
 func (p *Panic) log(logger klog.Logger, what string) {
 	logger.Error(nil, "Panic, which is a bug; the process goes on", "in", what, "panic", p.Value, "stack", p.Stack)
+}
+
+// Every does a round of some work after each interval, until ctx is done, and Catches what a round panics with. what
+// names the work.
+func Every(ctx context.Context, interval time.Duration, what string, round func(context.Context)) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			Catch(ctx, what, func() { round(ctx) })
+		}
+	}
 }
 
 // Group is goroutines that somebody waits for. Its zero value has none.

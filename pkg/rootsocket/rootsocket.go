@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
@@ -39,6 +41,22 @@ func Listen(ctx context.Context, path, callers string) (net.Listener, error) {
 			listener.Close())
 	}
 	return &Listener{UnixListener: unixListener, logger: klog.FromContext(ctx)}, nil
+}
+
+// Serve serves until ctx is done; what is under way then has some time left. Its error is not that it was ended.
+func Serve(ctx context.Context, server *http.Server, listener net.Listener, left time.Duration) error {
+	stop := context.AfterFunc(ctx, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), left)
+		defer cancel()
+		if server.Shutdown(ctx) != nil {
+			_ = server.Close()
+		}
+	})
+	defer stop()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
+	}
+	return nil
 }
 
 // replaceable makes the directory of a socket, and removes the socket if nobody serves it.

@@ -5,6 +5,7 @@
 package safepath
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -280,5 +281,41 @@ func TestXattrs(t *testing.T) {
 		if err := d.RemoveXattr(name); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestASmallFileIsReadWhole(t *testing.T) {
+	at := t.TempDir()
+	root, err := OpenRoot(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	for name, test := range map[string]struct {
+		size, most, want int
+	}{
+		"empty":                            {0, 1 << 16, 0},
+		"of some bytes":                    {700, 1 << 16, 700},
+		"of several pages":                 {3<<12 + 1, 1 << 16, 3<<12 + 1},
+		"as long as may be read":           {1 << 16, 1 << 16, 1 << 16},
+		"longer, of which the rest is cut": {1<<16 + 1, 1 << 16, 1 << 16},
+		"longer than a pipe":               {1 << 20, 1 << 20, 1 << 20},
+	} {
+		content := bytes.Repeat([]byte("0123456789abcde"), test.size/15+1)[:test.size]
+		if err := os.WriteFile(filepath.Join(at, "file"), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := root.ReadFile("file", test.most); err != nil || !bytes.Equal(got, content[:test.want]) {
+			t.Errorf("%s: %d bytes, %v; want %d", name, len(got), err, test.want)
+		}
+	}
+	if err := os.Symlink("file", filepath.Join(at, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := root.ReadFile("link", 1); !errors.Is(err, unix.ELOOP) {
+		t.Errorf("a link: %v", err)
+	}
+	if _, err := root.ReadFile("none", 1); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("nothing: %v", err)
 	}
 }

@@ -21,8 +21,16 @@ type Attributes struct {
 	Enforced  *bool    `json:"enforced,omitempty"` // beside Quota
 	// Kubernetes is whose the volume is since it was made.
 	Kubernetes string `json:"kubernetes,omitempty"`
+	// Deleted is whose the trash entry of the volume is since it was deleted; nil where the entry says that itself.
+	Deleted *Deleted `json:"deleted,omitempty"`
 
 	unknown map[string]json.RawMessage // of a newer driver
+}
+
+// Deleted is which Kubernetes cluster has taken over one trash entry: that of this name, and no later one of the same volume.
+type Deleted struct {
+	Entry      string `json:"entry"`
+	Kubernetes string `json:"kubernetes"`
 }
 
 // maxLink is what a symbolic link takes, in bytes.
@@ -47,6 +55,9 @@ func ParseAttributes(content string) (Attributes, error) {
 	_, err := ParseOnDelete(string(cmp.Or(a.OnDelete, Trash)))
 	if err == nil && a.Kubernetes != "" {
 		err = CheckKubernetes(a.Kubernetes)
+	}
+	if err == nil && a.Deleted != nil {
+		err = CheckKubernetes(a.Deleted.Kubernetes)
 	}
 	if err == nil {
 		_, err = ParseQuota(string(a.Quota.OrAuto()))

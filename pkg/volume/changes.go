@@ -16,8 +16,8 @@ type Changes struct {
 
 // ApplyTo returns what makes the changes to attributes of a volume that has this record; what is so already is no
 // change.
-func (c Changes) ApplyTo(r Record) func(*Attributes) {
-	return func(a *Attributes) {
+func (c Changes) ApplyTo(r Record) func(*Attributes) error {
+	return func(a *Attributes) error {
 		now := a.ApplyTo(r)
 		if wanted := c.Owner.over(now.Owner); !wanted.equal(now.Owner) {
 			a.Owner = &wanted
@@ -28,5 +28,6 @@ func (c Changes) ApplyTo(r Record) func(*Attributes) {
 		if c.Quota != "" && (c.Quota != now.Quota || c.Enforced != now.Enforced) {
 			a.Quota, a.Enforced = c.Quota, &c.Enforced
 		}
+		return nil
 	}
 }

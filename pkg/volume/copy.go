@@ -49,6 +49,8 @@ type Copy struct {
 	// Capacity and Enforced are those of the volume that a clone becomes.
 	Capacity int64 `json:"capacity,omitempty"`
 	Enforced bool  `json:"enforced,omitempty"`
+	// MadeFor is what Kubernetes wanted a snapshot for, kept for whoever makes its objects again; nil where nobody has said it.
+	MadeFor *SnapshotMadeFor `json:"madeFor,omitempty"`
 }
 
 // Stamp tells the copy from an earlier and a later one of the same ID.

@@ -224,3 +224,22 @@ func (o Owner) String() string {
 	}
 	return text[:len(text)-1]
 }
+
+// MadeFor is what Kubernetes wanted a volume for, kept for whoever makes its objects again after they were deleted. The
+// driver itself goes by nothing of it.
+type MadeFor struct {
+	Namespace    string            `json:"namespace,omitempty"`
+	Claim        string            `json:"claim,omitempty"`
+	AccessModes  []string          `json:"accessModes,omitempty"`  // as Kubernetes calls them, in the claim's order
+	MountOptions []string          `json:"mountOptions,omitempty"` // the class's
+	Parameters   map[string]string `json:"parameters,omitempty"`   // the class's, by which it is known again
+	// Class and Labels are the claim's, as it had them when the volume was made, where they could be asked for.
+	Class  string            `json:"class,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
+}
+
+// SnapshotMadeFor is the VolumeSnapshot that Kubernetes wanted a snapshot for.
+type SnapshotMadeFor struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+}

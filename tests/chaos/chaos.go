@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/wire"
 )
 
 // Options say how much is to happen.
@@ -29,6 +30,7 @@ type Options struct {
 	// Subvolumes is how many replica sets gv0 has: with more than one it is distributed.
 	Subvolumes int
 	Pause      time.Duration // of a writer between two records
+	Wire       *wire.Wire    // to the cluster's servers
 	Log        func(format string, arguments ...any)
 }
 

@@ -8,8 +8,6 @@ import (
 	"flag"
 	"testing"
 	"time"
-
-	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
 var (
@@ -20,14 +18,13 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	BeWriter()
-	testcluster.Main(m)
+	Main(m)
 }
 
 func TestChaos(t *testing.T) {
-	cluster := testcluster.New(t, testcluster.Options{Replica: bricks, Subvolumes: *sets})
+	cluster, cable := NewCluster(t, *sets)
 	err := Run(t.Context(), cluster, Options{
-		Time: *playTime, Seed: *seed, Volumes: *volumes, Subvolumes: *sets, Pause: 100 * time.Millisecond, Log: t.Logf,
+		Time: *playTime, Seed: *seed, Volumes: *volumes, Subvolumes: *sets, Pause: 100 * time.Millisecond, Log: t.Logf, Wire: cable,
 	})
 	if err != nil {
 		t.Error(err)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -30,60 +31,102 @@ type service struct {
 	name    string
 	binary  string
 	args    []string
-	log     string // path; each start appends
-	http    string // address:port of /healthz and /metrics
+	log     string          // path; each start appends
+	http    string          // address:port of /healthz and /metrics
+	groups  containerGroups // that it is started in
 	process *exec.Cmd
 	exited  chan struct{}
 }
 
-// driver is the real binary in its three modes, as in a cluster of one node.
+// driver is the real binary in its modes on one node.
 type driver struct {
-	dir                       string
-	controller, node, mounter *service
-	controllers, nodes        *testdriver.Caller // of the two sockets
+	dir           string
+	number        int // of the node
+	node, mounter *service
+	controller    *service           // nil: it is on another node
+	controllers   *testdriver.Caller // of its socket; nil without it
+	nodes         *testdriver.Caller // of the node plugin's
 }
 
-// startDriver runs the driver for the cluster with all it writes below dir.
-func startDriver(ctx context.Context, cluster *testcluster.Cluster, dir string) (_ *driver, err error) {
-	d := &driver{dir: dir}
+// startDriver runs the driver for the cluster as on the first node of a cluster, which has its controller, with all it
+// writes below dir.
+func startDriver(ctx context.Context, cluster *testcluster.Cluster, dir string, controllerArgs ...string) (*driver, error) {
+	d, err := prepare(ctx, cluster, dir, 0)
+	if err != nil {
+		return nil, err
+	}
+	d.controller = d.service("controller", 2, append(controllerArgs, "--endpoint", d.socket("controller"), "--state-dir", filepath.Join(dir, "controller"))...)
+	return d, d.start(ctx)
+}
+
+// startNode runs what another node has.
+func startNode(ctx context.Context, cluster *testcluster.Cluster, dir string) (*driver, error) {
+	d, err := prepare(ctx, cluster, dir, 1)
+	if err != nil {
+		return nil, err
+	}
+	return d, d.start(ctx)
+}
+
+// prepare makes what the driver of a node, counted from 0, needs.
+func prepare(ctx context.Context, cluster *testcluster.Cluster, dir string, number int) (*driver, error) {
+	d := &driver{dir: dir, number: number}
 	for _, sub := range []string{dir, d.pods()} {
 		if err := os.Mkdir(sub, 0o755); err != nil {
 			return nil, err
 		}
 	}
-	binary, clusters := filepath.Join(dir, "glusterfs-csi"), filepath.Join(dir, "clusters.yaml")
-	if err := errors.Join(testdriver.Build(ctx, binary, testdriver.Source, raced), cluster.ClustersFile(clusters)); err != nil {
+	if err := errors.Join(testdriver.Build(ctx, d.binary(), testdriver.Source, raced), cluster.ClustersFile(d.clustersFile())); err != nil {
 		return nil, err
 	}
-	// The cluster's addresses belong to this process, so their ports are free.
-	address := cluster.Servers()[0]
-	mounterSocket := "unix://" + filepath.Join(dir, "mounter.sock")
-	service := func(name, http string, args ...string) *service {
-		args = append([]string{name, "--clusters", clusters, "--http-endpoint", http}, args...)
-		return &service{name: name, binary: binary, args: args, log: filepath.Join(dir, name+".log"), http: http}
+	groups, err := makeContainerGroups(number)
+	if err != nil {
+		return nil, err
 	}
-	d.mounter = service("mounter", address+":29710", "--endpoint", mounterSocket, "--state-dir", d.state())
-	d.node = service("node", address+":29708", "--mounter", mounterSocket, "--endpoint", d.socket("node"), "--state-dir", d.state(), "--node-id", testdriver.NodeID)
-	d.controller = service("controller", address+":29709", "--endpoint", d.socket("controller"), "--state-dir", filepath.Join(dir, "controller"))
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, d.stop(ctx))
-		}
-	}()
+	d.mounter = d.service("mounter", 0, "--endpoint", d.socket("mounter"), "--state-dir", d.state())
+	d.mounter.groups = groups
+	d.node = d.service("node", 1, "--mounter", d.socket("mounter"), "--endpoint", d.socket("node"), "--state-dir", d.state(),
+		"--node-id", fmt.Sprintf("pi-worker%d", number+1))
+	return d, nil
+}
+
+// service is a process of the driver that was not started yet. The process's network namespace is its own, so all ports
+// are free.
+func (d *driver) service(name string, port int, args ...string) *service {
+	http := fmt.Sprintf("127.0.0.1:%d", 29708+3*d.number+port)
+	return &service{
+		name: name, binary: d.binary(), log: filepath.Join(d.dir, name+".log"), http: http,
+		args: append([]string{name, "--clusters", d.clustersFile(), "--http-endpoint", http}, args...),
+	}
+}
+
+// start starts everything; after an error nothing runs.
+func (d *driver) start(ctx context.Context) error {
+	err := d.connect()
 	for _, s := range d.services() {
-		if err := s.start(ctx); err != nil {
-			return nil, err
+		if err == nil {
+			err = s.start(ctx)
 		}
 	}
-	return d, d.connect()
+	if err != nil {
+		err = errors.Join(err, d.stop(ctx))
+	}
+	return err
 }
 
 func (d *driver) pods() string              { return filepath.Join(d.dir, "pods") }
 func (d *driver) state() string             { return filepath.Join(d.dir, "state") }
+func (d *driver) binary() string            { return filepath.Join(d.dir, "glusterfs-csi") }
+func (d *driver) clustersFile() string      { return filepath.Join(d.dir, "clusters.yaml") }
 func (d *driver) socket(name string) string { return "unix://" + filepath.Join(d.dir, name+".sock") }
 
 // services are in the order in which they start.
-func (d *driver) services() []*service { return []*service{d.mounter, d.node, d.controller} }
+func (d *driver) services() []*service {
+	if d.controller == nil {
+		return []*service{d.mounter, d.node}
+	}
+	return []*service{d.mounter, d.node, d.controller}
+}
 
 // connect connects as kubelet and the provisioner do, but for the pause before a new attempt.
 func (d *driver) connect() error {
@@ -92,7 +135,10 @@ func (d *driver) connect() error {
 		MinConnectTimeout: time.Second,
 	})
 	var err error
-	if d.controllers, err = testdriver.Dial(d.socket("controller"), quick); err == nil {
+	if d.controller != nil {
+		d.controllers, err = testdriver.Dial(d.socket("controller"), quick)
+	}
+	if err == nil {
 		d.nodes, err = testdriver.Dial(d.socket("node"), quick)
 	}
 	return err
@@ -107,12 +153,12 @@ func (d *driver) stop(ctx context.Context) error {
 		}
 	}
 	d.controllers, d.nodes = nil, nil
-	for _, s := range []*service{d.controller, d.node, d.mounter} {
+	for _, s := range slices.Backward(d.services()) {
 		if s.process != nil && s.alive() {
 			err = errors.Join(err, s.stop(ctx))
 		}
 	}
-	return err
+	return errors.Join(err, d.mounter.groups.remove(ctx))
 }
 
 // start returns when the process serves.
@@ -122,7 +168,7 @@ func (s *service) start(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	s.process = exec.Command(s.binary, s.args...)
+	s.process = s.groups.command(s.binary, s.args...)
 	s.process.Stdout, s.process.Stderr = log, log
 	s.process.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := s.process.Start(); err != nil {

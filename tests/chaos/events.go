@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/wire"
 )
 
 // kind is a kind of event.
@@ -22,6 +24,8 @@ type kind struct {
 	repair repairTime
 	// extra says that there need not be one: it is worse than what was asked for.
 	extra bool
+	// endsDriver says that it ends a process of the driver.
+	endsDriver bool
 }
 
 // repairTime is what the time to repair of an event means.
@@ -38,16 +42,20 @@ const (
 const nodePlugin = 0
 
 var kinds = []kind{
-	nodePlugin: {"node plugin killed", nodeKilled, untilServing, false},
-	{"client killed", clientKilled, untilWorking, false},
-	{"client out of memory", clientOutOfMemory, untilWorking, false},
-	{"brick killed", brickKilled, untilHealed, false},
-	{"server stopped", serverStopped, untilHealed, false},
-	{"mounter and clients killed", mounterKilled, untilBack, false},
-	{"mounter out of memory", mounterOutOfMemory, untilBack, false},
-	{"mounter killed", mounterAloneKilled, untilServing, true},
-	{"client, then mounter killed", repairInterrupted, untilWorking, true},
-	{"client killed, server silent", clientKilledServerSilent, untilWorking, true},
+	nodePlugin: {"node plugin killed", nodeKilled, untilServing, false, true},
+	{"client killed", clientKilled, untilWorking, false, false},
+	{"client out of memory", clientOutOfMemory, untilWorking, false, false},
+	{"brick killed", brickKilled, untilHealed, false, false},
+	{"server stopped", serverStopped, untilHealed, false, false},
+	{"mounter and clients killed", mounterKilled, untilBack, false, true},
+	{"mounter out of memory", mounterOutOfMemory, untilBack, false, true},
+	{"cable cut", cableCut, untilHealed, false, false},
+	{"mounter killed with its container", containerKilled, untilServing, false, true},
+	{"mounter killed", mounterAloneKilled, untilServing, true, true},
+	{"client, then mounter killed", repairInterrupted, untilWorking, true, true},
+	{"client killed, server silent", clientKilledServerSilent, untilWorking, true, false},
+	{"cable half-open", cableHalfOpen, untilHealed, true, false},
+	{"cable loses packets", cableLoses, untilHealed, true, false},
 }
 
 // event is one that happened.
@@ -109,6 +117,37 @@ func serverStopped(ctx context.Context, w *world, e *event) error {
 		return err
 	}
 	err := w.cluster.ContinueServer(i)
+	e.mended = now()
+	return err
+}
+
+// cableCut is serverStopped for whoever is at the other end of the cable, but not for the other servers; and what is
+// sent meanwhile is lost.
+func cableCut(ctx context.Context, w *world, e *event) error {
+	return w.disturb(ctx, e, "cut", wire.Link{Cut: true}, wire.Link{Cut: true})
+}
+
+// cableHalfOpen has a server hear its clients, or they it, and not the other way round.
+func cableHalfOpen(ctx context.Context, w *world, e *event) error {
+	if w.random.IntN(2) == 0 {
+		return w.disturb(ctx, e, "cut to the clients", wire.Link{}, wire.Link{Cut: true})
+	}
+	return w.disturb(ctx, e, "cut to the server", wire.Link{Cut: true}, wire.Link{})
+}
+
+func cableLoses(ctx context.Context, w *world, e *event) error {
+	bad := wire.Link{Loss: 0.05, Delay: time.Millisecond, Jitter: 5 * time.Millisecond}
+	return w.disturb(ctx, e, "losing 5 % of its packets", bad, bad)
+}
+
+// disturb does something to the cable of a server for a time, which is sometimes shorter and sometimes longer than what
+// clients wait for.
+func (w *world) disturb(ctx context.Context, e *event, how string, toServer, toClients wire.Link) error {
+	i, lasting := w.random.IntN(bricks), w.pause(pingTimeout/2, 2*pingTimeout)
+	e.what = fmt.Sprintf("that of server %d %s for %v", i, how, lasting.Round(time.Millisecond))
+	w.Wire.SetServer(i, toServer, toClients)
+	err := wait(ctx, lasting)
+	w.Wire.SetServer(i, wire.Link{}, wire.Link{})
 	e.mended = now()
 	return err
 }

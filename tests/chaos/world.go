@@ -82,7 +82,7 @@ func newWorld(ctx context.Context, cluster *testcluster.Cluster, options Options
 			return nil, err
 		}
 	}
-	if w.driver, err = startDriver(ctx, cluster, filepath.Join(cluster.Dir(), "driver")); err != nil {
+	if w.driver, err = startDriver(ctx, cluster, filepath.Join(cluster.Dir(), "driver"), "--trash-retention", retention.String()); err != nil {
 		return nil, err
 	}
 	defer func() {

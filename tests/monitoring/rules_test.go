@@ -42,6 +42,7 @@ var cases = map[string]moments{
 	"GlusterFSCSIMountsDead":          {`glusterfs_csi_mounts_dead{` + ofGV0 + `}`, gauge("0"), gauge("3")},
 	"GlusterFSCSIContainerMountsDead": {`glusterfs_csi_container_mounts_dead{` + ofGV0 + `}`, gauge("0"), gauge("1")},
 	"GlusterFSCSIDeadFiles":           {`glusterfs_csi_dead_files{` + ofGV0 + `, directory="/pvc-1", pod="x"}`, gauge("0"), gauge("2")},
+	"GlusterFSCSISplitBrain":          {`glusterfs_csi_split_brain_files{` + ofGV0 + `}`, gauge("0"), gauge("2")},
 	"GlusterFSCSISpaceLow":            {`glusterfs_csi_free_ratio{` + ofGV0 + `}`, gauge("0.5"), gauge("0.08")},
 	"GlusterFSCSISpaceOut":            {`glusterfs_csi_free_ratio{` + ofGV0 + `}`, gauge("0.5"), gauge("0.04")},
 	"GlusterFSCSIProvisionedTooMuch":  {`glusterfs_csi_provisioned_bytes{` + ofGV0 + `}`, gauge("1000"), gauge("1600")},

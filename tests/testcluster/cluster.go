@@ -5,7 +5,7 @@
 //
 // A cluster is up in about 4 s. It needs root. Several may run at once, in one process or in many. Everything they
 // write lies below one temporary directory, and every server has a mount namespace of its own in which GlusterFS's
-// fixed paths (/var/lib/glusterd, /var/log/glusterfs, /run) are covered, so the host's own GlusterFS is never
+// fixed paths (/var/lib/glusterd, /var/log/glusterfs, /run, /tmp) are covered, so the host's own GlusterFS is never
 // touched.
 //
 // A test package that uses it has
@@ -28,6 +28,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/wire"
 )
 
 // Name is what clusters files call the cluster.
@@ -44,6 +46,9 @@ type Options struct {
 	Subvolumes int
 	FileSystem FileSystem
 	BrickSize  int64
+	// Wire has the servers at its far end instead of on loopback. There is one cluster on a wire.
+	Wire *wire.Wire
+	TLS  *TLS // of the servers, from their start; bricks speak it with client.ssl and server.ssl
 }
 
 // Cluster is a running trusted pool. Servers and bricks must be killed and started by one goroutine at a time;
@@ -85,7 +90,7 @@ func Start(ctx context.Context, options Options) (_ *Cluster, err error) {
 	if err := thisRun.open(ctx); err != nil {
 		return nil, err
 	}
-	dir, network, release, err := thisRun.newCluster(options.Servers)
+	dir, network, release, err := thisRun.newCluster(options)
 	if err != nil {
 		return nil, errors.Join(err, thisRun.close())
 	}
@@ -99,7 +104,13 @@ func Start(ctx context.Context, options Options) (_ *Cluster, err error) {
 		c.servers = append(c.servers, &server{
 			address: fmt.Sprintf("%s%d", network, i+1),
 			dir:     filepath.Join(dir, fmt.Sprintf("s%d", i)),
+			wire:    options.Wire,
 		})
+	}
+	if options.TLS != nil {
+		if err := c.SetTLS(*options.TLS); err != nil {
+			return nil, err
+		}
 	}
 	if err := c.form(ctx); err != nil {
 		return nil, fmt.Errorf("form a cluster of %d servers: %w", options.Servers, err)

@@ -266,6 +266,9 @@ func mountVolume(t *testing.T, c *Cluster, volume string) *RawMount {
 		if err := m.Close(); err != nil {
 			t.Error(err)
 		}
+		if t.Failed() {
+			t.Logf("the log of the client at %s:\n%s", m.Path, m.Log())
+		}
 	})
 	return m
 }

@@ -13,6 +13,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/thread"
 )
 
 // FileSystem is the kind of file system that bricks have for themselves.
@@ -109,7 +111,7 @@ func (d *disk) powerOn(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.device = device.Name()
-	return onThrowawayThread(func() error {
+	return thread.Discard(func() error {
 		if err := privateNamespace(); err != nil {
 			return err
 		}

@@ -58,7 +58,7 @@ func (c *Cluster) useNearlyFull(ctx context.Context, volume string, o VolumeOpti
 func (c *Cluster) FixLayout(volume string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), glusterTimeout)
 	defer cancel()
-	if _, err := c.gluster(ctx, "volume", "rebalance", volume, "fix-layout", "start"); err != nil {
+	if err := c.startOnAll(ctx, "volume", "rebalance", volume, "fix-layout", "start"); err != nil {
 		return err
 	}
 	return c.awaitMigration(ctx, "volume", "rebalance", volume, "status")
@@ -72,7 +72,18 @@ func (c *Cluster) StartRemoval(volume string, subvolume int) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.Gluster(v.removeBrick(subvolume, "start")...)
+	ctx, cancel := context.WithTimeout(context.Background(), glusterTimeout)
+	defer cancel()
+	return c.startOnAll(ctx, v.removeBrick(subvolume, "start")...)
+}
+
+// startOnAll runs a command that starts work on every server that runs. One that the others have not met again after a cut is left out
+// of it without a word, and says "not started" for ever.
+func (c *Cluster) startOnAll(ctx context.Context, args ...string) error {
+	if err := Poll(ctx, func() error { return c.formed(ctx) }); err != nil {
+		return err
+	}
+	_, err := c.gluster(ctx, args...)
 	return err
 }
 
@@ -190,7 +201,7 @@ func (b brick) remove() error {
 	ctx, cancel := context.WithTimeout(context.Background(), faultTimeout)
 	defer cancel()
 	b.server.removeDisk(b.disk)
-	err := inNamespaceOf(b.server.pid, func() error { return unix.Unmount(above, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) })
+	err := inNamespacesOf(b.server.pid, func() error { return unix.Unmount(above, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) })
 	return errors.Join(err, b.disk.remove(ctx), os.Remove(above))
 }
 

@@ -70,7 +70,31 @@ func (c *Cluster) glusterOnce(ctx context.Context, args []string) (string, error
 	if i < 0 {
 		return "", fmt.Errorf("gluster %s: no server is running", strings.Join(args, " "))
 	}
-	return c.servers[i].gluster(ctx, args...)
+	output, err := c.servers[i].gluster(ctx, args...)
+	if err != nil && strings.Contains(err.Error(), inTheLog) {
+		err = fmt.Errorf("%w\n%s", err, c.logged())
+	}
+	return output, err
+}
+
+// inTheLog is what glusterd answers where it does not say why.
+const inTheLog = "check log file for details"
+
+// logged is what the servers' glusterds, and what they have run, have logged as errors.
+func (c *Cluster) logged() string {
+	var all []string
+	for _, s := range c.servers {
+		logs, err := filepath.Glob(filepath.Join(s.dir, "log/*.log"))
+		if err != nil {
+			return err.Error()
+		}
+		for _, log := range logs {
+			if lines := errorLines(log); lines != "" {
+				all = append(all, log+":\n"+lines)
+			}
+		}
+	}
+	return strings.Join(all, "\n")
 }
 
 // gluster runs the gluster command on this server, once.
@@ -84,7 +108,7 @@ func (s *server) gluster(ctx context.Context, args ...string) (string, error) {
 	cmd.WaitDelay = time.Second // for helpers of a killed command that hold its output open
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := inNamespaceOf(s.pid, cmd.Start); err != nil {
+	if err := inNamespacesOf(s.pid, cmd.Start); err != nil {
 		return "", err
 	}
 	if err := cmd.Wait(); err != nil {

@@ -19,6 +19,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/thread"
 )
 
 // childVariable makes this test binary a child that misbehaves, for the tests below.
@@ -206,7 +208,7 @@ func TestALoopDeviceWithoutANode(t *testing.T) {
 	if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 1<<20)); err != nil {
 		t.Fatal(err)
 	}
-	err := onThrowawayThread(func() error {
+	err := thread.Discard(func() error {
 		if err := privateNamespace(); err != nil {
 			return err
 		}

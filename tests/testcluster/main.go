@@ -19,16 +19,16 @@ import (
 // exitTimeout is how long what the tests ended may take to be gone. A client exits about 10 ms after its last user.
 const exitTimeout = 5 * time.Second
 
-// Main is the TestMain of every package whose tests start processes or mount something. It runs the tests with a
-// temporary directory of their own (TMPDIR, so t.TempDir too) and in a mount namespace of their own (see ownMounts),
+// Main is the TestMain of every package whose tests start processes or mount something. It runs the tests, a testing.M or what prepares
+// something for one, with a temporary directory of their own (TMPDIR, so t.TempDir too) and in a mount namespace of their own (see ownMounts),
 // closes the clusters of Shared, and makes the run fail with a list if a process, a mount or a file is left then.
 // Whatever is left it removes, also after an interrupt. It does not return.
-func Main(m *testing.M) {
+func Main(tests interface{ Run() int }) {
 	// A fuzzing worker is killed whenever its coordinator likes; what it makes, the coordinator's own Main looks after.
 	if slices.ContainsFunc(os.Args, func(arg string) bool { return strings.HasPrefix(arg, "-test.fuzzworker") }) {
-		os.Exit(m.Run())
+		os.Exit(tests.Run())
 	}
-	os.Exit(check(m))
+	os.Exit(check(tests))
 }
 
 // check is Main for anything that runs like a testing.M. It returns the exit code.
@@ -67,7 +67,9 @@ func runTests(tests interface{ Run() int }) (code int, err error) {
 		}
 		return nil
 	}))
-	return code, errors.Join(err, thisRun.reclaim())
+	err = errors.Join(err, thisRun.reclaim())
+	removeControlGroups()
+	return code, err
 }
 
 // endOnInterrupt makes SIGINT and SIGTERM end the run without leaving anything.

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/thread"
 )
 
 // mountsVariable is the process that has a mount namespace of its own, by its number.
@@ -31,7 +33,7 @@ func ownMounts() error {
 		return err
 	}
 	otherRuns := filepath.Join(os.TempDir(), runPrefix)
-	return onThrowawayThread(func() error {
+	return thread.Discard(func() error {
 		if err := privateNamespace(); err != nil {
 			return err
 		}

@@ -81,3 +81,30 @@ func TestWhatARunMountsIsInNoContainerOfAnother(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What glusterd writes to a fixed name of the temporary directory would be another server's, too, and another run's.
+func TestAServersTemporaryFilesAreItsOwn(t *testing.T) {
+	c := Shared(t, Options{})
+	file := filepath.Join(temporary, runName(thisRun.dir)+".of-a-server")
+	inServer := func(i int, do func() error) {
+		t.Helper()
+		if err := inNamespacesOf(c.servers[i].pid, do); err != nil {
+			t.Errorf("server %d: %v", i, err)
+		}
+	}
+	for i := range c.servers {
+		inServer(i, func() error { return os.WriteFile(file, []byte(c.Servers()[i]), 0o600) })
+	}
+	for i, want := range c.Servers() {
+		inServer(i, func() error {
+			content, err := os.ReadFile(file)
+			if string(content) != want {
+				err = errors.Join(err, fmt.Errorf("it has %q, want %q", content, want))
+			}
+			return errors.Join(err, os.Remove(file))
+		})
+	}
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is in everybody's: %v", err)
+	}
+}

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/thread"
 )
 
 // inNewNamespace runs f on a thread with a mount namespace of its own; a process that f starts lives in it from then on.
@@ -19,7 +20,7 @@ import (
 // what it holds, so a client's mount would not go away, and its process never end, before the server does. Nothing
 // propagates in or out.
 func inNewNamespace(run, dir string, f func() error) error {
-	return onThrowawayThread(func() error {
+	return thread.Discard(func() error {
 		if err := privateNamespace(); err != nil {
 			return err
 		}
@@ -41,39 +42,57 @@ func privateNamespace() error {
 	return nil
 }
 
-// inNamespaceOf runs f on a thread in the mount namespace of process pid.
-func inNamespaceOf(pid int, f func() error) error {
-	return onThrowawayThread(func() error {
-		fd, err := unix.Open(fmt.Sprintf("/proc/%d/ns/mnt", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+// inNamespacesOf runs f on a thread in the network and mount namespaces of process pid.
+func inNamespacesOf(pid int, f func() error) error {
+	return thread.Discard(func() error {
+		handle, err := unix.PidfdOpen(pid, 0)
 		if err != nil {
-			return fmt.Errorf("mount namespace of process %d: %w", pid, err)
+			return fmt.Errorf("process %d: %w", pid, err)
 		}
-		defer func() { _ = unix.Close(fd) }()
+		defer func() { _ = unix.Close(handle) }()
 		// setns(2): a thread that shares its root and working directory with others may not change its mount namespace.
 		if err := unix.Unshare(unix.CLONE_FS); err != nil {
 			return fmt.Errorf("unshare the working directory: %w", err)
 		}
-		if err := unix.Setns(fd, unix.CLONE_NEWNS); err != nil {
-			return fmt.Errorf("enter the mount namespace of process %d: %w", pid, err)
+		if err := unix.Setns(handle, unix.CLONE_NEWNET|unix.CLONE_NEWNS); err != nil {
+			return fmt.Errorf("enter the namespaces of process %d: %w", pid, err)
 		}
 		return f()
 	})
 }
 
-// onThrowawayThread runs f on an operating system thread that is never used again. It is never the main thread: that one
-// cannot end, and /proc/self means it.
-func onThrowawayThread(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		if unix.Gettid() == unix.Getpid() {
-			defer runtime.UnlockOSThread()
-			done <- onThrowawayThread(f) // this goroutine occupies the main thread meanwhile
-			return
+// serversVariable is the root directory of another Debian, in which servers run: one with another version of GlusterFS
+// than the clients' (hack/gluster-root).
+const serversVariable = "GLUSTERFS_CSI_TEST_SERVERS"
+
+// enterServersRoot makes that root the calling thread's, if there is one; the thread has a mount namespace of its own.
+// What lies below dir is seen there, too.
+func enterServersRoot(dir string) error {
+	root := os.Getenv(serversVariable)
+	if root == "" {
+		return nil
+	}
+	if err := unix.Mount(root, root, "", unix.MS_BIND, ""); err != nil { // only a mount may become the root
+		return fmt.Errorf("the servers' root %s: %w", root, err)
+	}
+	for _, shown := range []string{"/dev", "/proc", "/sys", dir} {
+		if err := os.MkdirAll(filepath.Join(root, shown), 0o755); err != nil {
+			return err
 		}
-		done <- f()
-	}()
-	return <-done
+		if err := unix.Mount(shown, filepath.Join(root, shown), "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+			return fmt.Errorf("show %s in the servers' root: %w", shown, err)
+		}
+	}
+	if err := unix.Chdir(root); err != nil {
+		return err
+	}
+	if err := unix.PivotRoot(".", "."); err != nil { // the old root is on top then
+		return fmt.Errorf("enter the servers' root: %w", err)
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("leave the root before the servers': %w", err)
+	}
+	return unix.Chdir("/")
 }
 
 // detachForeign detaches, in the calling thread's mount namespace, what isForeign says of and every FUSE mount.

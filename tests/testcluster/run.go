@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/wire"
 )
 
 const (
@@ -87,13 +89,14 @@ func (r *testRun) close() error {
 	return errors.Join(err, r.lock.Close())
 }
 
-// newCluster reserves a name and a /24 of loopback addresses ("127.x.y.") whose first hosts are free on glusterd's port. It
-// stays reserved until release is called.
-func (r *testRun) newCluster(hosts int) (dir, network string, release func(), err error) {
+// newCluster reserves a name and, unless there is a wire, a /24 of loopback addresses ("127.x.y.") whose first hosts are
+// free on glusterd's port. It stays reserved until release is called.
+func (r *testRun) newCluster(options Options) (dir, network string, release func(), err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	network, release, err = reserveNetwork(hosts)
-	if err != nil {
+	if options.Wire != nil {
+		network, release = wire.Network, func() {}
+	} else if network, release, err = reserveNetwork(options.Servers); err != nil {
 		return "", "", nil, err
 	}
 	r.clusters++
@@ -102,12 +105,15 @@ func (r *testRun) newCluster(hosts int) (dir, network string, release func(), er
 }
 
 // owns says that p belongs to this run: by the mark it inherited, or, if its environment was cleaned, because it is a
-// GlusterFS process that names one of the run's directories or servers. Descendants are for the caller to know.
+// GlusterFS process that names one of the run's directories or servers. Servers behind a wire have the addresses that those
+// of other runs have behind theirs. Descendants are for the caller to know.
 func (r *testRun) owns(p process) bool {
 	if marked(p, runName(r.dir)) {
 		return true
 	}
-	return p.isGluster() && (p.mentions(r.dir+"/") || slices.ContainsFunc(r.networks, p.mentions))
+	return p.isGluster() && (p.mentions(r.dir+"/") || slices.ContainsFunc(r.networks, func(network string) bool {
+		return network != wire.Network && p.mentions(network)
+	}))
 }
 
 // runName is the value of runVariable in the run with this directory.

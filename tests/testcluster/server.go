@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/wire"
 )
 
 const (
@@ -39,6 +41,7 @@ type server struct {
 	dir     string // its own, below the cluster's
 	pid     int    // of its glusterd, whose mount namespace is the server's
 	exited  chan struct{}
+	wire    *wire.Wire  // at whose far end it is; nil: it is on loopback
 	alive   atomic.Bool // neither killed nor stopped by a test
 
 	mu    sync.Mutex
@@ -129,7 +132,7 @@ func (s *server) start(ctx context.Context) error {
 	if err := os.Remove(s.socket()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	for _, dir := range []string{"lib", "log", "run/gluster", "bricks"} {
+	for _, dir := range []string{"lib", "log", "run/gluster", "bricks", "ssl"} {
 		if err := os.MkdirAll(filepath.Join(s.dir, dir), 0o755); err != nil {
 			return err
 		}
@@ -142,11 +145,19 @@ func (s *server) start(ctx context.Context) error {
 		return err
 	}
 	err = inNewNamespace(thisRun.dir, s.dir, func() error {
+		if err := enterServersRoot(thisRun.dir); err != nil {
+			return err
+		}
 		if err := s.cover(); err != nil {
 			return err
 		}
 		for _, d := range s.ownDisks() {
 			if err := d.mount(); err != nil {
+				return err
+			}
+		}
+		if s.wire != nil {
+			if err := s.wire.Enter(); err != nil {
 				return err
 			}
 		}
@@ -192,7 +203,7 @@ func (s *server) command() (*exec.Cmd, error) {
 // cover puts the server's own directories over GlusterFS's fixed paths in the calling thread's mount namespace. The default
 // socket at /run/glusterd.socket is what `gluster volume heal NAME info` needs.
 func (s *server) cover() error {
-	covers := map[string]string{"/var/lib/glusterd": "lib", "/var/log/glusterfs": "log", "/run": "run"}
+	covers := map[string]string{"/var/lib/glusterd": "lib", "/var/log/glusterfs": "log", "/run": "run", sslDirectory: "ssl"}
 	for _, pattern := range []string{"/usr/lib*/glusterfs/gsyncd", "/usr/lib/*/glusterfs/gsyncd", "/usr/libexec/glusterfs/gsyncd"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
@@ -206,6 +217,31 @@ func (s *server) cover() error {
 		if err := unix.Mount(filepath.Join(s.dir, source), target, "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("cover %s: %w", target, err)
 		}
+	}
+	return s.coverTemporary()
+}
+
+// temporary is where glusterd writes files whose names have nothing of its own: when a replica set gets another brick all
+// servers write /tmp/gv0.tcp-fuse.vol at the same moment, and on one machine that fails (TestAServersTemporaryFilesAreItsOwn).
+const temporary = "/tmp"
+
+// coverTemporary gives the server a temporary directory of its own, in which this run's directory is where it was.
+func (s *server) coverTemporary() error {
+	own := filepath.Join(s.dir, "tmp")
+	shown := own
+	if isBelow(thisRun.dir, temporary) {
+		shown = filepath.Join(own, strings.TrimPrefix(thisRun.dir, temporary))
+	}
+	if err := os.MkdirAll(shown, 0o755); err != nil {
+		return err
+	}
+	if shown != own {
+		if err := unix.Mount(thisRun.dir, shown, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+			return fmt.Errorf("show %s in %s: %w", thisRun.dir, own, err)
+		}
+	}
+	if err := unix.Mount(own, temporary, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("cover %s: %w", temporary, err)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,12 +19,25 @@ import (
 // several times as long as they do. It uses strace.
 func (c *Cluster) SlowCall(t testing.TB, volume string, i int, call string, after time.Duration) {
 	t.Helper()
+	c.inject(t, volume, i, "-e", "trace="+call, "-e", fmt.Sprintf("inject=%s:delay_exit=%d", call, after.Microseconds()))
+}
+
+// FailCall has a brick fail in each system call of one kind on a path of its own, with an error as ENOSPC, until the
+// test ends. It uses strace.
+func (c *Cluster) FailCall(t testing.TB, volume string, i int, call, path, with string) {
+	t.Helper()
+	c.inject(t, volume, i, "-P", filepath.Join(c.brick(volume, i).path, path),
+		"-e", "trace="+call, "-e", fmt.Sprintf("inject=%s:error=%s", call, with))
+}
+
+func (c *Cluster) inject(t testing.TB, volume string, i int, what ...string) {
+	t.Helper()
 	bricks, err := c.brick(volume, i).processes()
 	if err != nil || len(bricks) != 1 {
 		t.Fatalf("brick %d of %s has the processes %v, %v", i, volume, bricks, err)
 	}
-	cmd := exec.Command("strace", "-f", "-p", strconv.Itoa(bricks[0].pid), "-e", "trace="+call, "-e", "signal=none",
-		"-e", fmt.Sprintf("inject=%s:delay_exit=%d", call, after.Microseconds()), "-o", "/dev/null")
+	attach := []string{"-f", "-p", strconv.Itoa(bricks[0].pid), "-e", "signal=none", "-o", "/dev/null"}
+	cmd := exec.Command("strace", append(attach, what...)...)
 	said, err := cmd.StderrPipe()
 	if err == nil {
 		err = cmd.Start()

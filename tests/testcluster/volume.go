@@ -122,7 +122,7 @@ func (b brick) prepare(ctx context.Context, o VolumeOptions) (*disk, error) {
 		return nil, err
 	}
 	b.server.addDisk(d)
-	return d, inNamespaceOf(b.server.pid, d.mount)
+	return d, inNamespacesOf(b.server.pid, d.mount)
 }
 
 // StartVolume starts a stopped volume and returns when all its bricks accept connections.
@@ -159,6 +159,20 @@ func (c *Cluster) DeleteVolume(name string) error {
 	defer c.mu.Unlock()
 	delete(c.volumes, name)
 	return err
+}
+
+// RemoveVolume ends and deletes a started volume with its bricks' data. It kills the bricks first: to those that run
+// glusterd gives a second each, one server after the other.
+func (c *Cluster) RemoveVolume(name string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), faultTimeout)
+	defer cancel()
+	bricks := c.bricks(name)
+	err := killDaemons(ctx, func() ([]process, error) {
+		return filterProcesses(func(p process) bool {
+			return slices.ContainsFunc(bricks, func(b brick) bool { return p.brick() == b.path })
+		})
+	})
+	return errors.Join(err, c.StopVolume(name), c.DeleteVolume(name))
 }
 
 // SetOption sets a volume option, e.g. "server.root-squash" to "on". Connected clients learn it a moment later.

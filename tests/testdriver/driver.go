@@ -15,6 +15,8 @@ import (
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
 // NodeID is the name of the node that a driver here has.
@@ -53,11 +55,20 @@ func Build(ctx context.Context, binary, source string, race bool) error {
 	return nil
 }
 
-// Start runs the binary with all it writes below dir, which is made, and returns when it is ready. The caller must
-// call Stop.
-func Start(ctx context.Context, binary, dir, clusters string) (*Driver, error) {
+// Start runs the binary with all it writes below dir, which is made, and with these flags, and returns when it is ready. The
+// caller must call Stop.
+func Start(ctx context.Context, binary, dir, clusters string, flags ...string) (*Driver, error) {
+	return startAs(ctx, "all", binary, dir, clusters, flags...)
+}
+
+// StartNode is Start without the controller: the node plugin and the mounter in one process.
+func StartNode(ctx context.Context, binary, dir, clusters string) (*Driver, error) {
+	return startAs(ctx, "node", binary, dir, clusters)
+}
+
+func startAs(ctx context.Context, mode, binary, dir, clusters string, flags ...string) (*Driver, error) {
 	d := &Driver{Dir: dir, Clusters: clusters, binary: binary}
-	return d, d.start(ctx, "all", "--node-id", NodeID, "--endpoint", d.Endpoint(), "--clusters", clusters, "--state-dir", d.State())
+	return d, d.start(ctx, append([]string{mode, "--node-id", NodeID, "--endpoint", d.Endpoint(), "--clusters", clusters, "--state-dir", d.State()}, flags...)...)
 }
 
 // StartOther is Start for another program, which serves CSI's Probe on DIR/csi.sock, its only argument.
@@ -150,9 +161,9 @@ func (d *Driver) TrashEntry(ctx context.Context, v *csi.Volume) (string, error) 
 	return "", fmt.Errorf("volume %s is not in the trash", v.GetVolumeId())
 }
 
-// ClientMount is where its client of a Gluster volume, without options, is mounted. There must be one such client.
+// ClientMount is where its client of a test cluster's Gluster volume, without options, is mounted. There must be one such client.
 func (d *Driver) ClientMount(volume string) (string, error) {
-	mounts, err := filepath.Glob(filepath.Join(d.State(), "clients/*", volume, "default/start-*/mnt"))
+	mounts, err := filepath.Glob(filepath.Join(d.State(), "clients", testcluster.Name, volume, "default/start-*/mnt"))
 	if err == nil && len(mounts) != 1 {
 		err = fmt.Errorf("the driver has %d clients of %s, want 1", len(mounts), volume)
 	}

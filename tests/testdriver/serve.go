@@ -21,14 +21,26 @@ import (
 func Serve(t *testing.T, options testcluster.Options) *Driver {
 	t.Helper()
 	cluster := testcluster.New(t, options)
-	d := &Driver{Dir: filepath.Join(cluster.Dir(), "driver")}
+	return ServeOn(t, cluster, cluster.ClustersYAML())
+}
+
+// ServeOn is Serve with this clusters file, which may name others beside the cluster.
+func ServeOn(t *testing.T, cluster *testcluster.Cluster, clusters string) *Driver {
+	t.Helper()
+	return ServeAs(t, driver.All, cluster, clusters)
+}
+
+// ServeAs is ServeOn in this mode. One of each may run beside each other.
+func ServeAs(t *testing.T, mode driver.Mode, cluster *testcluster.Cluster, clusters string) *Driver {
+	t.Helper()
+	d := &Driver{Dir: filepath.Join(cluster.Dir(), "driver-"+string(mode))}
 	d.Clusters = filepath.Join(d.Dir, "clusters.yaml")
-	if err := errors.Join(os.Mkdir(d.Dir, 0o700), cluster.ClustersFile(d.Clusters)); err != nil {
+	if err := errors.Join(os.Mkdir(d.Dir, 0o700), os.WriteFile(d.Clusters, []byte(clusters), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	served, err := driver.New(ctx, driver.Options{
-		Mode: driver.All, Name: driver.DefaultName, Version: "test", Endpoint: d.Endpoint(), NodeID: NodeID,
+		Mode: mode, Name: driver.DefaultName, Version: "test", Endpoint: d.Endpoint(), NodeID: NodeID,
 		ClustersFile: d.Clusters, StateDir: d.State(), MaxOperations: permits.Default,
 	})
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
@@ -62,7 +63,7 @@ func Audit(t *testing.T, mountpoint string) []string {
 		if rel == volume.OwnDir+"/commit" {
 			return filepath.SkipDir
 		}
-		if kind := filepath.Base(filepath.Dir(filepath.Dir(rel))); kind == store.SnapshotsDir || kind == store.ClonesDir || kind == store.RemovingDir {
+		if kind := filepath.Base(filepath.Dir(filepath.Dir(rel))); kind == owndir.SnapshotsDir || kind == owndir.ClonesDir || kind == owndir.RemovingDir {
 			return filepath.SkipDir // see auditCopies
 		}
 		if below, isOwn := strings.CutPrefix(rel, volume.OwnDir+"/"); isOwn && strings.Count(below, "/") > 2 { // within the data of a trash entry
@@ -116,12 +117,13 @@ func Audit(t *testing.T, mountpoint string) []string {
 func auditCopies(t *testing.T, mountpoint string) (found []string) {
 	t.Helper()
 	own := filepath.Join(mountpoint, volume.OwnDir)
-	for _, kind := range []string{store.SnapshotsDir, store.ClonesDir} {
+	for _, kind := range []string{owndir.SnapshotsDir, owndir.ClonesDir} {
 		names, err := filepath.Glob(filepath.Join(own, kind, "??", "*"))
 		if err != nil {
 			t.Error(err)
 		}
 		stamps := map[string]bool{}
+		names = slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(filepath.Base(name), ".") }) // see FirstNames
 		for _, name := range names {
 			id, isClaim := strings.CutSuffix(filepath.Base(name), store.RecordSuffix)
 			if !isClaim {
@@ -146,7 +148,7 @@ func auditCopies(t *testing.T, mountpoint string) (found []string) {
 			}
 		}
 	}
-	removing, err := filepath.Glob(filepath.Join(own, store.RemovingDir, "??", "*"))
+	removing, err := filepath.Glob(filepath.Join(own, owndir.RemovingDir, "??", "*"))
 	if err != nil {
 		t.Error(err)
 	}
@@ -163,12 +165,15 @@ func auditPaths(t *testing.T, mountpoint string, records []volume.Record) {
 	for _, r := range records {
 		held[volume.PathClaimName(r.Path)] = true
 	}
-	claimed, err := filepath.Glob(filepath.Join(mountpoint, volume.OwnDir, store.PathsDir, "??", "*"))
+	claimed, err := filepath.Glob(filepath.Join(mountpoint, volume.OwnDir, owndir.PathsDir, "??", "*"))
 	if err != nil {
 		t.Error(err)
 	}
 	for _, claim := range claimed {
 		name := filepath.Base(claim)
+		if strings.HasPrefix(name, ".") { // see FirstNames
+			continue
+		}
 		content, err := os.Readlink(claim)
 		if err != nil {
 			t.Error(err)
@@ -194,17 +199,31 @@ func auditAttributes(t *testing.T, mountpoint string, records []volume.Record, e
 	for _, e := range entries {
 		there[e.Record.Stamp()] = 1
 	}
-	links, err := filepath.Glob(filepath.Join(mountpoint, volume.OwnDir, store.AttributesDir, "??", "*"))
+	links, err := filepath.Glob(filepath.Join(mountpoint, volume.OwnDir, owndir.AttributesDir, "??", "*"))
 	if err != nil {
 		t.Error(err)
 	}
 	for _, link := range links {
+		if strings.HasPrefix(filepath.Base(link), ".") { // see FirstNames
+			continue
+		}
 		stamp := strings.TrimSuffix(filepath.Base(link), filepath.Ext(link)) // the generation
 		generation, err := strconv.Atoi(strings.TrimPrefix(filepath.Ext(link), "."))
 		if there[stamp]--; err != nil || generation < 1 || there[stamp] < 0 {
 			t.Errorf("attributes %s are nobody's, or of an earlier generation", link)
 		}
 	}
+}
+
+// FirstNames are what a kill has left of claims: the names under which their links were made. They are nobody's, and go
+// with the reconciler.
+func FirstNames(t *testing.T, mountpoint string) []string {
+	t.Helper()
+	own := filepath.Join(mountpoint, volume.OwnDir)
+	flat, err := filepath.Glob(filepath.Join(own, "*", ".*"))
+	spread, otherErr := filepath.Glob(filepath.Join(own, "*", "??", ".*"))
+	Must(t, err, otherErr)
+	return append(flat, spread...)
 }
 
 // Same fails the test unless Audit has found just that.

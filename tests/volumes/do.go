@@ -48,7 +48,7 @@ func MakeOf(t *testing.T, s *lifecycle.Volumes, r volume.Record) {
 	if r.GFID, err = store.GFIDOf(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Complete(r); err != nil {
+	if err := errors.Join(s.Creations.Complete(c, r), s.Commit()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -13,27 +13,28 @@ import (
 	"testing"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
 // RecordFile is where the record of a volume is, below the mount point.
 func RecordFile(id string) string {
-	return filepath.Join(volume.OwnDir, store.VolumesDir, ShardOf(id), id+store.RecordSuffix)
+	return filepath.Join(volume.OwnDir, owndir.VolumesDir, ShardOf(id), id+store.RecordSuffix)
 }
 
 // TrashFile is where a file of a trash entry is.
 func TrashFile(entry string) string {
-	return filepath.Join(volume.OwnDir, store.TrashDir, ShardOf(volume.IDOfStamp(entry)), entry)
+	return filepath.Join(volume.OwnDir, owndir.TrashDir, ShardOf(volume.IDOfStamp(entry)), entry)
 }
 
 // ClaimFile is where the claim of a path is.
 func ClaimFile(path string) string {
-	return filepath.Join(volume.OwnDir, store.PathsDir, ShardOf(volume.PathClaimName(path)), volume.PathClaimName(path))
+	return filepath.Join(volume.OwnDir, owndir.PathsDir, ShardOf(volume.PathClaimName(path)), volume.PathClaimName(path))
 }
 
 // CreatingFile is where a file of a creation is that is taken back.
 func CreatingFile(stamp, suffix string) string {
-	return filepath.Join(volume.OwnDir, store.CreatingDir, ShardOf(volume.IDOfStamp(stamp)), stamp+suffix)
+	return filepath.Join(volume.OwnDir, owndir.CreatingDir, ShardOf(volume.IDOfStamp(stamp)), stamp+suffix)
 }
 
 // BringBack brings back what a server has forgotten that it went: it has the name before and the name after then, both

@@ -17,13 +17,14 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
 // MakeSchema1 makes a volume as the first version of the driver did: marked, with a record that has no gfid.
 func MakeSchema1(t *testing.T, s *lifecycle.Volumes, id, path string) (stamp string) {
 	t.Helper()
-	if _, err := s.EnsureShard(store.VolumesDir, id); err != nil {
+	if _, err := s.EnsureShard(owndir.VolumesDir, id); err != nil {
 		t.Fatal(err)
 	}
 	created := time.Now().UTC()
@@ -42,7 +43,7 @@ func MakeSchema1(t *testing.T, s *lifecycle.Volumes, id, path string) (stamp str
 	at := filepath.Join(root, path)
 	if err := errors.Join(
 		os.Mkdir(at, 0o770), unix.Setxattr(at, store.MarkXattr, []byte(stamp), 0), unix.Chmod(at, 0o2770),
-		os.WriteFile(filepath.Join(root, volume.OwnDir, store.VolumesDir, id+store.RecordSuffix), []byte(record), 0o600),
+		os.WriteFile(filepath.Join(root, volume.OwnDir, owndir.VolumesDir, id+store.RecordSuffix), []byte(record), 0o600),
 	); err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/check"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/trash"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
@@ -48,7 +49,7 @@ func NewGlusterVolume(t *testing.T, options testcluster.VolumeOptions) (c *testc
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(m.Close(), c.StopVolume(name), c.DeleteVolume(name)); err != nil {
+		if err := errors.Join(m.Close(), c.RemoveVolume(name)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -75,7 +76,7 @@ func OpenStore(mountpoint string) (s *lifecycle.Volumes, closeStore func(), err 
 
 // OpenWith is OpenStore with a committer that others use, too.
 func OpenWith(mountpoint string, c *commit.Committer) (s *lifecycle.Volumes, closeView func(), err error) {
-	v, err := store.OpenView(GV0, mountpoint)
+	v, err := owndir.OpenView(GV0, mountpoint)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -88,6 +89,15 @@ func OpenWith(mountpoint string, c *commit.Committer) (s *lifecycle.Volumes, clo
 		return c.Commit(context.Background(), mount)
 	})
 	return lifecycle.New(store.New(v, memory, nil), &trash.Memory{}), v.Close, nil
+}
+
+// Reconciled is a store whose reconciler has found that nothing is left where all was before it was spread, as a driver's
+// is soon after its start.
+func Reconciled(s *lifecycle.Volumes) *lifecycle.Volumes {
+	for _, kind := range owndir.OnceFlat {
+		s.SetSpread(kind)
+	}
+	return s
 }
 
 // Checker looks at the Gluster volume that a store is of.

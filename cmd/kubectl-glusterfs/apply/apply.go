@@ -33,6 +33,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/migrate"
 )
 
@@ -91,7 +92,7 @@ func (a *Applier) Apply(ctx context.Context, plan *migrate.Plan) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(left, a.bound(ctx, unique(slices.Concat(claimsOf(plan), unfinished(had)))))
+	return errors.Join(left, a.bound(ctx, gluster.Unique(slices.Concat(claimsOf(plan), unfinished(had)))))
 }
 
 // doAll does what was begun, and then what is new. left is an ErrLeft of each that could not be done; err ends it.
@@ -117,17 +118,6 @@ func (a *Applier) doAll(ctx context.Context, had, wanted []*record) (left, err e
 		}
 	}
 	return left, nil
-}
-
-// unique removes repetitions.
-func unique(all []claim) []claim {
-	var kept []claim
-	for _, c := range all {
-		if !slices.Contains(kept, c) {
-			kept = append(kept, c)
-		}
-	}
-	return kept
 }
 
 // toRecord is what a plan has to do beside the clusters file.

@@ -94,7 +94,7 @@ has to decide or do, or it refused to begin.`
 func newRoot(env Environment) *cobra.Command {
 	root := &cobra.Command{
 		Use: "kubectl-glusterfs", Short: "What an operator does about volumes on GlusterFS",
-		Long:        "What an operator of the GlusterFS CSI driver does from a workstation.\n" + exitCodes,
+		Long:        "What an operator of the GlusterFS CSI driver does from a workstation.\n" + exitCodes + "\nOf doctor: 3 the worst is !, 4 the worst is ✘.",
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl glusterfs"},
 		Version:     env.Version, SilenceUsage: true, SilenceErrors: true,
 		Args: func(c *cobra.Command, args []string) error {
@@ -110,8 +110,8 @@ func newRoot(env Environment) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w; see `%s --help`", errUsage, err, c.CommandPath())
 	})
-	connection := connect(root)
-	root.AddCommand(migrateCommand(env, connection), trashCommand(env, connection), undeleteCommand(env, connection), doctorCommand(env, connection), dumpCommand(env, connection))
+	base := command{env: env, connection: connect(root)}
+	root.AddCommand(migrateCommand(base), trashCommand(base), undeleteCommand(base), recoverCommand(base), doctorCommand(base), dumpCommand(base))
 	return root
 }
 

@@ -57,6 +57,11 @@ func TestExitCodes(t *testing.T) {
 		{"one entry for two claims", []string{"undelete", "a", "b", "--entry", "x"}, ExitUsage, "--entry is of one claim"},
 		{"undelete without a cluster", []string{"undelete", "a", "--context", "nowhere"}, ExitFailed, "nowhere"},
 		{"trash of one and of all", []string{"trash", "-A", "-n", "shop"}, ExitUsage, "exclude each other"},
+		{"recover of one and of all", []string{"recover", "-A", "-n", "shop"}, ExitUsage, "exclude each other"},
+		{"recover of no time", []string{"recover", "--since", "1h", "--older-than", "2h"}, ExitUsage, "nothing was made"},
+		{"recover of no labels", []string{"recover", "-l", "a in b"}, ExitUsage, "-l a in b"},
+		{"a recovery that waits for nothing", []string{"recover", "--wait"}, ExitUsage, "need --apply"},
+		{"recover without a cluster", []string{"recover", "--context", "nowhere"}, ExitFailed, "nowhere"},
 		{"a bundle of no size", []string{"dump", "--max-size", "much"}, ExitUsage, "--max-size"},
 		{"a bundle of the future", []string{"dump", "--since", "-1h"}, ExitUsage, "must be positive"},
 		{"a bundle in place of a file", []string{"dump", "--file", testdata + "/json/plan.yaml"}, ExitFailed, "exists"},
@@ -154,7 +159,7 @@ func TestTheOperatorsReport(t *testing.T) {
 }
 
 func TestHelpFitsATerminal(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"migrate", "--help"}, {"trash", "--help"}, {"undelete", "--help"}, {"doctor", "--help"}, {"dump", "--help"}} {
+	for _, args := range [][]string{{"--help"}, {"migrate", "--help"}, {"trash", "--help"}, {"undelete", "--help"}, {"recover", "--help"}, {"doctor", "--help"}, {"dump", "--help"}} {
 		code, out, _ := run(t, args...)
 		if code != ExitDone || !strings.Contains(out, "Exit codes: 0") {
 			t.Errorf("%v: exit %d: %s", args, code, out)
@@ -167,12 +172,31 @@ func TestHelpFitsATerminal(t *testing.T) {
 	}
 }
 
+func TestTheFirstHelpHasTheExitCodesOfDoctor(t *testing.T) {
+	if _, out, _ := run(t, "--help"); !strings.Contains(out, "Of doctor: 3 the worst is !, 4 the worst is ✘.") {
+		t.Error(out)
+	}
+}
+
+// TestWhatIsNoManifestIsSaidAlone: of an archive of the chart nothing can be read, so nothing is missing in it.
+func TestWhatIsNoManifestIsSaidAlone(t *testing.T) {
+	archive := filepath.Join(t.TempDir(), "chart.tgz")
+	if err := os.WriteFile(archive, []byte("\x1f\x8b\x08\x00\x00"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, progress := run(t, "doctor", "--pre", archive)
+	if code != ExitFailed || !strings.Contains(out, "chart.tgz") || strings.Contains(out, "clusters-file") || !strings.Contains(progress, "helm template") {
+		t.Errorf("exit %d: %s%s", code, out, progress)
+	}
+}
+
 func TestEveryFlagIsDocumented(t *testing.T) {
 	for heading, commands := range map[string][]*cobra.Command{
-		"Flags of `kubectl glusterfs migrate`":        {migrateCommand(Environment{}, connection{})},
-		"Flags of `kubectl glusterfs doctor`":         {doctorCommand(Environment{}, connection{})},
-		"Flags of `kubectl glusterfs dump`":           {dumpCommand(Environment{}, connection{})},
-		"Flags of `kubectl glusterfs trash|undelete`": {trashCommand(Environment{}, connection{}), undeleteCommand(Environment{}, connection{})},
+		"Flags of `kubectl glusterfs migrate`":        {migrateCommand(command{})},
+		"Flags of `kubectl glusterfs doctor`":         {doctorCommand(command{})},
+		"Flags of `kubectl glusterfs dump`":           {dumpCommand(command{})},
+		"Flags of `kubectl glusterfs trash|undelete`": {trashCommand(command{}), undeleteCommand(command{})},
+		"Flags of `kubectl glusterfs recover`":        {recoverCommand(command{})},
 	} {
 		var flags []string
 		for _, c := range commands {

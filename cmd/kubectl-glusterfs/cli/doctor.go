@@ -5,6 +5,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -21,15 +22,14 @@ import (
 
 // examination is one run of `doctor`.
 type examination struct {
-	env        Environment
-	connection connection
-	format     string
-	pre        string
-	timeout    time.Duration
+	command
+
+	pre     string
+	timeout time.Duration
 }
 
-func doctorCommand(env Environment, connection connection) *cobra.Command {
-	e := &examination{env: env, connection: connection}
+func doctorCommand(base command) *cobra.Command {
+	e := &examination{command: base}
 	c := &cobra.Command{
 		Use:   "doctor [--pre DIR]",
 		Short: "Look for what does not work, and say how it is cured",
@@ -98,6 +98,9 @@ func (e *examination) files(context.Context) ([]answers.Finding, error) {
 		}
 		found = append(found, answers.Finding{Check: "files", Severity: answers.Warning, About: f.About, Message: f.Message, Cure: f.Cure})
 	}
+	if len(objects) == 0 && len(found) > 0 { // what it lacks says nothing
+		return nil, errors.Join(e.print(found), errors.New("no object could be read: of a chart, what `helm template` prints is looked at, --pre /dev/stdin"))
+	}
 	for _, object := range objects {
 		o.Add(object.Content)
 	}
@@ -141,10 +144,10 @@ func (e *examination) live(ctx context.Context) ([]answers.Finding, error) {
 }
 
 func (e *examination) print(found []answers.Finding) error {
-	switch e.format {
-	case "json", "yaml":
-		return encode(e.env.Out, e.format, map[string]any{"apiVersion": apiVersion, "kind": "Examination", "items": found})
-	case "name":
+	if isDone, err := encodeList(&e.command, "Examination", found); isDone {
+		return err
+	}
+	if e.format == "name" {
 		for _, f := range found {
 			if f.Severity != answers.OK {
 				fmt.Fprintln(e.env.Out, f.Check+"/"+f.About)
@@ -152,6 +155,6 @@ func (e *examination) print(found []answers.Finding) error {
 		}
 		return nil
 	}
-	report.Examination(e.env.Out, found, report.Style{Width: e.env.Width, Colour: e.env.Colour, Wide: e.format == "wide"})
+	report.Examination(e.env.Out, found, e.style())
 	return nil
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/inside"
 	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/live"
-	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/undelete"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/migrate"
 )
 
@@ -63,7 +62,7 @@ func (r *running) ask(ctx context.Context, args ...string) ([]byte, error) {
 	output, err := r.run(ctx, pod, pod.Command(args...))
 	var failed *inside.ExitError
 	if errors.As(err, &failed) {
-		err = fmt.Errorf("%w: %w", undelete.ErrRefused, failed)
+		err = fmt.Errorf("%w: %w", inside.ErrRefused, failed)
 	}
 	return output, err
 }

@@ -32,17 +32,16 @@ const (
 
 // dumping is one run of `dump`.
 type dumping struct {
-	env        Environment
-	connection connection
-	format     string
-	file       string
-	maxSize    string
-	since      time.Duration
-	timeout    time.Duration
+	command
+
+	file    string
+	maxSize string
+	since   time.Duration
+	timeout time.Duration
 }
 
-func dumpCommand(env Environment, connection connection) *cobra.Command {
-	d := &dumping{env: env, connection: connection}
+func dumpCommand(base command) *cobra.Command {
+	d := &dumping{command: base}
 	c := &cobra.Command{
 		Use:   "dump",
 		Short: "Make a support bundle: objects, logs, what each node tells",
@@ -145,7 +144,7 @@ func (d *dumping) fill(ctx context.Context, bundle *dump.Bundle) error {
 	source.Doctor = func(ctx context.Context) ([]answers.Finding, error) {
 		ctx, cancel := context.WithTimeout(ctx, d.part(forDoctor)-d.part(forObjects))
 		defer cancel()
-		return (&examination{env: d.env, connection: d.connection}).live(ctx)
+		return (&examination{command: d.command}).live(ctx)
 	}
 	bundle.Fill(ctx, source)
 	return nil
@@ -162,10 +161,10 @@ func driverNamespace(objects []map[string]any) string {
 }
 
 func (d *dumping) print(index dump.Index) error {
-	switch d.format {
-	case "json", "yaml":
-		return encode(d.env.Out, d.format, index)
-	case "name":
+	if isDone, err := d.encode(index); isDone {
+		return err
+	}
+	if d.format == "name" {
 		fmt.Fprintln(d.env.Out, d.file)
 		return nil
 	}
@@ -173,6 +172,6 @@ func (d *dumping) print(index dump.Index) error {
 	if !strings.ContainsRune(file, filepath.Separator) {
 		file = "." + string(filepath.Separator) + file
 	}
-	report.Dump(d.env.Out, index, file, report.Style{Width: d.env.Width, Colour: d.env.Colour, Wide: d.format == "wide"})
+	report.Dump(d.env.Out, index, file, d.style())
 	return nil
 }

@@ -23,10 +23,8 @@ import (
 
 // migration is one run of `migrate`.
 type migration struct {
-	env        Environment
-	connection connection
+	command
 
-	format    string
 	fromDir   string
 	servers   []string
 	manifests bool
@@ -38,8 +36,8 @@ type migration struct {
 	timeout   time.Duration
 }
 
-func migrateCommand(env Environment, connection connection) *cobra.Command {
-	m := &migration{env: env, connection: connection}
+func migrateCommand(base command) *cobra.Command {
+	m := &migration{command: base}
 	c := &cobra.Command{
 		Use:   "migrate [--from-dir DIR] [--apply | --rollback]",
 		Short: "Move volumes of the removed in-tree GlusterFS plugin to this driver",
@@ -86,10 +84,7 @@ func noArguments(c *cobra.Command, args []string) error {
 // check is of what the flags say together.
 func (m *migration) check() error {
 	changes := m.apply || m.rollback
-	for _, wrong := range []struct {
-		is   bool
-		says string
-	}{
+	return m.command.check("migrate", []wrong{
 		{m.apply && m.rollback, "--apply and --rollback exclude each other"},
 		{m.fromDir != "" && changes, "--from-dir is for planning; --apply and --rollback are of a running cluster. To make the new objects of files in a cluster that " +
 			"has no old ones: --manifests"},
@@ -97,12 +92,7 @@ func (m *migration) check() error {
 		{m.manifests && changes, "--manifests prints, --apply and --rollback change"},
 		{m.all && m.connection.namespace() != "", "-A and -n exclude each other"},
 		{m.rollback && m.connection.namespace() != "", "--rollback is of all that was applied; -n has no meaning with it"},
-	} {
-		if wrong.is {
-			return fmt.Errorf("%w: %s", errUsage, wrong.says)
-		}
-	}
-	return checkFormat(m.format)
+	})
 }
 
 func (m *migration) run(ctx context.Context) error {
@@ -235,7 +225,7 @@ func (m *migration) change(ctx context.Context, a *apply.Applier, plan *migrate.
 	if m.dryRun || m.rollback {
 		return err
 	}
-	report.After(m.env.Out, plan, report.Style{Width: m.env.Width, Colour: m.env.Colour})
+	report.After(m.env.Out, plan, m.style())
 	if err == nil && !plan.Complete() {
 		return errLeft
 	}
@@ -259,6 +249,3 @@ func (m *migration) do(ctx context.Context, a *apply.Applier, plan *migrate.Plan
 	}
 	return err
 }
-
-// say is progress.
-func (m *migration) say(format string, args ...any) { fmt.Fprintf(m.env.Err, format+"\n", args...) }

@@ -11,7 +11,53 @@ import (
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
+
+	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/report"
 )
+
+// command is what runs of all commands have.
+type command struct {
+	env        Environment
+	connection connection
+	format     string
+}
+
+// style is that of a report.
+func (c *command) style() report.Style {
+	return report.Style{Width: c.env.Width, Colour: c.env.Colour, Wide: c.format == "wide"}
+}
+
+// say is progress.
+func (c *command) say(format string, args ...any) { fmt.Fprintf(c.env.Err, format+"\n", args...) }
+
+// encode writes a value as -o says, and returns false where that is for people.
+func (c *command) encode(value any) (isDone bool, err error) {
+	if c.format != "json" && c.format != "yaml" {
+		return false, nil
+	}
+	return true, encode(c.env.Out, c.format, value)
+}
+
+// encodeList is encode of a list.
+func encodeList[T any](c *command, kind string, items []T) (isDone bool, err error) {
+	return c.encode(map[string]any{"apiVersion": apiVersion, "kind": kind, "items": append([]T{}, items...)})
+}
+
+// wrong is what flags must not say together.
+type wrong struct {
+	is   bool
+	says string
+}
+
+// check is of a command's flags.
+func (c *command) check(name string, all []wrong) error {
+	for _, w := range all {
+		if w.is {
+			return fmt.Errorf("%w: %s; see `kubectl glusterfs %s --help`", errUsage, w.says, name)
+		}
+	}
+	return checkFormat(c.format)
+}
 
 // formats are what -o takes.
 var formats = []string{"table", "wide", "json", "yaml", "name"}

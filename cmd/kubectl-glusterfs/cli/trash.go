@@ -19,14 +19,13 @@ const apiVersion = "glusterfs.csi.gluster.org/v1alpha1"
 
 // trashing is one run of `trash`.
 type trashing struct {
-	env        Environment
-	connection connection
-	format     string
-	all        bool
+	command
+
+	all bool
 }
 
-func trashCommand(env Environment, connection connection) *cobra.Command {
-	l := &trashing{env: env, connection: connection}
+func trashCommand(base command) *cobra.Command {
+	l := &trashing{command: base}
 	c := &cobra.Command{
 		Use:   "trash [-n NAMESPACE | -A]",
 		Short: "List deleted claims whose data can be brought back",
@@ -46,10 +45,7 @@ controller is asked. "undelete" brings a claim back.
 }
 
 func (l *trashing) run(ctx context.Context) error {
-	if l.all && l.connection.namespace() != "" {
-		return fmt.Errorf("%w: -A and -n exclude each other", errUsage)
-	}
-	if err := checkFormat(l.format); err != nil {
+	if err := l.check("trash", []wrong{{l.all && l.connection.namespace() != "", "-A and -n exclude each other"}}); err != nil {
 		return err
 	}
 	namespace, err := l.connection.current()
@@ -81,18 +77,15 @@ func (l *trashing) run(ctx context.Context) error {
 }
 
 func (l *trashing) print(entries []answers.TrashEntry, namespace string) error {
-	switch l.format {
-	case "json", "yaml":
-		if entries == nil {
-			entries = []answers.TrashEntry{}
-		}
-		return encode(l.env.Out, l.format, map[string]any{"apiVersion": apiVersion, "kind": "TrashList", "items": entries})
-	case "name":
+	if isDone, err := encodeList(&l.command, "TrashList", entries); isDone {
+		return err
+	}
+	if l.format == "name" {
 		for _, e := range entries {
 			fmt.Fprintln(l.env.Out, e.Entry)
 		}
 		return nil
 	}
-	report.Trash(l.env.Out, entries, namespace, report.Style{Width: l.env.Width, Colour: l.env.Colour, Wide: l.format == "wide"})
+	report.Trash(l.env.Out, entries, namespace, l.style())
 	return nil
 }

@@ -17,10 +17,8 @@ import (
 
 // undeletion is one run of `undelete`.
 type undeletion struct {
-	env        Environment
-	connection connection
+	command
 
-	format  string
 	claims  []string
 	whole   bool
 	all     bool
@@ -32,8 +30,8 @@ type undeletion struct {
 	timeout time.Duration
 }
 
-func undeleteCommand(env Environment, connection connection) *cobra.Command {
-	u := &undeletion{env: env, connection: connection}
+func undeleteCommand(base command) *cobra.Command {
+	u := &undeletion{command: base}
 	c := &cobra.Command{
 		Use:   "undelete {CLAIM… | --namespace-all} [-n NAMESPACE]",
 		Short: "Bring deleted claims back, with their data",
@@ -68,10 +66,7 @@ stays as it is.
 
 // check is of what the flags say together.
 func (u *undeletion) check() error {
-	for _, wrong := range []struct {
-		is   bool
-		says string
-	}{
+	return u.command.check("undelete", []wrong{
 		{len(u.claims) == 0 && !u.whole, "name the claims, or say --namespace-all"},
 		{len(u.claims) > 0 && u.whole, "names of claims and --namespace-all exclude each other"},
 		{u.all && !u.whole, "-A needs --namespace-all"},
@@ -79,12 +74,7 @@ func (u *undeletion) check() error {
 		{u.entry != "" && len(u.claims) != 1, "--entry is of one claim"},
 		{u.since < 0, "--since is a time before now, as 1h"},
 		{u.dryRun && u.wait, "--dry-run changes nothing that --wait could wait for"},
-	} {
-		if wrong.is {
-			return fmt.Errorf("%w: %s; see `kubectl glusterfs undelete --help`", errUsage, wrong.says)
-		}
-	}
-	return checkFormat(u.format)
+	})
 }
 
 func (u *undeletion) run(ctx context.Context) error {
@@ -111,8 +101,7 @@ func (u *undeletion) run(ctx context.Context) error {
 		return err
 	}
 	plan := found.Plan(wanted)
-	d := &undelete.Doer{Client: driver.client, Ask: driver.ask, Found: found, Step: u.env.Step,
-		Say: func(format string, args ...any) { fmt.Fprintf(u.env.Err, format+"\n", args...) }}
+	d := &undelete.Doer{Client: driver.client, Ask: driver.ask, Found: found, Step: u.env.Step, Say: u.say}
 	if !u.dryRun {
 		if err := u.do(ctx, d, plan); err != nil {
 			return err
@@ -155,13 +144,10 @@ func (u *undeletion) do(ctx context.Context, d *undelete.Doer, plan []*undelete.
 }
 
 func (u *undeletion) print(plan []*undelete.Target) error {
-	switch u.format {
-	case "json", "yaml":
-		if plan == nil {
-			plan = []*undelete.Target{}
-		}
-		return encode(u.env.Out, u.format, map[string]any{"apiVersion": apiVersion, "kind": "Undeletion", "items": plan})
-	case "name":
+	if isDone, err := encodeList(&u.command, "Undeletion", plan); isDone {
+		return err
+	}
+	if u.format == "name" {
 		for _, t := range plan {
 			if t.State == undelete.Back || t.State == undelete.There {
 				fmt.Fprintln(u.env.Out, "persistentvolumeclaim/"+t.Claim)
@@ -169,7 +155,7 @@ func (u *undeletion) print(plan []*undelete.Target) error {
 		}
 		return nil
 	}
-	report.Undeletion(u.env.Out, plan, report.Style{Width: u.env.Width, Colour: u.env.Colour, Wide: u.format == "wide"})
+	report.Undeletion(u.env.Out, plan, u.style())
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/objects"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
 )
 
@@ -18,17 +19,17 @@ func (o *Objects) claims() []answers.Finding {
 	var found []answers.Finding
 	for _, u := range o.byKind["PersistentVolumeClaim"] {
 		class := o.classOf(u)
-		if text(u, "spec", "volumeMode") == "Block" && class != nil {
-			found = append(found, fault(check, name(u), "volumeMode Block is not offered: a volume is a directory", recreate(u)))
+		if objects.Text(u, "spec", "volumeMode") == "Block" && class != nil {
+			found = append(found, answers.Fault(check, name(u), "volumeMode Block is not offered: a volume is a directory", recreate(u)))
 			continue
 		}
-		switch phase := text(u, "status", "phase"); {
+		switch phase := objects.Text(u, "status", "phase"); {
 		case phase == "Lost":
-			found = append(found, fault(check, name(u), "its PersistentVolume "+text(u, "spec", "volumeName")+" is gone", fmt.Sprintf("kubectl -n %s delete pvc %s, then: kubectl glusterfs undelete %s -n %s", u.GetNamespace(), u.GetName(), u.GetName(), u.GetNamespace())))
+			found = append(found, answers.Fault(check, name(u), "its PersistentVolume "+objects.Text(u, "spec", "volumeName")+" is gone", fmt.Sprintf("kubectl -n %s delete pvc %s, then: kubectl glusterfs undelete %s -n %s", u.GetNamespace(), u.GetName(), u.GetName(), u.GetNamespace())))
 		case phase == "Pending" && class != nil:
 			found = append(found, o.pending(u, class))
-		case phase == "Pending" && text(u, "spec", "storageClassName") != "" && text(u, "spec", "volumeName") == "" && !o.hasClass(text(u, "spec", "storageClassName")):
-			found = append(found, fault(check, name(u), "Pending: there is no StorageClass "+text(u, "spec", "storageClassName"), "kubectl get storageclass; the class of a claim cannot be changed: "+recreate(u)))
+		case phase == "Pending" && objects.Text(u, "spec", "storageClassName") != "" && objects.Text(u, "spec", "volumeName") == "" && !o.hasClass(objects.Text(u, "spec", "storageClassName")):
+			found = append(found, answers.Fault(check, name(u), "Pending: there is no StorageClass "+objects.Text(u, "spec", "storageClassName"), "kubectl get storageclass; the class of a claim cannot be changed: "+recreate(u)))
 		}
 	}
 	return found
@@ -45,7 +46,7 @@ func (o *Objects) hasClass(name string) bool {
 // classOf is the class of a claim if it is the driver's.
 func (o *Objects) classOf(claim *unstructured.Unstructured) *unstructured.Unstructured {
 	for _, c := range o.byKind["StorageClass"] {
-		if c.GetName() == text(claim, "spec", "storageClassName") && text(c, "provisioner") == o.Driver {
+		if c.GetName() == objects.Text(claim, "spec", "storageClassName") && objects.Text(c, "provisioner") == o.Driver {
 			return c
 		}
 	}
@@ -56,20 +57,20 @@ func (o *Objects) classOf(claim *unstructured.Unstructured) *unstructured.Unstru
 func (o *Objects) pending(claim, class *unstructured.Unstructured) answers.Finding {
 	const check = "claim"
 	describe := fmt.Sprintf("kubectl -n %s describe pvc %s", claim.GetNamespace(), claim.GetName())
-	if text(class, "volumeBindingMode") == "WaitForFirstConsumer" && claim.GetAnnotations()["volume.kubernetes.io/selected-node"] == "" {
-		return ok(check, name(claim), "Pending until a pod uses it, as its class says")
+	if objects.Text(class, "volumeBindingMode") == "WaitForFirstConsumer" && claim.GetAnnotations()["volume.kubernetes.io/selected-node"] == "" {
+		return answers.Well(check, name(claim), "Pending until a pod uses it, as its class says")
 	}
 	message, at := "", ""
 	for _, e := range o.byKind["Event"] {
-		isOf := text(e, "involvedObject", "uid") == string(claim.GetUID()) && text(e, "type") == "Warning"
-		if when := text(e, "lastTimestamp"); isOf && when >= at {
-			message, at = text(e, "message"), when
+		isOf := objects.Text(e, "involvedObject", "uid") == string(claim.GetUID()) && objects.Text(e, "type") == "Warning"
+		if when := objects.Text(e, "lastTimestamp"); isOf && when >= at {
+			message, at = objects.Text(e, "message"), when
 		}
 	}
 	if message == "" {
-		return warning(check, name(claim), "Pending, and nobody says why: it is new, or no controller runs", describe)
+		return answers.Warned(check, name(claim), "Pending, and nobody says why: it is new, or no controller runs", describe)
 	}
-	return fault(check, name(claim), "Pending: "+message, describe)
+	return answers.Fault(check, name(claim), "Pending: "+message, describe)
 }
 
 // pods looks for those that name a claim which is not in their namespace, and for what no volume can do.
@@ -80,10 +81,10 @@ func (o *Objects) pods() []answers.Finding {
 		where[c.GetName()] = append(where[c.GetName()], c.GetNamespace())
 	}
 	for _, u := range o.byKind["Pod"] {
-		if phase := text(u, "status", "phase"); phase == "Succeeded" || phase == "Failed" {
+		if phase := objects.Text(u, "status", "phase"); phase == "Succeeded" || phase == "Failed" {
 			continue
 		}
-		for _, v := range maps(u, "spec", "volumes") {
+		for _, v := range objects.Maps(u, "spec", "volumes") {
 			claim, _, _ := unstructured.NestedString(v, "persistentVolumeClaim", "claimName")
 			if claim == "" {
 				continue
@@ -91,7 +92,7 @@ func (o *Objects) pods() []answers.Finding {
 			if !slices.Contains(where[claim], u.GetNamespace()) {
 				found = append(found, o.missing(u, claim, where[claim]))
 			} else if hostUsers, said, _ := unstructured.NestedBool(u.Object, "spec", "hostUsers"); said && !hostUsers && o.isOurs(u.GetNamespace(), claim) {
-				found = append(found, fault("pod", name(u), "hostUsers: false cannot be with a volume on GlusterFS: the kernel refuses idmapped mounts of it (`failed to set MOUNT_ATTR_IDMAP`)",
+				found = append(found, answers.Fault("pod", name(u), "hostUsers: false cannot be with a volume on GlusterFS: the kernel refuses idmapped mounts of it (`failed to set MOUNT_ATTR_IDMAP`)",
 					"remove hostUsers: false from its template"))
 			}
 		}
@@ -106,7 +107,7 @@ func (o *Objects) missing(pod *unstructured.Unstructured, claim string, elsewher
 		message += "; there is one in " + strings.Join(elsewhere, ", ") + ", which no pod of another namespace can use"
 		cure = fmt.Sprintf("kubectl -n %s get pvc %s -o yaml shows how it was made: make one like it in %s, with a class of the driver", elsewhere[0], claim, pod.GetNamespace())
 	}
-	return fault("pod", name(pod), message, cure)
+	return answers.Fault("pod", name(pod), message, cure)
 }
 
 func (o *Objects) isOurs(namespace, claim string) bool {
@@ -115,8 +116,8 @@ func (o *Objects) isOurs(namespace, claim string) bool {
 			continue
 		}
 		for _, pv := range o.byKind["PersistentVolume"] {
-			if pv.GetName() == text(c, "spec", "volumeName") {
-				return text(pv, "spec", "csi", "driver") == o.Driver
+			if pv.GetName() == objects.Text(c, "spec", "volumeName") {
+				return objects.Text(pv, "spec", "csi", "driver") == o.Driver
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/objects"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 )
@@ -22,7 +23,7 @@ func (o *Objects) classes(clusters *gluster.Clusters) []answers.Finding {
 	var found []answers.Finding
 	seen := 0
 	for _, u := range o.byKind["StorageClass"] {
-		if text(u, "provisioner") != o.Driver {
+		if objects.Text(u, "provisioner") != o.Driver {
 			continue
 		}
 		seen++
@@ -30,20 +31,20 @@ func (o *Objects) classes(clusters *gluster.Clusters) []answers.Finding {
 		wrong := len(found)
 		for key := range values {
 			if !strings.Contains(key, "/") && !slices.Contains(parameters, key) {
-				found = append(found, fault(check, u.GetName(), fmt.Sprintf("it has the parameter %s, which does not exist: its claims stay Pending. There are %s", key, strings.Join(parameters, ", ")), again(u)))
+				found = append(found, answers.Fault(check, u.GetName(), fmt.Sprintf("it has the parameter %s, which does not exist: its claims stay Pending. There are %s", key, strings.Join(parameters, ", ")), again(u)))
 			}
 		}
 		if clusters != nil {
 			if _, err := clusters.Choose(values["cluster"], values["volume"]); err != nil {
-				found = append(found, fault(check, u.GetName(), err.Error()+": its claims stay Pending", again(u)))
+				found = append(found, answers.Fault(check, u.GetName(), err.Error()+": its claims stay Pending", again(u)))
 			}
 		}
 		if wrong == len(found) {
-			found = append(found, ok(check, u.GetName(), "its parameters are good"))
+			found = append(found, answers.Well(check, u.GetName(), "its parameters are good"))
 		}
 	}
 	if seen == 0 {
-		found = append(found, warning(check, o.Driver, "no StorageClass is of the driver: nobody can ask for a volume", "kubectl apply -f deploy/kubernetes/base/storageclass.yaml"))
+		found = append(found, answers.Warned(check, o.Driver, "no StorageClass is of the driver: nobody can ask for a volume", o.install("kubectl apply -f deploy/kubernetes/base/storageclass.yaml")))
 	}
 	return found
 }
@@ -59,22 +60,22 @@ func (o *Objects) volumes(clusters *gluster.Clusters) []answers.Finding {
 	const check = "persistentvolume"
 	var found []answers.Finding
 	for _, u := range o.byKind["PersistentVolume"] {
-		if text(u, "spec", "csi", "driver") != o.Driver {
+		if objects.Text(u, "spec", "csi", "driver") != o.Driver {
 			continue
 		}
-		parts := strings.Split(text(u, "spec", "csi", "volumeHandle"), "/")
+		parts := strings.Split(objects.Text(u, "spec", "csi", "volumeHandle"), "/")
 		modes, _, _ := unstructured.NestedStringSlice(u.Object, "spec", "accessModes")
 		switch {
 		case len(parts) != 3:
-			found = append(found, fault(check, u.GetName(), "its volumeHandle is not <cluster>/<gluster volume>/<name>", "kubectl get pv "+u.GetName()+" -o yaml; make it anew"))
+			found = append(found, answers.Fault(check, u.GetName(), "its volumeHandle is not <cluster>/<gluster volume>/<name>", "kubectl get pv "+u.GetName()+" -o yaml; make it anew"))
 		case clusters != nil && unknown(clusters, parts) != nil:
-			found = append(found, fault(check, u.GetName(), unknown(clusters, parts).Error(), "kubectl -n "+o.Namespace+" edit configmap glusterfs-csi-clusters"))
+			found = append(found, answers.Fault(check, u.GetName(), unknown(clusters, parts).Error(), "kubectl -n "+o.Namespace+" edit configmap glusterfs-csi-clusters"))
 		case len(modes) > 1 && modes[0] == "ReadOnlyMany":
-			found = append(found, warning(check, u.GetName(), "kubelet passes the first access mode alone, and it is ReadOnlyMany: nobody can write", "make it anew with the writable mode first"))
-		case text(u, "spec", "csi", "volumeAttributes", "path") == "/":
-			found = append(found, warning(check, u.GetName(), "it is the whole of the Gluster volume: its pods see the volumes of all others", "a claim of a StorageClass has a directory of its own: docs/migrate.md"))
-		case text(u, "status", "phase") == "Failed":
-			found = append(found, fault(check, u.GetName(), "it is Failed: "+text(u, "status", "message"), "kubectl describe pv "+u.GetName()))
+			found = append(found, answers.Warned(check, u.GetName(), "kubelet passes the first access mode alone, and it is ReadOnlyMany: nobody can write", "make it anew with the writable mode first"))
+		case objects.Text(u, "spec", "csi", "volumeAttributes", "path") == "/":
+			found = append(found, answers.Warned(check, u.GetName(), "it is the whole of the Gluster volume: its pods see the volumes of all others", "a claim of a StorageClass has a directory of its own: docs/migrate.md"))
+		case objects.Text(u, "status", "phase") == "Failed":
+			found = append(found, answers.Fault(check, u.GetName(), "it is Failed: "+objects.Text(u, "status", "message"), "kubectl describe pv "+u.GetName()))
 		}
 	}
 	return found
@@ -98,5 +99,5 @@ func (o *Objects) oldVolumes() []answers.Finding {
 	}
 	slices.Sort(old)
 	old = slices.Compact(old) // files may have one twice
-	return []answers.Finding{fault("in-tree", "persistentvolume "+strings.Join(old, ", "), "of the plugin that Kubernetes 1.26 removed: pods say `no volume plugin matched`", "kubectl glusterfs migrate")}
+	return []answers.Finding{answers.Fault("in-tree", "persistentvolume "+strings.Join(old, ", "), "of the plugin that Kubernetes 1.26 removed: pods say `no volume plugin matched`", "kubectl glusterfs migrate")}
 }

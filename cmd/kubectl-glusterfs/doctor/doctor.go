@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/objects"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/migrate"
@@ -28,7 +29,7 @@ type Objects struct {
 func (o *Objects) Add(content map[string]any) {
 	u := &unstructured.Unstructured{Object: content}
 	if u.IsList() {
-		for _, item := range maps(u, "items") {
+		for _, item := range objects.Maps(u, "items") {
 			o.Add(item)
 		}
 		return
@@ -56,48 +57,19 @@ func (o *Objects) clustersFile() (answers.Finding, *gluster.Clusters) {
 			continue
 		}
 		about := "configmap " + u.GetNamespace() + "/" + u.GetName()
-		content := text(u, "data", migrate.ClustersKey)
+		content := objects.Text(u, "data", migrate.ClustersKey)
 		clusters, err := gluster.ParseClusters([]byte(content))
 		if err != nil {
-			return fault(check, about, err.Error(), "kubectl -n "+u.GetNamespace()+" edit configmap "+u.GetName()), nil
+			return answers.Fault(check, about, err.Error(), "kubectl -n "+u.GetNamespace()+" edit configmap "+u.GetName()), nil
 		}
-		return ok(check, about, "it is valid"), clusters
+		return answers.Well(check, about, "it is valid"), clusters
 	}
-	return fault(check, "configmap "+migrate.ClustersConfigMap, "no namespace has it: the driver is not installed, or its list of servers is gone", "kubectl apply -k deploy/kubernetes/base"), nil
-}
-
-func ok(check, about, message string) answers.Finding {
-	return answers.Finding{Check: check, Severity: answers.OK, About: about, Message: message}
-}
-
-func warning(check, about, message, cure string) answers.Finding {
-	return answers.Finding{Check: check, Severity: answers.Warning, About: about, Message: message, Cure: cure}
-}
-
-func fault(check, about, message, cure string) answers.Finding {
-	return answers.Finding{Check: check, Severity: answers.Error, About: about, Message: message, Cure: cure}
-}
-
-func text(u *unstructured.Unstructured, path ...string) string {
-	value, _, _ := unstructured.NestedString(u.Object, path...)
-	return value
+	return answers.Fault(check, "configmap "+migrate.ClustersConfigMap, "no namespace has it: the driver is not installed, or its list of servers is gone", o.install("")), nil
 }
 
 func number(u *unstructured.Unstructured, path ...string) int64 {
 	value, _, _ := unstructured.NestedInt64(u.Object, path...)
 	return value
-}
-
-// maps are the items of a list of objects within one.
-func maps(u *unstructured.Unstructured, path ...string) []map[string]any {
-	list, _, _ := unstructured.NestedSlice(u.Object, path...)
-	var found []map[string]any
-	for _, item := range list {
-		if m, ok := item.(map[string]any); ok {
-			found = append(found, m)
-		}
-	}
-	return found
 }
 
 func name(u *unstructured.Unstructured) string {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/inside"
+	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/objects"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
 )
 
@@ -62,7 +63,7 @@ func askPod(ctx context.Context, run inside.Run, p inside.Pod) []answers.Finding
 	var failed *inside.ExitError
 	var found []answers.Finding
 	if broken := json.Unmarshal(output, &found); broken != nil || err != nil && !errors.As(err, &failed) {
-		return []answers.Finding{warning("ask", "pod "+p.Name, fmt.Sprintf("it cannot be asked: %v", errors.Join(err, broken)), "kubectl -n "+p.Namespace+" logs "+p.Name+" -c "+p.Container)}
+		return []answers.Finding{answers.Warned("ask", "pod "+p.Name, fmt.Sprintf("it cannot be asked: %v", errors.Join(err, broken)), "kubectl -n "+p.Namespace+" logs "+p.Name+" -c "+p.Container)}
 	}
 	for i := range found {
 		found[i].Node = p.Node
@@ -100,18 +101,18 @@ func (o *Objects) Orphans(volumes []answers.Volume) []answers.Finding {
 	}
 	var found []answers.Finding
 	for _, u := range o.byKind["PersistentVolume"] {
-		handle := text(u, "spec", "csi", "volumeHandle")
-		if text(u, "spec", "csi", "driver") != o.Driver {
+		handle := objects.Text(u, "spec", "csi", "volumeHandle")
+		if objects.Text(u, "spec", "csi", "driver") != o.Driver {
 			continue
 		}
 		named[handle] = true
 		isMade := u.GetAnnotations()["pv.kubernetes.io/provisioned-by"] == o.Driver
 		if isMade && !there[handle] {
 			cure := "its data is gone: kubectl delete pv " + u.GetName()
-			if claim := text(u, "spec", "claimRef", "name"); claim != "" {
+			if claim := objects.Text(u, "spec", "claimRef", "name"); claim != "" {
 				cure = "look whether it is in the trash: kubectl glusterfs trash -A -o wide | grep " + u.GetName()
 			}
-			found = append(found, fault(check, "persistentvolume "+u.GetName(), "the Gluster volume has no volume "+handle+": its pods do not start", cure))
+			found = append(found, answers.Fault(check, "persistentvolume "+u.GetName(), "the Gluster volume has no volume "+handle+": its pods do not start", cure))
 		}
 	}
 	for _, v := range volumes {
@@ -122,10 +123,10 @@ func (o *Objects) Orphans(volumes []answers.Volume) []answers.Finding {
 		if v.MadeFor != nil {
 			cure = fmt.Sprintf("kubectl glusterfs undelete %s -n %s --entry %s   # brings it back; delete the claim then if it is not wanted", v.MadeFor.Claim, v.MadeFor.Namespace, v.ID)
 		}
-		found = append(found, warning(check, "volume "+v.ID, "no PersistentVolume has it: its data takes space, and nobody uses it (or another Kubernetes cluster does)", cure))
+		found = append(found, answers.Warned(check, "volume "+v.ID, "no PersistentVolume has it: its data takes space, and nobody uses it (or another Kubernetes cluster does)", cure))
 	}
 	if len(found) == 0 {
-		found = append(found, ok(check, fmt.Sprintf("%d volumes", len(volumes)), "PersistentVolumes and volumes belong together, both ways"))
+		found = append(found, answers.Well(check, fmt.Sprintf("%d volumes", len(volumes)), "PersistentVolumes and volumes belong together, both ways"))
 	}
 	return found
 }

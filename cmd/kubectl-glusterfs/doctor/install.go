@@ -3,16 +3,17 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/objects"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/migrate"
 )
-
-const install = "kubectl apply -k deploy/kubernetes/base"
 
 // The components of the driver, as the label of their objects says.
 const componentLabel = "app.kubernetes.io/component"
@@ -37,10 +38,10 @@ func (o *Objects) registered() answers.Finding {
 	const check = "csidriver"
 	for _, u := range o.byKind["CSIDriver"] {
 		if u.GetName() == o.Driver {
-			return ok(check, o.Driver, "Kubernetes knows the driver")
+			return answers.Well(check, o.Driver, "Kubernetes knows the driver")
 		}
 	}
-	return fault(check, o.Driver, "there is no CSIDriver object: fsGroup is not applied as it should be, and pods wait to be attached for ever", install)
+	return answers.Fault(check, o.Driver, "there is no CSIDriver object: fsGroup is not applied as it should be, and pods wait to be attached for ever", o.install(""))
 }
 
 func (o *Objects) component(kind, component, does string) answers.Finding {
@@ -54,11 +55,32 @@ func (o *Objects) component(kind, component, does string) answers.Finding {
 			want, have = number(u, "spec", "replicas"), number(u, "status", "readyReplicas")
 		}
 		if want == 0 || have < want {
-			return fault(check, name(u), fmt.Sprintf("%d of %d pods are ready: %s", have, want, does), o.why(component))
+			return answers.Fault(check, name(u), fmt.Sprintf("%d of %d pods are ready: %s", have, want, does), o.why(component))
 		}
-		return ok(check, name(u), fmt.Sprintf("%d of %d pods are ready", have, want))
+		return answers.Well(check, name(u), fmt.Sprintf("%d of %d pods are ready", have, want))
 	}
-	return fault(check, strings.ToLower(kind)+" of the "+component, "it is not there: "+does, install)
+	return answers.Fault(check, strings.ToLower(kind)+" of the "+component, "it is not there: "+does, o.install(""))
+}
+
+// install is how what is missing comes to the cluster: by the way in which the driver's objects there came. kubectl is
+// the command for one object; "" for all.
+func (o *Objects) install(kubectl string) string {
+	isThere := false
+	for _, kind := range []string{"CSIDriver", "ConfigMap", "DaemonSet", "Deployment"} {
+		for _, u := range o.byKind[kind] {
+			if u.GetName() != o.Driver && u.GetName() != migrate.ClustersConfigMap && (u.GetNamespace() != o.Namespace || u.GetLabels()[componentLabel] == "") {
+				continue
+			}
+			isThere = true
+			if release := u.GetAnnotations()["meta.helm.sh/release-name"]; release != "" {
+				return "helm upgrade --install " + release + " deploy/helm/glusterfs-csi -n " + u.GetAnnotations()["meta.helm.sh/release-namespace"] + " -f my-values.yaml"
+			}
+		}
+	}
+	if !isThere {
+		return "install the driver: docs/install.md"
+	}
+	return cmp.Or(kubectl, "kubectl apply -k deploy/kubernetes/base")
 }
 
 // why is how to learn why pods are not ready: the worst of them is named.
@@ -67,7 +89,7 @@ func (o *Objects) why(component string) string {
 		if u.GetNamespace() != o.Namespace || u.GetLabels()[componentLabel] != component {
 			continue
 		}
-		for _, s := range maps(u, "status", "containerStatuses") {
+		for _, s := range objects.Maps(u, "status", "containerStatuses") {
 			if ready, _ := s["ready"].(bool); !ready {
 				return fmt.Sprintf("kubectl -n %s describe pod %s; kubectl -n %s logs %s -c %v --previous", o.Namespace, u.GetName(), o.Namespace, u.GetName(), s["name"])
 			}
@@ -81,7 +103,7 @@ func (o *Objects) csiNodes() []answers.Finding {
 	const check = "registration"
 	knows := map[string]bool{}
 	for _, u := range o.byKind["CSINode"] {
-		for _, d := range maps(u, "spec", "drivers") {
+		for _, d := range objects.Maps(u, "spec", "drivers") {
 			if d["name"] == o.Driver {
 				knows[u.GetName()] = true
 			}
@@ -89,16 +111,19 @@ func (o *Objects) csiNodes() []answers.Finding {
 	}
 	var found []answers.Finding
 	for _, u := range o.byKind["Node"] {
-		if text(u, "metadata", "labels", "kubernetes.io/os") == "windows" {
+		cure := "kubectl -n " + o.Namespace + " get pods -o wide --field-selector spec.nodeName=" + u.GetName() + "; a kubelet with another --root-dir: helm upgrade … --set kubeletDir=DIR"
+		if o.Namespace == "" {
+			cure = o.install("")
+		}
+		if objects.Text(u, "metadata", "labels", "kubernetes.io/os") == "windows" {
 			continue
 		}
 		if !knows[u.GetName()] {
-			found = append(found, fault(check, "node "+u.GetName(), "its kubelet does not know the driver: pods there say `driver name "+o.Driver+" not found in the list of registered CSI drivers`",
-				"kubectl -n "+o.Namespace+" get pods -o wide --field-selector spec.nodeName="+u.GetName()+"; a kubelet with another --root-dir: helm upgrade … --set kubeletDir=DIR"))
+			found = append(found, answers.Fault(check, "node "+u.GetName(), "its kubelet does not know the driver: pods there say `driver name "+o.Driver+" not found in the list of registered CSI drivers`", cure))
 		}
 	}
 	if len(found) == 0 && len(o.byKind["Node"]) > 0 {
-		found = append(found, ok(check, "all nodes", "each kubelet knows the driver"))
+		found = append(found, answers.Well(check, "all nodes", "each kubelet knows the driver"))
 	}
 	return found
 }
@@ -111,7 +136,7 @@ func (o *Objects) skew() []answers.Finding {
 		if u.GetNamespace() != o.Namespace || u.GetLabels()[componentLabel] == "" {
 			continue
 		}
-		for _, c := range maps(u, "spec", "containers") {
+		for _, c := range objects.Maps(u, "spec", "containers") {
 			if c["name"] == "driver" || c["name"] == "mounter" {
 				image, _ := c["image"].(string)
 				images[image] = append(images[image], u.GetName())
@@ -137,7 +162,7 @@ func (o *Objects) skew() []answers.Finding {
 	}
 	slices.Sort(said)
 	slices.Sort(mounters)
-	return []answers.Finding{warning(check, "namespace "+o.Namespace, "its pods are of several versions: "+strings.Join(said, ", ")+". Mounters are updated when their pods are deleted, which pods of that node feel for seconds",
+	return []answers.Finding{answers.Warned(check, "namespace "+o.Namespace, "its pods are of several versions: "+strings.Join(said, ", ")+". Mounters are updated when their pods are deleted; GlusterFS clients go on",
 		"kubectl -n "+o.Namespace+" delete pod "+strings.Join(mounters, " "))}
 }
 
@@ -148,14 +173,14 @@ func (o *Objects) ended() []answers.Finding {
 		if u.GetNamespace() != o.Namespace || u.GetLabels()[componentLabel] == "" {
 			continue
 		}
-		for _, s := range maps(u, "status", "containerStatuses") {
+		for _, s := range objects.Maps(u, "status", "containerStatuses") {
 			reason, _, _ := unstructured.NestedString(s, "lastState", "terminated", "reason")
 			waiting, _, _ := unstructured.NestedString(s, "state", "waiting", "reason")
 			switch {
 			case waiting != "":
-				found = append(found, fault("pods", name(u), fmt.Sprintf("container %v waits: %s", s["name"], waiting), "kubectl -n "+o.Namespace+" describe pod "+u.GetName()))
+				found = append(found, answers.Fault("pods", name(u), fmt.Sprintf("container %v waits: %s", s["name"], waiting), "kubectl -n "+o.Namespace+" describe pod "+u.GetName()))
 			case reason == "OOMKilled":
-				found = append(found, fault("pods", name(u), fmt.Sprintf("container %v was killed for want of memory", s["name"]), "docs/operations.md, Memory: fewer clients, or more memory for the node"))
+				found = append(found, answers.Fault("pods", name(u), fmt.Sprintf("container %v was killed for want of memory", s["name"]), "docs/operations.md, Memory: fewer clients, or more memory for the node"))
 			}
 		}
 	}

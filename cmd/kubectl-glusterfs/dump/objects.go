@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/objects"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/migrate"
 )
 
@@ -66,7 +67,7 @@ func (o *Objects) Kept() map[string][]map[string]any {
 func (o *Objects) Paths() (paths []string) {
 	for _, content := range o.All {
 		u := &unstructured.Unstructured{Object: content}
-		if path := text(u, "spec", "csi", "volumeAttributes", "path"); u.GetKind() == "PersistentVolume" && text(u, "spec", "csi", "driver") == o.Driver {
+		if path := objects.Text(u, "spec", "csi", "volumeAttributes", "path"); u.GetKind() == "PersistentVolume" && objects.Text(u, "spec", "csi", "driver") == o.Driver {
 			paths = append(paths, path)
 		}
 	}
@@ -85,12 +86,12 @@ func (o *Objects) learn() {
 			}
 			switch pass {
 			case "StorageClass":
-				classes[u.GetName()] = text(u, "provisioner") == o.Driver
+				classes[u.GetName()] = objects.Text(u, "provisioner") == o.Driver
 			case "PersistentVolume":
 				_, isOld, _ := unstructured.NestedMap(content, "spec", "glusterfs")
-				o.volumes[u.GetName()] = isOld || text(u, "spec", "csi", "driver") == o.Driver
+				o.volumes[u.GetName()] = isOld || objects.Text(u, "spec", "csi", "driver") == o.Driver
 			case "PersistentVolumeClaim":
-				o.claims[id(u)] = classes[text(u, "spec", "storageClassName")] || o.volumes[text(u, "spec", "volumeName")]
+				o.claims[id(u)] = classes[objects.Text(u, "spec", "storageClassName")] || o.volumes[objects.Text(u, "spec", "volumeName")]
 			case "Pod":
 				o.users[id(u)] = len(o.claimsOf(u)) > 0
 			}
@@ -100,7 +101,7 @@ func (o *Objects) learn() {
 
 // claimsOf are the claims of a pod that have a volume of the driver, as the pod's spec has them.
 func (o *Objects) claimsOf(pod *unstructured.Unstructured) (found []any) {
-	for _, v := range maps(pod, "spec", "volumes") {
+	for _, v := range objects.Maps(pod, "spec", "volumes") {
 		name, _, _ := unstructured.NestedString(v, "persistentVolumeClaim", "claimName")
 		if name != "" && o.claims[pod.GetNamespace()+"/"+name] {
 			found = append(found, map[string]any{"name": v["name"], "persistentVolumeClaim": v["persistentVolumeClaim"]})
@@ -120,9 +121,9 @@ func (o *Objects) isConcerned(u *unstructured.Unstructured) bool {
 	case "CSIDriver":
 		return u.GetName() == o.Driver
 	case "StorageClass":
-		return text(u, "provisioner") == o.Driver
+		return objects.Text(u, "provisioner") == o.Driver
 	case "VolumeAttributesClass":
-		return text(u, "driverName") == o.Driver
+		return objects.Text(u, "driverName") == o.Driver
 	case "PersistentVolume":
 		return o.volumes[u.GetName()]
 	case "PersistentVolumeClaim":
@@ -145,21 +146,21 @@ var ofVolumes = []string{"FailedMount", "FailedAttachVolume", "FailedUnMount", "
 
 func (o *Objects) isEventConcerned(u *unstructured.Unstructured) bool {
 	for _, field := range []string{"lastTimestamp", "eventTime", "firstTimestamp"} {
-		if at, err := time.Parse(time.RFC3339, text(u, field)); err == nil {
+		if at, err := time.Parse(time.RFC3339, objects.Text(u, field)); err == nil {
 			if at.Before(o.Since) {
 				return false
 			}
 			break
 		}
 	}
-	namespace, name := text(u, "involvedObject", "namespace"), text(u, "involvedObject", "name")
-	switch text(u, "involvedObject", "kind") {
+	namespace, name := objects.Text(u, "involvedObject", "namespace"), objects.Text(u, "involvedObject", "name")
+	switch objects.Text(u, "involvedObject", "kind") {
 	case "PersistentVolume":
 		return o.volumes[name]
 	case "PersistentVolumeClaim":
 		return o.claims[namespace+"/"+name]
 	case "Pod":
-		return o.Namespace != "" && namespace == o.Namespace || o.users[namespace+"/"+name] && slices.Contains(ofVolumes, text(u, "reason"))
+		return o.Namespace != "" && namespace == o.Namespace || o.users[namespace+"/"+name] && slices.Contains(ofVolumes, objects.Text(u, "reason"))
 	}
 	return o.Namespace != "" && namespace == o.Namespace
 }
@@ -177,7 +178,7 @@ func (o *Objects) reduce(u *unstructured.Unstructured) map[string]any {
 			}
 		}
 	case "CSINode":
-		drivers := slices.DeleteFunc(maps(u, "spec", "drivers"), func(d map[string]any) bool { return d["name"] != o.Driver })
+		drivers := slices.DeleteFunc(objects.Maps(u, "spec", "drivers"), func(d map[string]any) bool { return d["name"] != o.Driver })
 		small["spec"] = map[string]any{"drivers": drivers}
 	case "Deployment", "DaemonSet":
 		keep(small, u.Object, "spec.replicas", "spec.updateStrategy", "spec.strategy", "status")

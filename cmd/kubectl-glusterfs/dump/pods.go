@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/objects"
 )
 
 // reducePod adds what a bundle has of a pod: of the driver's own how it is run, of one that uses a volume where and
@@ -23,7 +25,7 @@ func (o *Objects) reducePod(small map[string]any, u *unstructured.Unstructured) 
 	}
 	keep(small, u.Object, "status.phase", "status.reason", "status.startTime", "status.podIP", "status.hostIP")
 	var statuses []any
-	for _, s := range maps(u, "status", "containerStatuses") {
+	for _, s := range objects.Maps(u, "status", "containerStatuses") {
 		status := map[string]any{}
 		keep(status, s, "name", "ready", "restartCount", "image", "imageID")
 		for _, state := range []string{"state", "lastState"} { // without the message, which is what a container has said
@@ -45,7 +47,7 @@ func ownPodSpec(spec map[string]any) map[string]any {
 		"nodeSelector", "tolerations", "affinity", "terminationGracePeriodSeconds")
 	of := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
 	var containers, volumes []any
-	for _, c := range maps(of, "spec", "containers") {
+	for _, c := range objects.Maps(of, "spec", "containers") {
 		container := map[string]any{}
 		keep(container, c, "name", "image", "imagePullPolicy", "resources", "ports", "volumeMounts", "securityContext")
 		if name, _ := c["name"].(string); slices.Contains(ownContainers, name) {
@@ -53,7 +55,7 @@ func ownPodSpec(spec map[string]any) map[string]any {
 		}
 		containers = append(containers, container)
 	}
-	for _, v := range maps(of, "spec", "volumes") {
+	for _, v := range objects.Maps(of, "spec", "volumes") {
 		volume := map[string]any{}
 		keep(volume, v, "name", "hostPath", "emptyDir", "configMap.name", "persistentVolumeClaim.claimName")
 		volumes = append(volumes, volume)
@@ -78,24 +80,7 @@ func keep(into, from map[string]any, fields ...string) {
 
 func id(u *unstructured.Unstructured) string { return u.GetNamespace() + "/" + u.GetName() }
 
-func text(u *unstructured.Unstructured, path ...string) string {
-	value, _, _ := unstructured.NestedString(u.Object, path...)
-	return value
-}
-
 func stringsOf(object map[string]any, path ...string) map[string]string {
 	values, _, _ := unstructured.NestedStringMap(object, path...)
 	return values
-}
-
-// maps are the items of a list of objects within one.
-func maps(u *unstructured.Unstructured, path ...string) []map[string]any {
-	list, _, _ := unstructured.NestedSlice(u.Object, path...)
-	var found []map[string]any
-	for _, item := range list {
-		if m, ok := item.(map[string]any); ok {
-			found = append(found, m)
-		}
-	}
-	return found
 }

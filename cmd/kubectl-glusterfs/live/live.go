@@ -16,11 +16,9 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/objects"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/migrate"
 )
-
-// pageSize is how many objects are asked for at a time.
-const pageSize = 500
 
 // needed cannot be done without; what else cannot be read is a finding.
 var needed = []string{"persistentvolumes", "persistentvolumeclaims", "endpoints", "pods"}
@@ -90,26 +88,13 @@ func isRefusal(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err)
 }
 
-// readAll reads all pages of a list.
-func readAll(ctx context.Context, client dynamic.Interface, resource schema.GroupVersionResource, options metav1.ListOptions) ([]migrate.Object, error) {
-	var objects []migrate.Object
-	options.Limit = pageSize
-	for {
-		page, err := client.Resource(resource).List(ctx, options)
-		if apierrors.IsResourceExpired(err) && options.Continue != "" {
-			objects, options.Continue = nil, "" // from the start: a page of an older state is gone
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		for _, item := range page.Items {
-			objects = append(objects, migrate.Object{Content: item.Object})
-		}
-		if options.Continue = page.GetContinue(); options.Continue == "" {
-			return objects, nil
-		}
+// readAll reads a list.
+func readAll(ctx context.Context, client dynamic.Interface, resource schema.GroupVersionResource, options metav1.ListOptions) (all []migrate.Object, err error) {
+	items, err := objects.List(ctx, client, resource, options)
+	for _, item := range items {
+		all = append(all, migrate.Object{Content: item.Object})
 	}
+	return all, err
 }
 
 var configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/objects"
 )
 
 // Plan says what is to be done about the claims that are meant, by namespace and name.
@@ -33,7 +35,7 @@ func (f *Found) Plan(wanted Wanted) []*Target {
 			had = slices.Concat(slices.Collect(maps.Values(all))...)
 		}
 		had = slices.DeleteFunc(slices.Clone(had), func(c Candidate) bool { return isBefore(c, wanted.Since) })
-		have := f.claims[key]
+		have := f.Claims[key]
 		if len(wanted.Claims) == 0 && (len(had) == 0 || have != nil && have.GetDeletionTimestamp() == nil) {
 			continue
 		}
@@ -58,7 +60,7 @@ func isBefore(c Candidate, since time.Time) bool {
 
 // judge sets the state of a target, and why it is so.
 func (f *Found) judge(t *Target, wanted Wanted) {
-	if have := f.claims[t.String()]; have != nil {
+	if have := f.Claims[t.String()]; have != nil {
 		f.judgeExisting(t, have)
 		return
 	}
@@ -70,13 +72,13 @@ func (f *Found) judge(t *Target, wanted Wanted) {
 		t.Cure = "look what there is: kubectl glusterfs trash -A"
 		if other := f.otherOf(t.String(), wanted.Entry); other != "" {
 			t.Reason += "; what there is of it belongs to Kubernetes cluster " + other
-			t.Cure = "if this one takes the place of that: --set controller.kubernetesID=" + other + ", see docs/two-clusters.md"
+			t.Cure = "if that is gone for good: kubectl glusterfs recover --take-over " + other + " --apply"
 		}
 		return
 	}
 	t.State = Ready
 	f.setClass(t, wanted.Class)
-	switch namespace := f.namespaces[t.Namespace]; {
+	switch namespace := f.Namespaces[t.Namespace]; {
 	case namespace == nil:
 		t.block("namespace "+t.Namespace+" is not there", "kubectl create namespace "+t.Namespace)
 	case namespace.GetDeletionTimestamp() != nil:
@@ -102,7 +104,7 @@ func (t *Target) older() string {
 
 // judgeExisting is of a claim that is there.
 func (f *Found) judgeExisting(t *Target, have *unstructured.Unstructured) {
-	isOfThis := t.From == nil || have.GetAnnotations()[Annotation] != "" || text(have, "spec", "volumeName") == t.From.Name ||
+	isOfThis := t.From == nil || have.GetAnnotations()[Annotation] != "" || objects.Text(have, "spec", "volumeName") == t.From.Name ||
 		"pvc-"+string(have.GetUID()) == t.From.Name // the provisioner is just making it
 	switch {
 	case have.GetDeletionTimestamp() != nil:
@@ -110,7 +112,7 @@ func (f *Found) judgeExisting(t *Target, have *unstructured.Unstructured) {
 	case isOfThis:
 		t.State, t.Reason = There, "the claim is there"
 	default:
-		volume := text(have, "spec", "volumeName")
+		volume := objects.Text(have, "spec", "volumeName")
 		if volume == "" {
 			volume = "none yet"
 		}
@@ -122,16 +124,44 @@ func (f *Found) judgeExisting(t *Target, have *unstructured.Unstructured) {
 
 // judgePV looks at the PersistentVolume that has the name, or the volume.
 func (f *Found) judgePV(t *Target) {
-	for i := range f.pvs {
-		pv := &f.pvs[i]
-		isOfVolume := text(pv, "spec", "csi", "driver") == f.Driver && text(pv, "spec", "csi", "volumeHandle") == t.From.Volume
+	for i := range f.PVs {
+		pv := &f.PVs[i]
+		isOfVolume := objects.Text(pv, "spec", "csi", "driver") == f.Driver && objects.Text(pv, "spec", "csi", "volumeHandle") == t.From.Volume
 		switch {
 		case isOfVolume && isGoing(pv):
 			t.block("its old PersistentVolume "+pv.GetName()+" is still being deleted", "repeat in a moment; if it stays: kubectl describe pv "+pv.GetName())
 		case isOfVolume && t.From.Source != Waiting:
 			t.block("PersistentVolume "+pv.GetName()+" has this volume already", "kubectl get pv "+pv.GetName())
-		case !isOfVolume && pv.GetName() == objectName(t.From):
+		case !isOfVolume && pv.GetName() == t.volume(f.Driver).ObjectName():
 			t.block("PersistentVolume "+pv.GetName()+" is of another volume", "kubectl get pv "+pv.GetName())
 		}
+	}
+}
+
+// setClass finds the class that the volume was made with.
+func (f *Found) setClass(t *Target, said string) {
+	if t.From.pv != nil {
+		t.Class, t.Policy = objects.Text(t.From.pv, "spec", "storageClassName"), objects.Text(t.From.pv, "spec", "persistentVolumeReclaimPolicy")
+		return
+	}
+	class := objects.ClassFor(f.Classes, f.Driver, t.From.madeFor, said)
+	t.Class, t.Policy = class.Name, class.Policy
+	switch {
+	case class.Missing != "" && said != "":
+		t.block("there is no StorageClass "+said, "kubectl get storageclass")
+	case class.Missing != "":
+		t.block("there is no StorageClass "+class.Missing+", which it was made with", "make it, or say --storage-class NAME")
+	}
+	if class.Note != "" {
+		t.Notes = append(t.Notes, class.Note)
+	}
+}
+
+// volume is what the target is to be in Kubernetes.
+func (t *Target) volume(driver string) objects.Volume {
+	c := t.From
+	return objects.Volume{
+		Driver: driver, Handle: c.Volume, Name: c.Name, Capacity: c.Capacity, Attributes: c.attributes, MadeFor: c.madeFor,
+		Namespace: t.Namespace, Claim: t.Claim, Class: t.Class, Policy: t.Policy, Annotations: map[string]string{Annotation: c.Entry},
 	}
 }

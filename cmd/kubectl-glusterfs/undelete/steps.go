@@ -15,13 +15,15 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/inside"
+	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/objects"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
 )
 
 // Doer brings claims back.
 type Doer struct {
 	Client dynamic.Interface
-	Ask    Ask
+	Ask    inside.Ask
 	Found  *Found
 	// Say tells what is done, for people.
 	Say func(format string, args ...any)
@@ -61,12 +63,12 @@ func (d *Doer) restore(ctx context.Context, t *Target, pv *unstructured.Unstruct
 	if err == nil || isBack(ctx, d, t) {
 		return nil
 	}
-	if ctx.Err() != nil || !errors.Is(err, ErrRefused) || strings.Contains(err.Error(), answers.Busy) {
+	if ctx.Err() != nil || !errors.Is(err, inside.ErrRefused) || strings.Contains(err.Error(), answers.Busy) {
 		return fmt.Errorf("%s: %w: repeat, it goes on there", t, err)
 	}
 	if isMade {
 		uid := pv.GetUID()
-		gone := d.Client.Resource(volumes).Delete(ctx, pv.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
+		gone := d.Client.Resource(objects.Volumes).Delete(ctx, pv.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
 		if gone != nil && !apierrors.IsNotFound(gone) {
 			err = errors.Join(err, gone)
 		}
@@ -96,15 +98,15 @@ func (d *Doer) askRestore(ctx context.Context, t *Target) error {
 
 // isBack says that another process has moved the data back meanwhile.
 func isBack(ctx context.Context, d *Doer, t *Target) bool {
-	all, err := list[answers.Volume](ctx, d.Ask, "volume", "list", "-o", "json")
+	all, err := inside.List[answers.Volume](ctx, d.Ask, "volume", "list")
 	return err == nil && slices.ContainsFunc(all, func(v answers.Volume) bool { return v.ID == t.From.Volume })
 }
 
 // makeVolume makes the PersistentVolume, and says whether it did, or frees the one that there is from a claim that is gone.
 func (d *Doer) makeVolume(ctx context.Context, t *Target) (pv *unstructured.Unstructured, isMade bool, err error) {
-	pvs := d.Client.Resource(volumes)
+	pvs := d.Client.Resource(objects.Volumes)
 	if t.From.Source == Waiting {
-		if text(t.From.pv, "spec", "claimRef", "uid") == "" {
+		if objects.Text(t.From.pv, "spec", "claimRef", "uid") == "" {
 			return t.From.pv, false, nil
 		}
 		if err := d.step("free", t); err != nil {
@@ -126,7 +128,7 @@ func (d *Doer) makeVolume(ctx context.Context, t *Target) (pv *unstructured.Unst
 	if err := d.step("volume", t); err != nil {
 		return nil, false, err
 	}
-	wanted := d.Found.persistentVolume(t)
+	wanted := t.volume(d.Found.Driver).PersistentVolume()
 	pv, err = pvs.Create(ctx, wanted, metav1.CreateOptions{})
 	if err == nil {
 		d.Say("%s: PersistentVolume %s is made", t, wanted.GetName())
@@ -134,8 +136,8 @@ func (d *Doer) makeVolume(ctx context.Context, t *Target) (pv *unstructured.Unst
 	}
 	if apierrors.IsAlreadyExists(err) {
 		pv, err = pvs.Get(ctx, wanted.GetName(), metav1.GetOptions{})
-		isSame := err == nil && text(pv, "spec", "csi", "volumeHandle") == t.From.Volume && text(pv, "spec", "claimRef", "name") == t.Claim &&
-			text(pv, "spec", "claimRef", "namespace") == t.Namespace
+		isSame := err == nil && objects.Text(pv, "spec", "csi", "volumeHandle") == t.From.Volume && objects.Text(pv, "spec", "claimRef", "name") == t.Claim &&
+			objects.Text(pv, "spec", "claimRef", "namespace") == t.Namespace
 		if err == nil && !isSame {
 			return nil, false, fmt.Errorf("%w: %s: somebody has made PersistentVolume %s meanwhile; look at it, and repeat", ErrLeft, t, wanted.GetName())
 		}
@@ -147,8 +149,8 @@ func (d *Doer) makeClaim(ctx context.Context, t *Target, pv *unstructured.Unstru
 	if err := d.step("claim", t); err != nil {
 		return err
 	}
-	in := d.Client.Resource(claims).Namespace(t.Namespace)
-	_, err := in.Create(ctx, claim(t, pv), metav1.CreateOptions{})
+	in := d.Client.Resource(objects.Claims).Namespace(t.Namespace)
+	_, err := in.Create(ctx, t.volume(d.Found.Driver).ClaimOf(pv), metav1.CreateOptions{})
 	if err == nil {
 		d.Say("%s: the claim is made", t)
 		return nil
@@ -157,7 +159,7 @@ func (d *Doer) makeClaim(ctx context.Context, t *Target, pv *unstructured.Unstru
 		return fmt.Errorf("make claim %s: %w; its data is back, and PersistentVolume %s waits for it: repeat", t, err, pv.GetName())
 	}
 	have, err := in.Get(ctx, t.Claim, metav1.GetOptions{})
-	if err == nil && text(have, "spec", "volumeName") != pv.GetName() {
+	if err == nil && objects.Text(have, "spec", "volumeName") != pv.GetName() {
 		err = fmt.Errorf("%w: somebody has made another claim %s meanwhile; PersistentVolume %s with the data waits: delete that claim, and repeat", ErrLeft, t, pv.GetName())
 	}
 	return err
@@ -169,11 +171,11 @@ const interval = 500 * time.Millisecond
 // Bound waits until the claim is bound.
 func (d *Doer) Bound(ctx context.Context, t *Target) error {
 	for said := false; ; said = true {
-		have, err := d.Client.Resource(claims).Namespace(t.Namespace).Get(ctx, t.Claim, metav1.GetOptions{})
+		have, err := d.Client.Resource(objects.Claims).Namespace(t.Namespace).Get(ctx, t.Claim, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
-		phase := text(have, "status", "phase")
+		phase := objects.Text(have, "status", "phase")
 		if phase == "Bound" {
 			return nil
 		}

@@ -19,6 +19,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/credentials"
 )
 
 // programs are what the driver runs, the client, and what the client may run: mount and umount (FUSE's own library does
@@ -110,7 +112,7 @@ func skeleton(root string) error {
 		errs = append(errs, os.WriteFile(filepath.Join(root, name), []byte(content), 0o644))
 	}
 	tmp := filepath.Join(root, "tmp")
-	return errors.Join(append(errs, os.Mkdir(tmp, 0o755), os.Chmod(tmp, 0o777|os.ModeSticky))...)
+	return errors.Join(append(errs, credentials.MakeLinks(root), os.Mkdir(tmp, 0o755), os.Chmod(tmp, 0o777|os.ModeSticky))...)
 }
 
 // share is where the lists are of what is in the image.

@@ -30,6 +30,7 @@ func TestKustomizeBuildsWhatTheChartRenders(t *testing.T) {
 		"overlays/snapshots":     {"pi-values.yaml", "snapshots-values.yaml"},
 		"overlays/startup-taint": {"pi-values.yaml", "startup-taint-values.yaml"},
 		"overlays/k0s":           {"pi-values.yaml", "k0s-values.yaml"},
+		"overlays/tls":           {"pi-values.yaml", "tls-values.yaml"},
 		"overlays/microk8s":      {"pi-values.yaml", "microk8s-values.yaml"},
 		snapshotController.dir:   {"pi-values.yaml", snapshotController.values},
 	} {

@@ -36,6 +36,9 @@ func TestTheDriverHasATokenForWhatItAsksAlone(t *testing.T) {
 			if has("--kubernetes-id-from=") != asks || has("--kubernetes-id=production") == asks || mayAsk != asks {
 				t.Errorf("it is to ask who it is: %t, and may: %t, with %q", asks, mayAsk, driver.Args)
 			}
+			if has("--claims-from=") != hasToken {
+				t.Errorf("a token: %t, with %q", hasToken, driver.Args)
+			}
 			if hasToken != (events || asks) {
 				t.Errorf("events %t, it is to ask who it is: %t: a token: %t", events, asks, hasToken)
 			}

@@ -29,6 +29,7 @@ var overlays = map[string]struct{ values, about string }{
 	"k0s":           {"k0s-values.yaml", "# For k0s, whose kubelet has another directory: kubectl apply -k deploy/kubernetes/overlays/k0s\n"},
 	"microk8s":      {"microk8s-values.yaml", "# For MicroK8s, whose kubelet has another directory: kubectl apply -k deploy/kubernetes/overlays/microk8s\n"},
 	"startup-taint": {"startup-taint-values.yaml", "# For nodes that are registered with the taint glusterfs.csi.gluster.org/agent-not-ready: kubectl apply -k deploy/kubernetes/overlays/startup-taint\n"},
+	"tls":           {"tls-values.yaml", "# With certificates from the Secret gluster-tls, for servers that want TLS: name it in ../../base/clusters.yaml, then kubectl apply -k deploy/kubernetes/overlays/tls\n"},
 	"snapshots":     {"snapshots-values.yaml", "# With snapshots, for a cluster that has what is in ../../snapshot-controller: kubectl apply -k deploy/kubernetes/overlays/snapshots\n"},
 }
 

@@ -33,6 +33,7 @@ var exercised = map[string]of{
 	"global.imageRegistry":           {"mirror.example:5000/x/", allSnapshots, "image: mirror.example:5000/x/sig-storage/snapshot-controller:", ""},
 	"global.imagePullSecrets":        {"[{name: of-all}]", allSnapshots, "imagePullSecrets:\n        - name: of-all", ""},
 	"clusters":                       {"[{name: mars, servers: [10.0.0.1], volumes: [gv9], maxProvisioned: {gv9: 150%}}]", "", `maxProvisioned: {"gv9":"150%"}`, ""},
+	"tlsSecrets":                     {"[gluster-tls]", "", "path: tls/gluster-tls/tls.key", ""},
 	"namespace":                      {"elsewhere", "", "namespace: elsewhere", ""},
 	"kubeletDir":                     {"/var/lib/k0s/kubelet", "", "mountPath: /var/lib/k0s/kubelet", ""},
 	"storageClasses":                 {"[{name: fast, default: true, reclaimPolicy: Retain, volumeBindingMode: WaitForFirstConsumer, parameters: {quota: enforced, onClientDeath: restart}, mountOptions: [acl]}]", "", "onClientDeath: restart", ""},
@@ -56,6 +57,9 @@ var exercised = map[string]of{
 	"uninstall.check":                {"false", "", "!helm.sh/hook: pre-delete", ""},
 	"uninstall.keep":                 {"false", "clustersByHand: true\nclusters: []", "!helm.sh/resource-policy: keep", ""},
 	"clustersByHand":                 {"true", "", "!clusters.yaml: |", "clusters: []"},
+
+	"mounter.clientMemory.max":  {"512Mi", "", "--client-memory-max=512Mi", ""},
+	"mounter.clientMemory.high": {"400Mi", "", "--client-memory-high=400Mi", ""},
 
 	"controller.replicas":                           {"2", "", "--leader-election-namespace=glusterfs-csi", ""},
 	"controller.podDisruptionBudget.enabled":        {"true", "", "kind: PodDisruptionBudget", ""},
@@ -173,6 +177,7 @@ func TestValuesThatAreRefused(t *testing.T) {
 		"a misspelt key of a sidecar":       {[]string{"--set=controller.resizer.imag=x"}, "imag"},
 		"a label by which pods are found":   {[]string{"--set=node.labels.app\\.kubernetes\\.io/name=x"}, "app.kubernetes.io/name"},
 		"clusters beside those by hand":     {[]string{"--set=clustersByHand=true"}, "clusters"},
+		"TLS without a Secret":              {[]string{"--set=clusters[0].name=pi,clusters[0].servers={a},clusters[0].volumes={gv0},clusters[0].tls.management=true"}, "secretName"},
 		"half a digest":                     {[]string{"--set=image.digest=sha256:0123"}, "digest"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -200,6 +205,19 @@ func TestImagesComeFromTheRegistryOfAll(t *testing.T) {
 		if !strings.Contains(made, "image: "+want+"\n") {
 			t.Errorf("%s does not become %s", image, want)
 		}
+	}
+}
+
+// TestEveryPodHasTheCertificatesThatTheClustersFileNames, each once, where the driver looks for them.
+func TestEveryPodHasTheCertificatesThatTheClustersFileNames(t *testing.T) {
+	made := loaded(t).with(t, "clusters: [{name: a, servers: [a], volumes: [v], tls: {secretName: one, management: true}}, {name: b, servers: [b], volumes: [v], tls: {secretName: two}}]", "tlsSecrets: [two]")
+	for _, want := range []string{"path: tls/one/ca.crt", "path: tls/one/tls.crt", "path: tls/one/tls.key", "path: tls/two/tls.key"} {
+		if got := strings.Count(made, want); got != 3 { // controller, node plugin, mounter
+			t.Errorf("%q is there %d times", want, got)
+		}
+	}
+	if want := `tls: {"management":true,"secretName":"one"}`; !strings.Contains(made, want) {
+		t.Errorf("%s is not in the clusters file:\n%s", want, made)
 	}
 }
 

@@ -11,6 +11,9 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/process"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/programs"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/starts"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
@@ -26,13 +29,12 @@ type Client struct {
 	hung       atomic.Bool // and was killed for it
 	since      time.Time   // this process knows it
 
-	prober *probe.Prober // from when it is mounted
+	prober *probe.Prober
 }
 
-// mounted is for a client that is mounted at its own mount point.
-func (c *Client) mounted(device mount.Device) *Client {
-	c.device, c.since, c.prober = device, time.Now(), probe.New(c.slot.host.lifetime, c.process, c.mountpoint, device)
-	return c
+// client is one of the slot.
+func (s *slot) client(r *starts.Running) *Client {
+	return &Client{slot: s, process: r.Process, mountpoint: r.Mountpoint, device: r.Device, prober: r.Prober, since: r.Since}
 }
 
 // Volume is what the client mounts.
@@ -59,15 +61,24 @@ type Info struct {
 	Mountpoint string         `json:"mountpoint"`
 	Device     mount.Device   `json:"device"`
 	Adopted    bool           `json:"adopted"` // another process, or another Host, started it
+	// Program is the version of GlusterFS that it runs, and Group its control group, of a client that is kept apart; else "".
+	Program string `json:"program,omitempty"`
+	Group   string `json:"group,omitempty"`
+	// Outdated says that a client that is started now has other programs, or finds hosts by other names, or is kept apart where this one is not.
+	Outdated bool `json:"outdated,omitempty"`
 }
 
 // Info describes the client.
 func (c *Client) Info() Info {
 	return Info{
 		Volume: c.slot.volume, Options: slices.Clone(c.slot.options), PID: c.process.PID,
-		Mountpoint: c.mountpoint, Device: c.device, Adopted: c.adopted,
+		Mountpoint: c.mountpoint, Device: c.device, Adopted: c.adopted, Program: programs.Of(c.process.PID), Group: c.slot.host.apart.Group(c.slot.volume, statedir.StartOf(c.mountpoint)),
+		Outdated: c.slot.host.apart.IsOutdated(c.process.PID),
 	}
 }
+
+// BindsNothing says that nothing is ever bound from the client, which is for one task: see gluster.BindsNothing.
+func (c *Client) BindsNothing() bool { return gluster.BindsNothing(c.slot.options) }
 
 // Hold keeps the Host from detaching the client until release is called, which may be called more than once.
 func (c *Client) Hold() (release func()) {

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/starts"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/waiting"
@@ -24,6 +26,29 @@ var (
 	// errAsking is ErrStarting where the mounter starts the client.
 	errAsking = errors.New("the mounter of this host, which starts its client, has not answered yet")
 )
+
+// startTimeout is longer than ping-timeout (42 s by default): a client comes up even where one of its servers is
+// silently gone.
+const startTimeout = 50 * time.Second
+
+// attempt is one search for a slot's client, with the start of one if there is none. Several callers may wait for it,
+// and those that stop waiting still read what is needed to say why.
+type attempt struct {
+	slot  *slot
+	start *starts.Attempt
+
+	done   chan struct{} // closed when it has ended; the outcome below is not read before, nor changed after
+	client *Client
+	err    error
+}
+
+func newAttempt(s *slot, cluster gluster.Cluster) *attempt {
+	return &attempt{slot: s, start: s.newStart(cluster), done: make(chan struct{})}
+}
+
+func (s *slot) newStart(cluster gluster.Cluster) *starts.Attempt {
+	return starts.New(s.dir, s.volume, s.options, cluster, s.host.apart)
+}
 
 // Ensure returns the client of a Gluster volume with these options, after starting it if there is none. The client
 // answered within the last second. Concurrent calls share one start. It returns as soon as ctx is done; a start that
@@ -47,11 +72,28 @@ func (h *Host) Ensure(ctx context.Context, v gluster.Volume, options []string) (
 // client, since its files know no limit. A Host whose clients are a mounter's has none (ErrOption): what serves a node
 // has no such client.
 func (h *Host) EnsurePrivileged(ctx context.Context, v gluster.Volume) (*Client, error) {
+	return h.ensureOwn(ctx, v, gluster.PrivilegedOptions(), "the client that sets limits is")
+}
+
+// EnsureOneSide is Ensure for a client of gluster.OneSideOptions, and EnsureSettling for one of gluster.SettlingOptions.
+// They are for what settles a split-brain, on what is held by descriptors: nothing may be bound from them. A Host whose clients are
+// a mounter's has none (ErrOption).
+func (h *Host) EnsureOneSide(ctx context.Context, v gluster.Volume, others []string) (*Client, error) {
+	return h.ensureOwn(ctx, v, gluster.OneSideOptions(others), settling)
+}
+
+// EnsureSettling is for what EnsureOneSide says.
+func (h *Host) EnsureSettling(ctx context.Context, v gluster.Volume, by gluster.Choice) (*Client, error) {
+	return h.ensureOwn(ctx, v, gluster.SettlingOptions(by), settling)
+}
+
+const settling = "clients that settle a split-brain are"
+
+func (h *Host) ensureOwn(ctx context.Context, v gluster.Volume, options []string, what string) (*Client, error) {
 	if h.mounter != nil {
-		return nil, fmt.Errorf("%w: %s: the client that sets limits is the controller's alone, and this process is a node's",
-			gluster.ErrOption, v)
+		return nil, fmt.Errorf("%w: %s: %s the controller's alone, and this process is a node's", gluster.ErrOption, v, what)
 	}
-	return h.ensure(ctx, v, gluster.PrivilegedOptions())
+	return h.ensure(ctx, v, options)
 }
 
 // ensure is Ensure with options that are checked.
@@ -88,7 +130,7 @@ func (s *slot) ensure(ctx context.Context, cluster gluster.Cluster) (*Client, er
 	var a *attempt
 	var isNew bool
 	s.state.with(func(state *slotState) {
-		c, a, isNew = state.runningOrAttempt(func() *attempt { return newAttempt(s, cluster.Servers) })
+		c, a, isNew = state.runningOrAttempt(func() *attempt { return newAttempt(s, cluster) })
 	})
 	if c != nil {
 		return c, nil
@@ -112,7 +154,7 @@ func (s *slot) ensure(ctx context.Context, cluster gluster.Cluster) (*Client, er
 		goesOn = errAsking
 	}
 	cause := fmt.Errorf("%w, the wait for it ended: %w", goesOn, context.Cause(ctx))
-	return nil, a.explain(gluster.ErrUnreachable, cause)
+	return nil, a.start.Explain(gluster.ErrUnreachable, cause)
 }
 
 // starter is what starts clients, for who waits for one.
@@ -132,7 +174,7 @@ func (a *attempt) findOrStart(ctx context.Context) (c *Client, _ *statedir.Users
 	}
 	lock, err := s.dir.Lock(ctx)
 	if err != nil {
-		return nil, nil, a.explain(gluster.ErrUnreachable, err)
+		return nil, nil, a.start.Explain(gluster.ErrUnreachable, err)
 	}
 	defer lock.Unlock()
 	users, err := s.dir.TryJoinUsers()
@@ -144,11 +186,30 @@ func (a *attempt) findOrStart(ctx context.Context) (c *Client, _ *statedir.Users
 			users.Close()
 		}
 	}()
-	c, err = s.find(lock)
+	c, err = s.findRunning(lock)
 	if err == nil && c == nil {
-		c, err = a.start(ctx, lock)
+		c, err = a.launch(ctx, lock)
 	}
 	return c, users, err
+}
+
+// launch starts a client, which may be in use from then on. After an error nothing of it is left.
+func (a *attempt) launch(ctx context.Context, lock *statedir.Lock) (*Client, error) {
+	r, err := a.slot.launch(ctx, a.start, lock)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.MakeUsable(); err != nil {
+		return nil, errors.Join(err, a.start.Abandon(r))
+	}
+	return a.slot.client(r), nil
+}
+
+// launch starts a client, and counts that.
+func (s *slot) launch(ctx context.Context, start *starts.Attempt, lock *statedir.Lock) (*starts.Running, error) {
+	r, err := start.Launch(ctx, s.host.lifetime, lock)
+	s.host.countStart(s.volume, err)
+	return r, err
 }
 
 // findOrStart ends an attempt: with the running client that it finds or starts, which becomes the slot's, or with an

@@ -52,7 +52,7 @@ func TestAFailedStartSaysWhyAndLeavesNothing(t *testing.T) {
 	}
 	do(t, cluster.CreateVolume("refusing", testcluster.VolumeOptions{}), cluster.SetOption("refusing", "auth.reject", "127.*"))
 	defer func() {
-		if err := errors.Join(cluster.StopVolume("refusing"), cluster.DeleteVolume("refusing")); err != nil {
+		if err := cluster.RemoveVolume("refusing"); err != nil {
 			t.Error(err)
 		}
 	}()

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package client is the clients of this host: one `glusterfs` FUSE process with one mount for each (Gluster volume,
-// client options). It starts, finds, watches and ends them, and rotates their logs. What is mounted from them
-// elsewhere is repaired and judged by the packages above.
+// client options). It has one started where there is none (pkg starts), finds, watches and ends them, and has their logs
+// rotated. What is mounted from them elsewhere is repaired and judged by the packages above.
 //
 // Clients outlive this process. What runs and what is mounted is read from /proc each time it matters and never
 // remembered, so a driver that was killed finds all its clients again. Everything that waits on GlusterFS has a
@@ -25,6 +25,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/starts"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
@@ -46,8 +47,11 @@ type Host struct {
 	changed  chan struct{} // a client ended, or came
 	logs     chan struct{} // a client came, so there is a log more
 
-	slots   guarded[map[statedir.Slot]*slot]
-	tallies guarded[map[gluster.Volume]*Tally]
+	apart *starts.Apart // how clients are started
+
+	detached guarded[[]*Client] // as idle ones, that may not have ended yet
+	slots    guarded[map[statedir.Slot]*slot]
+	tallies  guarded[map[gluster.Volume]*Tally]
 }
 
 // NewHost returns the Host for a state directory, which it makes, after adopting the clients that run already. It
@@ -63,7 +67,7 @@ func makeHost(stateDir string, clusters *gluster.ClustersFile, mounter Mounter) 
 	}
 	h := &Host{
 		root: root, clusters: clusters, mounter: mounter, grace: idleGrace, hung: hungLimit, look: LookInterval,
-		changed: make(chan struct{}, 1), logs: make(chan struct{}, 1),
+		changed: make(chan struct{}, 1), logs: make(chan struct{}, 1), apart: starts.OpenApart(root),
 	}
 	h.slots.value = map[statedir.Slot]*slot{}
 	h.lifetime, h.end = context.WithCancel(context.Background())
@@ -151,7 +155,7 @@ func (h *Host) Owns(target string) bool { return h.root.Contains(target) }
 
 // Shows says whether a mount shows the Gluster volume with this name, by whichever client.
 func Shows(e mount.Entry, volumeName string) bool {
-	return e.FSType == FSType && strings.HasSuffix(e.Source, ":/"+volumeName)
+	return e.FSType == starts.FSType && strings.HasSuffix(e.Source, ":/"+volumeName)
 }
 
 // Running lists the clients whose processes run.

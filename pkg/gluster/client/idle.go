@@ -31,18 +31,10 @@ func (h *Host) DetachStarted(ctx context.Context) error {
 // waited for until ctx is done, and then stays. It is for a process that ends together with its clients: what is left
 // of those would otherwise stay on the host, dead. Run must have ended.
 func (h *Host) DetachIdle(ctx context.Context) error {
-	const pause = 100 * time.Millisecond
-	ticker := time.NewTicker(pause)
-	defer ticker.Stop()
 	for {
 		left, err := h.detachIdle(ctx)
-		if err != nil || left == 0 {
+		if err != nil || left == 0 || !pause(ctx, 100*time.Millisecond) {
 			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
 		}
 	}
 }
@@ -125,7 +117,10 @@ func (s *slot) detachIdle(ctx context.Context, grace time.Duration) (bool, error
 		return false, err
 	}
 	c.detached.Store(true)
-	defer users.Close() // not before the mount point is gone: see slot.findRunning
+	s.host.detached.with(func(all *[]*Client) {
+		*all = append(slices.DeleteFunc(*all, (*Client).HasEnded), c)
+	})
+	defer users.Close() // not before the mount point is gone: see slot.joinRunning
 	s.logger(ctx).Info("Detaching an idle client", "pid", c.process.PID, "mountpoint", c.mountpoint)
 	return true, statedir.StartOf(c.mountpoint).Discard()
 }

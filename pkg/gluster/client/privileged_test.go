@@ -47,6 +47,32 @@ func TestNoOptionsAskForThePrivilegedClient(t *testing.T) {
 	}
 }
 
+func TestNoOptionsAskForAClientThatSettlesASplitBrain(t *testing.T) {
+	h := &Host{}
+	for _, options := range [][]string{
+		gluster.SettlingOptions(gluster.ByMtime), gluster.OneSideOptions([]string{"gv0-client-1"}), {gluster.OneSideOptions([]string{"gv0-client-1"})[0]},
+	} {
+		if _, err := h.Ensure(t.Context(), gluster.Volume{}, options); !errors.Is(err, gluster.ErrOption) {
+			t.Errorf("Ensure takes %q: %v", options, err)
+		}
+		if err := gluster.CheckOptions(options); !errors.Is(err, gluster.ErrOption) {
+			t.Errorf("a class may ask for %q: %v", options, err)
+		}
+	}
+	got := gluster.Arguments("gv0", gluster.OneSideOptions([]string{"gv0-client-1", "gv0-client-3"}))
+	for _, want := range []string{"--read-only", "--xlator-option=gv0-client-1.remote-port=1", "--xlator-option=gv0-client-3.remote-host=127.0.0.1"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("one side is started with %q, which lacks %s", got, want)
+		}
+	}
+	for by, want := range map[gluster.Choice]bool{gluster.ByNobody: false, gluster.ByData: false, gluster.ByMtime: true} {
+		got := gluster.Arguments("gv0", gluster.SettlingOptions(by))
+		if has := slices.ContainsFunc(got, func(a string) bool { return strings.Contains(a, "favorite-child-policy") }); has != want {
+			t.Errorf("one that settles by %s is started with %q", by, got)
+		}
+	}
+}
+
 // mayEnsurePrivileged are the files that may call EnsurePrivileged: those of the controller's work. Nothing in them
 // binds.
 var mayEnsurePrivileged = []string{"pkg/volume/manager/limit.go"}
@@ -68,6 +94,8 @@ func TestOnlyTheControllersWorkHasThePrivilegedClient(t *testing.T) {
 				case !ok:
 				case selector.Sel.Name == "EnsurePrivileged" && !slices.Contains(mayEnsurePrivileged, name):
 					t.Errorf("%s calls EnsurePrivileged", name)
+				case (selector.Sel.Name == "EnsureOneSide" || selector.Sel.Name == "EnsureSettling") && name != "pkg/volume/manager/splitbrain.go":
+					t.Errorf("%s calls %s", name, selector.Sel.Name)
 				case selector.Sel.Name == "PrivilegedOptions" && name != "pkg/gluster/client/ensure.go":
 					t.Errorf("%s calls PrivilegedOptions", name)
 				}

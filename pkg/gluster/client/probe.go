@@ -8,7 +8,9 @@ import (
 	"fmt"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/clientlog"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/starts"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/waiting"
 )
 
@@ -24,7 +26,7 @@ func (c *Client) Probe(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	kind := kindOf(err)
+	kind := starts.KindOf(err)
 	cure := "publish the volume again for a new client"
 	see := ": see `gluster volume status " + c.slot.volume.Name + "`"
 	switch {
@@ -45,3 +47,24 @@ func (c *Client) Checkup(ctx context.Context) { c.prober.Checkup(ctx) }
 
 // Observed returns what is known of the client now, without asking anybody.
 func (c *Client) Observed() probe.Observed { return c.prober.Observed() }
+
+// Refusals returns why bricks refuse the client, by the names of their translators, as far as its log tells.
+func (c *Client) Refusals() map[string]string { return clientlog.Refusals(c.slot.dir.Log()) }
+
+// Unreadable returns the paths of files for which the end of the client's log has an input/output error.
+func (c *Client) Unreadable() []string { return clientlog.Unreadable(c.slot.dir.Log()) }
+
+// refusal is starts.RefusalCure of the bricks that refuse the client now, "" where none does.
+func (c *Client) refusal() string {
+	refusals := c.Refusals()
+	reading := c.Observed().Reading
+	if len(refusals) == 0 || reading == nil {
+		return ""
+	}
+	for i, b := range reading.Graph.Bricks {
+		if refusals[b.Translator] != "" && !reading.Bricks[i].Connected {
+			return starts.RefusalCure(c.slot.volume, b.Host, refusals)
+		}
+	}
+	return ""
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/starts"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
@@ -38,21 +39,22 @@ func (h *Host) Replace(ctx context.Context, c *Client, isBetter func(now, trial 
 	if from(&s.state, (*slotState).latest) != c || c.HasEnded() {
 		return nil, nil
 	}
-	trial, err := newAttempt(s, cluster.Servers).launch(ctx, lock)
+	start := s.newStart(cluster)
+	trial, err := s.launch(ctx, start, lock)
 	if err != nil {
 		return nil, err
 	}
 	isKept := false
 	defer func() {
 		if !isKept { // also after a panic
-			err = errors.Join(err, trial.abandon())
+			err = errors.Join(err, start.Abandon(trial))
 		}
 	}()
 	if !isBetterOf(ctx, c, trial, isBetter) {
 		return nil, err
 	}
 	// In this order: who looks in between finds two that work, not none.
-	if err := errors.Join(trial.makeSpare(), statedir.StartOf(trial.mountpoint).MarkReady(trial.process.PID)); err != nil {
+	if err := trial.MakeUsable(); err != nil {
 		return nil, err
 	}
 	if err := s.keepDeadMount(statedir.StartOf(c.mountpoint), lock); err != nil {
@@ -60,30 +62,21 @@ func (h *Host) Replace(ctx context.Context, c *Client, isBetter func(now, trial 
 	}
 	c.replaced.Store(true)
 	isKept = true
-	s.state.with(func(s *slotState) { s.replace(c, trial) })
-	s.clientCame(ctx, trial)
-	return trial, nil
+	by = s.client(trial)
+	s.state.with(func(s *slotState) { s.replace(c, by) })
+	s.clientCame(ctx, by)
+	return by, nil
 }
 
 // isBetterOf asks both clients, when both have had the time to connect.
-func isBetterOf(ctx context.Context, c, trial *Client, isBetter func(now, trial *meta.Reading) bool) bool {
+func isBetterOf(ctx context.Context, c *Client, trial *starts.Running, isBetter func(now, trial *meta.Reading) bool) bool {
 	if !pause(ctx, trialTime) {
 		return false
 	}
 	var both panics.Group
 	both.Go(func() { c.Checkup(ctx) })
-	both.Go(func() { trial.Checkup(ctx) })
+	both.Go(func() { trial.Prober.Checkup(ctx) })
 	both.Wait()
-	told := trial.Observed().Reading
+	told := trial.Prober.Observed().Reading
 	return told != nil && isBetter(c.Observed().Reading, told)
-}
-
-// abandon ends a client that nobody uses, and removes what is left of it.
-func (c *Client) abandon() error {
-	if c.prober != nil {
-		c.prober.Close()
-	}
-	err := errors.Join(c.process.End(), statedir.StartOf(c.mountpoint).Discard())
-	c.process.Forget()
-	return err
 }

@@ -9,16 +9,17 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/clientlog"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
 // LookInterval is how often it is looked for clients that are idle or hang, for which each is asked for its own state.
 const LookInterval = 10 * time.Second
 
-// Run kills clients that hang, detaches idle ones and rotates logs until ctx is done. An idle client is one that only
-// its own mount shows, that nobody holds, and that was last used a minute ago. It is never signalled: it ends by
-// itself as its last user does, which may be a descriptor or another mount namespace. At most one Host of a state
-// directory may Run: see Keep.
+// Run kills clients that hang, detaches idle ones, rotates logs, and gives clients the certificates that their clusters
+// have now, until ctx is done. An idle client is one that only its own mount shows, that nobody holds, and that was last
+// used a minute ago. It is never signalled: it ends by itself as its last user does, which may be a descriptor or another
+// mount namespace. At most one Host of a state directory may Run: see Keep.
 //
 // One with a mounter leaves all that to it: it finds the clients that are bound here, and stops being a user of those
 // that are idle here.
@@ -27,28 +28,15 @@ const LookInterval = 10 * time.Second
 // from the next round (TestARoundThatPanicsIsFollowedByTheNext).
 func (h *Host) Run(ctx context.Context) {
 	if h.mounter != nil {
-		every(ctx, h.look, "look for clients beside the mounter", h.lookBesideMounter)
+		panics.Every(ctx, h.look, "look for clients beside the mounter", h.lookBesideMounter)
 		return
 	}
 	var tasks sync.WaitGroup
-	tasks.Go(func() { every(ctx, h.look, "look for clients that hang", h.endHung) })
-	tasks.Go(func() { every(ctx, h.look, "look for idle clients", h.detachIdleClients) })
-	tasks.Go(func() { h.keepLogsSmall(ctx) })
+	tasks.Go(func() { panics.Every(ctx, h.look, "look for clients that hang", h.endHung) })
+	tasks.Go(func() { panics.Every(ctx, h.look, "look for idle clients", h.detachIdleClients) })
+	tasks.Go(func() { panics.Every(ctx, h.look, "renewal of certificates", newRenewal(h).round) })
+	tasks.Go(func() { clientlog.KeepSmall(ctx, h.look, h.logs, h.logDirs, h.rotateLogs) })
 	tasks.Wait()
-}
-
-// every does a round of a task after each interval, until ctx is done.
-func every(ctx context.Context, interval time.Duration, task string, round func(context.Context)) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			panics.Catch(ctx, task, func() { round(ctx) })
-		}
-	}
 }
 
 // lookBesideMounter is a round of a Host whose clients are the mounter's.

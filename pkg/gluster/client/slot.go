@@ -56,7 +56,7 @@ func (s *slot) adopt(ctx context.Context) error {
 	}
 	defer lock.Unlock()
 	s.state.with((*slotState).dropDead)
-	c, err := s.find(lock) // which may take its time, so nobody is kept from looking at the slot
+	c, err := s.findRunning(lock) // which may take its time, so nobody is kept from looking at the slot
 	if err != nil || c == nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"strings"
 	"testing"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/credentials"
 )
 
 // What GlusterFS 10.3 logs, in this order or another.
@@ -15,6 +17,9 @@ const (
 	attached      = "[t] I [MSGID: 114046] [client-handshake.c:860:client_setvolume_cbk] 0-gv0-client-1: Connected, attached to remote volume [{conn-name=gv0-client-1}, {remote_subvol=/b}] \n"
 	disconnected  = "[t] I [MSGID: 114018] [client.c:2244:client_rpc_notify] 0-gv0-client-1: disconnected from client, process will keep trying to connect glusterd until brick's port is available [{conn-name=gv0-client-1}] \n"
 	portChanged   = "[t] I [rpc-clnt.c:1973:rpc_clnt_reconfig] 0-gv0-client-1: changing port to 60127 (from 0)\n"
+	unproven      = "[t] E [socket.c:224:ssl_dump_error_stack] 0-gv0-client-1:   error:0A000086:SSL routines::certificate verify failed\n"
+	expired       = "[t] E [socket.c:224:ssl_dump_error_stack] 0-gv0-client-1:   error:0A000415:SSL routines::sslv3 alert certificate expired\n"
+	noPort        = "[t] E [MSGID: 114058] [client-handshake.c:947:client_query_portmap_cbk] 0-gv0-client-1: failed to get the port number for remote subvolume. [{errno=2}] \n"
 	silentServer  = "[t] C [rpc-clnt-ping.c:152:rpc_clnt_ping_timer_expired] 0-gv0-client-1: server 127.0.0.1:24007 has not responded in the last 42 seconds, disconnecting.\n"
 	brickAway     = "[t] E [socket.c:3364:socket_connect_finish] 0-gv0-client-1: connection to 127.0.0.1:60127 failed (Connection refused); disconnecting socket\n"
 )
@@ -32,6 +37,11 @@ func TestRefusals(t *testing.T) {
 		"the brick went away, no more":  {[]string{attached, disconnected}, nil},
 		"its server is silent":          {[]string{portChanged, attached, silentServer, disconnected, refusedCalls, silentServer, disconnected, refusedCalls}, nil},
 		"and answers again, and it is":  {[]string{silentServer, disconnected, refusedCalls, portChanged, refusedCalls}, map[string]string{"gv0-client-1": NoCalls}},
+		"it agrees on no TLS":           {[]string{portChanged, unproven, disconnected, refusedCalls}, map[string]string{"gv0-client-1": string(credentials.Unproven)}},
+		"and again":                     {[]string{portChanged, unproven, disconnected, refusedCalls, portChanged, expired, disconnected, refusedCalls}, map[string]string{"gv0-client-1": string(credentials.OwnExpired)}},
+		"and does later":                {[]string{portChanged, unproven, disconnected, refusedCalls, portChanged, attached}, nil},
+		"and is away by now":            {[]string{portChanged, unproven, disconnected, refusedCalls, noPort, disconnected}, nil},
+		"and refuses calls by now":      {[]string{portChanged, unproven, disconnected, refusedCalls, portChanged, disconnected, refusedCalls}, map[string]string{"gv0-client-1": NoCalls}},
 		"what is no line of the log":    {[]string{"Final graph:\n", "  1: volume gv0-client-0\n"}, nil},
 		"what another translator logs":  {[]string{strings.ReplaceAll(refusedCalls, "gv0-client-1", "glusterfs")}, nil},
 		"a volume whose name is a name": {[]string{strings.ReplaceAll(refusedCalls, "gv0", "a-client-0")}, map[string]string{"a-client-0-client-1": NoCalls}},

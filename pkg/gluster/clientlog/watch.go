@@ -11,27 +11,27 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
-// Watch tells, once for each time that it is armed, that something was written in directories. A
+// watch tells, once for each time that it is armed, that something was written in directories. A
 // client that floods its log costs no more than one that writes a line now and then. Nil tells nothing.
-type Watch struct {
+type watch struct {
 	inotify *os.File
 	tells   chan struct{}
 }
 
-// NewWatch returns a Watch that ends when ctx is done.
-func NewWatch(ctx context.Context) (*Watch, error) {
+// newWatch returns a watch that ends when ctx is done.
+func newWatch(ctx context.Context) (*watch, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, os.NewSyscallError("inotify_init1", err) // a user has 128 by default
 	}
-	w := &Watch{inotify: os.NewFile(uintptr(fd), "inotify"), tells: make(chan struct{}, 1)}
+	w := &watch{inotify: os.NewFile(uintptr(fd), "inotify"), tells: make(chan struct{}, 1)}
 	context.AfterFunc(ctx, func() { _ = w.inotify.Close() })
 	go panics.Catch(ctx, "watch of logs", w.read)
 	return w, nil
 }
 
 // read returns when the watch is closed. What the events say does not matter.
-func (w *Watch) read() {
+func (w *watch) read() {
 	var events [4096]byte
 	for {
 		if _, err := w.inotify.Read(events[:]); err != nil {
@@ -44,8 +44,8 @@ func (w *Watch) read() {
 	}
 }
 
-// Arm makes the watch tell what is written in these directories from now on. One that is gone, or has not come, is left out.
-func (w *Watch) Arm(dirs []string) {
+// arm makes the watch tell what is written in these directories from now on. One that is gone, or has not come, is left out.
+func (w *watch) arm(dirs []string) {
 	if w == nil {
 		return
 	}
@@ -64,8 +64,8 @@ func (w *Watch) Arm(dirs []string) {
 	})
 }
 
-// Written tells once after each Arm.
-func (w *Watch) Written() <-chan struct{} {
+// written tells once after each arm.
+func (w *watch) written() <-chan struct{} {
 	if w == nil {
 		return nil
 	}

@@ -10,13 +10,13 @@ import (
 
 func TestWhatIsWrittenToALogIsTold(t *testing.T) {
 	dir := t.TempDir()
-	w, err := NewWatch(t.Context())
+	w, err := newWatch(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	const rounds = 3
 	for range rounds {
-		w.Arm([]string{dir, filepath.Join(dir, "has not come")})
+		w.arm([]string{dir, filepath.Join(dir, "has not come")})
 		log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
 		if err != nil {
 			t.Fatal(err)
@@ -29,7 +29,7 @@ func TestWhatIsWrittenToALogIsTold(t *testing.T) {
 		if err := log.Close(); err != nil {
 			t.Fatal(err)
 		}
-		<-w.Written()
+		<-w.written()
 		if len(w.tells) > 0 {
 			t.Error("it is told twice")
 		}

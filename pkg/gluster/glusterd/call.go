@@ -9,7 +9,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/credentials"
 )
 
 // procedure is one that glusterd answers to anybody; the numbers are GlusterFS's, of rpc/rpc-lib/src/protocol-common.h.
@@ -32,19 +33,18 @@ const (
 var errStrange = errors.New("answers like no glusterd")
 
 // call makes one ONC RPC call of a glusterd without authentication (RFC 5531, section 9) and gives what it sends to read.
-func call(ctx context.Context, server string, p procedure, arguments []byte, read func(io.Reader) error) error {
-	return callAt(ctx, net.JoinHostPort(server, Port), p, arguments, read)
+func (p Pool) call(ctx context.Context, server string, what procedure, arguments []byte, read func(io.Reader) error) error {
+	return callAt(ctx, p.management(), net.JoinHostPort(server, Port), what, arguments, read)
 }
 
-// callAt is call of whatever listens at an address.
-func callAt(ctx context.Context, address string, p procedure, arguments []byte, read func(io.Reader) error) error {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+// callAt is call of whatever listens at an address. credentials.FaultOf finds in its error what is wrong with TLS, as far as
+// that shows in one connection.
+func callAt(ctx context.Context, over channel, address string, p procedure, arguments []byte, read func(io.Reader) error) error {
+	conn, end, err := over.dial(ctx, address)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close() }()
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
+	defer end()
 	const call, rpcVersion = 0, 2
 	words := []uint32{xid, call, rpcVersion, p.program, p.version, p.number, 0, 0, 0, 0} // AUTH_NONE twice
 	message := binary.BigEndian.AppendUint32(nil, lastFragment|uint32(4*len(words)+len(arguments)))
@@ -59,21 +59,32 @@ func callAt(ctx context.Context, address string, p procedure, arguments []byte, 
 
 // signOfLife makes the first call of any client, which asks for the programs that glusterd serves, and waits for the
 // start of any answer to it.
-func signOfLife(ctx context.Context, server string) ([]byte, error) {
-	return nil, signOfLifeAt(ctx, net.JoinHostPort(server, Port))
+func (p Pool) signOfLife(ctx context.Context, server string) ([]byte, error) {
+	return nil, signOfLifeAt(ctx, p.management(), net.JoinHostPort(server, Port))
 }
 
-func signOfLifeAt(ctx context.Context, address string) error {
-	return callAt(ctx, address, dump, nil, func(r io.Reader) error {
-		var head [12]byte // fragment header, xid, message type
-		if _, err := io.ReadFull(r, head[:]); err != nil {
-			return err
-		}
-		if got := binary.BigEndian.Uint32(head[4:]); got != xid {
-			return fmt.Errorf("%w (%x)", errStrange, head)
-		}
+// signOfLifeAt is signOfLife of whatever listens at an address. credentials.FaultOf finds in its error what is wrong with TLS.
+func signOfLifeAt(ctx context.Context, over channel, address string) error {
+	err := callAt(ctx, over, address, dump, nil, anyAnswer)
+	if err == nil {
 		return nil
-	})
+	}
+	if fault := over.faultOf(ctx, address, err); fault != "" {
+		return fmt.Errorf("%w: %w", credentials.FaultError{Fault: fault}, err)
+	}
+	return err
+}
+
+// anyAnswer reads the start of an answer.
+func anyAnswer(r io.Reader) error {
+	var head [12]byte // fragment header, xid, message type
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return err
+	}
+	if got := binary.BigEndian.Uint32(head[4:]); got != xid {
+		return fmt.Errorf("%w (%x)", errStrange, head)
+	}
+	return nil
 }
 
 // readResults reads a whole answer and returns what the procedure has said.

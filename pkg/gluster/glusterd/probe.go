@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/credentials"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
@@ -29,26 +30,52 @@ const (
 
 // Answers is what servers answered when they were asked for a sign of life.
 type Answers struct {
-	Order   []string          // all servers, one that answered first
-	trouble map[string]string // why others did not answer, as far as it was waited for
+	Order   []string                     // all servers, one that answered first
+	trouble map[string]string            // why others did not answer, as far as it was waited for
+	faults  map[string]credentials.Fault // of TLS, of those of them where there is one
 }
 
 // Unasked is for servers that have not been asked, in their given order.
-func Unasked(servers []string) Answers { return Answers{Order: servers} }
+func Unasked(p Pool) Answers { return newAnswers(p) }
+
+func newAnswers(p Pool) Answers {
+	return Answers{Order: p.Servers, trouble: map[string]string{}, faults: map[string]credentials.Fault{}}
+}
+
+// failed notes why a server did not answer.
+func (a Answers) failed(server string, err error) {
+	a.trouble[server] = describeTrouble(err)
+	if fault := credentials.FaultOf(err); fault != "" {
+		a.faults[server] = fault
+	}
+}
+
+// Fault is what keeps this host and a server from each other over TLS: "" if nothing does, or another one answers.
+func (a Answers) Fault() credentials.Fault {
+	if len(a.trouble) < len(a.Order) {
+		return ""
+	}
+	for _, server := range a.Order {
+		if fault := a.faults[server]; fault != "" {
+			return fault
+		}
+	}
+	return ""
+}
 
 // Probe asks all servers at once for a sign of life and returns with the first one that gives it, after two seconds
 // at most. It only finds the best order for a client, which tries its volfile servers in turn: one that refuses
 // connections costs it 3 s, and at one that accepts and then says nothing (a glusterd that is stopped, a machine out
-// of memory) it stays for ever (measured: 110 s with a healthy second server). Where no server answers in time (or
-// all want TLS), the order is the given one, and the client finds out.
-func Probe(ctx context.Context, servers []string) Answers {
-	answers := Answers{Order: servers, trouble: map[string]string{}}
-	ask(ctx, servers, signOfLife, func(server string, _ []byte, err error) (enough bool) {
+// of memory) it stays for ever (measured: 110 s with a healthy second server). Where no server answers in time, the
+// order is the given one, and the client finds out.
+func (p Pool) Probe(ctx context.Context) Answers {
+	answers := newAnswers(p)
+	ask(ctx, p.Servers, p.signOfLife, func(server string, _ []byte, err error) (enough bool) {
 		if err != nil {
-			answers.trouble[server] = describeTrouble(err)
+			answers.failed(server, err)
 			return false
 		}
-		others := slices.DeleteFunc(slices.Clone(servers), func(other string) bool { return other == server })
+		others := slices.DeleteFunc(slices.Clone(p.Servers), func(other string) bool { return other == server })
 		answers.Order = append([]string{server}, others...)
 		return true
 	})
@@ -56,13 +83,15 @@ func Probe(ctx context.Context, servers []string) Answers {
 }
 
 // AllSilent asks all servers at once, for two seconds at most. It returns "" if one of them gives a sign of life,
-// else all of them with their trouble. One that hangs up is alive: it may want TLS.
-func AllSilent(ctx context.Context, servers []string) string {
-	answers := Answers{Order: servers, trouble: map[string]string{}}
+// else all of them with their trouble. One that hangs up, or with which TLS fails, is alive; where this host has no
+// certificates to ask with, nothing is known.
+func (p Pool) AllSilent(ctx context.Context) string {
+	answers := newAnswers(p)
 	alive := false
-	ask(ctx, servers, signOfLife, func(server string, _ []byte, err error) (enough bool) {
-		if alive = err == nil || hungUp(err); !alive {
-			answers.trouble[server] = describeTrouble(err)
+	ask(ctx, p.Servers, p.signOfLife, func(server string, _ []byte, err error) (enough bool) {
+		alive = err == nil || hungUp(err) || credentials.FaultOf(err) != "" || errors.Is(err, credentials.ErrUnusable)
+		if !alive {
+			answers.failed(server, err)
 		}
 		return alive
 	})
@@ -89,9 +118,10 @@ func ask(
 	for _, server := range servers {
 		go func() {
 			a := answer{server: server}
-			if caught := panics.Try(func() { a.said, a.err = question(ctx, server) }); caught != nil {
-				a.err = caught.Logged("question to a server")
-			}
+			a.err = panics.Guard("question to a server", func() (err error) {
+				a.said, err = question(ctx, server)
+				return err
+			})
 			answers <- a
 		}()
 	}
@@ -117,12 +147,14 @@ func (a Answers) String() string {
 }
 
 func hungUp(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 func describeTrouble(err error) string {
 	var dns *net.DNSError
 	switch {
+	case credentials.FaultOf(err) != "":
+		return string(credentials.FaultOf(err))
 	case errors.As(err, &dns):
 		return "its name does not resolve: " + dns.Err
 	case errors.Is(err, syscall.ECONNREFUSED):

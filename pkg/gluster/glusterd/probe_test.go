@@ -17,6 +17,9 @@ import (
 // Addresses of loopback where nothing listens.
 const refusing, alsoRefusing = "127.87.1.1", "127.87.1.2"
 
+// pool is of servers that are spoken to in plain text.
+func pool(servers ...string) Pool { return Pool{Servers: servers} }
+
 // newServer answers the first bytes of each connection with these, and hangs up.
 func newServer(t *testing.T, address string, answer []byte) string {
 	t.Helper()
@@ -24,6 +27,13 @@ func newServer(t *testing.T, address string, answer []byte) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	answerAll(t, listener, answer)
+	return address
+}
+
+// answerAll answers the first bytes of each connection with these, and hangs up, until the test ends.
+func answerAll(t *testing.T, listener net.Listener, answer []byte) {
+	t.Helper()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -38,7 +48,6 @@ func newServer(t *testing.T, address string, answer []byte) string {
 		}
 	}()
 	t.Cleanup(func() { _ = listener.Close(); <-ended })
-	return address
 }
 
 // reply is the start of a glusterd's answer: a fragment header, the call's xid, and REPLY.
@@ -48,7 +57,7 @@ func TestTheFirstThatAnswersComesFirst(t *testing.T) {
 	silent := testcluster.SilentServer(t, "127.87.1.3")
 	alive := newServer(t, "127.87.1.4", reply)
 	before := runtime.NumGoroutine()
-	answers := Probe(t.Context(), []string{refusing, silent, "no-such-host.invalid", alive})
+	answers := pool(refusing, silent, "no-such-host.invalid", alive).Probe(t.Context())
 	if want := []string{alive, refusing, silent, "no-such-host.invalid"}; !slices.Equal(answers.Order, want) {
 		t.Errorf("the order is %v, want %v", answers.Order, want)
 	}
@@ -65,7 +74,7 @@ func TestTheFirstThatAnswersComesFirst(t *testing.T) {
 
 func TestWithoutAnAnswerTheOrderIsKept(t *testing.T) {
 	stranger := newServer(t, "127.87.1.5", []byte("HTTP/1.1 400"))
-	answers := Probe(t.Context(), []string{refusing, stranger})
+	answers := pool(refusing, stranger).Probe(t.Context())
 	if want := []string{refusing, stranger}; !slices.Equal(answers.Order, want) {
 		t.Errorf("the order is %v, want %v", answers.Order, want)
 	}
@@ -89,7 +98,7 @@ func TestAllAreSilentUnlessOneGivesASign(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := AllSilent(t.Context(), test.servers); got != test.want {
+			if got := pool(test.servers...).AllSilent(t.Context()); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})

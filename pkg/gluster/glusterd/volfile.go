@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -19,14 +20,13 @@ var ErrUnanswered = errors.New("no server answers")
 // GetVolfile returns the description that GlusterFS has of a process of the cluster, by the name under which that
 // process asks for it: a client by its Gluster volume's, a brick by BrickVolfile. Every server has all of them. It asks
 // all servers at once, for two seconds at most, and returns what the first one says that has it. Errors: fs.ErrNotExist
-// where a server says that there is none, and none has it; else ErrUnanswered. Servers that want TLS of whoever asks
-// (management encryption) hang up.
-func GetVolfile(ctx context.Context, servers []string, name string) (Volfile, error) {
-	answers := Answers{Order: servers, trouble: map[string]string{}}
+// where a server says that there is none, and none has it; else ErrUnanswered.
+func (p Pool) GetVolfile(ctx context.Context, name string) (Volfile, error) {
+	answers := newAnswers(p)
 	var text []byte
 	kind := ErrUnanswered
-	ask(ctx, servers, func(ctx context.Context, server string) ([]byte, error) {
-		return askVolfile(ctx, server, name)
+	ask(ctx, p.Servers, func(ctx context.Context, server string) ([]byte, error) {
+		return p.askVolfile(ctx, server, name)
 	}, func(server string, said []byte, err error) (enough bool) {
 		if err == nil {
 			text, kind = said, nil
@@ -35,7 +35,7 @@ func GetVolfile(ctx context.Context, servers []string, name string) (Volfile, er
 		if errors.Is(err, fs.ErrNotExist) {
 			kind = fs.ErrNotExist
 		}
-		answers.trouble[server] = describeTrouble(err)
+		answers.failed(server, err)
 		return false
 	})
 	if kind != nil {
@@ -50,8 +50,8 @@ var errNoBrick = errors.New("no brick is named in its volfile")
 // GetBrickOptions returns the volfile of one brick of a Gluster volume: all of them have the same options. It asks
 // twice, as GetVolfile does. Errors: fs.ErrNotExist where there is no such Gluster volume; else ErrUnanswered, or that
 // the answer names no brick.
-func GetBrickOptions(ctx context.Context, servers []string, volumeName string) (Volfile, error) {
-	clients, err := GetVolfile(ctx, servers, volumeName)
+func (p Pool) GetBrickOptions(ctx context.Context, volumeName string) (Volfile, error) {
+	clients, err := p.GetVolfile(ctx, volumeName)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func GetBrickOptions(ctx context.Context, servers []string, volumeName string) (
 		return nil, errNoBrick
 	}
 	name := BrickVolfile(volumeName, brick.Options["remote-host"], brick.Options["remote-subvolume"])
-	volfile, err := GetVolfile(ctx, servers, name)
+	volfile, err := p.GetVolfile(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) { // the volume may have been given other bricks just now
 		err = fmt.Errorf("%w: there is no %s", ErrUnanswered, name)
 	}
@@ -72,12 +72,12 @@ func BrickVolfile(volumeName, host, path string) string {
 	return volumeName + "." + host + "." + strings.ReplaceAll(strings.TrimPrefix(path, "/"), "/", "-")
 }
 
-func askVolfile(ctx context.Context, server, name string) (text []byte, err error) {
+func (p Pool) askVolfile(ctx context.Context, server, name string) (text []byte, err error) {
 	const flags = 0
 	arguments := binary.BigEndian.AppendUint32(nil, flags)
 	arguments = appendOpaque(arguments, []byte(name))
 	arguments = appendOpaque(arguments, versions())
-	err = call(ctx, server, getSpec, arguments, func(r io.Reader) error {
+	err = p.call(ctx, server, getSpec, arguments, func(r io.Reader) error {
 		results, err := readResults(r)
 		if err == nil {
 			text, err = parseSpec(results)
@@ -123,6 +123,11 @@ type Translator struct {
 	Name    string
 	Type    string // protocol/client, …
 	Options map[string]string
+}
+
+// IsOn reads one of its options as GlusterFS does (gf_string2boolean).
+func (t Translator) IsOn(option string) bool {
+	return slices.Contains([]string{"1", "on", "yes", "true", "enable"}, strings.ToLower(t.Options[option]))
 }
 
 // First returns the first translator of a type.

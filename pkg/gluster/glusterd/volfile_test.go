@@ -36,7 +36,7 @@ func TestTheFirstServerThatHasAVolfileAnswers(t *testing.T) {
 	stranger := newServer(t, "127.87.3.3", []byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
 	hangsUp := newServer(t, "127.87.3.4", nil)
 
-	got, err := GetVolfile(t.Context(), []string{refusing, lacks, stranger, has}, "gv0")
+	got, err := pool(refusing, lacks, stranger, has).GetVolfile(t.Context(), "gv0")
 	want := Volfile{
 		{"gv0-client-0", "protocol/client", map[string]string{"remote-host": "pi-worker1", "remote-subvolume": "/data/brick one/gv0"}},
 		{"gv0", "cluster/distribute", map[string]string{}},
@@ -44,11 +44,11 @@ func TestTheFirstServerThatHasAVolfileAnswers(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	_, err = GetVolfile(t.Context(), []string{refusing, lacks}, "gv0")
+	_, err = pool(refusing, lacks).GetVolfile(t.Context(), "gv0")
 	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("where none has it: %v", err)
 	}
-	_, err = GetVolfile(t.Context(), []string{refusing, stranger, hangsUp}, "gv0")
+	_, err = pool(refusing, stranger, hangsUp).GetVolfile(t.Context(), "gv0")
 	if !errors.Is(err, ErrUnanswered) || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("where none answers: %v", err)
 	}

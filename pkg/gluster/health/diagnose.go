@@ -3,6 +3,7 @@
 package health
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/starts"
 )
 
 // silentAfter is how long an answer may take before somebody is called silent: an answer takes a millisecond, and
@@ -135,7 +137,7 @@ func (v *view) quorumLost(i int, lost []string) string {
 func (v *view) refused() string {
 	for _, b := range v.Reading.Graph.Bricks {
 		if v.refusals[b.Translator] != "" {
-			return "; " + client.RefusalCure(v.volume, b.Host, v.refusals)
+			return "; " + starts.RefusalCure(v.volume, b.Host, v.refusals)
 		}
 	}
 	return ""
@@ -214,4 +216,15 @@ func roundedAge(age time.Duration) string {
 		return fmt.Sprintf("%d0s", age/(10*time.Second))
 	}
 	return fmt.Sprintf("%ds", age/time.Second)
+}
+
+// addRestrictions adds the options of the Gluster volume that forbid what the driver does: files can be read, as far as
+// their owner and mode allow it. Servers are not asked where it is inaccessible.
+func (o *Observer) addRestrictions(ctx context.Context, r *findings, v gluster.Volume) {
+	if slices.ContainsFunc(r.reasons, func(reason Reason) bool { return reason.State == Inaccessible }) {
+		return
+	}
+	for _, restriction := range o.settings.Get(ctx, v).Restrictions {
+		r.add(Degraded, restriction.Code, restriction.Says(v))
+	}
 }

@@ -38,7 +38,8 @@ type Observer struct {
 	mu     sync.Mutex
 	checks map[string]*serverCheck // by cluster
 
-	names names
+	names  names
+	splits splits
 }
 
 // host is what is asked of a client.Host.
@@ -99,6 +100,9 @@ const (
 	// TwoNames: a brick has the volume's directory under another name than the others, since it has forgotten a rename.
 	// Files are read and written as before. Degraded.
 	TwoNames = "TwoNames"
+	// SplitBrain: the bricks disagree on files, which GlusterFS refuses to read until somebody says which copy counts. Those are told
+	// that somebody on this host has tried to use. Degraded.
+	SplitBrain = "SplitBrain"
 	// ClientUnresponsive: a client's process runs and does not even tell its own state. Inaccessible.
 	ClientUnresponsive = "ClientUnresponsive"
 	// ProbeTimeout: a client waits for an answer, and there is no brick to blame. Degraded.
@@ -196,7 +200,7 @@ func (o *Observer) healthOf(ctx context.Context, volumes map[gluster.Volume]bool
 // usedVolumes are those that have clients, dead ones with mounts included.
 func (o *Observer) usedVolumes() map[gluster.Volume]bool {
 	volumes := map[gluster.Volume]bool{}
-	for _, c := range o.host.Running() {
+	for _, c := range o.running() {
 		volumes[c.Volume()] = true
 	}
 	for _, d := range o.deadMounts() {
@@ -209,7 +213,7 @@ func (o *Observer) usedVolumes() map[gluster.Volume]bool {
 func (o *Observer) health(ctx context.Context, v gluster.Volume, at *Place) Report {
 	concerns := func(d mount.Device) bool { return at == nil || d == at.Device }
 	var clients []*client.Client
-	for _, c := range o.host.Running() {
+	for _, c := range o.running() {
 		if c.Volume() == v && concerns(c.Device()) {
 			clients = append(clients, c)
 		}
@@ -243,6 +247,7 @@ func (o *Observer) health(ctx context.Context, v gluster.Volume, at *Place) Repo
 	o.addStale(ctx, &r, v, at)
 	o.addHolders(ctx, &r, v, at)
 	o.names.add(ctx, &r, v, at)
+	o.addSplit(&r, v, at)
 	o.addRestrictions(ctx, &r, v)
 	report := r.report(v)
 	if len(report.Reasons) == 0 && !isKnown {

@@ -144,12 +144,26 @@ func TestAChangedGraphIsFollowed(t *testing.T) {
 	o := New(h, clusters, settings.New(clusters), nil)
 	mounted := clients.Ensure(t, h, gv0)
 	becomes(t, o, gv0)
-	first := mounted.Observed().Reading.Graph.Name
+	graph := func() (name string) {
+		if r := mounted.Observed().Reading; r != nil { // it may not have come yet
+			name = r.Graph.Name
+		}
+		return name
+	}
+	var first string
+	testcluster.Eventually(t, clients.Patience, func() error {
+		if first = graph(); first == "" {
+			becomes(t, o, gv0)
+			return errors.New("its graph is not known")
+		}
+		return nil
+	})
 
 	do(t, c.SetOption("gv0", "performance.write-behind", "off"))
 	testcluster.Eventually(t, clients.Patience, func() error {
-		if becomes(t, o, gv0); mounted.Observed().Reading.Graph.Name == first {
-			return errors.New("it is the first graph still")
+		becomes(t, o, gv0)
+		if now := graph(); now == first || now == "" {
+			return fmt.Errorf("its graph is %q, as it was", now)
 		}
 		return nil
 	})

@@ -39,7 +39,7 @@ func (o *Observer) silentServers(ctx context.Context, v gluster.Volume) (silent 
 		return "", false
 	}
 	s := o.checkOf(cluster.Name)
-	if done := s.ask(ctx, cluster.Servers); done != nil {
+	if done := s.ask(ctx, glusterd.PoolOf(cluster)); done != nil {
 		select {
 		case <-done:
 		case <-ctx.Done():
@@ -66,13 +66,13 @@ func (o *Observer) checkOf(cluster string) *serverCheck {
 
 // ask returns what is closed when the servers have been asked, or nil if there is an answer that counts. Bad news
 // counts, too, and is looked at again meanwhile.
-func (s *serverCheck) ask(ctx context.Context, servers []string) <-chan struct{} {
+func (s *serverCheck) ask(ctx context.Context, pool glusterd.Pool) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	counts := time.Since(s.at) < checkValid && slices.Equal(s.servers, servers)
+	counts := time.Since(s.at) < checkValid && slices.Equal(s.servers, pool.Servers)
 	if s.pending == nil && (!counts || s.silent != "") {
 		s.pending = make(chan struct{})
-		go s.find(context.WithoutCancel(ctx), servers, s.pending) // for later callers, too
+		go s.find(context.WithoutCancel(ctx), pool, s.pending) // for later callers, too
 	}
 	if counts {
 		return nil
@@ -80,11 +80,11 @@ func (s *serverCheck) ask(ctx context.Context, servers []string) <-chan struct{}
 	return s.pending
 }
 
-func (s *serverCheck) find(ctx context.Context, servers []string, done chan<- struct{}) {
+func (s *serverCheck) find(ctx context.Context, pool glusterd.Pool, done chan<- struct{}) {
 	defer close(done)
 	var silent string
-	panics.Catch(ctx, "question to the servers", func() { silent = glusterd.AllSilent(ctx, servers) })
+	panics.Catch(ctx, "question to the servers", func() { silent = pool.AllSilent(ctx) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.at, s.servers, s.silent, s.pending = time.Now(), servers, silent, nil
+	s.at, s.servers, s.silent, s.pending = time.Now(), pool.Servers, silent, nil
 }

@@ -33,7 +33,7 @@ func TestBeforeAnythingIsReadTheHealthIsUnknown(t *testing.T) {
 	if got.State != Unknown || len(got.Reasons) > 0 {
 		t.Errorf("it is %+v", got)
 	}
-	w := healthWatch{gauges: o.gauges, known: map[gluster.Volume]Report{}}
+	w := healthWatch{gauges: o.gauges, splitFiles: o.Split, known: map[gluster.Volume]Report{}}
 	if w.update(t.Context(), []Report{got}); series(o.gauges.volumeHealth) != 0 {
 		t.Error("the metric says how it is")
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/probe"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/starts"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
@@ -28,7 +29,7 @@ import (
 const healthInterval = 10 * time.Second
 
 // gauges are the metrics of the Gluster volumes in use.
-type gauges struct{ brickConnected, volumeHealth *prometheus.GaugeVec }
+type gauges struct{ brickConnected, volumeHealth, split *prometheus.GaugeVec }
 
 func newGauges(registry prometheus.Registerer) gauges {
 	metrics := promauto.With(registry)
@@ -41,26 +42,24 @@ func newGauges(registry prometheus.Registerer) gauges {
 			Name: "glusterfs_csi_volume_health",
 			Help: "How well this host's clients can use the Gluster volume: 0 healthy, 1 degraded, 2 inaccessible.",
 		}, []string{"cluster", "volume"}),
+		split: metrics.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "glusterfs_csi_split_brain_files",
+			Help: "Files that the bricks disagree on, so that they cannot be read, as far as somebody on this host has tried to.",
+		}, []string{"cluster", "volume"}),
 	}
 }
 
 // Watch looks at all Gluster volumes with clients until ctx is done, sets the metrics, and logs what changes.
 func (o *Observer) Watch(ctx context.Context) {
-	ticker := time.NewTicker(healthInterval)
-	defer ticker.Stop()
-	w := healthWatch{gauges: o.gauges, changed: o.changed, known: map[gluster.Volume]Report{}, unreadable: map[string]string{}}
+	w := healthWatch{gauges: o.gauges, changed: o.changed, splitFiles: o.Split, known: map[gluster.Volume]Report{}, unreadable: map[string]string{}}
 	defer func() { w.update(ctx, nil) }()
-	for {
-		panics.Catch(ctx, "look at the health", func() {
-			w.update(ctx, o.look(ctx))
-			w.logUnreadable(ctx, o.host.Running())
-		})
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	look := func(ctx context.Context) {
+		w.update(ctx, o.look(ctx))
+		o.splits.look(ctx, o.running())
+		w.logUnreadable(ctx, o.host.Running())
 	}
+	panics.Catch(ctx, "look at the health", func() { look(ctx) })
+	panics.Every(ctx, healthInterval, "look at the health", look)
 }
 
 func (o *Observer) look(ctx context.Context) []Report {
@@ -74,6 +73,7 @@ type healthWatch struct {
 	gauges
 
 	changed    func(before, now Report) // nil: nobody is told
+	splitFiles func(gluster.Volume) []string
 	known      map[gluster.Volume]Report
 	unreadable map[string]string // mount point → why
 }
@@ -93,6 +93,7 @@ func (w *healthWatch) update(ctx context.Context, now []Report) {
 		}
 		w.known[v] = health
 		w.volumeHealth.WithLabelValues(v.Cluster, v.Name).Set(float64(health.State))
+		w.split.WithLabelValues(v.Cluster, v.Name).Set(float64(len(w.splitFiles(v))))
 		for _, b := range before.Bricks {
 			if !slices.ContainsFunc(health.Bricks, func(n Brick) bool { return n.Host == b.Host && n.Path == b.Path }) {
 				w.brickConnected.DeleteLabelValues(v.Cluster, v.Name, b.Host, b.Path)
@@ -115,6 +116,7 @@ func (w *healthWatch) update(ctx context.Context, now []Report) {
 	for v, before := range unused {
 		delete(w.known, v)
 		w.volumeHealth.DeleteLabelValues(v.Cluster, v.Name)
+		w.split.DeleteLabelValues(v.Cluster, v.Name)
 		for _, b := range before.Bricks {
 			w.brickConnected.DeleteLabelValues(v.Cluster, v.Name, b.Host, b.Path)
 		}
@@ -186,7 +188,7 @@ func (o *Observer) deadMounts() []deadClient {
 	for _, d := range o.host.Dead(entries) {
 		mounts := 0
 		for _, e := range entries {
-			if e.Device == d.Device && e.FSType == client.FSType &&
+			if e.Device == d.Device && e.FSType == starts.FSType &&
 				!o.host.Owns(e.Target) && !covered[place{e.ID, e.Target}] {
 				mounts++
 			}

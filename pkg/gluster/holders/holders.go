@@ -78,14 +78,9 @@ func New(root statedir.Root, restartAfter time.Duration, registry prometheus.Reg
 
 // Run looks until ctx is done. At most one Watcher of a state directory may Run: see client.Host.Keep.
 func (w *Watcher) Run(ctx context.Context) {
-	ticker := time.NewTicker(w.interval)
-	defer ticker.Stop()
 	said := ""
-	for {
-		var err error
-		if caught := panics.Catch(ctx, "look for who has files of dead clients", func() { err = w.round(ctx) }); caught != nil {
-			err = caught.Err()
-		}
+	look := func(ctx context.Context) {
+		err := panics.Guard("look for who has files of dead clients", func() error { return w.round(ctx) })
 		if err != nil && ctx.Err() == nil && err.Error() != said {
 			klog.FromContext(ctx).Error(err, "Not all is known of who has files of dead clients; trying again")
 		}
@@ -93,12 +88,9 @@ func (w *Watcher) Run(ctx context.Context) {
 		if err != nil {
 			said = err.Error()
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
 	}
+	look(ctx)
+	panics.Every(ctx, w.interval, "look for who has files of dead clients", look)
 }
 
 func (w *Watcher) round(ctx context.Context) error {

@@ -65,6 +65,16 @@ type Permit struct {
 	volume   gluster.Volume
 	deadline time.Time // of the caller; zero if there is none
 	since    time.Time
+
+	otherFirst bool
+}
+
+// OtherFirst returns the permit for tests of what an interruption leaves: where Both does one thing after the other, it
+// begins with the other (TestKilledAtEveryPoint of pkg/volume/lifecycle).
+func (p *Permit) OtherFirst() *Permit {
+	reversed := *p
+	reversed.otherFirst = true
+	return &reversed
 }
 
 // Acquire waits for a permit until ctx is done: then the error wraps the context's, and there is nothing to release.

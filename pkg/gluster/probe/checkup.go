@@ -79,12 +79,10 @@ func (p *Prober) AskState() <-chan struct{} {
 }
 
 func (p *Prober) readMeta() (reading *meta.Reading, err error) {
-	caught := panics.Catch(p.lifetime, "reading of a client's own state", func() {
+	err = panics.Guard("reading of a client's own state", func() (err error) {
 		reading, err = p.meta.Read()
+		return err
 	})
-	if caught != nil {
-		return nil, caught.Err()
-	}
 	return reading, err
 }
 

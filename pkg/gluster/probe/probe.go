@@ -83,9 +83,7 @@ func (p *Prober) ask() *rootProbe {
 	if isNew {
 		go func() {
 			defer close(q.done)
-			if caught := panics.Catch(p.lifetime, "probe of a client", func() { q.err = p.answer(q) }); caught != nil {
-				q.err = caught.Err()
-			}
+			q.err = panics.Guard("probe of a client", func() error { return p.answer(q) })
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.probes.answer(q.err)

@@ -62,9 +62,10 @@ func begin(path string) (r *reading, own bool) {
 
 func (r *reading) read(path string) {
 	defer close(r.done)
-	if caught := panics.Try(func() { r.text, r.err = os.ReadFile(path) }); caught != nil {
-		r.err = caught.Logged("reading of a process's arguments")
-	}
+	r.err = panics.Guard("reading of a process's arguments", func() (err error) {
+		r.text, err = os.ReadFile(path)
+		return err
+	})
 	underWay.Lock()
 	defer underWay.Unlock()
 	delete(underWay.readings, path)

@@ -7,18 +7,19 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 )
 
-// Find finds the running clients of this mount namespace, as mount point → pid. A client is recognised by its program
-// and its last argument. A process in another mount namespace is none of ours, whatever a pod calls it, and is asked
-// nothing. The error names those that did not show their arguments in time; what was found is found all the same.
-func Find() (map[string]int, error) { return proc.find() }
+// Find finds the running clients of this mount namespace, and those among these other processes, as mount point → pid. A client is
+// recognised by its program and its last argument. Any other process in another mount namespace is none of ours, whatever a pod calls it,
+// and is asked nothing. The error names those that did not show their arguments in time; what was found is found all the same.
+func Find(others ...int) (map[string]int, error) { return proc.find(others) }
 
-func (p procDir) find() (map[string]int, error) {
+func (p procDir) find(others []int) (map[string]int, error) {
 	namespace, err := os.Readlink(filepath.Join(string(p), "self/ns/mnt"))
 	if err != nil {
 		return nil, err
@@ -34,8 +35,10 @@ func (p procDir) find() (map[string]int, error) {
 	found := map[string]int{}
 	var silent []error
 	for _, process := range all {
-		if other, err := os.Readlink(p.path(process.PID, "ns/mnt")); err != nil || other != namespace {
-			continue
+		if !slices.Contains(others, process.PID) {
+			if other, err := os.Readlink(p.path(process.PID, "ns/mnt")); err != nil || other != namespace {
+				continue
+			}
 		}
 		mountpoint, err := p.mountpoint(process.PID)
 		if errors.Is(err, unix.ETIMEDOUT) {
@@ -103,9 +106,9 @@ func WatchClient(pid int, mountpoint string) (*Process, error) {
 	return p, err
 }
 
-// EndClient ends the client with this mount point, if it runs, and says whether it did.
-func EndClient(mountpoint string) (ended bool, err error) {
-	clients, err := Find()
+// EndClient ends the client with this mount point, if it runs, and says whether it did. others are as for Find.
+func EndClient(mountpoint string, others []int) (ended bool, err error) {
+	clients, err := Find(others...)
 	pid, isRunning := clients[mountpoint]
 	if !isRunning {
 		return false, err

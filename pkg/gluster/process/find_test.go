@@ -57,7 +57,7 @@ func TestAProcessWhoseArgumentsCannotBeReadHoldsUpNobody(t *testing.T) {
 	})
 	for range 2 { // the second time it is not waited for
 		began := time.Now()
-		found, err := p.find()
+		found, err := p.find(nil)
 		if len(found) != 2 || found["/a/mnt"] != 30 || found["/c/mnt"] != 40 {
 			t.Errorf("found %v", found)
 		}

@@ -12,7 +12,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/thread"
 )
 
 const (
@@ -53,13 +56,17 @@ func endingOf(status unix.WaitStatus) Ending {
 	return EndCrashed
 }
 
-// Launch starts the client program in a session of its own, so that neither a signal to this process's group nor its
-// end reaches it. What it prints before it has its log open goes to the file stderr.
-func Launch(args []string, stderr string) (*Process, error) {
-	path, err := exec.LookPath(program)
-	if err != nil {
-		return nil, fmt.Errorf("find the program %s (Debian package glusterfs-client): %w", program, err)
-	}
+// Place moves the calling thread, and what it starts, to where a client is to run, in another mount namespace and root. The thread ends then. nil is
+// where this process is.
+type Place func() error
+
+// ErrPlace says that a Place failed: no client was started.
+var ErrPlace = errors.New("a client cannot be started at its place")
+
+// Launch starts the client program at a place, in a session of its own, so that neither a signal to this process's group nor
+// its end reaches it. What it prints before it has its log open goes to the file stderr. Unless it is nil, the process has
+// the file inherited, as the descriptor after the first three.
+func Launch(at Place, args []string, stderr string, inherited *os.File) (*Process, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
@@ -70,11 +77,13 @@ func Launch(args []string, stderr string) (*Process, error) {
 		return nil, err
 	}
 	defer func() { _ = output.Close() }()
-	child, err := os.StartProcess(path, append([]string{path}, args...), &os.ProcAttr{
-		Dir: "/", Files: []*os.File{null, output, output}, Sys: &syscall.SysProcAttr{Setsid: true},
-	})
+	files := []*os.File{null, output, output}
+	if inherited != nil {
+		files = append(files, inherited)
+	}
+	child, err := at.start(args, files...)
 	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", path, err)
+		return nil, err
 	}
 	p, err := watch(child.Pid, true) // nobody else reaps it, so the pid is still its own
 	if err != nil {
@@ -84,6 +93,33 @@ func Launch(args []string, stderr string) (*Process, error) {
 	}
 	_ = child.Release()
 	return p, nil
+}
+
+// start starts the client program with these files.
+func (at Place) start(args []string, files ...*os.File) (child *os.Process, err error) {
+	start := func() error {
+		path, err := exec.LookPath(program)
+		if err != nil {
+			return fmt.Errorf("find the program %s (Debian package glusterfs-client): %w", program, err)
+		}
+		child, err = os.StartProcess(path, append([]string{path}, args...), &os.ProcAttr{
+			Dir: "/", Files: files, Sys: &syscall.SysProcAttr{Setsid: true},
+		})
+		if err != nil {
+			return fmt.Errorf("start %s: %w", path, err)
+		}
+		return nil
+	}
+	if at == nil {
+		return child, start()
+	}
+	err = thread.Discard(func() error {
+		if err := at(); err != nil {
+			return fmt.Errorf("%w: %w", ErrPlace, err)
+		}
+		return start()
+	})
+	return child, err
 }
 
 // watch holds a running process and sees its end. The caller makes sure afterwards that it is the one that was meant.
@@ -138,6 +174,16 @@ func (p *Process) HasExited() bool {
 	}
 }
 
+// IsRunning asks the kernel, which knows of an end before HasExited does: as long as it is true, the PID is no other process's.
+func (p *Process) IsRunning() bool {
+	conn, err := p.pidfd.SyscallConn()
+	hasEnded := false
+	if err == nil {
+		err = conn.Control(func(fd uintptr) { hasEnded = ended(fd) })
+	}
+	return err == nil && !hasEnded // it is closed when the end was seen
+}
+
 // Ending is how the process has ended: EndUnknown of one that runs, or is no child of this process.
 func (p *Process) Ending() Ending {
 	if !p.HasExited() {
@@ -180,4 +226,24 @@ func (p *Process) Forget() {
 	if !p.child {
 		_ = p.pidfd.Close()
 	}
+}
+
+// Use is what a process has of the host.
+type Use struct {
+	Memory      int64 // resident, in bytes
+	Descriptors int   // that it has open
+}
+
+// Use asks the kernel, which asks no file system for it. An error says that the process has ended, or is not to be seen.
+func (p *Process) Use() (Use, error) {
+	of, err := procfs.NewProc(p.PID)
+	if err != nil {
+		return Use{}, err
+	}
+	stat, err := of.Stat()
+	if err != nil {
+		return Use{}, err
+	}
+	descriptors, err := of.FileDescriptorsLen()
+	return Use{Memory: int64(stat.ResidentMemory()), Descriptors: descriptors}, err
 }

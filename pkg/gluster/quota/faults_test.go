@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/glusterd"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
@@ -161,7 +162,7 @@ func (s *side) state(wanted error) State {
 	var got State
 	testcluster.Eventually(s.t, patience, func() error {
 		var err error
-		if got, err = read(s.t.Context(), s.volume, s.cluster.Servers()); err != nil {
+		if got, err = read(s.t.Context(), s.volume, glusterd.Pool{Servers: s.cluster.Servers()}); err != nil {
 			return err
 		}
 		if err := got.Check(s.volume); !errors.Is(err, wanted) {
@@ -256,7 +257,7 @@ func TestStatesAreThoseOfTheClustersFile(t *testing.T) {
 	if err := c.StopVolume(v.Name); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := read(t.Context(), v, c.Servers()); got != (State{}) || err != nil {
+	if got, err := read(t.Context(), v, glusterd.Pool{Servers: c.Servers()}); got != (State{}) || err != nil {
 		t.Errorf("stopped it is %+v, %v", got, err)
 	}
 }

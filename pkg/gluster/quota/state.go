@@ -78,11 +78,11 @@ func StateOf(brick glusterd.Volfile) (State, error) {
 	if !ok {
 		return State{}, errors.New("its bricks have no translator features/quota")
 	}
-	if !isTrue(translator.Options["server-quota"]) {
+	if !translator.IsOn("server-quota") {
 		return State{}, nil
 	}
 	marker, _ := brick.First("features/marker") // which counts what is used
-	s := State{On: true, DeemStatfs: isTrue(translator.Options["deem-statfs"]), Version: marker.Options["quota-version"]}
+	s := State{On: true, DeemStatfs: translator.IsOn("deem-statfs"), Version: marker.Options["quota-version"]}
 	var errSoft, errHard error
 	s.SoftTimeout, errSoft = duration(translator.Options["soft-timeout"], defaultSoftTimeout)
 	s.HardTimeout, errHard = duration(translator.Options["hard-timeout"], defaultHardTimeout)
@@ -90,15 +90,6 @@ func StateOf(brick glusterd.Volfile) (State, error) {
 		return State{}, err
 	}
 	return s, nil
-}
-
-// isTrue is GlusterFS's gf_string2boolean.
-func isTrue(value string) bool {
-	switch strings.ToLower(value) {
-	case "1", "on", "yes", "true", "enable":
-		return true
-	}
-	return false
 }
 
 // maxTimeout is the longest that GlusterFS takes (30 days), and more than any that matters here.

@@ -2,11 +2,7 @@
 
 package reconnect
 
-import (
-	"time"
-
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
-)
+import "time"
 
 // pace is how long a client may be without bricks before the first trial, and how far apart trials become: each that finds no more
 // bricks is followed by the next after twice the time, as a server may be away for days.
@@ -56,38 +52,4 @@ func (o *outage) look(lost, bricks int, now time.Time, p paces) bool {
 func (o *outage) tried(now time.Time, p paces) {
 	o.wait = min(2*o.wait, p.of(o.all).longest)
 	o.due = now.Add(o.wait)
-}
-
-func has(r *meta.Reading, brick int) bool { return r.Bricks[brick].Connected && !r.IsDown(brick) }
-
-// lost are the bricks that a client cannot use.
-func lost(r *meta.Reading) []meta.Brick {
-	var all []meta.Brick
-	for i, b := range r.Graph.Bricks {
-		if !has(r, i) {
-			all = append(all, b)
-		}
-	}
-	return all
-}
-
-// isBetter says whether a trial has every brick that a client has, and one more. now is nil of a client that has not told.
-func isBetter(now, trial *meta.Reading) bool {
-	if now == nil {
-		return len(lost(trial)) < len(trial.Graph.Bricks)
-	}
-	found := map[[2]string]bool{}
-	for i, b := range trial.Graph.Bricks {
-		found[[2]string{b.Host, b.Path}] = has(trial, i)
-	}
-	more := false
-	for i, b := range now.Graph.Bricks {
-		switch finds := found[[2]string{b.Host, b.Path}]; {
-		case has(now, i) && !finds:
-			return false
-		case !has(now, i) && finds:
-			more = true
-		}
-	}
-	return more
 }

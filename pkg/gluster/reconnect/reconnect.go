@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package reconnect replaces clients that do not find their bricks again.
+// Package reconnect replaces clients that run by others: those that do not find their bricks again, by itself, and one
+// that an administrator names (Renew).
 //
 // A client that a brick has refused (auth.allow, server.allow-insecure) stays disconnected when the option is put right, and one
 // whose server was unreachable while a brick got another port may do so, too (GlusterFS 10.3; issues 1463, 3678, 4152 and 4330 of
@@ -59,16 +60,7 @@ func New(host *client.Host, registry prometheus.Registerer) *Replacer {
 // Run looks at the clients' bricks until ctx is done. At most one trial of a Gluster volume is under way. At most one Replacer of a
 // state directory may Run: see client.Host.Keep.
 func (r *Replacer) Run(ctx context.Context) {
-	ticker := time.NewTicker(r.interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			panics.Catch(ctx, "look for clients without bricks", func() { r.round(ctx) })
-		}
-	}
+	panics.Every(ctx, r.interval, "look for clients without bricks", r.round)
 }
 
 // round tries what is due, of each Gluster volume one client.
@@ -77,13 +69,16 @@ func (r *Replacer) round(ctx context.Context) {
 	running := map[*client.Client]*outage{}
 	now := time.Now()
 	for _, c := range r.host.Running() {
+		if c.BindsNothing() {
+			continue // some are to lack bricks, and whoever needs one of them starts another
+		}
 		o := r.outages[c]
 		if o == nil {
 			o = &outage{}
 		}
 		running[c] = o
-		without, bricks, isKnown := bricksOf(c.Observed(), now)
-		if isKnown && o.look(len(without), bricks, now, r.paces) && (due[c.Volume()] == nil || o.all) {
+		without, all, isKnown := bricksOf(c.Observed(), now)
+		if isKnown && o.look(len(without), all, now, r.paces) && (due[c.Volume()] == nil || o.all) {
 			due[c.Volume()] = c
 		}
 	}
@@ -96,16 +91,14 @@ func (r *Replacer) round(ctx context.Context) {
 }
 
 // bricksOf returns which of its bricks a client is not connected to, and how many it has.
-func bricksOf(o probe.Observed, now time.Time) (without []string, bricks int, isKnown bool) {
+func bricksOf(o probe.Observed, now time.Time) (without []string, all int, isKnown bool) {
 	switch {
 	case o.Reading == nil && errors.Is(o.ProbeErr, unix.ENOTCONN):
 		return []string{"all bricks"}, 1, true // it was without them when this process found it, and cannot tell more
 	case o.Reading == nil || now.Sub(o.Reading.At) > 2*client.LookInterval: // it may be stopped
 		return nil, 0, false
 	}
-	for _, b := range lost(o.Reading) {
-		without = append(without, b.Host+":"+b.Path)
-	}
+	_, without = bricks(o.Reading)
 	return without, len(o.Reading.Graph.Bricks), true
 }
 

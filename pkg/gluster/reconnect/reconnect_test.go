@@ -16,6 +16,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/repair"
@@ -216,4 +217,26 @@ func TestFilesThatAreOpenStayAtTheClientThatWasReplaced(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A trial of a client that settles a split-brain would be another one that does so, and nobody asked for it.
+func TestClientsOfOneTaskAreNotReplaced(t *testing.T) {
+	h := clients.SharedHost(t)
+	want := clients.Ensure(t, h, gv0)
+	settling, err := h.EnsureSettling(t.Context(), gv0, gluster.ByMtime)
+	must(t, err)
+	oneSided, err := h.EnsureOneSide(t.Context(), gv0, []string{"gv0-client-1"})
+	must(t, err)
+	privileged, err := h.EnsurePrivileged(t.Context(), gv0)
+	must(t, err)
+	r := New(h, nil)
+	r.round(t.Context())
+	for name, c := range map[string]*client.Client{"settles": settling, "has one side": oneSided, "sets limits": privileged} {
+		if r.outages[c] != nil {
+			t.Errorf("the client that %s may be replaced", name)
+		}
+	}
+	if r.outages[want] == nil {
+		t.Error("the usual client is not looked after")
+	}
 }

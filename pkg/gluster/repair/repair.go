@@ -246,7 +246,7 @@ func (r *Repairer) openReplacements(ctx context.Context, dead []deadMount) (map[
 	var errs []error
 	begun := map[string]bool{}
 	for _, d := range dead {
-		if begun[d.Slot] || gluster.IsPrivileged(d.Options) { // nothing is bound from that one
+		if begun[d.Slot] || gluster.BindsNothing(d.Options) {
 			continue
 		}
 		begun[d.Slot] = true

@@ -97,7 +97,7 @@ func Of(brick glusterd.Volfile) Settings {
 	for _, r := range restrictions {
 		t, _ := brick.First(r.translator)
 		_, key, _ := strings.Cut(r.Option, ".")
-		if r.Value = t.Options[key]; isOn(r.Value) {
+		if r.Value = t.Options[key]; t.IsOn(key) {
 			s.Restrictions = append(s.Restrictions, r)
 		}
 	}
@@ -114,13 +114,4 @@ func bits(value string, preset uint32) uint32 {
 		return preset
 	}
 	return uint32(n) & allBits
-}
-
-// isOn is GlusterFS's gf_string2boolean.
-func isOn(value string) bool {
-	switch strings.ToLower(value) {
-	case "1", "on", "yes", "true", "enable":
-		return true
-	}
-	return false
 }

@@ -62,7 +62,7 @@ func (k *Known) Get(ctx context.Context, v gluster.Volume) Settings {
 		return before.settings
 	}
 	answer := k.asked.DoChan(v.String(), func() (any, error) {
-		k.ask(context.WithoutCancel(ctx), v, cluster.Servers)
+		k.ask(context.WithoutCancel(ctx), v, glusterd.PoolOf(cluster))
 		return struct{}{}, nil
 	})
 	select {
@@ -92,14 +92,14 @@ func (k *Known) last(v gluster.Volume) said {
 }
 
 // ask asks the servers, remembers what they say, and logs it where they said another thing before.
-func (k *Known) ask(ctx context.Context, v gluster.Volume, servers []string) {
+func (k *Known) ask(ctx context.Context, v gluster.Volume, pool glusterd.Pool) {
 	if time.Now().Before(k.last(v).until) {
 		return // another has asked since this one has looked
 	}
 	var volfile glusterd.Volfile
 	var err error
 	caught := panics.Catch(ctx, "question for the settings of a Gluster volume", func() {
-		volfile, err = glusterd.GetBrickOptions(ctx, servers, v.Name)
+		volfile, err = pool.GetBrickOptions(ctx, v.Name)
 	})
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -77,29 +77,44 @@ func (r Root) Ended() ([]Ended, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := filepath.Glob(filepath.Join(r.StateDir(), endedDir, "*.json"))
-	errs := []error{err}
 	var all []Ended
-	for _, file := range files {
-		var e Ended
-		data, err := os.ReadFile(file)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
+	err = eachFile(filepath.Join(r.StateDir(), endedDir), func(file string, e Ended) error {
+		if e.Boot != boot {
+			return os.Remove(file)
 		}
-		if err == nil {
-			err = json.Unmarshal(data, &e)
-		}
-		switch {
-		case err != nil:
-			errs = append(errs, fmt.Errorf("%s: %w", file, err))
-		case e.Boot != boot:
-			errs = append(errs, os.Remove(file))
-		default:
-			all = append(all, e)
-		}
-	}
+		all = append(all, e)
+		return nil
+	})
 	slices.SortFunc(all, func(a, b Ended) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Connection, b.Connection)) })
-	return all, errors.Join(errs...)
+	return all, err
+}
+
+// eachFile calls do with what is in each file of a directory.
+func eachFile[T any](dir string, do func(file string, value T) error) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	errs := []error{err}
+	for _, file := range files {
+		value, isThere, err := readJSON[T](file)
+		if err == nil && isThere { // else it was removed since
+			err = do(file, value)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func readJSON[T any](path string) (value T, isThere bool, err error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return value, false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &value)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", path, err)
+	}
+	return value, true, err
 }
 
 // writeJSON replaces a file in one step.

@@ -90,10 +90,10 @@ func TestWhatIsToBeRestartedIsKnownUntilItIsUnpublished(t *testing.T) {
 func TestWhatIsSaidOfAHolder(t *testing.T) {
 	h := Holder{
 		Volume: gluster.Volume{Cluster: "pi", Name: "gv0"}, Since: time.Date(2026, 11, 27, 1, 2, 3, 0, time.UTC), Root: "/pvc-1", PID: 7, Command: "prometheus",
-		Files: 3, Writable: 2,
+		Files: 3, Writable: 2, Mapped: 1,
 	}
-	want := "restart process 7 (prometheus), which is in no pod: of directory /pvc-1 of pi/gv0 it has 3 files open, 2 of them for writing by a client that died at " +
-		"2026-11-27T01:02:03Z, and what it writes there is lost, and what it reads fails, until it opens them anew"
+	want := "restart process 7 (prometheus), which is in no pod: it still has files of a client that died at 2026-11-27T01:02:03Z, in directory /pvc-1 of pi/gv0, " +
+		"open: 3 (for writing: 2), mapped: 1; what it writes there is lost, and what it reads fails, until it opens them anew"
 	if got := h.Describe(); got != want {
 		t.Errorf("it is said\n%s\nwant\n%s", got, want)
 	}

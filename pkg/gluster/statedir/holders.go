@@ -3,7 +3,6 @@
 package statedir
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -48,19 +47,19 @@ func (h Holder) IsBroken() bool { return !h.Replaced && h.Files+h.Mapped > 0 }
 
 // Describe says what a process has of a dead client, and the cure.
 func (h Holder) Describe() string {
-	whose := fmt.Sprintf("process %d (%s), which is in no pod", h.PID, h.Command)
+	who := fmt.Sprintf("process %d (%s), which is in no pod: it", h.PID, h.Command)
 	if h.Pod != "" {
-		whose = fmt.Sprintf("pod %s, container %.12s, process %d (%s)", h.Pod, pods.Container{Group: h.Container}.ID(), h.PID, h.Command)
+		who = fmt.Sprintf("pod %s, container %.12s: its process %d (%s)", h.Pod, pods.Container{Group: h.Container}.ID(), h.PID, h.Command)
 	}
 	var has []string
 	if h.Files > 0 {
-		has = append(has, fmt.Sprintf("%d files open, %d of them for writing", h.Files, h.Writable))
+		has = append(has, fmt.Sprintf("open: %d (for writing: %d)", h.Files, h.Writable))
 	}
 	if h.Mapped > 0 {
-		has = append(has, fmt.Sprintf("%d mappings", h.Mapped))
+		has = append(has, fmt.Sprintf("mapped: %d", h.Mapped))
 	}
-	return fmt.Sprintf("restart %s: of directory %s of %s it has %s by a client that died at %s, and what it writes there is lost, and what it reads fails, "+
-		"until it opens them anew", whose, h.Root, h.Volume, strings.Join(has, " and "), h.Since.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("restart %s still has files of a client that died at %s, in directory %s of %s, %s; what it writes there is lost, and what it "+
+		"reads fails, until it opens them anew", who, h.Since.UTC().Format(time.RFC3339), h.Root, h.Volume, strings.Join(has, ", "))
 }
 
 // WriteHolders replaces what is said of holders. It is for the one process that looks for them.
@@ -85,9 +84,9 @@ type Restart struct {
 
 // Describe says which container it was, and why.
 func (s Restart) Describe() string {
-	return fmt.Sprintf("container %.12s was ended at %s, as the class of its volume says onClientDeath: restart: its process %d (%s) kept %d files open for writing, "+
-		"and %d mappings, in directory %s of %s, of a client that died at %s", pods.Container{Group: s.Container}.ID(), s.Told.UTC().Format(time.RFC3339), s.PID, s.Command,
-		s.Writable, s.Mapped, s.Root, s.Volume, s.Since.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("container %.12s was ended at %s, as the class of its volume says onClientDeath: restart: its process %d (%s) still had files of a client "+
+		"that died at %s, in directory %s of %s, open for writing: %d, mapped: %d", pods.Container{Group: s.Container}.ID(), s.Told.UTC().Format(time.RFC3339),
+		s.PID, s.Command, s.Since.UTC().Format(time.RFC3339), s.Root, s.Volume, s.Writable, s.Mapped)
 }
 
 // WriteRestarts replaces the list of restarts. It is for the one process that restarts.
@@ -115,16 +114,6 @@ func writeList[T any](path string, all []T) error {
 }
 
 func readList[T any](path string) ([]T, error) {
-	data, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var all []T
-	if err := json.Unmarshal(data, &all); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return all, nil
+	all, _, err := readJSON[[]T](path)
+	return all, err
 }

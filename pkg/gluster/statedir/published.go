@@ -5,7 +5,6 @@ package statedir
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -57,25 +56,12 @@ func (r Root) RemovePublished(target string) error {
 
 // Published lists them.
 func (r Root) Published() ([]Published, error) {
-	files, err := filepath.Glob(filepath.Join(r.StateDir(), publishedDir, "*.json"))
-	errs := []error{err}
 	var all []Published
-	for _, file := range files {
-		var p Published
-		data, err := os.ReadFile(file)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			err = json.Unmarshal(data, &p)
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", file, err))
-			continue
-		}
+	err := eachFile(filepath.Join(r.StateDir(), publishedDir), func(_ string, p Published) error {
 		all = append(all, p)
-	}
-	return all, errors.Join(errs...)
+		return nil
+	})
+	return all, err
 }
 
 // publishedFile has a name that is short enough, whatever the target.

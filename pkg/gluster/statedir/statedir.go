@@ -19,6 +19,7 @@
 //	<state directory>/ended/       a file for each client that has ended while its file system is there, see Ended
 //	<state directory>/published/   a file for each target that is a pod's, see Published
 //	<state directory>/holders.json, restarts.json   who has files of those, and what was restarted, see Holder and Restart
+//	<state directory>/programs/, trial/   GlusterFS's programs for clients with a root of their own, see package programs, and a trial of those
 //	<state directory>/kubernetes   the ID of the Kubernetes cluster that a controller works for
 package statedir
 
@@ -65,6 +66,9 @@ func Open(stateDir string) (Root, error) {
 
 // StateDir is what Open was given, without symbolic links.
 func (r Root) StateDir() string { return filepath.Dir(string(r)) }
+
+// Trial is where it is tried, at a mounter's start, whether clients can have a root of their own.
+func (r Root) Trial() string { return filepath.Join(r.StateDir(), "trial") }
 
 // Contains says whether a path is below the Root.
 func (r Root) Contains(path string) bool { return strings.HasPrefix(path, string(r)+"/") }

@@ -42,6 +42,23 @@ func xattrsOf(entry *safepath.Dir) (map[string]string, error) {
 	return found, nil
 }
 
+// Like gives a new file of this process owner, mode, extended attributes and times of another, of which st are the
+// attributes. An extended attribute that it does not take is an error.
+func Like(to, source *safepath.Dir, st unix.Stat_t) error {
+	xattrs, err := xattrsOf(source)
+	if err != nil {
+		return err
+	}
+	c := &copier{}
+	if err := c.setOwner(to, st, ^uint32(0), to.Name, xattrs); err != nil {
+		return err
+	}
+	if c.counts.Unkept.Count > 0 {
+		return fmt.Errorf("an extended attribute cannot be kept: %s", &c.counts.Unkept)
+	}
+	return to.SetTimes(st.Atim, st.Mtim)
+}
+
 func isCopied(name string) bool {
 	return strings.HasPrefix(name, userXattrs) || name == accessACL || name == defaultACL || name == capabilities
 }

@@ -7,13 +7,15 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
 // lookAtAttributes finds those of no volume, and those that cannot be read.
 func (s *Checker) lookAtAttributes(ctx context.Context, found *inventory) error {
-	files, err := s.Files(store.AttributesDir)
+	files, err := s.Files(owndir.AttributesDir)
 	if err != nil {
 		return err
 	}
@@ -22,7 +24,7 @@ func (s *Checker) lookAtAttributes(ctx context.Context, found *inventory) error 
 	for stamp := range counts {
 		unknown[stamp] = isUnreadableVolume(found, volume.IDOfStamp(stamp))
 	}
-	return store.Each(ctx, s.Permit, slices.Collect(maps.Keys(counts)), func(stamp string) error {
+	return permits.Each(ctx, s.Permit, slices.Collect(maps.Keys(counts)), func(stamp string) error {
 		link, id := counts[stamp], volume.IDOfStamp(stamp)
 		_, err := s.ReadAttributes(link)
 		if volume.IsUnreadable(err) {

@@ -16,8 +16,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/trash"
 )
@@ -135,7 +137,7 @@ type inventory struct {
 	volumes  map[string]volume.Record   // by stamp
 	begun    map[string]bool            // stamps (or IDs: see HalfMade.key) of creations that have not come to their end
 	entries  []store.TrashEntry         // whose record can be read
-	strays   []store.File               // data in the trash without a record
+	strays   []owndir.File              // data in the trash without a record
 	deleted  map[string]bool            // stamps of the volumes of entries
 	byPath   map[string][]volume.Record // volumes
 	byInode  map[uint64]volume.Record   // volumes, by the inode number of the gfid that is recorded
@@ -200,11 +202,11 @@ func (s *Checker) lookAtBegun(found *inventory, b creation.HalfMade) {
 
 // readVolumes reads the records of what is ready.
 func (s *Checker) readVolumes(ctx context.Context, found *inventory) error {
-	files, err := s.Files(store.VolumesDir)
+	files, err := s.Files(owndir.VolumesDir)
 	if err != nil || len(files)+len(found.entries)+len(found.strays) == 0 {
 		return err
 	}
-	return store.Each(ctx, s.Permit, s.withDeleted(found, files), func(at store.File) error {
+	return permits.Each(ctx, s.Permit, s.withDeleted(found, files), func(at owndir.File) error {
 		id, ok := strings.CutSuffix(at.Name, store.RecordSuffix)
 		if !ok {
 			return nil

@@ -18,6 +18,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
 )
@@ -65,7 +66,7 @@ func TestCheckFindsTwoVolumesOnOnePath(t *testing.T) {
 	first := volumes.Create(t, s, volumes.Spec("first"))
 	twin := first
 	twin.ID, twin.Name = "twin", "twin"
-	volumes.Must(t, os.WriteFile(filepath.Join(mountpoint, volume.OwnDir, store.VolumesDir, "twin.json"), twin.Encode(), 0o600))
+	volumes.Must(t, os.WriteFile(filepath.Join(mountpoint, volume.OwnDir, owndir.VolumesDir, "twin.json"), twin.Encode(), 0o600))
 	volumes.Finds(t, s, true, "shared-path first", "shared-path twin")
 	volumes.Finds(t, s, false, "shared-path first", "shared-path twin")
 }
@@ -103,12 +104,12 @@ func TestCheckFindsWhatIsLeftOver(t *testing.T) {
 	dead := volume.StampOf("dead", volume.Now())
 	volumes.Must(t,
 		os.Rename(filepath.Join(mountpoint, volumes.ClaimFile("vol")), filepath.Join(mountpoint, volumes.ClaimFile("vol")+store.AsideSuffix+"1")),
-		os.Symlink(volume.PathClaim{Stamp: dead, Path: "dead"}.String(), filepath.Join(own, store.PathsDir, volume.PathClaimName("dead")+store.AsideSuffix+"2")),
-		os.Rename(filepath.Join(mountpoint, "moved"), filepath.Join(own, store.CreatingDir, dead+store.DirSuffix)),
-		os.Mkdir(filepath.Join(own, store.CreatingDir, volume.StampOf("empty", volume.Now())+store.DirSuffix), 0o700),
-		os.Mkdir(filepath.Join(own, store.CreatingDir, volume.StampOf("full", volume.Now())+store.DirSuffix), 0o700),
+		os.Symlink(volume.PathClaim{Stamp: dead, Path: "dead"}.String(), filepath.Join(own, owndir.PathsDir, volume.PathClaimName("dead")+store.AsideSuffix+"2")),
+		os.Rename(filepath.Join(mountpoint, "moved"), filepath.Join(own, owndir.CreatingDir, dead+store.DirSuffix)),
+		os.Mkdir(filepath.Join(own, owndir.CreatingDir, volume.StampOf("empty", volume.Now())+store.DirSuffix), 0o700),
+		os.Mkdir(filepath.Join(own, owndir.CreatingDir, volume.StampOf("full", volume.Now())+store.DirSuffix), 0o700),
 	)
-	full, err := filepath.Glob(filepath.Join(own, store.CreatingDir, "full.*"))
+	full, err := filepath.Glob(filepath.Join(own, owndir.CreatingDir, "full.*"))
 	volumes.Must(t, err, os.WriteFile(filepath.Join(full[0], "dear"), nil, 0o600))
 	found := []string{"leftover dead", "leftover dead", "leftover empty", "leftover full", "leftover vol", "no-directory moved", "path-not-claimed vol"}
 	volumes.Finds(t, s, false, found...)
@@ -129,7 +130,7 @@ func TestCheckFindsWhatIsLeftOver(t *testing.T) {
 
 func TestCheckHoldsTheTrashAgainstItsRecords(t *testing.T) {
 	s, mountpoint, own := volumes.OnGV0WithoutWaiting(t)
-	trash := filepath.Join(own, store.TrashDir, "*")
+	trash := filepath.Join(own, owndir.TrashDir, "*")
 	for _, name := range []string{"vol", "nodata", "norecord", "other", "half"} {
 		volumes.Create(t, s, volumes.Spec(name))
 	}
@@ -166,8 +167,8 @@ func TestCheckGivesALostIdentityBackToItsOnlyVolume(t *testing.T) {
 			path = "a"
 		}
 		if name == "b" { // another volume that names the same path
-			record, err := os.ReadFile(filepath.Join(own, store.VolumesDir, "a.json"))
-			volumes.Must(t, err, os.WriteFile(filepath.Join(own, store.VolumesDir, "b.json"), []byte(strings.ReplaceAll(string(record), `"id": "a", "name": "a"`, `"id": "b", "name": "b"`)), 0o600))
+			record, err := os.ReadFile(filepath.Join(own, owndir.VolumesDir, "a.json"))
+			volumes.Must(t, err, os.WriteFile(filepath.Join(own, owndir.VolumesDir, "b.json"), []byte(strings.ReplaceAll(string(record), `"id": "a", "name": "a"`, `"id": "b", "name": "b"`)), 0o600))
 			continue
 		}
 		volumes.MakeSchema1(t, s, name, path)

@@ -9,9 +9,12 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/ages"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/copying"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
@@ -27,7 +30,7 @@ func (s *Checker) lookAtCopies(ctx context.Context, found *inventory) error {
 		if err != nil {
 			return err
 		}
-		if err := store.Each(ctx, s.Permit, ids, func(id string) error { return s.lookAtCopy(found, copies, id) }); err != nil {
+		if err := permits.Each(ctx, s.Permit, ids, func(id string) error { return s.lookAtCopy(found, copies, id) }); err != nil {
 			return err
 		}
 		if err := s.lookAtStrays(ctx, found, copies, givenUp); err != nil {
@@ -122,7 +125,7 @@ func (s *Checker) lookAtStrays(ctx context.Context, found *inventory, copies *co
 
 // isOld says whether what was begun at the time in a stamp is nobody's any more: by this process's own sightings, or
 // by a clock that is right.
-func (s *Checker) isOld(of *store.Sightings, key, stamp string) bool {
+func (s *Checker) isOld(of *ages.Sightings, key, stamp string) bool {
 	_, begun, isStamp := volume.ParseStamp(stamp)
 	isAbandoned := s.IsAbandoned(of, key)
 	return isAbandoned || isStamp && s.IsClockRight() && volume.Now().Sub(begun) > s.Abandoned
@@ -134,7 +137,7 @@ func (s *Checker) lookAtGivenUp(ctx context.Context, found *inventory, givenUp m
 		if !s.isGivenUpLong(name, dir) {
 			continue
 		}
-		p := Problem{Kind: CopyNotRemoved, Subject: name, Path: s.PathOf(store.File{Dir: dir, Name: name}), id: name}
+		p := Problem{Kind: CopyNotRemoved, Subject: name, Path: s.PathOf(owndir.File{Dir: dir, Name: name}), id: name}
 		if err := copying.MayRemove(s.Store, name, dir); err != nil {
 			p.Why, p.Cure = "it was given up, and may not be removed: "+err.Error(), "nothing: see what keeps it from that"
 		} else {
@@ -155,7 +158,7 @@ func (s *Checker) lookAtGivenUp(ctx context.Context, found *inventory, givenUp m
 
 // isGivenUpLong goes by when the claim was moved, or the directory where there is none.
 func (s *Checker) isGivenUpLong(name string, dir *safepath.Dir) bool {
-	isAbandoned := s.IsAbandoned(&s.Memory.Strays, store.RemovingDir+" "+name)
+	isAbandoned := s.IsAbandoned(&s.Memory.Strays, owndir.RemovingDir+" "+name)
 	st, err := dir.StatEntry(name + store.RecordSuffix)
 	if err != nil {
 		st, err = dir.StatEntry(name)

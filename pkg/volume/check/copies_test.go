@@ -15,6 +15,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/copying"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
 )
@@ -95,11 +96,11 @@ func TestCheckFindsWhatWasGivenUpAndIsNotRemoved(t *testing.T) {
 	s.Abandoned = time.Hour
 	volumes.Finds(t, s, false) // a controller may remove it
 	s.Abandoned = 0
-	foreign := filepath.Join(own, store.RemovingDir, "0a", "foreign")
+	foreign := filepath.Join(own, owndir.RemovingDir, "0a", "foreign")
 	volumes.Must(t, os.MkdirAll(foreign, 0o700), os.WriteFile(filepath.Join(foreign, "dear"), nil, 0o600))
 	volumes.Finds(t, s, true, "copy-not-removed snapshots.snap", "leftover foreign")
 	volumes.Finds(t, s, false, "leftover foreign")
-	left, err := filepath.Glob(filepath.Join(own, store.RemovingDir, "??", "*"))
+	left, err := filepath.Glob(filepath.Join(own, owndir.RemovingDir, "??", "*"))
 	if err != nil || len(left) != 1 || !strings.HasSuffix(left[0], "/foreign") {
 		t.Errorf("left is %q, %v", left, err)
 	}

@@ -11,18 +11,20 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
 // lookAtEntries reads the records in the trash, and finds the data that has none.
 func (s *Checker) lookAtEntries(ctx context.Context, found *inventory) error {
-	all, err := s.Files(store.TrashDir)
+	all, err := s.Files(owndir.TrashDir)
 	if err != nil {
 		return err
 	}
 	var entries []store.TrashEntry
-	moved, recorded := map[string]store.File{}, map[string]bool{}
+	moved, recorded := map[string]owndir.File{}, map[string]bool{}
 	for _, f := range all {
 		e, ok := store.ParseEntry(f)
 		switch {
@@ -39,7 +41,7 @@ func (s *Checker) lookAtEntries(ctx context.Context, found *inventory) error {
 			found.strays = append(found.strays, f)
 		}
 	}
-	return store.Each(ctx, s.Permit, entries, func(e store.TrashEntry) error {
+	return permits.Each(ctx, s.Permit, entries, func(e store.TrashEntry) error {
 		_, e.Moved = moved[e.Base]
 		r, err := store.ReadRecord(e.Dir, e.Base+e.Suffix)
 		switch {
@@ -63,30 +65,20 @@ func (s *Checker) lookAtEntries(ctx context.Context, found *inventory) error {
 // lookAtData holds the data in the trash against its records.
 func (s *Checker) lookAtData(ctx context.Context, found *inventory) error {
 	for _, f := range found.strays {
-		if second, err := isSecondName(found, f); second || err != nil {
-			if err != nil {
-				return err
-			}
-			continue
+		p := Problem{
+			Kind: TrashNoRecord, Subject: f.Name, Path: s.PathOf(f), id: volume.IDOfStamp(f.Name), Why: "no record tells of this data",
+			Cure: "nothing: look whose it is, and move it out of the trash or remove it by hand",
 		}
-		cure, repair, err := s.cureStray(found, f)
-		if err != nil {
+		if err := s.addStray(found, f, p); err != nil {
 			return err
 		}
-		if cure == "" {
-			cure = "nothing: look whose it is, and move it out of the trash or remove it by hand"
-		}
-		found.add(Problem{
-			Kind: TrashNoRecord, Subject: f.Name, Path: s.PathOf(f), id: volume.IDOfStamp(f.Name),
-			Why: "no record tells of this data", Cure: cure, repair: repair,
-		})
 	}
-	return store.Each(ctx, s.Permit, found.entries, func(e store.TrashEntry) error {
+	return permits.Each(ctx, s.Permit, found.entries, func(e store.TrashEntry) error {
 		if _, restored := found.volumes[e.Record.Stamp()]; restored || e.Suffix == store.DoomedSuffix {
 			return nil // on its way, or nothing but a record
 		}
-		// A list is what one brick says: see pkg store, bricks.go.
-		if absent, err := store.IsMissing(e.Dir, e.Base); err != nil || absent {
+		// A list is what one brick says: see pkg store, place.go.
+		if absent, err := owndir.IsMissing(e.Dir, e.Base); err != nil || absent {
 			if err == nil && e.Suffix != store.BackSuffix { // else it may be back already
 				err = s.lookAtMissingData(found, e)
 			}
@@ -112,7 +104,7 @@ func (s *Checker) lookAtEntryData(found *inventory, e store.TrashEntry) error {
 	if err != nil || own {
 		return volume.IgnoreNotExist(err)
 	}
-	cure, repair, err := s.cureStray(found, store.File{Dir: e.Dir, Name: e.Base})
+	cure, repair, err := s.cureStray(found, owndir.File{Dir: e.Dir, Name: e.Base})
 	if cure == "" {
 		cure = "nothing: look whose it is, and move it out of the trash; the entry's own data is not there"
 	}
@@ -150,7 +142,7 @@ func (s *Checker) lookAtMissingData(found *inventory, e store.TrashEntry) error 
 
 // cureStray says what becomes of a directory of the driver's own that is not where it belongs: the directory of a
 // volume that is there goes back to its place, if that is free. Every other stays: then there is no cure.
-func (s *Checker) cureStray(found *inventory, f store.File) (cure string, repair func() error, err error) {
+func (s *Checker) cureStray(found *inventory, f owndir.File) (cure string, repair func() error, err error) {
 	dir, err := f.Dir.Open(f.Name)
 	if err != nil {
 		return "", nil, volume.IgnoreNotExist(err)
@@ -178,7 +170,7 @@ func (s *Checker) cureStray(found *inventory, f store.File) (cure string, repair
 
 // lookAtPaths holds the claims of paths against volumes and directories.
 func (s *Checker) lookAtPaths(_ context.Context, found *inventory) error {
-	claims, err := s.Files(store.PathsDir)
+	claims, err := s.Files(owndir.PathsDir)
 	if err != nil {
 		return err
 	}
@@ -188,7 +180,7 @@ func (s *Checker) lookAtPaths(_ context.Context, found *inventory) error {
 			return volume.IgnoreNotExist(err)
 		}
 		at := s.PathOf(claim)
-		content, err := store.Readlink(claim.Dir, claim.Name)
+		content, err := owndir.Readlink(claim.Dir, claim.Name)
 		if err != nil {
 			if volume.IgnoreNotExist(err) == nil || errors.Is(err, unix.EINVAL) {
 				continue
@@ -248,7 +240,7 @@ func (s *Checker) lookAtHeldPath(found *inventory, h volume.PathClaim, settle fu
 
 // lookAtAside finds directories that an undoing has moved aside and nobody goes on with.
 func (s *Checker) lookAtAside(_ context.Context, found *inventory) error {
-	files, err := s.Files(store.CreatingDir)
+	files, err := s.Files(owndir.CreatingDir)
 	if err != nil {
 		return err
 	}
@@ -257,26 +249,31 @@ func (s *Checker) lookAtAside(_ context.Context, found *inventory) error {
 		if !isDir || found.begun[stamp] {
 			continue
 		}
-		if second, err := isSecondName(found, f); second || err != nil {
-			if err != nil {
-				return err
-			}
-			continue
+		p := Problem{
+			Kind: Leftover, Subject: volume.IDOfStamp(stamp), Path: s.PathOf(f), id: volume.IDOfStamp(stamp), Why: "a directory that was moved aside",
+			Cure: "remove it if it is empty", repair: func() error { return emptyOrKept(f.Dir.Rmdir(f.Name)) },
 		}
-		cure, repair, err := s.cureStray(found, f)
-		if err != nil {
+		if err := s.addStray(found, f, p); err != nil {
 			return err
 		}
-		if cure == "" {
-			cure = "remove it if it is empty"
-			repair = func() error { return emptyOrKept(f.Dir.Rmdir(f.Name)) }
-		}
-		found.add(Problem{
-			Kind: Leftover, Subject: volume.IDOfStamp(stamp), Path: s.PathOf(f), id: volume.IDOfStamp(stamp),
-			Why: "a directory that was moved aside", Cure: cure, repair: repair,
-		})
 	}
 	return nil
+}
+
+// addStray adds the problem of a directory that nobody goes on with, unless it is another name of one that somebody has.
+// Where it is known whose it is, the cure is another one.
+func (s *Checker) addStray(found *inventory, f owndir.File, p Problem) error {
+	if second, err := isSecondName(found, f); second || err != nil {
+		return err
+	}
+	cure, repair, err := s.cureStray(found, f)
+	if cure != "" {
+		p.Cure, p.repair = cure, repair
+	}
+	if err == nil {
+		found.add(p)
+	}
+	return err
 }
 
 func emptyOrKept(err error) error {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/trash"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
@@ -231,7 +232,7 @@ func TestTheReaperKnowsALiveVolumeByItsGFID(t *testing.T) {
 			volumes.Must(t, err)
 			other := volume.NewRecord(volumes.Spec(id))
 			other.Path, other.Origin, other.GFID = "mine", volume.Adopted, r.GFID
-			volumes.Must(t, os.WriteFile(filepath.Join(mountpoint, volume.OwnDir, store.VolumesDir, id+store.RecordSuffix), other.Encode(), 0o600))
+			volumes.Must(t, os.WriteFile(filepath.Join(mountpoint, volume.OwnDir, owndir.VolumesDir, id+store.RecordSuffix), other.Encode(), 0o600))
 			n, err := s.Trash.Reap(volumes.Background, 0)
 			if n != 0 {
 				t.Error("it was reaped")
@@ -242,7 +243,7 @@ func TestTheReaperKnowsALiveVolumeByItsGFID(t *testing.T) {
 				t.Error(err)
 			}
 			// Once that volume is gone, the entry goes.
-			volumes.Must(t, os.Remove(filepath.Join(mountpoint, volume.OwnDir, store.VolumesDir, id+store.RecordSuffix)))
+			volumes.Must(t, os.Remove(filepath.Join(mountpoint, volume.OwnDir, owndir.VolumesDir, id+store.RecordSuffix)))
 			if n, err := s.Trash.Reap(volumes.Background, 0); n != 1 || err != nil {
 				t.Errorf("reaped %d, %v", n, err)
 			}

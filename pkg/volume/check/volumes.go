@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
@@ -31,7 +32,7 @@ func (s *Checker) lookAtVolumes(ctx context.Context, found *inventory) error {
 			})
 		}
 	}
-	return store.Each(ctx, s.Permit, slices.Collect(maps.Values(found.volumes)), func(r volume.Record) error { return s.lookAtVolume(found, r) })
+	return permits.Each(ctx, s.Permit, slices.Collect(maps.Values(found.volumes)), func(r volume.Record) error { return s.lookAtVolume(found, r) })
 }
 
 func (s *Checker) lookAtVolume(found *inventory, r volume.Record) error {
@@ -166,6 +167,9 @@ func (s *Checker) lookAtHolder(found *inventory, r volume.Record) error {
 		held, err := s.ClaimPath(volume.PathClaim{Stamp: r.Stamp(), Path: r.Path})
 		if volume.IsOfVolume(r.Stamp())(held) {
 			err = volume.IgnoreExist(err) // a claim that was moved aside is back
+		}
+		if err == nil {
+			err = s.Commit()
 		}
 		return err
 	}

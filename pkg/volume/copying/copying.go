@@ -14,7 +14,7 @@
 //	removing/<shard>/<kind>.<id>.<created>.json  the claim of what was given up, until all of it is removed
 //	removing/<shard>/<kind>.<id>.<created>/      the copy's directory
 //
-// A claim is made in one step, exclusive and whole, and is on disk before anything else is done. Who copies holds a
+// A claim is made exclusive and whole (pkg/volume/owndir, claims.go), and is on disk before anything else is done. Who copies holds a
 // lease, and whoever finds a copy without a holder that lives goes on with it. What is complete is on disk before the
 // link says so. What is given up is so in one step, the rename of the claim; then follow the directory and the link, by
 // the caller or whoever comes next (TestKilledAtEveryPoint). No name but the claim's is ever given twice.
@@ -28,6 +28,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
@@ -86,7 +87,7 @@ func (s *Copies) find(id string) (Status, error) {
 		return Status{}, err
 	}
 	for _, dir := range shards {
-		content, err := store.Readlink(dir, id+store.RecordSuffix)
+		content, err := owndir.Readlink(dir, id+store.RecordSuffix)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -98,7 +99,7 @@ func (s *Copies) find(id string) (Status, error) {
 			err = fmt.Errorf("it is of %s/%s: %w", c.Kind, c.ID, volume.ErrCorrupt)
 		}
 		if err != nil {
-			return Status{}, fmt.Errorf("%s: %w", s.PathOf(store.File{Dir: dir, Name: id + store.RecordSuffix}), err)
+			return Status{}, fmt.Errorf("%s: %w", s.PathOf(owndir.File{Dir: dir, Name: id + store.RecordSuffix}), err)
 		}
 		st := Status{Copy: c}
 		st.Result, err = s.resultOf(st)
@@ -113,13 +114,13 @@ func (s *Copies) resultOf(st Status) (*volume.CopyResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, err := store.Readlink(dir, st.Stamp()+doneSuffix)
+	content, err := owndir.Readlink(dir, st.Stamp()+doneSuffix)
 	if err != nil {
 		return nil, volume.IgnoreNotExist(err)
 	}
 	r, err := volume.ParseCopyResult(content)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.PathOf(store.File{Dir: dir, Name: st.Stamp() + doneSuffix}), err)
+		return nil, fmt.Errorf("%s: %w", s.PathOf(owndir.File{Dir: dir, Name: st.Stamp() + doneSuffix}), err)
 	}
 	return &r, nil
 }
@@ -144,7 +145,7 @@ func (s *Copies) claim(c volume.Copy) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	if _, err := s.EnsureShard(store.RemovingDir, c.ID); err != nil { // so that it is there when the Gluster volume is full
+	if _, err := s.EnsureShard(owndir.RemovingDir, c.ID); err != nil { // so that it is there when the Gluster volume is full
 		return Status{}, err
 	}
 	dir, err := s.EnsureShard(string(s.Kind), c.ID)
@@ -170,7 +171,7 @@ func (s *Copies) isClaimed(st Status) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	content, err := store.Readlink(dir, st.ID+store.RecordSuffix)
+	content, err := owndir.Readlink(dir, st.ID+store.RecordSuffix)
 	if err != nil {
 		return false, volume.IgnoreNotExist(err)
 	}
@@ -184,7 +185,7 @@ func (s *Copies) Place(st Status) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return s.PathOf(store.File{Dir: dir, Name: st.Stamp()}) + "/" + treeName, nil
+	return s.PathOf(owndir.File{Dir: dir, Name: st.Stamp()}) + "/" + treeName, nil
 }
 
 // OpenTree opens the tree of a copy; fs.ErrNotExist.
@@ -203,7 +204,7 @@ func (s *Copies) open(st Status, name string) (*safepath.Dir, error) {
 }
 
 // MoveTree renames the tree of a copy to a name in another directory.
-func (s *Copies) MoveTree(st Status, to store.File) error {
+func (s *Copies) MoveTree(st Status, to owndir.File) error {
 	at, err := s.openPlace(st)
 	if err != nil {
 		return err

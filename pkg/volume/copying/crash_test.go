@@ -118,7 +118,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 	}{
 		{
 			"copy", nil,
-			[]string{"copy: claimed", "copy: complete", "copy: directory made", "copy: lease taken", "copy: tree copied", "on disk"},
+			[]string{"claim: link made", "claim: name linked", "copy: claimed", "copy: complete", "copy: directory made", "copy: lease taken", "copy: tree copied", "on disk"},
 			map[string]string{"repeat": complete, "give up": ""},
 		},
 		{
@@ -186,9 +186,12 @@ func goOn(t *testing.T, mountpoint, source, operation, next, want string) {
 		}
 		next = "reap"
 	}
-	volumes.Must(t, operations[next](c, mountpoint), c.Settle(volumes.Background))
+	volumes.Must(t, operations[next](c, mountpoint), c.Settle(volumes.Background), s.SettleClaims())
 	_, err := copying.Reap(volumes.Background, s.Store)
 	volumes.Must(t, err)
+	if left := volumes.FirstNames(t, mountpoint); len(left) > 0 {
+		t.Errorf("left of claims is %q", left)
+	}
 	volumes.Must(t, os.Rename(source, source+".moved")) // the audit knows no such directory
 	found := slices.DeleteFunc(volumes.Audit(t, mountpoint), func(s string) bool { return len(s) > 9 && s[:9] == "directory" })
 	if want == "" {

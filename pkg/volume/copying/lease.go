@@ -17,7 +17,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 )
 
 // Of all processes one copies: the one that made the lease file with the highest number. It changes the file's time as
@@ -101,23 +101,11 @@ func (l *lease) hold(ctx context.Context) (holding context.Context, stop func())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		ticker := time.NewTicker(l.copies.Renewed)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-holding.Done():
-				return
-			case <-ticker.C:
+		panics.Every(holding, l.copies.Renewed, "the lease of a copy", func(context.Context) {
+			if err := panics.Guard("the lease of a copy", func() error { l.renew(); return l.lost() }); err != nil {
+				cancel(err)
 			}
-			if caught := panics.Catch(ctx, "the lease of a copy", func() {
-				l.renew()
-				if err := l.lost(); err != nil {
-					cancel(err)
-				}
-			}); caught != nil {
-				cancel(caught.Err())
-			}
-		}
+		})
 	}()
 	return holding, func() { cancel(nil); <-ended }
 }
@@ -130,7 +118,7 @@ func (l *lease) renew() {
 
 // lost returns nil as long as nobody else has the lease, and the copy was not given up.
 func (l *lease) lost() error {
-	isMissing, err := store.IsMissing(l.at, leaseName(l.number+1))
+	isMissing, err := owndir.IsMissing(l.at, leaseName(l.number+1))
 	switch {
 	case err != nil:
 		return nil //nolint:nilerr // it is not known, and asked again

@@ -10,8 +10,10 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
@@ -81,7 +83,7 @@ func (s *Copies) Read(ctx context.Context, ids []string) (found []Status, damage
 	for i := range index {
 		index[i] = i
 	}
-	err = store.Each(ctx, s.Permit, index, func(i int) error {
+	err = permits.Each(ctx, s.Permit, index, func(i int) error {
 		st, err := s.Find(ids[i])
 		switch {
 		case volume.IsUnreadable(err):
@@ -114,7 +116,7 @@ type Stray struct {
 // Path is where it is on the Gluster volume.
 func (s *Copies) Path(x Stray) string {
 	for dir := range x.in {
-		return s.PathOf(store.File{Dir: dir, Name: x.Stamp})
+		return s.PathOf(owndir.File{Dir: dir, Name: x.Stamp})
 	}
 	return ""
 }
@@ -157,7 +159,7 @@ func (s *Copies) Settle(ctx context.Context) error {
 
 // GiveUpStray is GiveUp for what belongs to no copy.
 func (s *Copies) GiveUpStray(x Stray) error {
-	removing, err := s.EnsureShard(store.RemovingDir, volume.IDOfStamp(x.Stamp))
+	removing, err := s.EnsureShard(owndir.RemovingDir, volume.IDOfStamp(x.Stamp))
 	errs := []error{err}
 	for dir := range x.in {
 		if err == nil {

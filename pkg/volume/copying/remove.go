@@ -16,6 +16,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/tree"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
@@ -42,7 +43,7 @@ func (s *Copies) GiveUp(st Status) error {
 }
 
 func (s *Copies) giveUp(st Status) error {
-	removing, err := s.EnsureShard(store.RemovingDir, st.ID)
+	removing, err := s.EnsureShard(owndir.RemovingDir, st.ID)
 	if err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func (s *Copies) giveUp(st Status) error {
 
 // lookAtMoved puts back a claim that became another's between the look and the rename.
 func (s *Copies) lookAtMoved(st Status, home, removing *safepath.Dir, name string) error {
-	content, err := store.Readlink(removing, name)
+	content, err := owndir.Readlink(removing, name)
 	if err != nil {
 		return volume.IgnoreNotExist(err)
 	}
@@ -98,8 +99,8 @@ func (s *Copies) moveRest(stamp string, from, removing *safepath.Dir) error {
 
 // GivenUp lists what was given up and is not removed yet, by the copy's directory or its claim, and what else lies
 // there.
-func GivenUp(s *store.Store) (found map[string]*safepath.Dir, others []store.File, err error) {
-	files, err := s.Files(store.RemovingDir)
+func GivenUp(s *store.Store) (found map[string]*safepath.Dir, others []owndir.File, err error) {
+	files, err := s.Files(owndir.RemovingDir)
 	found = map[string]*safepath.Dir{}
 	for _, f := range files {
 		name := strings.TrimSuffix(f.Name, store.RecordSuffix)
@@ -178,7 +179,7 @@ func reap(ctx context.Context, s *store.Store, name string, dir *safepath.Dir) e
 	kind, stamp, _ := parseRemoving(name)
 	shards, err := s.ExistingShards(string(kind), volume.IDOfStamp(stamp))
 	if err == nil {
-		err = mayRemove(s, store.File{Dir: dir, Name: name})
+		err = mayRemove(s, owndir.File{Dir: dir, Name: name})
 	}
 	if err == nil {
 		err = tree.Remove(ctx, dir, name, nil, s.Permit, count)
@@ -201,12 +202,12 @@ func reap(ctx context.Context, s *store.Store, name string, dir *safepath.Dir) e
 
 // MayRemove returns nil if nothing keeps Reap from removing what GivenUp has found under a name.
 func MayRemove(s *store.Store, name string, dir *safepath.Dir) error {
-	return s.Explain(mayRemove(s, store.File{Dir: dir, Name: name}))
+	return s.Explain(mayRemove(s, owndir.File{Dir: dir, Name: name}))
 }
 
 // mayRemove returns nil if all bricks have the tree of a copy where it is to be removed: that of a clone may be a
 // volume.
-func mayRemove(s *store.Store, at store.File) error {
+func mayRemove(s *store.Store, at owndir.File) error {
 	above, err := at.Dir.Open(at.Name)
 	if err != nil {
 		return volume.IgnoreNotExist(err)
@@ -217,7 +218,7 @@ func mayRemove(s *store.Store, at store.File) error {
 		return volume.IgnoreNotExist(err)
 	}
 	defer dir.Close()
-	where, err := s.PlaceOfFile(store.File{Dir: above, Name: treeName})
+	where, err := s.PlaceOfFile(owndir.File{Dir: above, Name: treeName})
 	if err == nil {
 		err = s.CheckOneName(dir, where)
 	}

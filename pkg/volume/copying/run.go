@@ -122,7 +122,7 @@ func (s *Copies) complete(ctx context.Context, st Status, l *lease, c copies.Res
 		return r, err
 	}
 	name := st.Stamp() + doneSuffix
-	if err := volume.IgnoreExist(home.Symlink(content, name)); err != nil {
+	if err := volume.IgnoreExist(s.ClaimLink(home, content, name)); err != nil {
 		return r, err
 	}
 	s.Step(stepCompleted)

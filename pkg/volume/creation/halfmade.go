@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
@@ -17,7 +18,7 @@ import (
 // moved away to take the creation back, or one where drivers had it before a volume was ready (schema 2 at first, and
 // 1).
 type HalfMade struct {
-	store.File
+	owndir.File
 	Stamp     string // "" if nothing was written yet
 	ID        string
 	inVolumes bool
@@ -33,12 +34,12 @@ func (b HalfMade) Key() string {
 
 // HalfMadeOf is what there is in creating/ of an ID, "" being all.
 func (s *Creations) HalfMadeOf(id string) ([]HalfMade, error) {
-	var files []store.File
+	var files []owndir.File
 	var err error
 	if id == "" {
-		files, err = s.Files(store.CreatingDir)
+		files, err = s.Files(owndir.CreatingDir)
 	} else {
-		files, err = s.FilesOf(store.CreatingDir, id)
+		files, err = s.FilesOf(owndir.CreatingDir, id)
 	}
 	var all []HalfMade
 	for _, f := range files {
@@ -52,7 +53,7 @@ func (s *Creations) HalfMadeOf(id string) ([]HalfMade, error) {
 
 // HalfMadeVolume is the creation that a record which is not complete tells of.
 func HalfMadeVolume(f store.Lookup) HalfMade {
-	b := HalfMade{File: store.File{Dir: f.Dir, Name: f.Record.ID + store.RecordSuffix}, ID: f.Record.ID, inVolumes: true}
+	b := HalfMade{File: owndir.File{Dir: f.Dir, Name: f.Record.ID + store.RecordSuffix}, ID: f.Record.ID, inVolumes: true}
 	if f.Record.Schema > 0 {
 		b.Stamp = f.Record.Stamp()
 	}
@@ -85,7 +86,7 @@ func (s *Creations) Undo(b HalfMade) error {
 		if err := s.mayUndo(b); err != nil {
 			return err
 		}
-		creating, err := s.EnsureShard(store.CreatingDir, b.ID)
+		creating, err := s.EnsureShard(owndir.CreatingDir, b.ID)
 		if err != nil {
 			return err
 		}
@@ -97,7 +98,7 @@ func (s *Creations) Undo(b HalfMade) error {
 		if b.Stamp == "" {
 			moved.Stamp = volume.StampOf(b.ID, volume.Now())
 		}
-		moved.File = store.File{Dir: creating, Name: moved.Stamp + aside}
+		moved.File = owndir.File{Dir: creating, Name: moved.Stamp + aside}
 		if err := s.MoveRecord(b.File, moved.File); err != nil {
 			return volume.IgnoreNotExist(err) // come to its end meanwhile, or another takes it back
 		}
@@ -168,7 +169,7 @@ func (s *Creations) takeAllBack(b HalfMade, creations []volume.Record) error {
 
 // ReturnRecord undoes the move of a record that was not to be moved.
 func (s *Creations) ReturnRecord(b HalfMade, r volume.Record) error {
-	volumes, err := s.EnsureShard(store.VolumesDir, r.ID)
+	volumes, err := s.EnsureShard(owndir.VolumesDir, r.ID)
 	if err == nil {
 		err = b.Dir.Link(b.Name, volumes, r.ID+store.RecordSuffix)
 	}
@@ -182,19 +183,16 @@ func (s *Creations) ReturnRecord(b HalfMade, r volume.Record) error {
 }
 
 // creationsOf are those of an ID of which only the claims of their paths say where they were to be: nothing was
-// written into the record. It reads the claims of all paths.
+// written into the record. It reads the claims of all paths, and then who lives: a path is claimed by who has a record
+// (TestAnEmptyClaimTakesNothingFromTheVolumeThatIsJustMade).
 func (s *Creations) creationsOf(id string) ([]volume.Record, error) {
-	others, err := s.livesOf(id)
+	claims, err := s.Files(owndir.PathsDir)
 	if err != nil {
 		return nil, err
 	}
-	claims, err := s.Files(store.PathsDir)
-	if err != nil {
-		return nil, err
-	}
-	var creations []volume.Record
+	var holders []volume.PathClaim
 	for _, claim := range claims {
-		content, err := store.Readlink(claim.Dir, claim.Name)
+		content, err := owndir.Readlink(claim.Dir, claim.Name)
 		if err != nil {
 			if volume.IgnoreNotExist(err) == nil {
 				continue
@@ -202,10 +200,20 @@ func (s *Creations) creationsOf(id string) ([]volume.Record, error) {
 			return nil, err
 		}
 		h, err := volume.ParsePathClaim(content)
-		if err != nil || h.Parent || h.Entry != "" || others[h.Stamp] || volume.IDOfStamp(h.Stamp) != id {
-			continue
+		if err == nil && !h.Parent && h.Entry == "" && volume.IDOfStamp(h.Stamp) == id {
+			holders = append(holders, h)
 		}
-		creations = append(creations, h.Creation())
+	}
+	s.Step(stepClaimsRead)
+	lives, err := s.livesOf(id)
+	if err != nil {
+		return nil, err
+	}
+	var creations []volume.Record
+	for _, h := range holders {
+		if !lives[h.Stamp] {
+			creations = append(creations, h.Creation())
+		}
 	}
 	return creations, nil
 }

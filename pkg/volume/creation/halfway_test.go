@@ -14,6 +14,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/trash"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
@@ -125,11 +126,46 @@ func TestAnEmptyClaimThatComesBackTakesNothingFromTheVolumeMadeSince(t *testing.
 	volumes.Same(t, volumes.Audit(t, mountpoint), "ready vol")
 }
 
+// What an empty record began is known by the claims of paths alone. The volume may be made again while they are read.
+func TestAnEmptyClaimTakesNothingFromTheVolumeThatIsJustMade(t *testing.T) {
+	for _, point := range []string{"create: path claimed", "create: mode set"} {
+		t.Run(point, func(t *testing.T) {
+			s, mountpoint := volumes.OnGV0(t)
+			volumes.StopAt(volumes.Open(t, mountpoint), "create: path claimed", func(s *lifecycle.Volumes) { _, _ = s.Create(volumes.Spec("vol")) })
+			volumes.Must(t, os.Truncate(filepath.Join(mountpoint, volumes.RecordFile("vol")), 0))
+			maker := volumes.Reconciled(volumes.Open(t, mountpoint))
+			stands, goesOn, made := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+			maker.Step = func(at string) {
+				if at == point {
+					close(stands)
+					<-goesOn
+				}
+			}
+			s.Recent = 0
+			s.Step = func(at string) {
+				if at == "undo: claims of paths read" {
+					go func() { _, err := maker.Create(volumes.Spec("vol")); made <- err }()
+					select {
+					case <-stands:
+					case err := <-made:
+						t.Fatalf("it has not come to %q: %v", point, err)
+					}
+				}
+			}
+			err := s.Creations.UndoHalfMade("vol")
+			volumes.Must(t, err)
+			close(goesOn)
+			volumes.Must(t, <-made)
+			volumes.Same(t, volumes.Audit(t, mountpoint), "ready vol")
+		})
+	}
+}
+
 func TestAClaimOfANewerDriverIsLeftAlone(t *testing.T) {
 	s, mountpoint := volumes.OnGV0(t)
 	volumes.Create(t, s, volumes.Spec("vol"))
 	for _, claim := range []string{
-		filepath.Join(volume.OwnDir, store.CreatingDir, volume.StampOf("new", time.Now().Add(-2*store.Abandoned))+store.RecordSuffix), volumes.RecordFile("new"),
+		filepath.Join(volume.OwnDir, owndir.CreatingDir, volume.StampOf("new", time.Now().Add(-2*owndir.Abandoned))+store.RecordSuffix), volumes.RecordFile("new"),
 	} {
 		claim = filepath.Join(mountpoint, claim)
 		volumes.Must(t, os.MkdirAll(filepath.Dir(claim), 0o700))

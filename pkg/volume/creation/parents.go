@@ -4,7 +4,6 @@ package creation
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
 const stepParent = "create: parent made"
@@ -55,18 +53,19 @@ func (s *Creations) makeParent(parent *safepath.Dir, ancestor, stamp string) (*s
 	if errors.Is(err, fs.ErrNotExist) {
 		// Before, so that it does not become a volume, and after, as a claim that was there may just have been given up
 		// with the parent before.
-		err = s.claimParent(ancestor, stamp)
+		var held volume.PathClaim
+		held, err = s.claimParent(ancestor, stamp)
 		if err == nil {
 			err = s.MakeDirectory(parent, ancestor, parentMode)
 		}
 		if err == nil {
-			err = s.claimParent(ancestor, stamp)
+			err = s.stillParent(held, stamp)
 		}
 		if err != nil {
 			return nil, err
 		}
 		s.Step(stepParent)
-		dir, err = parent.Open(name)
+		dir, err = s.OpenMade(parent, name)
 	}
 	if err != nil {
 		return nil, volume.NotADirectory(err)
@@ -81,33 +80,6 @@ func (s *Creations) makeParent(parent *safepath.Dir, ancestor, stamp string) (*s
 		return nil, err
 	}
 	return dir, nil
-}
-
-func (s *Creations) claimParent(ancestor, stamp string) error {
-	held, err := s.ClaimPath(volume.PathClaim{Stamp: stamp, Parent: true, Path: ancestor})
-	if err := volume.IgnoreExist(err); err != nil {
-		return err
-	}
-	if !held.Parent {
-		return s.NestedError(ancestor, held)
-	}
-	return nil
-}
-
-// NestedError is the ErrNested of a directory that is a volume, where one that holds volumes is wanted.
-func (s *Creations) NestedError(ancestor string, held volume.PathClaim) error {
-	return fmt.Errorf("directory %s on %s is %s: %w", ancestor, s.Volume, s.WithOwner(volume.IDOfStamp(held.Stamp)), volume.ErrNested)
-}
-
-// WhoHolds returns the holder of the directory at a path, by its claim or by the mark of a volume of schema 1 that has
-// not been taken over. It is no holder if nobody has it.
-func (s *Creations) WhoHolds(dir *safepath.Dir, p string) (volume.PathClaim, error) {
-	held, err := s.HolderOf(p)
-	if err == nil || volume.IgnoreNotExist(err) != nil {
-		return held, err
-	}
-	mark, err := dir.Xattr(store.MarkXattr)
-	return volume.PathClaim{Stamp: mark}, err
 }
 
 // RemoveParents removes the volume's ancestors that the driver made and that hold

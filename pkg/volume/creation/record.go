@@ -5,12 +5,14 @@ package creation
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
@@ -45,7 +47,7 @@ func (s *Creations) ClaimRecord(r volume.Record) (*RecordClaim, error) {
 
 // OpenRecord makes the file of a record, and writes nothing.
 func (s *Creations) OpenRecord(id string) (*RecordClaim, error) {
-	dir, err := s.EnsureShard(store.VolumesDir, id)
+	dir, err := s.EnsureShard(owndir.VolumesDir, id)
 	if err != nil {
 		return nil, err
 	}
@@ -63,27 +65,39 @@ func (c *RecordClaim) write(r volume.Record) error {
 	return err
 }
 
-// Complete makes a volume of what was claimed: it is on disk, and there for everybody, when it returns. ErrBusy if it
-// was taken back before.
-func (c *RecordClaim) Complete(r volume.Record) error {
+// Complete makes a volume of what was claimed: it is on disk, and there for everybody, when it returns, and the hold
+// has ended. ErrBusy if it was taken back before.
+func (s *Creations) Complete(c *RecordClaim, r volume.Record) error {
 	err := c.write(r)
 	if err == nil {
 		err = c.file.Sync()
 	}
-	var mine unix.Stat_t
-	if err == nil {
-		err = unix.Fstat(int(c.file.Fd()), &mine)
+	mine, statErr := safepath.OfFile(c.file).StatAsKnown() // of which the inode number counts, and never changes
+	if err = errors.Join(err, statErr); err != nil {
+		return err
 	}
+	return s.Both(func(*store.Store) error { return c.isInPlace(mine) }, func(*store.Store) error { c.Close(); return nil })
+}
+
+// IsInPlace returns an ErrBusy if the record was taken away.
+func (c *RecordClaim) IsInPlace() error {
+	mine, err := safepath.OfFile(c.file).StatAsKnown() // of which the inode number counts, and never changes
 	if err != nil {
 		return err
 	}
-	err = volume.IgnoreNotExist(c.Dir.Refresh(c.name))
-	there, statErr := c.Dir.StatEntry(c.name)
-	if err = errors.Join(err, volume.IgnoreNotExist(statErr)); err == nil && (statErr != nil || there.Ino != mine.Ino) {
+	return c.isInPlace(mine)
+}
+
+func (c *RecordClaim) isInPlace(mine unix.Stat_t) error {
+	there, err := c.Dir.LookUp(c.name)
+	if err == nil && there.Ino != mine.Ino {
+		err = fs.ErrNotExist
+	}
+	if err != nil && volume.IgnoreNotExist(err) == nil {
 		err = fmt.Errorf("another controller took it back meanwhile: %w", volume.ErrBusy)
 	}
 	return err
 }
 
-// Close ends the hold. What matters was synced by Complete.
+// Close ends the hold, if it has not ended. What matters was synced by Complete.
 func (c *RecordClaim) Close() { _ = c.file.Close() }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
 )
@@ -85,7 +86,7 @@ func TestCreationsOfTheFirstVersionAreTakenBack(t *testing.T) {
 			stamp := volumes.MakeSchema1(t, s, "old", "old")
 			own := filepath.Join(mountpoint, volume.OwnDir)
 			at := filepath.Join(mountpoint, "old")
-			err := os.Rename(filepath.Join(own, store.VolumesDir, "old.json"), filepath.Join(own, store.CreatingDir, stamp+store.RecordSuffix))
+			err := os.Rename(filepath.Join(own, owndir.VolumesDir, "old.json"), filepath.Join(own, owndir.CreatingDir, stamp+store.RecordSuffix))
 			if !marked {
 				err = errors.Join(err, unix.Removexattr(at, store.MarkXattr), unix.Chmod(at, 0o1000))
 			}

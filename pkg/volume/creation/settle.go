@@ -7,13 +7,14 @@ import (
 	"strings"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
 // SettlePaths gives up the paths whose holders are dead, and finishes what a kill has left of giving up one. deleted
 // are the stamps of volumes that are in the trash: their data may still be in its place.
 func (s *Creations) SettlePaths(deleted map[string]bool) error {
-	claims, err := s.Files(store.PathsDir)
+	claims, err := s.Files(owndir.PathsDir)
 	errs := []error{err}
 	unneeded := map[string]bool{}
 	for _, claim := range claims {
@@ -30,17 +31,8 @@ func (s *Creations) SettlePaths(deleted map[string]bool) error {
 // SettleClaim gives up one path, or finishes giving it up, if nobody needs it, and that is sure: what the kernel of a
 // client without fresh names knows of a volume that was just made again may be of the one before. With it goes what a
 // creation has left that was killed before its record was written.
-func (s *Creations) SettleClaim(claim store.File, deleted map[string]bool, sure bool) (needed bool, err error) {
-	if strings.Contains(claim.Name, store.AsideSuffix) {
-		if !sure {
-			return false, nil
-		}
-		return false, s.SettlePath(claim.Dir, claim.Name, func(h volume.PathClaim) (bool, error) {
-			needed, err := s.isNeeded(h)
-			return !needed, err
-		})
-	}
-	content, err := store.Readlink(claim.Dir, claim.Name)
+func (s *Creations) SettleClaim(claim owndir.File, deleted map[string]bool, sure bool) (needed bool, err error) {
+	content, err := owndir.Readlink(claim.Dir, claim.Name)
 	if err != nil {
 		return false, err
 	}
@@ -48,10 +40,13 @@ func (s *Creations) SettleClaim(claim store.File, deleted map[string]bool, sure 
 	if err != nil {
 		return false, err
 	}
+	if strings.Contains(claim.Name, store.AsideSuffix) {
+		return false, s.settleAside(claim, h, sure)
+	}
 	if deleted[h.Stamp] && !h.Parent {
 		return true, nil
 	}
-	if needed, err := s.isNeeded(h); err != nil || needed || !sure {
+	if needed, err := s.IsNeeded(h); err != nil || needed || !sure {
 		return needed, err
 	}
 	if !h.Parent && h.Entry == "" {
@@ -61,16 +56,23 @@ func (s *Creations) SettleClaim(claim store.File, deleted map[string]bool, sure 
 		}
 		return false, err
 	}
-	return false, s.ReleasePath(h.Path, func(held volume.PathClaim) bool { return held == h })
+	return false, s.GivePathUp(h.Path, func(moved volume.PathClaim) (bool, error) {
+		if moved != h {
+			return false, nil
+		}
+		needed, err := s.IsNeeded(h)
+		return !needed, err
+	})
 }
 
-// isNeeded says whether a claim still means something. That of a parent is of all volumes below it.
-func (s *Creations) isNeeded(h volume.PathClaim) (bool, error) {
-	needed, err := s.Lives(h)
-	if err == nil && !needed && h.Parent {
-		var free bool
-		free, err = s.IsFree(h.Path)
-		needed = !free
+// settleAside is SettleClaim of one that was moved aside. One that is needed goes back at once.
+func (s *Creations) settleAside(claim owndir.File, h volume.PathClaim, sure bool) error {
+	needed, err := s.IsNeeded(h)
+	if err != nil || !needed && !sure {
+		return err
 	}
-	return needed, err
+	return s.SettlePath(claim.Dir, claim.Name, func(h volume.PathClaim) (bool, error) {
+		needed, err := s.IsNeeded(h)
+		return !needed, err
+	})
 }

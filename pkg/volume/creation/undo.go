@@ -10,17 +10,19 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
 // The named points of a claim's end.
 const (
-	stepUndoing  = "undo: claim renamed"
-	stepDirFound = "undo: directory found"
-	stepDirAside = "undo: directory moved aside"
-	stepEmptied  = "undo: directory removed"
-	stepPruned   = "undo: parents removed"
-	stepReleased = "undo: path given up"
+	stepUndoing    = "undo: claim renamed"
+	stepClaimsRead = "undo: claims of paths read"
+	stepDirFound   = "undo: directory found"
+	stepDirAside   = "undo: directory moved aside"
+	stepEmptied    = "undo: directory removed"
+	stepPruned     = "undo: parents removed"
+	stepReleased   = "undo: path given up"
 )
 
 // UndoFailed takes back a creation of this process that has failed, unless it has come to its end. claimed says whether
@@ -84,11 +86,24 @@ func (s *Creations) releasePlace(r volume.Record) error {
 	return s.ReleasePath(r.Path, volume.IsOfVolume(r.Stamp()))
 }
 
+// isIt says whether a directory with this inode number is the one that is to go.
+type isIt func(dir *safepath.Dir, inode uint64) (bool, error)
+
 // RemoveEmpty removes the directory that a creation has made, or the place that the restoration of a trash entry has,
-// if nothing is in it. As between a look and an act the path may have become another volume's, it is moved aside first,
-// looked at then, and put back if it is not the one.
+// if nothing is in it, and nobody else holds the path.
 func (s *Creations) RemoveEmpty(r volume.Record, entry string) error {
-	creating, err := s.EnsureShard(store.CreatingDir, r.ID)
+	return s.removeEmpty(r, func(dir *safepath.Dir, inode uint64) (bool, error) { return s.isMadeFor(dir, r, entry, inode) })
+}
+
+// RemoveMade removes the directory of a creation whose gfid is known, if nothing is in it, whoever holds the path.
+func (s *Creations) RemoveMade(r volume.Record) error {
+	return s.removeEmpty(r, func(_ *safepath.Dir, inode uint64) (bool, error) { return inode == store.InodeOf(r.GFID), nil })
+}
+
+// removeEmpty removes the directory at a volume's path that is the one. As between a look and an act the path may have
+// become another volume's, it is moved aside first, looked at then, and put back if it is not.
+func (s *Creations) removeEmpty(r volume.Record, is isIt) error {
+	creating, err := s.EnsureShard(owndir.CreatingDir, r.ID)
 	if err != nil {
 		return err
 	}
@@ -96,12 +111,12 @@ func (s *Creations) RemoveEmpty(r volume.Record, entry string) error {
 	parent, name, err := s.OpenParent(r.Path)
 	if err == nil {
 		defer parent.Close()
-		done, err := s.removeTwice(store.File{Dir: creating, Name: aside}, store.File{Dir: parent, Name: name}, r, entry)
+		done, err := s.removeTwice(owndir.File{Dir: creating, Name: aside}, owndir.File{Dir: parent, Name: name}, is)
 		if done || err != nil {
 			return err
 		}
 	}
-	if asideErr := s.removeAside(creating, aside, r, entry); asideErr != nil { // what a kill has left
+	if asideErr := s.removeAside(creating, aside, r.Path, is); asideErr != nil { // what a kill has left
 		return asideErr
 	}
 	if err != nil {
@@ -110,7 +125,7 @@ func (s *Creations) RemoveEmpty(r volume.Record, entry string) error {
 		}
 		return err
 	}
-	if goes, err := s.mayRemoveEmpty(store.File{Dir: parent, Name: name}, r, entry); err != nil || !goes {
+	if goes, err := s.mayRemoveEmpty(owndir.File{Dir: parent, Name: name}, is); err != nil || !goes {
 		return err
 	}
 	s.Step(stepDirFound)
@@ -118,11 +133,11 @@ func (s *Creations) RemoveEmpty(r volume.Record, entry string) error {
 		return volume.IgnoreNotExist(err)
 	}
 	s.Step(stepDirAside)
-	return s.removeAside(creating, aside, r, entry)
+	return s.removeAside(creating, aside, r.Path, is)
 }
 
-// mayRemoveEmpty says whether a directory at r's path is there and was made for it. ErrForeign if something is in it.
-func (s *Creations) mayRemoveEmpty(at store.File, r volume.Record, entry string) (bool, error) {
+// mayRemoveEmpty says whether a directory is there and is the one that is to go. ErrForeign if something is in it.
+func (s *Creations) mayRemoveEmpty(at owndir.File, is isIt) (bool, error) {
 	dir, err := at.Dir.Open(at.Name)
 	if err != nil {
 		if volume.IsNotThere(err) {
@@ -134,7 +149,7 @@ func (s *Creations) mayRemoveEmpty(at store.File, r volume.Record, entry string)
 	st, err := dir.Stat()
 	goes := false
 	if err == nil {
-		goes, err = s.isMadeFor(dir, r, entry, st.Ino)
+		goes, err = is(dir, st.Ino)
 	}
 	if err == nil && goes {
 		err = s.CheckEmpty(dir)
@@ -142,17 +157,17 @@ func (s *Creations) mayRemoveEmpty(at store.File, r volume.Record, entry string)
 	return goes, err
 }
 
-// removeTwice removes an empty directory that one brick has at r's path and another moved aside, as one has forgotten
+// removeTwice removes an empty directory that one brick has at its path and another moved aside, as one has forgotten
 // the rename: nobody can move it then. It says whether there was one.
-func (s *Creations) removeTwice(aside, at store.File, r volume.Record, entry string) (done bool, err error) {
-	twice, err := store.IsOneFile(aside, at)
+func (s *Creations) removeTwice(aside, at owndir.File, is isIt) (done bool, err error) {
+	twice, err := owndir.IsOneFile(aside, at)
 	if err != nil || !twice {
 		return false, err
 	}
-	if goes, err := s.mayRemoveEmpty(at, r, entry); err != nil || !goes {
+	if goes, err := s.mayRemoveEmpty(at, is); err != nil || !goes {
 		return false, err
 	}
-	for _, name := range []store.File{at, aside} {
+	for _, name := range []owndir.File{at, aside} {
 		if err := volume.IgnoreNotExist(name.Dir.Rmdir(name.Name)); err != nil {
 			return false, err
 		}
@@ -160,9 +175,9 @@ func (s *Creations) removeTwice(aside, at store.File, r volume.Record, entry str
 	return true, nil
 }
 
-// removeAside removes an empty directory that was moved aside from r's path, or puts it back. What the kernel knows of
+// removeAside removes an empty directory that was moved aside from its path, or puts it back. What the kernel knows of
 // the directory may be a second old, so it is looked for in the listing.
-func (s *Creations) removeAside(creating *safepath.Dir, aside string, r volume.Record, entry string) error {
+func (s *Creations) removeAside(creating *safepath.Dir, aside, path string, is isIt) error {
 	dir, err := creating.Open(aside)
 	if err != nil {
 		return volume.IgnoreNotExist(err)
@@ -172,24 +187,24 @@ func (s *Creations) removeAside(creating *safepath.Dir, aside string, r volume.R
 	if err != nil {
 		return volume.IgnoreNotExist(err)
 	}
-	goes, err := s.isMadeFor(dir, r, entry, inode)
+	goes, err := is(dir, inode)
 	if err != nil {
 		return err
 	}
 	if !goes {
 		// A rename replaces an empty directory: that of the next volume, where a server has brought this one back.
-		if free, err := s.IsFree(r.Path); err != nil || !free {
+		if free, err := s.IsFree(path); err != nil || !free {
 			return errors.Join(err, fmt.Errorf("%s/%s is not what was to go, and something is at %s: %w: see `glusterfs-csi volume check`",
-				creating.Name(), aside, r.Path, volume.ErrForeign))
+				creating.Name(), aside, path, volume.ErrForeign))
 		}
-		return s.PutBack(creating, aside, r.Path)
+		return s.PutBack(creating, aside, path)
 	}
-	if err := s.checkAside(dir, store.File{Dir: creating, Name: aside}); err != nil {
+	if err := s.checkAside(dir, owndir.File{Dir: creating, Name: aside}); err != nil {
 		return err
 	}
 	err = volume.IgnoreNotExist(creating.Rmdir(aside))
 	if errors.Is(err, unix.ENOTEMPTY) {
-		err = errors.Join(fmt.Errorf("%w: %w: look who put something there", err, volume.ErrForeign), s.PutBack(creating, aside, r.Path))
+		err = errors.Join(fmt.Errorf("%w: %w: look who put something there", err, volume.ErrForeign), s.PutBack(creating, aside, path))
 	}
 	return err
 }
@@ -197,7 +212,7 @@ func (s *Creations) removeAside(creating *safepath.Dir, aside string, r volume.R
 // checkAside returns an ErrBusy if a brick has forgotten that a directory was moved aside. As long as GlusterFS heals the
 // directory above it says at times that the other name is not there; what is removed by one name alone comes back by the
 // other: TestLossOfPowerWithinEveryVerb/…/the_last_server.
-func (s *Creations) checkAside(dir *safepath.Dir, aside store.File) error {
+func (s *Creations) checkAside(dir *safepath.Dir, aside owndir.File) error {
 	at, err := s.PlaceOfFile(aside)
 	if err == nil {
 		err = s.CheckOneName(dir, at)

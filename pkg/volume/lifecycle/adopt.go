@@ -114,7 +114,7 @@ func (s *Volumes) recordAdopted(r volume.Record) (store.Lookup, error) {
 		return store.Lookup{}, err
 	}
 	defer c.Close()
-	if err = c.Complete(r); err == nil {
+	if err = s.Creations.Complete(c, r); err == nil {
 		s.Step(stepCompleted)
 		err = s.Commit()
 	}

@@ -93,7 +93,7 @@ func TestDirectoriesThatAreNotAdopted(t *testing.T) {
 	volumes.Must(t, s.Delete(volumes.Background, "back"))
 	entries, err := s.Trash.TrashEntries()
 	volumes.Must(t, err)
-	volumes.StopAt(volumes.Open(t, mountpoint), "restore: place made", func(s *lifecycle.Volumes) { _, _ = s.Trash.Restore(entries[0].Name) })
+	volumes.StopAt(volumes.Open(t, mountpoint), "restore: path claimed", func(s *lifecycle.Volumes) { _, _ = s.Trash.Restore(entries[0].Name) })
 	legacy(t, mountpoint, "mine")
 	legacy(t, mountpoint, "made/inside")
 	legacy(t, mountpoint, "holder")
@@ -163,7 +163,7 @@ func TestAnAdoptionBesideACreationInTheDirectory(t *testing.T) {
 					secondErr = order[1](second)
 				}
 			}
-			oneByOne(first)
+			oneByOne(first, false)
 			firstErr := order[0](first)
 			if passed <= point {
 				break

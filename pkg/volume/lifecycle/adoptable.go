@@ -11,9 +11,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
@@ -46,9 +48,9 @@ func (s *Volumes) mayAdopt(ctx context.Context, r volume.Record) (string, error)
 
 // isApart looks at all claims and records: those of volumes that are being made or restored say where they are to be.
 func (s *Volumes) isApart(ctx context.Context, r volume.Record, dir *safepath.Dir) error {
-	claims, err := s.Files(store.PathsDir)
+	claims, err := s.Files(owndir.PathsDir)
 	if err == nil {
-		err = store.Each(ctx, s.Permit, claims, func(claim store.File) error { return s.isApartFromClaim(r, claim) })
+		err = permits.Each(ctx, s.Permit, claims, func(claim owndir.File) error { return s.isApartFromClaim(r, claim) })
 	}
 	if err != nil {
 		return err
@@ -72,8 +74,8 @@ func (s *Volumes) isApart(ctx context.Context, r volume.Record, dir *safepath.Di
 	})
 }
 
-func (s *Volumes) isApartFromClaim(r volume.Record, claim store.File) error {
-	content, err := store.Readlink(claim.Dir, claim.Name)
+func (s *Volumes) isApartFromClaim(r volume.Record, claim owndir.File) error {
+	content, err := owndir.Readlink(claim.Dir, claim.Name)
 	if err != nil {
 		return volume.IgnoreNotExist(err)
 	}

@@ -15,13 +15,15 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/copying"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
 // A volume that is made from a snapshot, or from another volume, is copied in the driver's own directory first (pkg
 // copying). When the copy is complete the volume is made like any other, but that its record is completed with the gfid
-// of the copy, whose tree is moved onto the volume's empty directory then. A kill between the two leaves a volume that
-// has its record and not yet its data; whoever comes next, for whatever, moves it (placeClone).
+// of the copy, whose tree is moved to the volume's path then, where nothing is: as a restoration's (package trash). A
+// kill between the two leaves a volume that has its record and not yet its data; whoever comes next, for whatever, moves
+// it (placeClone).
 
 const stepClonePlaced = "create: copy moved into its place"
 
@@ -135,14 +137,11 @@ func (s *Volumes) completeClone(spec volume.Spec) (volume.Record, error) {
 	return r, nil
 }
 
-// makeOfCopy makes the place of a volume, gives the copy its owner and its limit, and completes the record.
+// makeOfCopy gives the copy that is to become a volume its owner and its limit, and completes the record.
 func (s *Volumes) makeOfCopy(c *creation.RecordClaim, r *volume.Record, st copying.Status) error {
-	dir, err := s.makeDirectory(*r)
-	if err != nil {
+	if err := s.makeWay(*r); err != nil {
 		return err
 	}
-	dir.Close()
-	s.Step(stepMade)
 	tree, err := s.Clones().OpenTree(st)
 	if err != nil {
 		return err
@@ -151,7 +150,7 @@ func (s *Volumes) makeOfCopy(c *creation.RecordClaim, r *volume.Record, st copyi
 	if r.GFID, err = store.GFIDOf(tree); err != nil {
 		return err
 	}
-	if err := mendOwner(tree, r.Owner, false); err != nil {
+	if err := s.keepingPlace(c, *r, func(*Volumes) error { return mendOwner(tree, r.Owner, false) }); err != nil {
 		return err
 	}
 	s.Step(stepOwned)
@@ -162,17 +161,34 @@ func (s *Volumes) makeOfCopy(c *creation.RecordClaim, r *volume.Record, st copyi
 	if err := s.limit(limited); err != nil {
 		return err
 	}
-	if err := s.stillHolds(*r); err != nil {
-		return err
-	}
 	return s.both((*Volumes).Commit, func(s *Volumes) error {
-		err := c.Complete(*r)
+		err := s.Creations.Complete(c, *r)
 		s.Step(stepCompleted)
 		return err
 	})
 }
 
-// placeClone moves what was copied for a volume onto the volume's place, and gives up what the copying needed. Where
+// makeWay makes the directories on the way to a volume whose path is claimed, and at which nothing is to be.
+func (s *Volumes) makeWay(r volume.Record) error {
+	return s.RetryRefreshed(r.Path, func() error {
+		parent, err := s.Creations.MakeParents(r.Path, r.Stamp())
+		if err != nil {
+			return err
+		}
+		defer parent.Close()
+		dir, err := parent.Open(path.Base(r.Path))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return volume.NotADirectory(err)
+		}
+		defer dir.Close()
+		return s.wasThere(dir, r)
+	})
+}
+
+// placeClone moves what was copied for a volume to the volume's path, and gives up what the copying needed. Where
 // that was done, or the volume was not copied, it does nothing.
 func (s *Volumes) placeClone(r volume.Record) error {
 	if r.Origin != volume.Cloned {
@@ -227,11 +243,7 @@ func (s *Volumes) moveClone(r volume.Record, st copying.Status, tree *safepath.D
 			return err
 		}
 		defer parent.Close()
-		name := path.Base(r.Path)
-		if err := s.MakeDirectory(parent, r.Path, creation.NewMode); err != nil {
-			return err
-		}
-		err = s.Clones().MoveTree(st, store.File{Dir: parent, Name: name})
+		err = s.Clones().MoveTree(st, owndir.File{Dir: parent, Name: path.Base(r.Path)})
 		if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, fs.ErrExist) || errors.Is(err, unix.ENOTDIR) {
 			err = fmt.Errorf("%w: %w: look who put something at %s, and move it away", err, volume.ErrForeign, r.Path)
 		}

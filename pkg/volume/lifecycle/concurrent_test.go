@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/copying"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/trash"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
@@ -44,25 +45,44 @@ func expected(err error) bool {
 	return err == nil
 }
 
-// One that stands still for long enough is overtaken by another, which takes back what it has begun.
+// One that stands still for long enough is overtaken by another, which takes back what it has begun, and nothing of what
+// the other makes then.
 func TestAVolumeThatAnotherControllerOvertakesIsTheOthers(t *testing.T) {
-	_, _, at := volumes.TwoClients(t, testcluster.VolumeOptions{})
-	slow, fast := volumes.Open(t, at[0]), volumes.Open(t, at[1])
-	volumes.Create(t, slow, volumes.Spec("first")) // and the driver's own directories
-	fast.Recent = 0
-	var theirs volume.Record
-	slow.Step = func(point string) {
-		if point == "create: directory made" {
-			theirs = volumes.Create(t, fast, volumes.Spec("vol"))
-		}
+	plain, clone := volumes.Spec("vol"), cloned()
+	clone.Path = "vol"
+	empty := func(s *lifecycle.Volumes) error { return copyOf(s, func(string) error { return nil }) }
+	for _, test := range []struct {
+		stands  string
+		spec    volume.Spec
+		prepare func(*lifecycle.Volumes) error
+	}{
+		{"create: directory there", plain, nothing},
+		{"create: directory made", plain, nothing},
+		{"create: owner set", clone, empty},
+	} {
+		t.Run(test.stands, func(t *testing.T) {
+			_, _, at := volumes.TwoClients(t, testcluster.VolumeOptions{})
+			slow, fast := volumes.Reconciled(volumes.Open(t, at[0])), volumes.Open(t, at[1])
+			volumes.Create(t, slow, volumes.Spec("first")) // and the driver's own directories
+			volumes.Must(t, test.prepare(slow))
+			fast.Recent = 0
+			var theirs volume.Record
+			slow.Step = func(point string) {
+				if point == test.stands {
+					theirs = volumes.Create(t, fast, test.spec)
+				}
+			}
+			_, err := slow.Create(test.spec)
+			volumes.Wants(t, err, volume.ErrBusy)
+			slow.Step = func(string) {}
+			if ours := volumes.Create(t, slow, test.spec); theirs.ID == "" || !ours.Created.Equal(theirs.Created) {
+				t.Errorf("%+v, but %+v is there", ours, theirs)
+			}
+			_, err = copying.Reap(volumes.Background, slow.Store)
+			volumes.Must(t, err)
+			volumes.Same(t, volumes.Audit(t, at[0]), "ready first", "ready vol")
+		})
 	}
-	_, err := slow.Create(volumes.Spec("vol"))
-	volumes.Wants(t, err, volume.ErrBusy)
-	slow.Step = func(string) {}
-	if ours := volumes.Create(t, slow, volumes.Spec("vol")); theirs.ID == "" || !ours.Created.Equal(theirs.Created) {
-		t.Errorf("%+v, but %+v is there", ours, theirs)
-	}
-	volumes.Same(t, volumes.Audit(t, at[0]), "ready first", "ready vol")
 }
 
 // Whatever two controllers do with one volume at the same moment, in whatever order: each record
@@ -104,6 +124,9 @@ func TestWhateverTwoControllersDoAtOnceEndsAsOneOfThemWould(t *testing.T) {
 		var log []string
 		for i, mountpoint := range at {
 			s := volumes.Open(t, mountpoint)
+			if (round+i)%2 == 0 { // of two controllers one may just have started
+				volumes.Reconciled(s)
+			}
 			s.Step = func(point string) {
 				mu.Lock()
 				log = append(log, fmt.Sprintf("%d: %s", i, point))

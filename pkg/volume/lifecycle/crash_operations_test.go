@@ -40,9 +40,36 @@ var operations = map[string]struct {
 		return err
 	}},
 	"give back": {func(s *lifecycle.Volumes) error { _, err := s.Create(enforced()); return err }, deleteVolume},
-	"adopt":     {makeLegacy, adoptLegacy},
-	"clone":     {makeCopy, createSpec(cloned())},
-	"release":   {func(s *lifecycle.Volumes) error { return errors.Join(makeLegacy(s), adoptLegacy(s)) }, giveBack},
+	"take over": {ofDead(createSpec(crashSpec)), func(s *lifecycle.Volumes) error {
+		s.Kubernetes = "test"
+		_, err := s.TakeOver("vol", "dead")
+		return err
+	}},
+	"take over entry": {makeTrash, takeOverEntries},
+
+	"adopt":   {makeLegacy, adoptLegacy},
+	"clone":   {makeCopy, createSpec(cloned())},
+	"release": {func(s *lifecycle.Volumes) error { return errors.Join(makeLegacy(s), adoptLegacy(s)) }, giveBack},
+}
+
+// ofDead prepares what a Kubernetes cluster has that is gone.
+func ofDead(prepare func(*lifecycle.Volumes) error) func(*lifecycle.Volumes) error {
+	return func(s *lifecycle.Volumes) error {
+		s.Kubernetes = "dead"
+		defer func() { s.Kubernetes = "" }()
+		return prepare(s)
+	}
+}
+
+func takeOverEntries(s *lifecycle.Volumes) error {
+	s.Kubernetes = "test"
+	entries, err := s.Trash.TrashEntries()
+	errs := []error{err}
+	for _, e := range entries {
+		_, err := s.TakeOverEntry(e.Name, e.Kubernetes())
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 func createSpec(spec volume.Spec) func(*lifecycle.Volumes) error {
@@ -56,13 +83,18 @@ func cloned() volume.Spec {
 }
 
 // makeCopy makes the copy that becomes a volume.
-func makeCopy(s *lifecycle.Volumes) (err error) {
+func makeCopy(s *lifecycle.Volumes) error {
+	return copyOf(s, func(source string) error { return os.WriteFile(filepath.Join(source, "data"), []byte("dear"), 0o600) })
+}
+
+// copyOf is makeCopy of a directory that is filled so.
+func copyOf(s *lifecycle.Volumes, fill func(source string) error) (err error) {
 	source, err := os.MkdirTemp("", "source")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(source)) }()
-	if err := errors.Join(os.WriteFile(filepath.Join(source, "data"), []byte("dear"), 0o600), unix.Chmod(source, uint32(volume.DefaultMode))); err != nil {
+	if err := errors.Join(fill(source), unix.Chmod(source, uint32(volume.DefaultMode))); err != nil {
 		return err
 	}
 	from, err := safepath.OpenRoot(source)

@@ -8,21 +8,14 @@ package lifecycle_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/copying"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
 )
 
@@ -36,6 +29,7 @@ type job struct {
 	Mountpoint string `json:"mountpoint"`
 	Operation  string `json:"operation"`
 	Point      int    `json:"point"` // kill at the n-th point passed, counted from 0
+	OtherFirst bool   `json:"otherFirst"`
 	Privileged string `json:"privileged"`
 }
 
@@ -55,7 +49,7 @@ func crash() {
 		panic(err)
 	}
 	s.Privileged = rootAt(j.Privileged)
-	oneByOne(s)
+	oneByOne(volumes.Reconciled(s), j.OtherFirst)
 	var passed atomic.Int64
 	s.Step = func(string) {
 		if passed.Add(1) == int64(j.Point)+1 {
@@ -70,10 +64,10 @@ func crash() {
 }
 
 // points returns the names of the points that an operation passes, by doing it once.
-func points(t *testing.T, mountpoint, operation string) []string {
+func points(t *testing.T, mountpoint, operation string, otherFirst bool) []string {
 	t.Helper()
 	s := privilegedStore(t, mountpoint)
-	oneByOne(s)
+	oneByOne(s, otherFirst)
 	if err := operations[operation].prepare(s); err != nil {
 		t.Fatal(err)
 	}
@@ -98,8 +92,8 @@ func TestKilledAtEveryPoint(t *testing.T) {
 	given := []string{"directory team", "directory team/app", "directory team/app/vol"}
 	beforeTaken := []string{"names: directory seen", "delete: parents removed", "delete: path given up"}
 	create := []string{
-		"create: record made", "create: claimed", "create: parent made", "create: path claimed",
-		"create: directory made", "create: owner set", "create: mode set", "create: record complete", "on disk",
+		"create: record made", "create: claimed", "claim: link made", "claim: name linked", "create: parent made", "create: path claimed",
+		"create: directory there", "create: directory made", "create: owner set", "create: mode set", "create: record complete", "on disk",
 	}
 	tests := []struct {
 		operation string
@@ -109,7 +103,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 		{"create", create, map[string][]string{"repeat": ready, "delete": nil, "reconcile": nil}},
 		{
 			"clone", []string{
-				"create: record made", "create: claimed", "create: parent made", "create: path claimed", "create: directory made",
+				"create: record made", "create: claimed", "claim: link made", "claim: name linked", "create: parent made", "create: path claimed",
 				"create: owner set", "create: record complete", "names: directory seen", "create: copy moved into its place",
 				"copy: to be given up", "copy: claim moved aside", "copy: directory moved aside", "on disk",
 			},
@@ -119,21 +113,21 @@ func TestKilledAtEveryPoint(t *testing.T) {
 		{
 			"take back", []string{
 				"undo: claim renamed", "undo: directory found", "undo: directory moved aside",
-				"undo: directory removed", "path: claim moved aside", "undo: parents removed", "undo: path given up",
+				"undo: directory removed", "path: claim goes", "path: claim moved aside", "undo: parents removed", "undo: path given up",
 				"on disk", "names: directory seen",
 			},
 			map[string][]string{"repeat": nil, "reconcile": nil, "create": ready},
 		},
 		{
 			"delete", []string{
-				"delete: record moved", "delete: directory found", "delete: data moved", "path: claim moved aside",
+				"delete: record moved", "delete: directory found", "delete: data moved", "path: claim goes", "path: claim moved aside",
 				"delete: parents removed", "delete: path given up", "on disk", "names: directory seen",
 			},
 			map[string][]string{"repeat": trashed, "reconcile": trashed, "reap": nil, "restore": ready, "create": {"directory team", "directory team/app", "ready vol", "trash vol"}},
 		},
 		{
 			"delete retained", []string{
-				"delete: record removed", "path: claim moved aside", "delete: path given up", "on disk",
+				"delete: record removed", "path: claim goes", "path: claim moved aside", "delete: path given up", "on disk",
 			},
 			map[string][]string{"repeat": {"directory team", "directory team/app", "directory team/app/vol"}},
 		},
@@ -146,58 +140,71 @@ func TestKilledAtEveryPoint(t *testing.T) {
 		},
 		{
 			"restore", []string{
-				"delete: parents removed", "delete: path given up", "restore: entry taken", "create: parent made",
-				"restore: path claimed", "restore: place made", "restore: data moved back", "restore: record made",
+				"delete: parents removed", "delete: path given up", "restore: entry taken", "claim: link made", "claim: name linked",
+				"create: parent made", "restore: path claimed", "restore: data moved back", "restore: record made",
 				"restore: ready", "restore: trash entry removed", "on disk", "names: directory seen",
 			},
 			map[string][]string{"repeat": ready, "reconcile": ready},
 		},
 		{
 			"give way", []string{
-				"delete: parents removed", "delete: path given up", "restore: entry taken", "create: parent made",
-				"restore: path claimed", "restore: place made", "restore: data moved back", "restore: given up",
-				"delete: directory found", "delete: data moved", "path: claim moved aside", "names: directory seen",
+				"delete: parents removed", "delete: path given up", "restore: entry taken", "claim: link made", "claim: name linked",
+				"create: parent made", "restore: path claimed", "restore: data moved back", "restore: given up",
+				"delete: directory found", "delete: data moved", "path: claim goes", "path: claim moved aside", "names: directory seen",
 			},
 			map[string][]string{"repeat": {"ready vol", "trash vol"}},
 		},
 		{"create enforced", append(slices.Clone(create), "limit set"), map[string][]string{"repeat": ready}},
 		{
 			"expand enforced", []string{
-				"change: attributes read", "change: new attributes made", "limit set", "on disk",
+				"change: attributes read", "claim: link made", "claim: name linked", "change: new attributes made", "limit set", "on disk",
 				"change: earlier ones removed",
 			},
 			map[string][]string{"repeat": ready, "settle limits": ready},
 		},
 		{
 			"modify", []string{
-				"change: attributes read", "change: new attributes made", "change: owner applied", "on disk",
+				"change: attributes read", "claim: link made", "claim: name linked", "change: new attributes made", "change: owner applied", "on disk",
 				"change: earlier ones removed",
 			},
 			map[string][]string{"repeat": ready},
 		},
 		{
+			"take over", []string{
+				"change: attributes read", "claim: link made", "claim: name linked", "change: new attributes made", "on disk", "change: earlier ones removed",
+			},
+			map[string][]string{"repeat": ready, "delete": nil},
+		},
+		{
+			"take over entry", []string{
+				"change: attributes read", "claim: link made", "claim: name linked", "change: new attributes made", "on disk", "change: earlier ones removed",
+			},
+			map[string][]string{"repeat": trashed, "reap": nil, "restore": ready},
+		},
+		{
 			"give back", []string{
-				"delete: limit lifted", "delete: record removed", "path: claim moved aside", "delete: path given up",
+				"delete: limit lifted", "delete: record removed", "path: claim goes", "path: claim moved aside", "delete: path given up",
 				"on disk",
 			},
 			map[string][]string{"repeat": {"directory team", "directory team/app", "directory team/app/vol"}},
 		},
 		{
 			"adopt", []string{
-				"create: record made", "create: claimed", "create: record complete", "create: path claimed", "on disk",
+				"create: record made", "create: claimed", "claim: link made", "claim: name linked", "create: record complete",
+				"create: path claimed", "on disk",
 				"names: directory seen",
 			},
 			map[string][]string{"repeat": ready, "delete": given},
 		},
 		{
 			"release", []string{
-				"path: claim moved aside", "delete: path given up", "delete: record removed", "on disk",
+				"path: claim goes", "path: claim moved aside", "delete: path given up", "delete: record removed", "on disk",
 			},
 			map[string][]string{"repeat": given, "delete": given},
 		},
 		{
 			"expand", []string{
-				"change: attributes read", "change: new attributes made", "on disk", "change: earlier ones removed",
+				"change: attributes read", "claim: link made", "claim: name linked", "change: new attributes made", "on disk", "change: earlier ones removed",
 			},
 			map[string][]string{"repeat": ready, "reconcile": ready, "delete": nil},
 		},
@@ -209,122 +216,32 @@ func TestKilledAtEveryPoint(t *testing.T) {
 			if err := os.Chmod(mountpoint, 0o755|os.ModeSetgid); err != nil {
 				t.Fatal(err)
 			}
-			passed := points(t, mountpoint, test.operation)
-			unique := slices.Compact(slices.Sorted(slices.Values(passed)))
-			if want := slices.Sorted(slices.Values(test.passes)); !slices.Equal(unique, want) {
-				t.Fatalf("passes %q, want %q", unique, want)
-			}
-			for n, point := range passed {
-				for next, want := range test.want {
-					t.Run(fmt.Sprintf("%d %s, then %s", n, point, next), func(t *testing.T) {
-						switch {
-						case test.operation == "delete" && point == "names: directory seen" && next != "repeat":
-							want = ready // nothing has begun
-						case test.operation == "restore" && next == "reconcile" && slices.Contains(beforeTaken, point):
-							want = trashed // what comes before the entry is taken is the rest of its deletion
-						}
-						killAndGoOn(t, mountpoint, job{mountpoint, test.operation, n, privilegedPath(t, mountpoint)}, next, want)
-					})
+			killed := map[string]bool{} // by what had been passed: what is done beside each other may be done in either order
+			for _, otherFirst := range []bool{false, true} {
+				passed := points(t, mountpoint, test.operation, otherFirst)
+				unique := slices.Compact(slices.Sorted(slices.Values(passed)))
+				if want := slices.Sorted(slices.Values(test.passes)); !slices.Equal(unique, want) {
+					t.Fatalf("passes %q, want %q", unique, want)
+				}
+				for n, point := range passed {
+					until := fmt.Sprintf("%q", slices.Sorted(slices.Values(passed[:n+1])))
+					if killed[until] {
+						continue
+					}
+					killed[until] = true
+					for next, want := range test.want {
+						t.Run(fmt.Sprintf("%d %s, then %s", n, point, next), func(t *testing.T) {
+							switch {
+							case test.operation == "delete" && point == "names: directory seen" && next != "repeat":
+								want = ready // nothing has begun
+							case test.operation == "restore" && next == "reconcile" && slices.Contains(beforeTaken, point):
+								want = trashed // what comes before the entry is taken is the rest of its deletion
+							}
+							killAndGoOn(t, mountpoint, job{mountpoint, test.operation, n, otherFirst, privilegedPath(t, mountpoint)}, next, want)
+						})
+					}
 				}
 			}
 		})
 	}
-}
-
-func killAndGoOn(t *testing.T, mountpoint string, j job, next string, want []string) {
-	s := privilegedStore(t, mountpoint)
-	if err := operations[j.Operation].prepare(s); err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(j)
-	if err != nil {
-		t.Fatal(err)
-	}
-	child := exec.CommandContext(t.Context(), "/proc/self/exe")
-	child.Env = append(os.Environ(), crashJob+"="+string(text))
-	output, _ := child.CombinedOutput()
-	if status, ok := child.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
-		t.Fatalf("the child was not killed: %v\n%s", child.ProcessState, output)
-	}
-
-	s = privilegedStore(t, mountpoint) // what a restarted driver has
-	s.Recent, s.Abandoned = 0, 0
-	switch next {
-	case "repeat":
-		err = operations[j.Operation].do(s)
-	case "delete":
-		err = s.Delete(volumes.Background, "vol")
-		if err == nil {
-			_, err = s.Trash.Reap(volumes.Background, 0)
-		}
-	case "create":
-		// The first may find what is left and only clear it away.
-		if _, err = s.Create(crashSpec); errors.Is(err, volume.ErrBusy) {
-			_, err = s.Create(crashSpec)
-		}
-	case "reap":
-		_, err = s.Trash.Reap(volumes.Background, 0)
-	case "restore":
-		err = volumes.RestoreOnly(s)
-	case "reconcile":
-		err = s.Reconcile(volumes.Background, volumes.Unlocked)
-	case "settle limits":
-		_, err = s.SettleLimits(volumes.Background, volumes.Unlocked)
-	}
-	if err != nil {
-		t.Errorf("%s: %v", next, err)
-	}
-	// The kill may have left claims that nothing refers to; Reconcile is what removes them.
-	if err := s.Reconcile(volumes.Background, volumes.Unlocked); err != nil {
-		t.Error(err)
-	}
-	if _, err := copying.Reap(volumes.Background, s.Store); err != nil {
-		t.Error(err)
-	}
-	got := volumes.Audit(t, mountpoint)
-	// Creations that were complete when the kill came are not taken back.
-	if next == "reconcile" && want == nil && slices.Contains(got, "ready vol") {
-		want = []string{"directory team", "directory team/app", "ready vol"}
-	}
-	volumes.Same(t, got, want...)
-	if r, err := s.Get("vol"); err == nil && r.Path == crashSpec.Path {
-		want := map[bool]string{true: "1001:7 2770", false: "1001:0 2770"}[j.Operation == "modify"]
-		if got := volumes.OwnerOf(t, filepath.Join(mountpoint, crashSpec.Path)); got != want {
-			t.Errorf("the owner is %s", got)
-		}
-		if strings.HasPrefix(j.Operation, "expand") && next == "repeat" && r.Capacity != 3 {
-			t.Errorf("the capacity is %d", r.Capacity)
-		}
-		if data, err := os.ReadFile(filepath.Join(mountpoint, crashSpec.Path, "data")); j.Operation == "clone" && (err != nil || string(data) != "dear") {
-			t.Errorf("what was copied is %q, %v", data, err)
-		}
-		if got := limitAt(t, s, crashSpec.Path); r.Enforced && got != r.Capacity || !r.Enforced && got != 0 {
-			t.Errorf("the limit is %d bytes, the capacity %d", got, r.Capacity)
-		}
-	} else if j.Operation == "give back" && limitAt(t, s, crashSpec.Path) != 0 {
-		t.Error("what was given back has a limit")
-	}
-	clean(t, mountpoint)
-}
-
-// clean empties the Gluster volume for the next kill.
-func clean(t *testing.T, mountpoint string) {
-	t.Helper()
-	s := privilegedStore(t, mountpoint)
-	if err := s.Delete(volumes.Background, "vol"); err != nil {
-		t.Error(err)
-	}
-	if _, err := s.Trash.Reap(volumes.Background, -time.Hour); err != nil {
-		t.Error(err)
-	}
-	if err := os.RemoveAll(filepath.Join(mountpoint, "team")); err != nil {
-		t.Error(err)
-	}
-	s.Abandoned = 0
-	if err := s.Reconcile(volumes.Background, volumes.Unlocked); err != nil {
-		t.Error(err)
-	}
-	_, err := copying.Reap(volumes.Background, s.Store)
-	volumes.Must(t, err)
-	volumes.Same(t, volumes.Audit(t, mountpoint))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
@@ -18,6 +19,7 @@ import (
 // or Delete of the same volume.
 const (
 	stepPathHeld  = "create: path claimed"
+	stepDirectory = "create: directory there"
 	stepMade      = "create: directory made"
 	stepOwned     = "create: owner set"
 	stepMode      = "create: mode set"
@@ -31,40 +33,60 @@ const (
 // nothing of a new volume is left, as far as the Gluster volume lets it be removed; the next
 // Create clears away what is.
 //
-// What waits for what: the record and the path are claimed beside each other, after a look whether there is something
-// at either; then come the directory, its owner and its mode, one after the other; then the record is completed while
-// everything else is forced to disk.
+// What waits for what: the record is claimed beside a look at the path, and beside the link that is to claim that; then
+// the path is claimed; then come the directory, its owner and its mode, one after the other; then the record is
+// completed while everything else is forced to disk.
 func (s *Volumes) Create(spec volume.Spec) (volume.Record, error) {
+	// Who has the record needs no look whether there is one. As long as one may be elsewhere, or what is to be in the
+	// volume has to be found, a look comes first.
+	if spec.Source == nil && s.IsSpread(owndir.VolumesDir) {
+		r, err := s.makeNew(spec)
+		if !errors.Is(err, errRecorded) {
+			return r, err
+		}
+	}
 	f, err := s.Find(volume.IDFor(spec.Name))
 	if err == nil && f.State == store.Begun { // interrupted, or another controller is at it
 		if err = s.Creations.UndoHalfMade(f.Record.ID); err == nil {
 			f, err = s.Find(f.Record.ID)
 		}
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return volume.Record{}, s.Explain(fmt.Errorf("make volume %s on %s: %w", volume.IDFor(spec.Name), s.Volume, err))
-	}
-	if f.State == store.Ready {
-		have, err := s.Current(f.Record)
-		if err == nil {
-			err = s.othersOnly(have)
-		}
-		if err == nil {
-			err = s.Explain(s.placeClone(f.Record))
-		}
-		if err == nil {
-			asked := f.Record // what was asked for by name counts, whatever it was changed to
-			asked.Capacity = have.Capacity
-			err = asked.Satisfies(spec)
-		}
-		if err == nil {
-			err = s.Explain(s.Commit())
-		}
-		return have, err
-	}
-	if spec.Source != nil {
+	case f.State == store.Ready:
+		return s.madeBefore(f, spec)
+	case spec.Source != nil:
 		return s.completeClone(spec)
 	}
+	return s.makeNew(spec)
+}
+
+// madeBefore returns the volume that is there, if it is the one that is asked for.
+func (s *Volumes) madeBefore(f store.Lookup, spec volume.Spec) (volume.Record, error) {
+	have, err := s.Current(f.Record)
+	if err == nil {
+		err = s.othersOnly(have)
+	}
+	if err == nil {
+		err = s.Explain(s.placeClone(f.Record))
+	}
+	if err == nil {
+		asked := f.Record // what was asked for by name counts, whatever it was changed to
+		asked.Capacity = have.Capacity
+		err = asked.Satisfies(spec)
+	}
+	if err == nil {
+		err = s.Explain(s.Commit())
+	}
+	return have, err
+}
+
+// errRecorded says that there is a record of what was to be made. Nothing else has been done then.
+var errRecorded = fmt.Errorf("another controller is making it: %w: %w", fs.ErrExist, volume.ErrBusy)
+
+// makeNew makes a volume of which there is no record; errRecorded if there is one.
+func (s *Volumes) makeNew(spec volume.Spec) (volume.Record, error) {
 	r := s.NewRecord(spec)
 	c, err := s.claimBoth(r)
 	if c != nil {
@@ -73,27 +95,37 @@ func (s *Volumes) Create(spec volume.Spec) (volume.Record, error) {
 	if err == nil {
 		err = s.make(c, &r)
 	}
-	if err != nil {
-		err = s.Explain(fmt.Errorf("make directory %s on %s: %w", r.Path, s.Volume, err))
-		return volume.Record{}, errors.Join(err, s.Creations.UndoFailed(r, c != nil))
+	if err == nil {
+		return r, nil
 	}
-	return r, nil
+	err = s.Explain(fmt.Errorf("make directory %s on %s: %w", r.Path, s.Volume, err))
+	if !errors.Is(err, errRecorded) {
+		err = errors.Join(err, s.Creations.UndoFailed(r, c != nil))
+	}
+	return volume.Record{}, err
 }
 
-// claimBoth claims the volume's ID, by its record, and its path. The first may be there without the second.
+// claimBoth claims the volume's ID, by its record, and then its path: whoever finds a path claimed looks for the
+// holder's record, and takes the path from one that has none.
 func (s *Volumes) claimBoth(r volume.Record) (*creation.RecordClaim, error) {
 	var c *creation.RecordClaim
-	var held volume.PathClaim
-	err := s.both(func(s *Volumes) (err error) {
-		c, err = s.Creations.ClaimRecord(r)
-		if errors.Is(err, fs.ErrExist) {
-			err = fmt.Errorf("another controller is making volume %s: %w: %w", r.ID, err, volume.ErrBusy)
-		}
-		return err
+	var place *creation.Place
+	var claimed error
+	err := s.both(func(s *Volumes) error {
+		c, claimed = s.Creations.ClaimRecord(r)
+		return claimed
 	}, func(s *Volumes) (err error) {
-		held, err = s.Creations.TakePlace(r.ID, volume.PathClaim{Stamp: r.Stamp(), Path: r.Path})
+		place, err = s.Creations.PreparePlace(r.ID, volume.PathClaim{Stamp: r.Stamp(), Path: r.Path})
 		return err
 	})
+	if errors.Is(claimed, fs.ErrExist) {
+		err = errRecorded // whatever else is wrong
+	}
+	if err != nil {
+		place.Drop()
+		return c, err
+	}
+	held, err := s.Creations.TakePrepared(place)
 	if err == nil && held.Stamp != r.Stamp() {
 		err = s.placeTaken(r, held)
 	}
@@ -143,28 +175,40 @@ func (s *Volumes) make(c *creation.RecordClaim, r *volume.Record) error {
 		return err
 	}
 	r.GFID = gfid
-	owner := func(s *Volumes) error { return s.setOwner(dir, r.Owner) }
-	if err := s.both(owner, func(s *Volumes) error {
-		return s.both(func(s *Volumes) error { return s.stillHolds(*r) }, func(s *Volumes) error { return s.limit(*r) })
+	if err := s.keepingPlace(c, *r, func(s *Volumes) error {
+		return s.both(func(s *Volumes) error { return s.setOwner(dir, r.Owner) }, func(s *Volumes) error { return s.limit(*r) })
 	}); err != nil {
 		return err
 	}
 	return s.both((*Volumes).Commit, func(s *Volumes) error {
-		err := c.Complete(*r)
+		err := s.Creations.Complete(c, *r)
 		s.Step(stepCompleted)
 		return err
 	})
 }
 
-// stillHolds returns an ErrBusy if the path of a creation was given up as that of a dead maker, by one who looked
-// before the record was there. Nobody does so after that.
-func (s *Volumes) stillHolds(r volume.Record) error {
-	held, err := s.HolderOf(r.Path)
-	if err == nil && held.Stamp != r.Stamp() {
-		err = fs.ErrNotExist
+// keepingPlace does something for a creation whose directory is known, and looks beside it whether it holds its path
+// still: another may have moved the claim aside, to look at it, and a third claimed the path before it was back
+// (TestACreationThatHasLostItsClaimIsNoVolume). One that is only gone is made again. What was made for it goes if its
+// record is in its place: whoever takes a creation back moves that first, and then what is there may be another's
+// (TestAVolumeThatAnotherControllerOvertakesIsTheOthers).
+func (s *Volumes) keepingPlace(c *creation.RecordClaim, r volume.Record, do func(*Volumes) error) error {
+	var held volume.PathClaim
+	err := s.both(do, func(s *Volumes) (err error) {
+		held, err = s.HolderOf(r.Path)
+		if errors.Is(err, fs.ErrNotExist) {
+			if err = s.Commit(); err == nil { // that the name is free, before it is another file's
+				held, err = s.ClaimPath(volume.PathClaim{Stamp: r.Stamp(), Path: r.Path})
+			}
+		}
+		return volume.IgnoreExist(err)
+	})
+	if held.Stamp == "" || held.Stamp == r.Stamp() {
+		return err
 	}
-	if err != nil && volume.IgnoreNotExist(err) == nil {
-		return fmt.Errorf("another controller took back volume %s meanwhile: %w", r.ID, volume.ErrBusy)
+	err = errors.Join(err, fmt.Errorf("another has the path by now: %w", volume.ErrBusy))
+	if c.IsInPlace() == nil {
+		err = errors.Join(err, s.Creations.RemoveMade(r))
 	}
 	return err
 }
@@ -184,6 +228,7 @@ func (s *Volumes) makeDirectory(r volume.Record) (dir *safepath.Dir, err error) 
 		if made != nil && !errors.Is(made, fs.ErrExist) {
 			return made
 		}
+		s.Step(stepDirectory)
 		dir, err = parent.Open(name)
 		if err != nil {
 			return volume.NotADirectory(err)
@@ -192,7 +237,12 @@ func (s *Volumes) makeDirectory(r volume.Record) (dir *safepath.Dir, err error) 
 			return nil
 		}
 		defer dir.Close()
-		return errors.Join(s.ForeignError(dir, r.ID, ""), s.ReleasePath(r.Path, volume.IsOfVolume(r.Stamp())))
+		return s.wasThere(dir, r)
 	})
 	return dir, err
+}
+
+// wasThere is the error of a directory that came between the look at a volume's path and the claim of it.
+func (s *Volumes) wasThere(dir *safepath.Dir, r volume.Record) error {
+	return errors.Join(s.ForeignError(dir, r.ID, ""), s.ReleasePath(r.Path, volume.IsOfVolume(r.Stamp())))
 }

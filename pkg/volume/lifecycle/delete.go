@@ -6,12 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/trash"
 )
 
 // The named points of the end of a volume whose data stays.
@@ -59,15 +59,28 @@ func (s *Volumes) delete(ctx context.Context, id string) error {
 }
 
 func (s *Volumes) giveUp(ctx context.Context, f store.Lookup) error {
-	now, err := s.Current(f.Record)
+	stays := func(r volume.Record) bool { return r.Origin == volume.Adopted || r.OnDelete == volume.Retain }
+	var now volume.Record
+	var before *trash.Before
+	err := s.both(func(s *Volumes) (err error) {
+		now, err = s.Current(f.Record)
+		return err
+	}, func(s *Volumes) error {
+		if !stays(f.Record) { // as it was made, and most likely is
+			before = s.Trash.LookBefore(f.Record)
+		}
+		return nil
+	})
 	switch {
 	case err != nil:
 		return err
-	case now.Origin == volume.Adopted || now.OnDelete == volume.Retain:
+	case stays(now):
 		f.Record = now
 		return s.release(f)
+	case before == nil:
+		before = s.Trash.LookBefore(f.Record)
 	}
-	return s.Trash.MoveToTrash(ctx, f)
+	return s.Trash.MoveToTrash(ctx, f, before)
 }
 
 // release forgets a volume and leaves its directory. The record goes last: the path of a volume that is there is not
@@ -89,9 +102,11 @@ func (s *Volumes) release(f store.Lookup) error {
 	if err := s.ForgetGFID(r); err != nil {
 		return err
 	}
-	err := volume.IgnoreNotExist(f.Dir.Unlink(r.ID + store.RecordSuffix))
+	if err := volume.IgnoreNotExist(f.Dir.Unlink(r.ID + store.RecordSuffix)); err != nil {
+		return err
+	}
 	s.Step(stepUnrecorded)
-	return errors.Join(err, s.ForgetAttributes(r, math.MaxInt64))
+	return errors.Join(s.lift(r), s.ForgetAttributes(r)) // what another has set that had seen the record
 }
 
 // removeMark makes a directory nobody's again that has a mark of the first version.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
 )
 
@@ -22,7 +22,7 @@ func TestErrorsNameThePathOnTheGlusterVolume(t *testing.T) {
 	s, mountpoint := volumes.OnGV0(t)
 	volumes.Create(t, s, volumes.Spec("vol"))
 	if err := errors.Join(os.Mkdir(filepath.Join(mountpoint, "mine"), 0o755), os.Symlink("vol", filepath.Join(mountpoint, "link")),
-		os.WriteFile(filepath.Join(mountpoint, volume.OwnDir, store.VolumesDir, "bad.json"), []byte("x"), 0o600)); err != nil {
+		os.WriteFile(filepath.Join(mountpoint, volume.OwnDir, owndir.VolumesDir, "bad.json"), []byte("x"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	below := volumes.Spec("below")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
 // Expand gives a volume a capacity of at least so many bytes, at most limit (0: any), and returns its record. One that
@@ -21,21 +22,23 @@ func (s *Volumes) Expand(id string, required, limit int64) (volume.Record, error
 }
 
 func (s *Volumes) expand(id string, required, limit int64) (volume.Record, error) {
-	f, err := s.lookReady(id)
+	f, seen, err := s.lookReady(id)
 	if err != nil {
 		return volume.Record{}, err
 	}
-	r, err := s.Current(f.Record)
-	if err != nil {
-		return volume.Record{}, err
-	}
-	if limit > 0 && r.Capacity > limit {
-		return volume.Record{}, fmt.Errorf("it has %d bytes, which is more than %d, and volumes are not made smaller: %w", r.Capacity, limit, volume.ErrTooLarge)
-	}
-	a, err := s.ChangeAttributes(f.Record, func(a *volume.Attributes) {
-		if required > max(a.Capacity, f.Record.Capacity) { // what another has set meanwhile counts
+	r := f.Record
+	a, err := s.ChangeAttributes(r, &seen, store.Change{To: func(a *volume.Attributes) error {
+		have := a.ApplyTo(r).Capacity
+		if limit > 0 && have > limit {
+			return fmt.Errorf("it has %d bytes, which is more than %d, and volumes are not made smaller: %w", have, limit, volume.ErrTooLarge)
+		}
+		if required > have { // what another has set meanwhile counts
 			a.Capacity = required
 		}
-	}, func() error { return s.limitCurrent(f.Record) })
-	return a.ApplyTo(f.Record), err
+		return nil
+	}, Apply: s.applying(func(s *Volumes, a volume.Attributes) error { return s.limitCurrent(r, a.ApplyTo(r)) })})
+	if err != nil {
+		return volume.Record{}, err
+	}
+	return a.ApplyTo(r), nil
 }

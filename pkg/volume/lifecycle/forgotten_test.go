@@ -13,7 +13,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
 )
@@ -71,7 +71,7 @@ func TestADeletionThatABrickForgotHadBegunLeavesOneEntry(t *testing.T) {
 		volumes.StopAt(v.Store, "delete: record moved", func(s *lifecycle.Volumes) { _ = s.Delete(volumes.Background, "vol") })
 		v.Forget(brick)
 		repeated(t, v.Store, deleteVolume)
-		v.LookAt(filepath.Join(volume.OwnDir, store.TrashDir, "??", "*"))
+		v.LookAt(filepath.Join(volume.OwnDir, owndir.TrashDir, "??", "*"))
 		volumes.Must(t, v.Store.Reconcile(volumes.Background, volumes.Unlocked))
 		volumes.Same(t, volumes.Audit(t, v.Client.Path), "trash vol")
 	})
@@ -112,7 +112,7 @@ func TestAPurgeThatABrickForgotLeavesNothing(t *testing.T) {
 				}
 				v.Forget(brick)
 				repeated(t, v.Store, purgeOnly)
-				v.LookAt(filepath.Join(volume.OwnDir, store.TrashDir, "??", "*"))
+				v.LookAt(filepath.Join(volume.OwnDir, owndir.TrashDir, "??", "*"))
 				volumes.Same(t, volumes.Audit(t, v.Client.Path))
 			})
 		})

@@ -79,7 +79,7 @@ func (u *interrupted) reopen(t *testing.T, m *testcluster.RawMount, c *commit.Co
 	volumes.Must(t, err)
 	t.Cleanup(closeView)
 	s.Recent, s.Abandoned = 0, 0
-	u.store = s
+	u.store = volumes.Reconciled(s)
 }
 
 func (u *interrupted) String() string {

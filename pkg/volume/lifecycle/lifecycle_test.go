@@ -47,7 +47,18 @@ func TestVolumeHasTheOwnerAndModeAskedFor(t *testing.T) {
 }
 
 func TestCreateIsIdempotentAndRefusesOtherProperties(t *testing.T) {
-	s, mountpoint := volumes.OnGV0(t)
+	t.Run("of a driver that has just started", func(t *testing.T) {
+		s, mountpoint := volumes.OnGV0(t)
+		createAgain(t, s, mountpoint)
+	})
+	t.Run("of one that has reconciled", func(t *testing.T) {
+		s, mountpoint := volumes.OnGV0(t)
+		createAgain(t, volumes.Reconciled(s), mountpoint)
+	})
+}
+
+func createAgain(t *testing.T, s *lifecycle.Volumes, mountpoint string) {
+	t.Helper()
 	first := volumes.Create(t, s, volumes.Spec("a"))
 	for range 10 {
 		if again := volumes.Create(t, s, volumes.Spec("a")); again.Created != first.Created {
@@ -71,6 +82,9 @@ func TestCreateIsIdempotentAndRefusesOtherProperties(t *testing.T) {
 		volumes.Wants(t, err, volume.ErrIncompatible, word)
 	}
 	volumes.Same(t, volumes.Audit(t, mountpoint), "ready a")
+	if left := volumes.FirstNames(t, mountpoint); len(left) > 0 {
+		t.Errorf("left of claims is %q", left)
+	}
 }
 
 func TestTwoControllersMakeOneVolume(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
 const (
@@ -50,23 +51,56 @@ func (s *Volumes) limit(r volume.Record) error {
 	return err
 }
 
-// limitCurrent is limit with what was changed. What another has changed while the limit was set is set after it.
-func (s *Volumes) limitCurrent(r volume.Record) error {
+// limitCurrent is limit with what was changed, and Commit. now is the record with that; what another has changed while
+// the limit was set is set after it, and what another has given back gets none
+// (TestWhatIsGivenBackWhileItIsExpandedHasNoLimit).
+func (s *Volumes) limitCurrent(r, now volume.Record) error {
 	const attempts = 10
-	now, err := s.Current(r)
+	var err error
 	for range attempts {
-		if err == nil {
-			err = s.limit(now)
+		if err = s.limit(now); err != nil {
+			return s.orDeleted(r, err)
 		}
-		if err != nil || !now.Enforced {
+		if !now.Enforced {
+			return s.Commit()
+		}
+		limited := now
+		var f store.Lookup
+		err = s.both((*Volumes).Commit, func(s *Volumes) error {
+			var seen store.Changed
+			var err error
+			f, seen, err = s.FindChanged(r.ID)
+			now = seen.ApplyTo(r)
 			return err
-		}
-		limited := now.Capacity
-		if now, err = s.Current(r); err == nil && now.Capacity == limited {
+		})
+		switch {
+		case err != nil:
+			return err
+		case f.State != store.Ready || f.Record.Stamp() != r.Stamp(): // one that is only in the trash keeps its limit
+			given, err := s.IsGivenUp(r.Stamp())
+			if err != nil || !given {
+				return err
+			}
+			return errors.Join(s.lift(limited), s.Commit())
+		case !now.Enforced:
+			return errors.Join(s.lift(limited), s.Commit())
+		case now.Capacity == limited.Capacity:
 			return nil
 		}
 	}
-	return errors.Join(err, fmt.Errorf("the capacity of volume %s on %s changes again and again: %w", r.ID, s.Volume, volume.ErrBusy))
+	return fmt.Errorf("the capacity of volume %s on %s changes again and again: %w", r.ID, s.Volume, volume.ErrBusy)
+}
+
+// orDeleted is the error of what could not be done to a volume's directory: ErrNotFound where the volume went meanwhile.
+func (s *Volumes) orDeleted(r volume.Record, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	ready, readyErr := s.IsReady(r)
+	if readyErr == nil && !ready {
+		err = fmt.Errorf("volume %s on %s was deleted meanwhile: %w", r.ID, s.Volume, volume.ErrNotFound)
+	}
+	return errors.Join(err, readyErr)
 }
 
 // lift takes the limit from a directory that is given back. One that is not the volume's any more is left alone.

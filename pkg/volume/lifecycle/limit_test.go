@@ -56,7 +56,7 @@ func rootAt(path string) func() (*safepath.Dir, func(), error) {
 // privilegedStore is open with a client that may set limits.
 func privilegedStore(t *testing.T, mountpoint string) *lifecycle.Volumes {
 	t.Helper()
-	s := volumes.Open(t, mountpoint)
+	s := volumes.Reconciled(volumes.Open(t, mountpoint))
 	s.Privileged = rootAt(privilegedPath(t, mountpoint))
 	return s
 }
@@ -163,4 +163,54 @@ func TestAnotherDirectoryGetsNoLimit(t *testing.T) {
 	if got := limitAt(t, s, "vol"); got != 0 {
 		t.Errorf("it has the limit %d", got)
 	}
+}
+
+// withPrivileged does something with a client that may set limits.
+func withPrivileged(t *testing.T, do func(*lifecycle.Volumes) error) func(*lifecycle.Volumes) error {
+	return func(s *lifecycle.Volumes) error {
+		mountpoint, err := os.Readlink(volumes.RootOf(s))
+		volumes.Must(t, err)
+		s.Privileged = rootAt(privilegedPath(t, mountpoint))
+		return do(s)
+	}
+}
+
+// A directory that is given back has no limit, whatever another controller sets meanwhile.
+func TestWhatIsGivenBackWhileItIsExpandedHasNoLimit(t *testing.T) {
+	spec := limitedSpec("vol")
+	spec.OnDelete = volume.Retain
+	create := withPrivileged(t, func(s *lifecycle.Volumes) error { _, err := s.Create(spec); return err })
+	prepare := func(s *lifecycle.Volumes) { volumes.Must(t, create(s)) }
+	expand := withPrivileged(t, func(s *lifecycle.Volumes) error { _, err := s.Expand("vol", 2<<30, 0); return err })
+	remove := withPrivileged(t, func(s *lifecycle.Volumes) error { return s.Delete(volumes.Background, "vol") })
+	check := func(mountpoint string) {
+		volumes.Same(t, volumes.Audit(t, mountpoint), "directory vol")
+		if got := limitAt(t, privilegedStore(t, mountpoint), "vol"); got != 0 {
+			t.Errorf("it has the limit %d", got)
+		}
+	}
+	t.Run("at each point of the expansion", func(t *testing.T) { atEachPoint(t, prepare, expand, remove, check) })
+	t.Run("at each point of the deletion", func(t *testing.T) { atEachPoint(t, prepare, remove, expand, check) })
+}
+
+// What is in the trash, or on its way there, is not given back.
+func TestWhatIsDeletedWhileItIsExpandedKeepsItsLimit(t *testing.T) {
+	spec := limitedSpec("vol")
+	spec.OnDelete = volume.Trash
+	create := withPrivileged(t, func(s *lifecycle.Volumes) error { _, err := s.Create(spec); return err })
+	prepare := func(s *lifecycle.Volumes) { volumes.Must(t, create(s)) }
+	expand := withPrivileged(t, func(s *lifecycle.Volumes) error { _, err := s.Expand("vol", 2<<30, 0); return err })
+	remove := withPrivileged(t, func(s *lifecycle.Volumes) error { return s.Delete(volumes.Background, "vol") })
+	check := func(mountpoint string) {
+		s := privilegedStore(t, mountpoint)
+		entries, err := s.Trash.TrashEntries()
+		volumes.Must(t, err)
+		_, err = s.Trash.Restore(entries[0].Name)
+		volumes.Must(t, err)
+		if limitAt(t, s, "vol") == 0 {
+			t.Error("it has no limit")
+		}
+	}
+	t.Run("at each point of the expansion", func(t *testing.T) { atEachPoint(t, prepare, expand, remove, check) })
+	t.Run("at each point of the deletion", func(t *testing.T) { atEachPoint(t, prepare, remove, expand, check) })
 }

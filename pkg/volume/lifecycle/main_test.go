@@ -26,10 +26,13 @@ func nothing(*lifecycle.Volumes) error { return nil }
 
 // oneByOne has a store do one after the other what it would do beside each other: what is under way when a process is
 // killed comes to its end a moment later, and may leave an empty parent directory behind all that looks for it now.
-func oneByOne(s *lifecycle.Volumes) {
+func oneByOne(s *lifecycle.Volumes, otherFirst bool) {
 	permit, err := permits.New(1, func() []gluster.Volume { return []gluster.Volume{volumes.GV0} }).Acquire(volumes.Background, volumes.GV0)
 	if err != nil {
 		panic(err)
+	}
+	if otherFirst {
+		permit = permit.OtherFirst()
 	}
 	s.Permit = permit
 }

@@ -15,10 +15,13 @@ const stepApplied = "change: owner applied"
 // directory alone, not of what is in it. What Modify returns is on the disks of all bricks that are up. Errors:
 // ErrNotFound, ErrBusy, ErrNewer, and ErrForeign where the volume's directory is another's.
 func (s *Volumes) Modify(id string, c volume.Changes) (volume.Record, error) {
-	f, err := s.lookReady(id)
+	f, seen, err := s.lookReady(id)
 	if err == nil {
+		r := f.Record
 		var a volume.Attributes
-		a, err = s.ChangeAttributes(f.Record, c.ApplyTo(f.Record), func() error { return s.applyChanges(f.Record, c) })
+		a, err = s.ChangeAttributes(r, &seen, store.Change{To: c.ApplyTo(r), Apply: s.applying(func(s *Volumes, _ volume.Attributes) error {
+			return s.applyChanges(r, c)
+		})})
 		f.Record = a.ApplyTo(f.Record)
 	}
 	if err != nil {
@@ -27,9 +30,14 @@ func (s *Volumes) Modify(id string, c volume.Changes) (volume.Record, error) {
 	return f.Record, err
 }
 
-// lookReady finds a volume that may be changed.
-func (s *Volumes) lookReady(id string) (store.Lookup, error) {
-	f, err := s.Find(id)
+// applying is the Apply of a change.
+func (s *Volumes) applying(apply func(*Volumes, volume.Attributes) error) func(*store.Store, volume.Attributes) error {
+	return func(theirs *store.Store, a volume.Attributes) error { return apply(s.with(theirs), a) }
+}
+
+// lookReady finds a volume that may be changed, and what was changed of it.
+func (s *Volumes) lookReady(id string) (store.Lookup, store.Changed, error) {
+	f, seen, err := s.FindChanged(id)
 	switch {
 	case err != nil:
 	case f.State == store.Absent:
@@ -39,15 +47,26 @@ func (s *Volumes) lookReady(id string) (store.Lookup, error) {
 	default:
 		err = f.Record.CheckWritable()
 	}
-	return f, err
+	return f, seen, err
 }
 
-// applyChanges does to the volume's directory what was written down. Of what another has changed meanwhile the
-// latest counts.
+// applyChanges does to the directory of a volume that is there what was written down. Of what another has changed meanwhile
+// the latest counts.
 func (s *Volumes) applyChanges(r volume.Record, c volume.Changes) error {
-	now, err := s.Current(r)
+	var now volume.Record
+	var ready bool
+	err := s.both(func(s *Volumes) (err error) {
+		now, err = s.Current(r)
+		return err
+	}, func(s *Volumes) (err error) {
+		ready, err = s.IsReady(r)
+		return err
+	})
 	if err != nil {
 		return err
+	}
+	if !ready { // a directory that was given back meanwhile is not the driver's
+		return s.Commit()
 	}
 	if c.Owner != (volume.Owner{}) {
 		if err := s.applyOwner(now); err != nil {
@@ -56,12 +75,15 @@ func (s *Volumes) applyChanges(r volume.Record, c volume.Changes) error {
 	}
 	switch {
 	case c.Quota == "":
-		return nil
 	case now.Enforced:
-		return s.limitCurrent(r)
+		return s.limitCurrent(r, now)
+	default:
+		now.Enforced = true // it may have a limit
+		if err := s.lift(now); err != nil {
+			return err
+		}
 	}
-	now.Enforced = true // it may have a limit
-	return s.lift(now)
+	return s.Commit()
 }
 
 func (s *Volumes) applyOwner(r volume.Record) error {

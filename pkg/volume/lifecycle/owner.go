@@ -3,7 +3,13 @@
 package lifecycle
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/tree"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
 
@@ -37,7 +43,7 @@ func mendOwner(dir *safepath.Dir, owner volume.Owner, granted bool) error {
 // setOwner sets what mkdir could not. The mode comes last: a change of owner clears setgid, and
 // until the mode is set nobody but root can enter.
 func (s *Volumes) setOwner(dir *safepath.Dir, owner volume.Owner) error {
-	st, err := dir.Stat()
+	st, err := dir.StatAsKnown() // it was made a moment ago
 	if err != nil {
 		return err
 	}
@@ -60,4 +66,69 @@ func or[T any](p *T, otherwise T) T {
 		return otherwise
 	}
 	return *p
+}
+
+// ChangeOwnerBelow changes the owner and the group of what is in a volume, -1 standing for what stays, and not those of
+// its directory; the volume may be deleted meanwhile. It takes as long as there are files, and counts in visited how many
+// it has come to. What it has changed is on the disks of all bricks that are up. ErrBusy where the application moved
+// directories while it walked: what is left is found by a repetition.
+func (s *Volumes) ChangeOwnerBelow(ctx context.Context, id string, uid, gid int, visited *atomic.Int64) error {
+	r, err := s.GetAsMade(id)
+	if err != nil {
+		return err
+	}
+	dir, err := s.Root.Open(r.Path)
+	if err != nil {
+		return s.Explain(volume.NotADirectory(err))
+	}
+	defer dir.Close()
+	err = s.CheckIdentity(dir, r)
+	var own tree.Own
+	if err == nil {
+		own, err = s.KeepOut(ctx, false)
+	}
+	if err == nil {
+		err = tree.Chown(ctx, dir, uid, gid, own, s.Permit, visited)
+	}
+	if err == nil {
+		err = s.Commit()
+	}
+	if errors.Is(err, tree.ErrMoved) {
+		err = fmt.Errorf("%w: %w", err, volume.ErrBusy)
+	}
+	if err != nil {
+		err = s.Explain(fmt.Errorf("change the owner of what is in volume %s on %s: %w", id, s.Volume, err))
+	}
+	return err
+}
+
+// GrantGroup lets the group read and write all of a volume, unless it is so already. A directory that an operator
+// made is looked through before: ErrNested, and nothing changed, if there is a volume in it.
+func (s *Volumes) GrantGroup(ctx context.Context, id string, dir *safepath.Dir, gid uint32) error {
+	granted, err := tree.Granted(dir, gid)
+	if err != nil || granted {
+		return s.Explain(err)
+	}
+	_, err = s.GetAsMade(id)
+	isStatic := errors.Is(err, volume.ErrNotFound)
+	if err != nil && !isStatic {
+		return err
+	}
+	own, err := s.KeepOut(ctx, isStatic)
+	if err != nil {
+		return s.Explain(err)
+	}
+	if isStatic {
+		if err := tree.Check(ctx, dir, own, s.Permit); err != nil {
+			return s.Explain(fmt.Errorf("a group (fsGroup) would get all that is in the directory of volume %s: %w", id, err))
+		}
+	}
+	err = tree.Grant(ctx, dir, gid, own, s.Permit)
+	if errors.Is(err, tree.ErrMoved) {
+		err = fmt.Errorf("%w: %w", err, volume.ErrBusy)
+	}
+	if err != nil {
+		return s.Explain(fmt.Errorf("grant %s to group %d: %w", dir.Name(), gid, err))
+	}
+	return nil
 }

@@ -17,6 +17,9 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
+// stepOpened is the named point between the look at a path and what is to be published there.
+const stepOpened = "publish: directory opened"
+
 // WholePath is the path of a volume that is the whole Gluster volume.
 const WholePath = "/"
 
@@ -40,23 +43,31 @@ type Access struct {
 // without a record that lies in a volume), ErrBusy (being made), ErrInvalid (the whole Gluster volume for a group,
 // among others), and what the Gluster volume says.
 func (s *Volumes) Directory(ctx context.Context, a Access) (dir *safepath.Dir, root string, err error) {
-	rel, owner, r, err := s.locate(ctx, a)
+	var rel string
+	var owner volume.Owner
+	var r *volume.Record
+	// Where it most likely is, it is opened beside the look at the record, which says whether it is the one.
+	err = s.both(func(s *Volumes) (err error) {
+		rel, owner, r, err = s.locate(ctx, a)
+		return err
+	}, func(s *Volumes) error {
+		if volume.CheckPath(a.Path) == nil {
+			dir, _ = s.Root.Open(a.Path)
+			s.Step(stepOpened)
+		}
+		return nil
+	})
+	if err != nil {
+		if dir != nil {
+			dir.Close()
+		}
+		return nil, "", err
+	}
+	dir, err = s.openFound(dir, a.ID, rel, r)
 	if err != nil {
 		return nil, "", err
 	}
-	dir, err = s.Root.Open(rel)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", fmt.Errorf("%s has no directory %s for volume %s: %w: was it removed by hand? see `glusterfs-csi trash list`", s.Volume, rel, a.ID, volume.ErrNotFound)
-	}
-	if err != nil {
-		return nil, "", s.Explain(fmt.Errorf("open the directory of volume %s on %s: %w", a.ID, s.Volume, volume.NotADirectory(err)))
-	}
-	if r != nil {
-		err = s.CheckIdentity(dir, *r)
-	} else {
-		err = s.isNobodys(dir, a.ID, rel)
-	}
-	if err == nil && !a.ReadOnly {
+	if !a.ReadOnly {
 		err = mendOwner(dir, owner, a.Group != nil)
 	}
 	if err != nil {
@@ -66,15 +77,43 @@ func (s *Volumes) Directory(ctx context.Context, a Access) (dir *safepath.Dir, r
 	return dir, path.Join("/", rel), nil
 }
 
+// openFound returns the directory that is to be published: what was opened before, if that is the volume's, or else
+// what is at the path by now (TestADirectoryThatIsDeletedMeanwhileIsNotPublishedAsNobodys).
+func (s *Volumes) openFound(before *safepath.Dir, id, rel string, r *volume.Record) (*safepath.Dir, error) {
+	if before != nil {
+		if r != nil && s.CheckIdentity(before, *r) == nil {
+			return before, nil
+		}
+		before.Close()
+		s.Refresh(rel) // which the kernel knows by now, and a node's believes for a second
+	}
+	dir, err := s.Root.Open(rel)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s has no directory %s for volume %s: %w: was it removed by hand? see `glusterfs-csi trash list`", s.Volume, rel, id, volume.ErrNotFound)
+	}
+	if err != nil {
+		return nil, s.Explain(fmt.Errorf("open the directory of volume %s on %s: %w", id, s.Volume, volume.NotADirectory(err)))
+	}
+	if r != nil {
+		err = s.CheckIdentity(dir, *r)
+	} else {
+		err = s.isNobodys(dir, id, rel)
+	}
+	if err != nil {
+		dir.Close()
+		return nil, s.Explain(err)
+	}
+	return dir, nil
+}
+
 // locate returns the path and the owner asked for, from the record where there is one.
 func (s *Volumes) locate(ctx context.Context, a Access) (path string, owner volume.Owner, r *volume.Record, err error) {
-	have, err := s.getOrBusy(a.ID)
+	have, owner, err := s.getOrBusy(a)
 	switch {
 	case err == nil && a.Path != "" && a.Path != have.Path:
 		return "", volume.Owner{}, nil, fmt.Errorf("volume %s on %s: %w: its path is %q, the volume context says %q", a.ID, s.Volume, volume.ErrInvalid, have.Path, a.Path)
 	case err == nil:
-		owner, err := s.ownerOf(have, a)
-		return have.Path, owner, &have, err
+		return have.Path, owner, &have, nil
 	case !errors.Is(err, volume.ErrNotFound) || a.Path == "":
 		return "", volume.Owner{}, nil, err
 	case a.Path == WholePath && a.Group != nil && !a.ReadOnly:
@@ -90,25 +129,24 @@ func (s *Volumes) locate(ctx context.Context, a Access) (path string, owner volu
 	return a.Path, a.Owner, nil, nil
 }
 
-// getOrBusy is Get, and ErrBusy for a volume that is being made.
-func (s *Volumes) getOrBusy(id string) (volume.Record, error) {
-	f, err := s.Find(id)
+// getOrBusy is Get, and ErrBusy for a volume that is being made. With it comes the owner to be mended, which a
+// read-only publish leaves as it is.
+func (s *Volumes) getOrBusy(a Access) (r volume.Record, owner volume.Owner, err error) {
+	var f store.Lookup
+	var seen store.Changed
+	if a.ReadOnly {
+		f, err = s.Find(a.ID)
+	} else {
+		f, seen, err = s.FindChanged(a.ID)
+		owner = seen.ApplyTo(f.Record).Owner
+	}
 	switch {
 	case err == nil && f.State == store.Absent:
-		err = fmt.Errorf("volume %s on %s: %w", id, s.Volume, volume.ErrNotFound)
+		err = fmt.Errorf("volume %s on %s: %w", a.ID, s.Volume, volume.ErrNotFound)
 	case err == nil && f.State == store.Begun:
-		err = fmt.Errorf("volume %s on %s is just being made: %w", id, s.Volume, volume.ErrBusy)
+		err = fmt.Errorf("volume %s on %s is just being made: %w", a.ID, s.Volume, volume.ErrBusy)
 	}
-	return f.Record, err
-}
-
-// ownerOf is the owner to be mended, which a read-only publish leaves as it is.
-func (s *Volumes) ownerOf(r volume.Record, a Access) (volume.Owner, error) {
-	if a.ReadOnly {
-		return volume.Owner{}, nil
-	}
-	now, err := s.Current(r)
-	return now.Owner, err
+	return f.Record, owner, err
 }
 
 // isNobodys refuses a directory that belongs to a volume, or lies in one: it may be one that is being made, or has

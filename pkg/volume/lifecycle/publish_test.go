@@ -88,6 +88,24 @@ func TestPublishOfStaticVolumes(t *testing.T) {
 	}
 }
 
+// What is published without a record is what is at the path when it is known that there is none.
+func TestADirectoryThatIsDeletedMeanwhileIsNotPublishedAsNobodys(t *testing.T) {
+	s, mountpoint := volumes.OnGV0(t)
+	volumes.Create(t, s, volumes.Spec("vol"))
+	volumes.Must(t, os.WriteFile(filepath.Join(mountpoint, "vol", "secret"), nil, 0o600))
+	s.Step = func(point string) {
+		if point == "publish: directory opened" {
+			volumes.Must(t, volumes.Open(t, mountpoint).Delete(volumes.Background, "vol"), os.Mkdir(filepath.Join(mountpoint, "vol"), 0o755))
+		}
+	}
+	dir, _, err := s.Directory(volumes.Background, lifecycle.Access{ID: "static", Path: "vol"})
+	volumes.Must(t, err)
+	defer dir.Close()
+	if names, err := dir.Names(0); err != nil || len(names) > 0 {
+		t.Errorf("in it is %q, %v", names, err)
+	}
+}
+
 func TestAGroupGetsEverythingAndNoLinkIsFollowed(t *testing.T) {
 	s, mountpoint := volumes.OnGV0(t)
 	volumes.Create(t, s, volumes.Spec("victim"))

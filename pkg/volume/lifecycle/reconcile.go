@@ -10,6 +10,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/snapshot"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/splitbrain"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
@@ -53,7 +54,7 @@ func (s *Volumes) Reconcile(ctx context.Context, lock func(id string) (unlock fu
 		}
 	}
 	errs = append(errs, s.takeOverAll(ctx, alone), s.Explain(s.Creations.SettlePaths(deleted)), s.SettleAttributes(alone),
-		s.Explain(s.settleClones(ctx, alone)), snapshot.New(s.Store).Settle(ctx))
+		s.Explain(s.settleClones(ctx, alone)), snapshot.New(s.Store).Settle(ctx), splitbrain.RemoveStrays(s.Store), s.SettleClaims()) // of what all have listed
 	return errors.Join(append(errs, ctx.Err())...)
 }
 

@@ -6,8 +6,8 @@ import (
 	"context"
 	"sync"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
 // Used returns by ID how many bytes are used of these volumes, as `df` in their pods shows it. Left out are those that
@@ -16,7 +16,7 @@ import (
 func (s *Volumes) Used(ctx context.Context, all []volume.Record) (map[string]int64, error) {
 	var mu sync.Mutex
 	found := map[string]int64{}
-	err := store.Each(ctx, s.Permit, all, func(r volume.Record) error {
+	err := permits.Each(ctx, s.Permit, all, func(r volume.Record) error {
 		bytes, err := s.used(r)
 		if err == nil && bytes >= 0 {
 			mu.Lock()

@@ -48,10 +48,15 @@ func New(s *store.Store, remembered *trash.Memory) *Volumes {
 func (v *Volumes) both(one, other func(*Volumes) error) error {
 	with := func(do func(*Volumes) error) func(*store.Store) error {
 		return func(s *store.Store) error {
-			theirs := New(s, v.remembered)
-			theirs.Privileged, theirs.Headroom = v.Privileged, v.Headroom
-			return do(theirs)
+			return do(v.with(s))
 		}
 	}
 	return v.Both(with(one), with(other))
+}
+
+// with are the volumes with a store of Both.
+func (v *Volumes) with(theirs *store.Store) *Volumes {
+	all := New(theirs, v.remembered)
+	all.Privileged, all.Headroom = v.Privileged, v.Headroom
+	return all
 }

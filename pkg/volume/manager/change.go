@@ -4,6 +4,8 @@ package manager
 
 import (
 	"context"
+	"errors"
+	"sync/atomic"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
@@ -16,14 +18,23 @@ func (m *Manager) Expand(ctx context.Context, id volume.ID, required, limit int6
 		return volume.Record{}, err
 	}
 	return changing(ctx, m, id.Volume, id.ID, func(s *lifecycle.Volumes) (volume.Record, error) {
-		r, err := s.Get(id.ID)
-		if err == nil && required > r.Capacity {
-			err = m.sizes.has(s, id.ID, required)
+		err := m.sizes.Has(s.Store, id.ID, required)
+		if errors.Is(err, volume.ErrTooLarge) {
+			r, getErr := s.Get(id.ID)
+			if getErr != nil || required <= r.Capacity { // it has that since the Gluster volume was larger
+				err = getErr
+			}
 		}
 		if err != nil {
-			return r, err
+			return volume.Record{}, err
 		}
-		return m.within(s, id.ID, required, func() (volume.Record, error) { return s.Expand(id.ID, required, limit) })
+		r, err := m.within(s, id.ID, required, func() (volume.Record, error) { return s.Expand(id.ID, required, limit) })
+		if errors.Is(err, volume.ErrProvisioned) {
+			if _, getErr := s.GetAsMade(id.ID); getErr != nil { // what is not there needs no room
+				return r, getErr
+			}
+		}
+		return r, err
 	})
 }
 
@@ -50,4 +61,41 @@ func (m *Manager) Modify(ctx context.Context, id volume.ID, c volume.Changes) (v
 		err = m.changeOwnerBelow(ctx, id, c)
 	}
 	return r, err
+}
+
+// changeOwnerBelow changes the owner of all that is in a volume, if that was asked for: ErrBusy with the progress as
+// long as it goes on.
+func (m *Manager) changeOwnerBelow(ctx context.Context, id volume.ID, c volume.Changes) error {
+	if c.Owner.UID == nil && c.Owner.GID == nil {
+		return nil
+	}
+	key := lockKey(id.Volume, id.ID)
+	if !c.Recursive {
+		m.ownerWalks.Stop(key)
+		return nil
+	}
+	return m.ownerWalks.Walk(ctx, key, orKeep(c.Owner.UID), orKeep(c.Owner.GID), func(ctx context.Context, uid, gid int, visited *atomic.Int64) error {
+		return m.run(ctx, id.Volume, m.own, "", func(_ context.Context, s *lifecycle.Volumes, _ *operation) error {
+			return s.ChangeOwnerBelow(ctx, id.ID, uid, gid, visited)
+		})
+	})
+}
+
+func orKeep(id *uint32) int {
+	if id == nil {
+		return -1
+	}
+	return int(*id)
+}
+
+// Adopt is Volumes.Adopt.
+func (m *Manager) Adopt(ctx context.Context, id volume.ID, path string, capacity int64) (volume.Record, error) {
+	return changing(ctx, m, id.Volume, id.ID, func(s *lifecycle.Volumes) (volume.Record, error) {
+		return s.Adopt(context.WithoutCancel(ctx), id.ID, path, capacity)
+	})
+}
+
+// GiveBack is Volumes.GiveBack.
+func (m *Manager) GiveBack(ctx context.Context, id volume.ID) error {
+	return m.change(ctx, id.Volume, id.ID, func(s *lifecycle.Volumes) error { return s.GiveBack(id.ID) })
 }

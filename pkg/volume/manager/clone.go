@@ -10,6 +10,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/copying"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/jobs"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/snapshot"
 )
@@ -47,8 +48,8 @@ func (m *Manager) copied(ctx context.Context, v gluster.Volume, spec volume.Spec
 		}
 	}
 	if st.Result == nil {
-		job := m.startCopy(ctx, copyKey{v, volume.Clones, id})
-		err = job.wait(ctx, fmt.Sprintf("volume %s/%s is being copied from %s", v, id, *spec.Source))
+		job := m.startCopy(ctx, jobs.CopyKey{Volume: v, Kind: volume.Clones, ID: id})
+		err = job.Wait(ctx, fmt.Sprintf("volume %s/%s is being copied from %s", v, id, *spec.Source))
 	}
 	return max(spec.Required, st.Capacity), err
 }
@@ -59,7 +60,7 @@ func (m *Manager) beginClone(s *lifecycle.Volumes, spec volume.Spec, from lifecy
 	if wanted.Required == 0 {
 		wanted.Required = from.Least
 	}
-	if err := m.sizes.fits(s, wanted); err != nil {
+	if err := m.sizes.Fits(s.Store, wanted); err != nil {
 		return nil, err
 	}
 	_, err = m.within(s, volume.IDFor(spec.Name), wanted.Required, func() (volume.Record, error) {

@@ -12,40 +12,36 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/tree"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/copying"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/jobs"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/snapshot"
 )
 
-const (
-	// copyPeriod is how often copies that are not complete are looked at: with the time that a lease lasts that is less
-	// than a minute after the death of who made them.
-	copyPeriod = 15 * time.Second
-	// copyListPeriod is how often they are listed.
-	copyListPeriod = time.Minute
-	maxCopyDelay   = 10 * time.Minute
-)
+// copyListPeriod is how often copies that are not complete are listed.
+const copyListPeriod = time.Minute
 
 // startCopy returns the run of a copy, which begins now unless it is under way.
-func (m *Manager) startCopy(ctx context.Context, key copyKey) *copyJob {
-	return m.copies.join(ctx, key, func(ctx context.Context, job *copyJob) error { return m.copy(ctx, key, job) })
+func (m *Manager) startCopy(ctx context.Context, key jobs.CopyKey) *jobs.Copy {
+	return m.copies.Join(ctx, key, func(ctx context.Context, job *jobs.Copy) error { return m.copy(ctx, key, job) })
 }
 
 // copy makes one copy. What is opened of the source is read with the permit for the destination.
-func (m *Manager) copy(ctx context.Context, key copyKey, job *copyJob) error {
-	leave, err := m.copies.turn(ctx, key.volume)
+func (m *Manager) copy(ctx context.Context, key jobs.CopyKey, job *jobs.Copy) error {
+	leave, err := m.copies.Turn(ctx, key.Volume)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	job.waits.Store(false)
+	job.Begin()
 	// Its end is the operation's, which ctx ends.
 	outer := context.WithoutCancel(ctx)
-	st, err := one(outer, m, key.volume, "", func(s *lifecycle.Volumes) (copying.Status, error) {
-		return copying.New(s.Store, key.kind).Find(key.id)
+	st, err := one(outer, m, key.Volume, "", func(s *lifecycle.Volumes) (copying.Status, error) {
+		return copying.New(s.Store, key.Kind).Find(key.ID)
 	})
 	if errors.Is(err, volume.ErrNotFound) || err == nil && st.Result != nil {
 		return nil // given up, or complete
@@ -55,16 +51,16 @@ func (m *Manager) copy(ctx context.Context, key copyKey, job *copyJob) error {
 		from, err = m.openSource(outer, st.Copy)
 	}
 	if err != nil {
-		return fmt.Errorf("copy %s to %s: %w", st.Source, key.id, err)
+		return fmt.Errorf("copy %s to %s: %w", st.Source, key.ID, err)
 	}
 	defer from.dir.Close()
-	return m.run(outer, key.volume, m.own, "", func(_ context.Context, s *lifecycle.Volumes, _ *operation) error {
+	return m.run(outer, key.Volume, m.own, "", func(_ context.Context, s *lifecycle.Volumes, _ *operation) error {
 		return copyOn(ctx, s, st, from, job, func() error { return m.isStill(outer, st.Copy) })
 	})
 }
 
-func copyOn(ctx context.Context, s *lifecycle.Volumes, st copying.Status, from source, job *copyJob, still func() error) error {
-	o := copying.Options{Own: from.own, Still: still, Progress: &job.progress}
+func copyOn(ctx context.Context, s *lifecycle.Volumes, st copying.Status, from source, job *jobs.Copy, still func() error) error {
+	o := copying.Options{Own: from.own, Still: still, Progress: &job.Progress}
 	entries, bytes := from.entries, from.bytes
 	if st.Kind == volume.Clones {
 		o.Prepare = func(tree *safepath.Dir) error { return s.LimitClone(st, tree) }
@@ -80,11 +76,11 @@ func copyOn(ctx context.Context, s *lifecycle.Volumes, st copying.Status, from s
 			entries, bytes = previous.Result.Entries, max(bytes, previous.Result.Bytes)
 		}
 	}
-	job.progress.Expect(entries, bytes)
+	job.Progress.Expect(entries, bytes)
 	_, err := copying.New(s.Store, st.Kind).Run(ctx, st, from.dir, o)
 	if st.Enforced && errors.Is(err, unix.EDQUOT) {
 		err = fmt.Errorf("what is in %s is more than fits into the volume, which is held to its capacity: delete the claim, and ask for more than %s: %w",
-			st.Source, bytesOf(st.Capacity, 0), err)
+			st.Source, jobs.Bytes(st.Capacity, 0), err)
 	}
 	return err
 }
@@ -140,11 +136,9 @@ func (m *Manager) isStill(ctx context.Context, c volume.Copy) error {
 
 // keepCopying goes on with the copies on one Gluster volume that nobody goes on with, until ctx is done.
 func (m *Manager) keepCopying(ctx context.Context, v gluster.Volume) {
-	ticker := time.NewTicker(copyPeriod)
-	defer ticker.Stop()
 	var listed time.Time
-	var known []copyKey
-	for {
+	var known []jobs.CopyKey
+	look := func(ctx context.Context) {
 		if time.Since(listed) >= copyListPeriod {
 			found, err := m.incomplete(ctx, v)
 			if err == nil {
@@ -154,28 +148,25 @@ func (m *Manager) keepCopying(ctx context.Context, v gluster.Volume) {
 			}
 		}
 		for _, key := range known {
-			if m.copies.mayGoOn(key) {
+			if m.copies.MayGoOn(key) {
 				m.startCopy(ctx, key)
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
 	}
+	look(ctx)
+	panics.Every(ctx, jobs.CopyPeriod, "look for copies to go on with", look)
 }
 
-func (m *Manager) incomplete(ctx context.Context, v gluster.Volume) ([]copyKey, error) {
-	return one(ctx, m, v, "", func(s *lifecycle.Volumes) ([]copyKey, error) {
-		var keys []copyKey
+func (m *Manager) incomplete(ctx context.Context, v gluster.Volume) ([]jobs.CopyKey, error) {
+	return one(ctx, m, v, "", func(s *lifecycle.Volumes) ([]jobs.CopyKey, error) {
+		var keys []jobs.CopyKey
 		for _, kind := range []volume.CopyKind{volume.Snapshots, volume.Clones} {
 			ids, err := copying.New(s.Store, kind).Incomplete()
 			if err != nil {
 				return nil, err
 			}
 			for _, id := range ids {
-				keys = append(keys, copyKey{v, kind, id})
+				keys = append(keys, jobs.CopyKey{Volume: v, Kind: kind, ID: id})
 			}
 		}
 		return keys, nil

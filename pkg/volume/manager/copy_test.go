@@ -15,6 +15,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/copying"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/jobs"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
@@ -49,7 +50,7 @@ func TestACloneThatIsNotCompleteSaysSoAndEndsWithItsVolume(t *testing.T) {
 	m, c, v := managerOf(t)
 	id, mountpoint := withData(t, m, c, v)
 	m.SetMaxCopies(1, 1)
-	leave, err := m.copies.turn(t.Context(), v) // another copy is under way
+	leave, err := m.copies.Turn(t.Context(), v) // another copy is under way
 	volumes.Must(t, err)
 	for range 2 {
 		_, err = m.Create(brief(t), v, cloneOf(id, "clone"))
@@ -137,9 +138,9 @@ func TestASnapshotOutlivesItsVolume(t *testing.T) {
 	m, c, v := managerOf(t)
 	id, _ := withData(t, m, c, v)
 	m.SetMaxCopies(1, 1)
-	leave, err := m.copies.turn(t.Context(), v)
+	leave, err := m.copies.Turn(t.Context(), v)
 	volumes.Must(t, err)
-	s, err := m.CreateSnapshot(brief(t), v, "snap", id)
+	s, err := m.CreateSnapshot(brief(t), v, "snap", id, nil)
 	volumes.Must(t, err)
 	if s.Result != nil {
 		t.Fatal("it is complete before its turn")
@@ -147,7 +148,7 @@ func TestASnapshotOutlivesItsVolume(t *testing.T) {
 	volumes.Must(t, m.Delete(t.Context(), id))
 	leave()
 	testcluster.Eventually(t, time.Minute, func() error {
-		s, err = m.CreateSnapshot(t.Context(), v, "snap", id)
+		s, err = m.CreateSnapshot(t.Context(), v, "snap", id, nil)
 		if err == nil && s.Result == nil {
 			err = errors.New("it is not complete")
 		}
@@ -166,7 +167,7 @@ func TestACopyOfWhatIsDeletedMeanwhileIsNotCompleted(t *testing.T) {
 	id, _ := withData(t, m, c, v)
 	var s Snapshot
 	testcluster.Eventually(t, time.Minute, func() (err error) {
-		s, err = m.CreateSnapshot(t.Context(), v, "snap", id)
+		s, err = m.CreateSnapshot(t.Context(), v, "snap", id, nil)
 		if err == nil && s.Result == nil {
 			err = errors.New("it is not complete")
 		}
@@ -189,7 +190,7 @@ func TestACopyOfWhatIsDeletedMeanwhileIsNotCompleted(t *testing.T) {
 		if _, err := copying.Reap(ctx, s.Store); err != nil {
 			return err
 		}
-		return copyOn(ctx, s, *st, from, &copyJob{}, func() error { return m.isStill(ctx, st.Copy) })
+		return copyOn(ctx, s, *st, from, &jobs.Copy{}, func() error { return m.isStill(ctx, st.Copy) })
 	})
 	volumes.Wants(t, err, volume.ErrNotFound, "was deleted while it was copied")
 	if _, err := m.Get(t.Context(), volume.ID{Volume: v, ID: "clone"}); !errors.Is(err, volume.ErrNotFound) {

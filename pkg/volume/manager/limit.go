@@ -11,11 +11,12 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 )
 
 // enforces says whether a new volume is to be held to its capacity. ErrUnlimited where it must be and cannot.
@@ -41,26 +42,31 @@ func (m *Manager) enforces(ctx context.Context, v gluster.Volume, spec volume.Sp
 	return state.On, nil
 }
 
-// privilegedStarts is how long the client that sets limits may take to start.
-const privilegedStarts = 30 * time.Second
-
 // privileged returns what opens the root of the client that sets limits, which is started when it is needed.
 func (m *Manager) privileged(ctx context.Context, v gluster.Volume) func() (*safepath.Dir, func(), error) {
 	return func() (*safepath.Dir, func(), error) {
-		ctx, cancel := context.WithTimeout(ctx, privilegedStarts)
-		defer cancel()
-		c, err := m.host.EnsurePrivileged(ctx, v)
-		if err != nil {
-			return nil, nil, err
-		}
-		release := c.Hold()
-		root, err := safepath.OpenRoot(c.Mountpoint())
-		if err != nil {
-			release()
-			return nil, nil, err
-		}
-		return root.Called(v.String()), func() { root.Close(); release() }, nil
+		return opened(ctx, v, func(ctx context.Context) (*client.Client, error) { return m.host.EnsurePrivileged(ctx, v) })
 	}
+}
+
+// clientStarts is how long a client for one task may take to start, and to have its bricks.
+const clientStarts = 30 * time.Second
+
+// opened starts a client, if there is none, and opens its root.
+func opened(ctx context.Context, v gluster.Volume, ensure func(context.Context) (*client.Client, error)) (*safepath.Dir, func(), error) {
+	ctx, cancel := context.WithTimeout(ctx, clientStarts)
+	defer cancel()
+	c, err := ensure(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	release := c.Hold()
+	root, err := safepath.OpenRoot(c.Mountpoint())
+	if err != nil {
+		release()
+		return nil, nil, err
+	}
+	return root.Called(v.String()), func() { root.Close(); release() }, nil
 }
 
 // limited remembers when limits were looked at last.
@@ -76,7 +82,7 @@ type limited struct {
 func (l *limited) isDue(now quota.State) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	due := now.On && (!l.wasOn || now.Version != l.version || time.Since(l.settled) > store.Abandoned)
+	due := now.On && (!l.wasOn || now.Version != l.version || time.Since(l.settled) > owndir.Abandoned)
 	l.wasOn, l.version = now.On, now.Version
 	return due
 }

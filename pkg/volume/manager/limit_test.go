@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 )
 
 func TestWhenLimitsAreLookedAt(t *testing.T) {
@@ -27,7 +27,7 @@ func TestWhenLimitsAreLookedAt(t *testing.T) {
 			l.done(look.all)
 		}
 	}
-	l.settled = time.Now().Add(-2 * store.Abandoned)
+	l.settled = time.Now().Add(-2 * owndir.Abandoned)
 	if !l.isDue(quota.State{On: true, Version: "3"}) {
 		t.Error("not due after an hour")
 	}

@@ -16,15 +16,15 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/copying"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 )
 
 // maintenancePeriod is how often the trash is looked at.
 const maintenancePeriod = time.Minute
 
-// Maintain empties the trash, goes on with copies, and finishes what was interrupted, on every Gluster volume
-// of the clusters file, until ctx is done. It keeps their clients from being idle. A
-// Gluster volume that does not answer holds up no other.
+// Maintain empties the trash, goes on with copies, finishes what was interrupted, and renews the lease of this
+// Kubernetes cluster, on every Gluster volume of the clusters file, until ctx is done. It keeps their clients from being
+// idle. A Gluster volume that does not answer holds up no other.
 func (m *Manager) Maintain(ctx context.Context) {
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -52,6 +52,7 @@ func (m *Manager) Maintain(ctx context.Context) {
 					listed, unlist := context.WithCancel(ctx)
 					forget[v] = unlist
 					all.Go(func() { m.keepCopying(listed, v) })
+					all.Go(func() { m.keepLease(listed, v) })
 				}
 				select {
 				case wake[v] <- struct{}{}:
@@ -83,12 +84,12 @@ func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, wake <-chan 
 			}
 		}
 		// Nothing is abandoned before that time.
-		reconcile := time.Since(reconciled) > store.Abandoned
+		reconcile := time.Since(reconciled) > owndir.Abandoned
 		client, err := m.maintain(ctx, v, reconcile)
 		if err == nil && reconcile {
 			reconciled = time.Now()
 		}
-		if client != nil && time.Since(reported) > store.Abandoned { // also where there is something that nobody can mend
+		if client != nil && time.Since(reported) > owndir.Abandoned { // also where there is something that nobody can mend
 			reportErr := errors.Join(m.report(ctx, v), m.showFill(ctx, v))
 			if reportErr == nil {
 				reported = time.Now()
@@ -128,7 +129,7 @@ func (m *Manager) maintain(ctx context.Context, v gluster.Volume, reconcile bool
 		return nil, err
 	}
 	unused := errors.Join(m.giveUpUnused(ctx, v), m.settleLimits(ctx, v), m.recount(ctx, v, reconcile))
-	m.metrics.showProvisioned(v, m.provisioned.sums.of(v))
+	m.metrics.showProvisioned(v, m.provisioned.Of(v))
 	err = m.run(ctx, v, m.own, "", func(_ context.Context, s *lifecycle.Volumes, _ *operation) error {
 		var err error
 		if reconcile {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/commit"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
@@ -24,7 +25,9 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/settings"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/jobs"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/provisioned"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/trash"
 )
@@ -43,7 +46,7 @@ type Manager struct {
 
 	views    views
 	tries    tries
-	sizes    sizes
+	sizes    provisioned.Sizes
 	problems *prometheus.GaugeVec
 	quotas   *quota.States
 	limits   *prometheus.CounterVec
@@ -51,14 +54,16 @@ type Manager struct {
 
 	kubernetes Identity      // nil: it knows none
 	retention  time.Duration // of what it deletes
+	leases     leases
 
 	quotaState *prometheus.GaugeVec
 	metrics    *metrics
 	notices    Notices
 
-	provisioned provisioned
-	ownerWalks  ownerWalks
-	copies      *copyJobs
+	provisioned provisioned.Sums
+	counting    singleflight.Group // of what is provisioned
+	ownerWalks  jobs.OwnerWalks
+	copies      *jobs.Copies
 
 	mu         sync.Mutex
 	remembered map[gluster.Volume]*remembered
@@ -77,7 +82,7 @@ func New(
 		clusters: clusters, settings: known, host: host, permits: pool, own: own, remembered: map[gluster.Volume]*remembered{},
 		problems: newProblems(registry), quotas: quota.NewStates(clusters), limits: newLimits(registry),
 		quotaState: newQuotaState(registry), metrics: newMetrics(registry), headroom: quota.DefaultHeadroom,
-		copies: newCopyJobs(DefaultMaxCopies, DefaultMaxCopiesVolume), retention: DefaultRetention,
+		copies: jobs.NewCopies(DefaultMaxCopies, DefaultMaxCopiesVolume), retention: DefaultRetention, leases: defaultLeases,
 	}
 }
 
@@ -85,11 +90,21 @@ func New(
 // writers together write in quota.SoftTimeout. It comes before everything else.
 func (m *Manager) SetHeadroom(bytes int64) { m.headroom = bytes }
 
+// The bounds of how many copies a process makes at once, unless flags say otherwise.
+const (
+	DefaultMaxCopies       = 4
+	DefaultMaxCopiesVolume = 2
+)
+
+// SetMaxCopies bounds how many copies this process makes at once: in all, and to one Gluster volume. It comes before
+// everything else.
+func (m *Manager) SetMaxCopies(inAll, perVolume int) { m.copies = jobs.NewCopies(inAll, perVolume) }
+
 // Close ends what goes on without a caller, and gives up what is held open between two operations, which would keep a
 // client that is detached from ending.
 func (m *Manager) Close() {
-	m.ownerWalks.end()
-	m.copies.close()
+	m.ownerWalks.Close()
+	m.copies.Close()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, r := range m.remembered {
@@ -159,7 +174,7 @@ func (m *Manager) create(ctx context.Context, v gluster.Volume, spec volume.Spec
 		spec.Required = required
 	}
 	return one(ctx, m, v, volume.IDFor(spec.Name), func(s *lifecycle.Volumes) (volume.Record, error) {
-		if err := m.sizes.fits(s, spec); err != nil {
+		if err := m.sizes.Fits(s.Store, spec); err != nil {
 			return volume.Record{}, err
 		}
 		if quotaErr != nil {
@@ -174,17 +189,16 @@ func (m *Manager) create(ctx context.Context, v gluster.Volume, spec volume.Spec
 // Delete is Volumes.Delete. A volume on a cluster or Gluster volume that is not in the
 // clusters file is not this driver's to delete: nothing is touched. What is being copied for it ends first.
 func (m *Manager) Delete(ctx context.Context, id volume.ID) error {
-	if err := m.copies.stop(ctx, copyKey{id.Volume, volume.Clones, id.ID}); err != nil {
+	if err := m.copies.Stop(ctx, jobs.CopyKey{Volume: id.Volume, Kind: volume.Clones, ID: id.ID}); err != nil {
 		return err
 	}
-	_, err := changing(ctx, m, id.Volume, id.ID, func(s *lifecycle.Volumes) (struct{}, error) {
+	return m.change(ctx, id.Volume, id.ID, func(s *lifecycle.Volumes) error {
 		err := s.Delete(context.WithoutCancel(ctx), id.ID)
 		if err == nil {
-			m.provisioned.sums.of(id.Volume).remove(id.ID)
+			m.provisioned.Of(id.Volume).Remove(id.ID)
 		}
-		return struct{}{}, err
+		return err
 	})
-	return err
 }
 
 // Get is Store.Get.
@@ -216,14 +230,12 @@ func (m *Manager) Restore(ctx context.Context, v gluster.Volume, entry string) (
 
 // Hold is Trash.Hold.
 func (m *Manager) Hold(ctx context.Context, v gluster.Volume, entry string) error {
-	_, err := changing(ctx, m, v, volume.IDOfStamp(entry), func(s *lifecycle.Volumes) (struct{}, error) { return struct{}{}, s.Trash.Hold(entry) })
-	return err
+	return m.change(ctx, v, volume.IDOfStamp(entry), func(s *lifecycle.Volumes) error { return s.Trash.Hold(entry) })
 }
 
 // Release is Trash.Release.
 func (m *Manager) Release(ctx context.Context, v gluster.Volume, entry string) error {
-	_, err := changing(ctx, m, v, volume.IDOfStamp(entry), func(s *lifecycle.Volumes) (struct{}, error) { return struct{}{}, s.Trash.Release(entry) })
-	return err
+	return m.change(ctx, v, volume.IDOfStamp(entry), func(s *lifecycle.Volumes) error { return s.Trash.Release(entry) })
 }
 
 // purgeEnds is how long Purge waits, when its context is done, for the last file to go, so that what p says is true.
@@ -236,7 +248,7 @@ func (m *Manager) Purge(ctx context.Context, v gluster.Volume, entry string, p *
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(purgeEnds, cancel) })
 	defer stop()
-	_, err := changing(outer, m, v, "", func(s *lifecycle.Volumes) (struct{}, error) { return struct{}{}, s.Trash.Purge(ctx, entry, p) })
+	err := m.change(outer, v, "", func(s *lifecycle.Volumes) error { return s.Trash.Purge(ctx, entry, p) })
 	if outer.Err() != nil {
 		return fmt.Errorf("%w: %w", volume.ErrDisconnected, err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/provisioned"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/trash"
 )
 
@@ -137,8 +138,8 @@ func (m *metrics) showTrash(v gluster.Volume, remembered *trash.Memory, reaped i
 }
 
 // showProvisioned says what the volumes have together, if that was counted.
-func (m *metrics) showProvisioned(v gluster.Volume, s *sum) {
-	if volumes, others, bytes, known := s.totals(); known {
+func (m *metrics) showProvisioned(v gluster.Volume, s *provisioned.Sum) {
+	if volumes, others, bytes, known := s.Totals(); known {
 		m.othersVolumes.WithLabelValues(v.Cluster, v.Name).Set(float64(others))
 		m.volumes.WithLabelValues(v.Cluster, v.Name).Set(float64(volumes))
 		m.provisioned.WithLabelValues(v.Cluster, v.Name).Set(float64(bytes))
@@ -154,25 +155,17 @@ var fills = []struct {
 // showFill asks for the use of each volume that quota holds to its capacity: a question for each, once an hour.
 func (m *Manager) showFill(ctx context.Context, v gluster.Volume) error {
 	counts := make([]float64, len(fills))
-	const page = 500
-	for after := ""; ; {
-		all, err := m.ListOn(ctx, v, after, page)
-		if err != nil {
-			return err
-		}
+	err := m.eachPage(ctx, v, func(all []Volume) error {
 		used, err := m.Used(ctx, v, all)
-		if err != nil {
-			return err
-		}
 		for _, one := range all {
 			if bytes, known := used[one.ID.ID]; known {
 				counts[fillOf(float64(bytes)/float64(one.Record.Capacity))]++
 			}
 		}
-		if len(all) < page {
-			break
-		}
-		after = all[len(all)-1].ID.ID
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	for i, fill := range fills {
 		m.metrics.limited.WithLabelValues(v.Cluster, v.Name, fill.name).Set(counts[i])

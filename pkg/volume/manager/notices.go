@@ -3,8 +3,11 @@
 package manager
 
 import (
+	"context"
+
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/quota"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/trash"
 )
@@ -40,4 +43,20 @@ func (m *Manager) tellQuota(v gluster.Volume, is string, state quota.State) {
 		m.notices.Quota(v, is == quotaExact, state)
 	}
 	*was = is
+}
+
+// Report has the controller told what a node says of its pods, by the client with these options: see Notices. It is
+// Store.SetReport, and waits as an operation does.
+func (m *Manager) Report(ctx context.Context, v gluster.Volume, options []string, report store.Report) error {
+	return m.run(ctx, v, options, "", func(_ context.Context, s *lifecycle.Volumes, _ *operation) error { return s.SetReport(report) })
+}
+
+// tellReports tells what nodes report.
+func (m *Manager) tellReports(s *lifecycle.Volumes) error {
+	if m.notices.Reports == nil {
+		return nil
+	}
+	reports, err := s.Reports()
+	m.notices.Reports(s.Volume, reports)
+	return err
 }

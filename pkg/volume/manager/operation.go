@@ -5,7 +5,6 @@ package manager
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"sync/atomic"
 
 	"k8s.io/klog/v2"
@@ -13,6 +12,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
@@ -87,21 +87,10 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 	defer waiting.For(ctx, "%s to do what was asked: it has answered before", v)()
 	done := make(chan error, 1)
 	go func() {
-		err := guarded(func() error {
-			open, leave, err := m.views.use(client)
-			if err != nil {
-				return err
-			}
-			defer leave()
-			remembered := m.remember(v) //nolint:contextcheck // what it makes outlives the call
-			of := store.New(open.View, remembered.store, permit)
-			of.Kubernetes, of.Retention = kubernetes, m.retention
-			s := lifecycle.New(of, remembered.trash)
-			s.Privileged, s.Headroom = m.privileged(context.WithoutCancel(ctx), v), m.headroom
-			if err = fn(context.WithoutCancel(ctx), s, op); isOutdated(err) {
-				m.views.forget(client, open)
-			}
-			return err
+		err := panics.Guard("an operation on "+v.String(), func() error {
+			return m.withStore(context.WithoutCancel(ctx), client, kubernetes, permit, func(s *lifecycle.Volumes) error {
+				return fn(context.WithoutCancel(ctx), s, op)
+			})
 		})
 		// Before the caller is told: who is told that all is over may look for what is in use.
 		release()
@@ -129,6 +118,24 @@ func (m *Manager) run(ctx context.Context, v gluster.Volume, options []string, k
 	return fmt.Errorf("%s does not answer in time, the operation goes on: %w", v, context.Cause(ctx))
 }
 
+// withStore calls fn with the store that a client shows, for an operation that has the permit.
+func (m *Manager) withStore(ctx context.Context, c *client.Client, kubernetes string, permit *permits.Permit, fn func(*lifecycle.Volumes) error) error {
+	open, leave, err := m.views.use(c)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	remembered := m.remember(c.Volume()) //nolint:contextcheck // what it makes outlives the call
+	of := store.New(open.View, remembered.store, permit)
+	of.Kubernetes, of.Retention = kubernetes, m.retention
+	s := lifecycle.New(of, remembered.trash)
+	s.Privileged, s.Headroom = m.privileged(ctx, c.Volume()), m.headroom
+	if err = fn(s); isOutdated(err) {
+		m.views.forget(c, open)
+	}
+	return err
+}
+
 // admit waits for a permit, and makes sure that the client has answered since. ErrBusy if there is none in time.
 func (m *Manager) admit(ctx context.Context, c *client.Client) (*permits.Permit, error) {
 	done := waiting.For(ctx, "a permit: as many operations of this process run on %s as may (--max-operations)", c.Volume())
@@ -145,14 +152,3 @@ func (m *Manager) admit(ctx context.Context, c *client.Client) (*permits.Permit,
 }
 
 func lockKey(v gluster.Volume, id string) string { return v.String() + "/" + id }
-
-// guarded makes an error of a panic: recovery in the gRPC server does not reach
-// another goroutine.
-func guarded(fn func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-	}()
-	return fn()
-}

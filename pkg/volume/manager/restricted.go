@@ -26,6 +26,12 @@ func changing[T any](ctx context.Context, m *Manager, v gluster.Volume, key stri
 	return one(ctx, m, v, key, fn)
 }
 
+// change is changing for what has no result.
+func (m *Manager) change(ctx context.Context, v gluster.Volume, key string, fn func(*lifecycle.Volumes) error) error {
+	_, err := changing(ctx, m, v, key, func(s *lifecycle.Volumes) (struct{}, error) { return struct{}{}, fn(s) })
+	return err
+}
+
 // mayCreate returns an ErrRestricted where an option of the Gluster volume forbids to make a volume: an ErrUnfinished,
 // too, unless nothing of this one is there. After any other error the provisioner forgets it when its claim is deleted.
 func (m *Manager) mayCreate(ctx context.Context, v gluster.Volume, id string) error {

@@ -31,6 +31,8 @@ type Of struct {
 	ID    string // CSI's
 	Stamp string
 	Held  int64 // bytes that it is held to; 0 for none
+	// MadeFor is what Kubernetes wants the snapshot for; nil where nobody has said it.
+	MadeFor *volume.SnapshotMadeFor
 }
 
 // Claim writes down the snapshot of a CSI name, and returns it, or the one that there is. It is on disk then.
@@ -38,7 +40,7 @@ type Of struct {
 func (s *Snapshots) Claim(name string, of Of) (copying.Status, error) {
 	st, err := s.Copies.Claim(volume.Copy{
 		Kind: volume.Snapshots, ID: volume.IDFor(name), Name: name, Created: volume.Now(), Source: volume.Source{Volume: of.ID}, SourceStamp: of.Stamp,
-		Held: of.Held,
+		Held: of.Held, MadeFor: of.MadeFor,
 	})
 	if err == nil {
 		err = Check(st, name, of.ID)

@@ -4,6 +4,8 @@ package store
 
 import (
 	"testing"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 )
 
 func FuzzParseAttributesFile(f *testing.F) {
@@ -11,7 +13,7 @@ func FuzzParseAttributesFile(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		a, ok := parseAttributesFile(File{Name: name})
+		a, ok := parseAttributesFile(owndir.File{Name: name})
 		if ok && attributesName(a.stamp, a.generation) != name {
 			t.Errorf("%q is read as %s of generation %d", name, a.stamp, a.generation)
 		}

@@ -16,14 +16,14 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
 )
 
 func attributeLinks(t *testing.T, mountpoint string) []string {
 	t.Helper()
-	links, err := filepath.Glob(filepath.Join(mountpoint, volume.OwnDir, store.AttributesDir, "??", "*"))
+	links, err := filepath.Glob(filepath.Join(mountpoint, volume.OwnDir, owndir.AttributesDir, "??", "*"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,9 +172,27 @@ func TestAChangeOfAVolumeThatIsGoneMeanwhile(t *testing.T) {
 	}
 }
 
+// A controller that stands still may find that the generation which it makes has been there, and is gone.
+func TestAnExpansionThatStoodStillCounts(t *testing.T) {
+	s, mountpoint := volumes.OnGV0(t)
+	volumes.Create(t, s, volumes.Spec("vol"))
+	other := volumes.Open(t, mountpoint)
+	var once sync.Once
+	s.Step = func(point string) {
+		if point == "change: attributes read" {
+			once.Do(func() {
+				volumes.Expand(t, other, "vol", 2<<30, 0, 2<<30)
+				volumes.Expand(t, other, "vol", 3<<30, 0, 3<<30)
+			})
+		}
+	}
+	volumes.Expand(t, s, "vol", 4<<30, 0, 4<<30)
+	volumes.Same(t, volumes.Audit(t, mountpoint), "ready vol")
+}
+
 func putAttributes(t *testing.T, s *lifecycle.Volumes, r volume.Record, generation int64, content string) {
 	t.Helper()
-	dir, err := s.EnsureShard(store.AttributesDir, r.ID)
+	dir, err := s.EnsureShard(owndir.AttributesDir, r.ID)
 	if err == nil {
 		err = dir.Symlink(content, fmt.Sprintf("%s.%d", r.Stamp(), generation))
 	}
@@ -190,7 +208,7 @@ func TestAttributesOfANewerDriver(t *testing.T) {
 	volumes.Expand(t, s, "kept", 2<<30, 0, 2<<30)
 	putAttributes(t, s, volumes.Create(t, s, volumes.Spec("refused")), 7, `{"minReader":2}`)
 	links := attributeLinks(t, mountpoint)
-	content, err := os.Readlink(filepath.Join(mountpoint, volume.OwnDir, store.AttributesDir, volumes.ShardOf("kept"), kept.Stamp()+".8"))
+	content, err := os.Readlink(filepath.Join(mountpoint, volume.OwnDir, owndir.AttributesDir, volumes.ShardOf("kept"), kept.Stamp()+".8"))
 	if err != nil || content != `{"capacity":2147483648,"color":"red","minReader":1}` {
 		t.Errorf("the attributes are %s, %v; there are %q", content, err, links)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 )
 
 // A directory is known by its gfid: the same on every brick, kept by rename, healed by GlusterFS onto bricks that are
@@ -64,10 +65,10 @@ func (s *Store) RecordedGFID(r volume.Record) (string, error) {
 	if r.Schema > 1 {
 		return r.GFID, nil
 	}
-	gfids, err := s.ownDirectory(gfidsDir)
+	gfids, err := s.OwnDirectory(owndir.GFIDsDir)
 	if err == nil {
 		var gfid string
-		if gfid, err = Readlink(gfids, r.Stamp()); err == nil {
+		if gfid, err = owndir.Readlink(gfids, r.Stamp()); err == nil {
 			return gfid, nil
 		}
 	}
@@ -95,10 +96,10 @@ func (s *Store) takeOver(dir *safepath.Dir, r volume.Record, gfid string) error 
 
 // RecordGFID writes down the gfid of a volume of schema 1, and that it holds its path.
 func (s *Store) RecordGFID(r volume.Record, gfid string) error {
-	if err := s.makeTop(gfidsDir); err != nil {
+	if err := s.MakeTop(owndir.GFIDsDir); err != nil {
 		return err
 	}
-	gfids, err := s.ownDirectory(gfidsDir)
+	gfids, err := s.OwnDirectory(owndir.GFIDsDir)
 	if err != nil {
 		return err
 	}
@@ -106,10 +107,11 @@ func (s *Store) RecordGFID(r volume.Record, gfid string) error {
 	if err != nil {
 		return err
 	}
-	if err := volume.IgnoreExist(paths.Symlink(volume.PathClaim{Stamp: r.Stamp(), Path: r.Path}.String(), volume.PathClaimName(r.Path))); err != nil {
+	defer s.DropFirstNames() // which no Commit need follow: what is lost is written down again
+	if err := volume.IgnoreExist(s.makeClaim(paths, nil, volume.PathClaim{Stamp: r.Stamp(), Path: r.Path})); err != nil {
 		return err
 	}
-	return volume.IgnoreExist(gfids.Symlink(gfid, r.Stamp()))
+	return volume.IgnoreExist(s.ClaimLink(gfids, gfid, r.Stamp()))
 }
 
 // ForgetGFID removes what takeOver has written down, when nothing of the volume is left.
@@ -117,7 +119,7 @@ func (s *Store) ForgetGFID(r volume.Record) error {
 	if r.Schema > 1 {
 		return nil
 	}
-	gfids, err := s.ownDirectory(gfidsDir)
+	gfids, err := s.OwnDirectory(owndir.GFIDsDir)
 	if err == nil {
 		err = gfids.Unlink(r.Stamp())
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
@@ -43,7 +44,7 @@ func TestTheListingSaysWhatADirectoryIs(t *testing.T) {
 	if err := errors.Join(os.Rename(filepath.Join(at[0], "one"), filepath.Join(at[0], "gone")), os.Rename(filepath.Join(at[0], "other"), filepath.Join(at[0], "one"))); err != nil {
 		t.Fatal(err)
 	}
-	creating, err := b.EnsureShard(store.CreatingDir, "one")
+	creating, err := b.EnsureShard(owndir.CreatingDir, "one")
 	if err != nil {
 		t.Fatal(err)
 	}

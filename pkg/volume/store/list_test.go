@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
 )
 
@@ -77,8 +77,8 @@ func TestADamagedRecordIsNamedAndHidesNoOther(t *testing.T) {
 func TestAListThatCannotBeReadIsAnError(t *testing.T) {
 	s, mountpoint := volumes.OnGV0(t)
 	volumes.Create(t, s, volumes.Spec("good"))
-	bad := filepath.Join(mountpoint, volume.OwnDir, store.VolumesDir, "bad.json")
-	unread := filepath.Join(mountpoint, volume.OwnDir, store.VolumesDir, "unread.json")
+	bad := filepath.Join(mountpoint, volume.OwnDir, owndir.VolumesDir, "bad.json")
+	unread := filepath.Join(mountpoint, volume.OwnDir, owndir.VolumesDir, "unread.json")
 	if err := errors.Join(os.WriteFile(bad, []byte("x"), 0o600), os.Symlink("good.json", unread)); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 )
 
 // State is how far a volume has come, as the file of its record says.
@@ -36,7 +37,7 @@ type Lookup struct {
 
 // Find finds the record of a volume.
 func (s *Store) Find(id string) (Lookup, error) {
-	shards, err := s.ExistingShards(VolumesDir, id)
+	shards, err := s.ExistingShards(owndir.VolumesDir, id)
 	for _, dir := range shards {
 		if err != nil {
 			break
@@ -57,7 +58,7 @@ func (s *Store) Find(id string) (Lookup, error) {
 func (s *Store) FindIn(dir *safepath.Dir, name string) (Lookup, error) {
 	r, err := ReadRecord(dir, name)
 	if err == nil && r.GFID == volume.NoGFID || errors.Is(err, ErrUnwritten) {
-		r, err = readRecordOnce(dir, name, unix.O_DIRECT) // not from the kernel's cache
+		r, err = rereadRecord(dir, name)
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -115,11 +116,18 @@ var ErrUnwritten = fmt.Errorf("it is empty: %w", volume.ErrCorrupt)
 
 // ReadRecord reads a record as it is now, even if another host has just replaced it.
 func ReadRecord(dir *safepath.Dir, name string) (volume.Record, error) {
-	return reread(dir, name, func() (volume.Record, error) { return readRecordOnce(dir, name, 0) })
+	return owndir.Reread(dir, name, func() (volume.Record, error) {
+		data, err := dir.ReadFile(name, maxRecord)
+		if err != nil {
+			return volume.Record{}, err
+		}
+		return parseRecord(dir, name, data)
+	})
 }
 
-func readRecordOnce(dir *safepath.Dir, name string, flags int) (volume.Record, error) {
-	f, err := dir.OpenFile(name, unix.O_RDONLY|flags, 0)
+// rereadRecord reads a record from the bricks, whatever the kernel has in its cache.
+func rereadRecord(dir *safepath.Dir, name string) (volume.Record, error) {
+	f, err := dir.OpenFile(name, unix.O_RDONLY|unix.O_DIRECT, 0)
 	if err != nil {
 		return volume.Record{}, err
 	}
@@ -129,32 +137,16 @@ func readRecordOnce(dir *safepath.Dir, name string, flags int) (volume.Record, e
 	if err != nil && !errors.Is(err, io.EOF) {
 		return volume.Record{}, err
 	}
-	if len(bytes.Trim(data[:n], "\x00")) == 0 {
-		return volume.Record{}, fmt.Errorf("%s: %w", f.Name(), ErrUnwritten)
+	return parseRecord(dir, name, data[:n])
+}
+
+func parseRecord(dir *safepath.Dir, name string, data []byte) (volume.Record, error) {
+	r, err := volume.ParseRecord(data)
+	if len(bytes.Trim(data, "\x00")) == 0 {
+		err = ErrUnwritten
 	}
-	r, err := volume.ParseRecord(data[:n])
 	if err != nil {
-		return volume.Record{}, fmt.Errorf("%s: %w", f.Name(), err)
+		return volume.Record{}, fmt.Errorf("%s/%s: %w", dir.Name(), name, err)
 	}
 	return r, nil
-}
-
-// Readlink reads a symbolic link of the driver's own as it is now, even if another host has just replaced it.
-func Readlink(dir *safepath.Dir, name string) (string, error) {
-	return reread(dir, name, func() (string, error) { return dir.Readlink(name) })
-}
-
-// reread repeats what failed because the kernel knew an earlier file of that name.
-func reread[T any](dir *safepath.Dir, name string, read func() (T, error)) (T, error) {
-	const attempts = 3
-	result, err := read()
-	for range attempts {
-		if !errors.Is(err, unix.ESTALE) {
-			break
-		}
-		if err = dir.Refresh(name); err == nil || errors.Is(err, unix.ESTALE) {
-			result, err = read()
-		}
-	}
-	return result, err
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package store is what the driver keeps on one Gluster volume: its own directory, and what is found, claimed and
-// written down in it. It knows where a thing is and whose; what becomes of it is for the packages above.
+// Package store is what the driver keeps on one Gluster volume: what is found, claimed and written down in its own
+// directory (pkg owndir, which knows nothing of what its files say). It knows where a thing is and whose; what becomes
+// of it is for the packages above.
 //
 //	gv0/
 //	  pvc-…/                                 a volume's data
@@ -10,21 +11,22 @@
 //	    creating/<shard>/<id>.<created>.…    what was moved aside while a creation is taken back
 //	    trash/<shard>/<id>.<deleted>+….json  the record of a volume that was deleted, beside its data in
 //	    trash/<shard>/<id>.<deleted>+…/      where … says for how long it is kept, and by whom: see volume.EntryBase
-//	    paths/<shard>/<hash of a path>       a link that says which volume holds the path
+//	    paths/<shard>/<hash of a path>       a link that says which volume holds the path: see pathclaims.go
 //	    attributes/<shard>/<id>.<created>.<n> a link that says what was changed of a volume: see attributes.go
 //	    snapshots/<shard>/…                  copies of volumes, and in clones/ those that are to become volumes: see pkg
 //	    removing/<shard>/…                   copying
-//	    reports/<shard>/<node>.<time>        a link that says what a node has to tell of its pods: see reports.go
+//	    reports/<shard>/<node>.<time>        a link that says what a node has to tell of its pods: see nodereports.go
+//	    split-brain/<shard>/<gfid>.…         pkg splitbrain's
+//	    kubernetes/<shard>/<ID>.<n>          a file whose time a Kubernetes cluster's controller changes: see kubernetesleases.go
 //	    commit/<n>/<n>                       pkg/commit's
-//	    ….making                             a file that says that a directory is just being made: see making.go
+//	    ….making                             a file that says that a directory is just being made: pkg owndir's
 //	    gfids/<id>.<created>                 a link to the gfid of a volume that the first version of the driver made
 //
 // Everything is a file that is made, or renamed, in one step which only one process can take: so whoever takes it owns
 // what comes next, and a kill leaves what another can go on with. A path is claimed before anything is made at it
-// (paths.go), a directory is known by its gfid (identity.go), what counts of a volume is said by the record and by the
-// latest of its attributes, and what was done is on disk once Commit has returned. What is half done is left to who
-// began it until this process has seen it for a while (memory.go). A record to which a server that lost its power has
-// brought back an earlier name gets one again (secondname.go).
+// (pathclaims.go), a directory is known by its gfid (identity.go), what counts of a volume is said by the record and by the
+// latest of its attributes. A record to which a server that lost its power has brought back an earlier name gets one
+// again (secondnames.go).
 //
 // What a package adds for another kind of thing is a directory of its own (EnsureShard, Files) and what is in it.
 package store
@@ -37,13 +39,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/ages"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 )
-
-const stepCommitted = "on disk"
 
 // The suffixes of the driver's own files, which say how far something has come.
 const (
@@ -59,34 +60,17 @@ const (
 
 const maxRecord = 64 << 10 // bytes
 
-// For how long what is half done is left alone.
-const (
-	// recent is longer than an operation lasts, and longer than two hosts may disagree on what is
-	// there: the kernel and the client each trust for a second what they know. What has been seen for less than
-	// that time is left to who began it.
-	recent = 10 * time.Second
-	// Abandoned is longer than any operation lasts that still runs.
-	Abandoned = time.Hour
-	// earliest is for how long a deleted volume is restorable however little space there is.
-	earliest = time.Hour
-)
+// earliest is for how long a deleted volume is restorable however little space there is.
+const earliest = time.Hour
 
 // Store is what the driver keeps on one Gluster volume, seen through one client. Its methods
 // block as long as GlusterFS does. Two calls on the same volume must not run at the
 // same time in one process; in two processes they may, and end as one of them would.
 type Store struct {
-	Volume gluster.Volume
-	Root   *safepath.Dir   // of the Gluster volume
-	Memory *Memory         // of this process
-	Permit *permits.Permit // of the operation; nil where nobody counts
+	owndir.Directory
 
-	dirs *ownDirs
+	Memory *Memory // of this process
 
-	// Step is called as a named point of an operation is passed, by several goroutines at once.
-	Step func(point string)
-	// Recent and Abandoned are for how long this process must have seen what is half done before a repetition takes it
-	// up, and everybody does.
-	Recent, Abandoned time.Duration
 	// Earliest is how long after its deletion something may go for space.
 	Earliest time.Duration
 	// Kubernetes is the ID of the Kubernetes cluster that this process works for; "" where it knows none. Retention is
@@ -98,12 +82,23 @@ type Store struct {
 }
 
 // New is the store of a view, for an operation that has the permit, of a process that remembers the Gluster volume.
-func New(v *View, memory *Memory, permit *permits.Permit) *Store {
+func New(v *owndir.View, memory *Memory, permit *permits.Permit) *Store {
 	return &Store{
-		Volume: v.volume, Root: v.root, dirs: &v.dirs, Memory: memory, Permit: permit, Step: func(string) {},
-		Recent: recent, Abandoned: Abandoned, Earliest: earliest, IsClockRight: isClockRight,
+		Directory: owndir.New(v, memory.own, permit), Memory: memory, Earliest: earliest, IsClockRight: isClockRight,
 		Retention: volume.Unsaid,
 	}
+}
+
+// Both is permits.Both: each of the two gets a store with the permit that it has.
+func (s *Store) Both(one, other func(*Store) error) error {
+	with := func(do func(*Store) error) func(*permits.Permit) error {
+		return func(permit *permits.Permit) error {
+			theirs := *s
+			theirs.Permit = permit
+			return do(&theirs)
+		}
+	}
+	return permits.Both(s.Permit, with(one), with(other))
 }
 
 // OpenParent opens the directory that holds path and returns it with path's last name.
@@ -122,7 +117,7 @@ func (s *Store) RetryRefreshed(path string, try func() error) error {
 		if err == nil || volume.IgnoreNotExist(err) != nil {
 			return err
 		}
-		s.refresh(path)
+		s.Refresh(path)
 		err = try()
 	}
 	if err != nil && volume.IgnoreNotExist(err) == nil {
@@ -131,8 +126,9 @@ func (s *Store) RetryRefreshed(path string, try func() error) error {
 	return err
 }
 
-// refresh goes as far as there are directories. What is wrong shows when they are used.
-func (s *Store) refresh(path string) {
+// Refresh has the names of a path asked for again, whatever the kernel knows of them, as far as there are directories. What is wrong shows
+// when they are used.
+func (s *Store) Refresh(path string) {
 	at, err := s.Root.Open(".")
 	for name := range strings.SplitSeq(path, "/") {
 		if err != nil {
@@ -181,12 +177,27 @@ func (s *Store) FreePart() (float64, error) {
 // countsInodes is false of bricks whose file system makes inodes as it needs them and says that it has none (btrfs).
 func countsInodes(st unix.Statfs_t) bool { return st.Files > 0 }
 
-// Commit returns when what was done is on the disks of all bricks that are up.
-func (s *Store) Commit() error {
-	err := s.Memory.freed.force(func() error { return s.Memory.commit(s.Root) })
-	s.Step(stepCommitted)
-	return err
+// Memory is what a process remembers of one Gluster volume from one operation to the next: since when it knows of what
+// is half done. It may be used by many at once.
+type Memory struct {
+	Creations, Trash, Paths, Strays, attributes, asides ages.Sightings
+
+	// Leases are those of copies, by the copy's stamp; Asked is when somebody asked for a clone last; Kubernetes are the
+	// leases of Kubernetes clusters, by their IDs; Splits is what pkg splitbrain writes aside.
+	Leases, Asked, Kubernetes, Splits ages.Unchanged
+
+	own *owndir.Memory
 }
 
-// Explain adds the kind and the cure to an error that GlusterFS gave.
-func (s *Store) Explain(err error) error { return volume.Explain(s.Volume, err) }
+// NewMemory is that of a process that knows nothing. What was done is put on the disks of all bricks by commit, which
+// gets the root of a client's mount and blocks as long as GlusterFS does.
+func NewMemory(commit func(mount *safepath.Dir) error) *Memory {
+	return &Memory{own: owndir.NewMemory(commit)}
+}
+
+// isClockRight says whether the kernel believes that its clock is (adjtimex(2), STA_UNSYNC).
+func isClockRight() bool {
+	var t unix.Timex
+	state, err := unix.Adjtimex(&t)
+	return err == nil && state != unix.TIME_ERROR && t.Status&unix.STA_UNSYNC == 0
+}

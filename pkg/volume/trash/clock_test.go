@@ -13,6 +13,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
@@ -57,7 +58,7 @@ func TestWhatWasDeletedByAWrongClockIsKept(t *testing.T) {
 			if err := s.Delete(volumes.Background, "vol"); err != nil {
 				t.Fatal(err)
 			}
-			restamp(t, filepath.Join(mountpoint, volume.OwnDir, store.TrashDir, volumes.ShardOf("vol")), store.RecordSuffix, test.wrong)
+			restamp(t, filepath.Join(mountpoint, volume.OwnDir, owndir.TrashDir, volumes.ShardOf("vol")), store.RecordSuffix, test.wrong)
 			s.IsClockRight = func() bool { return test.right }
 			for range 3 {
 				if n, err := s.Trash.Reap(volumes.Background, day); n != 0 || err != nil {
@@ -87,7 +88,7 @@ func TestWhatWasInterruptedByAWrongClockIsTakenUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, mountpoint := volumes.OnGV0(t)
 			volumes.Create(t, s, volumes.Spec("first"))
-			volumes.StopAt(volumes.Open(t, mountpoint), "create: claimed", func(s *lifecycle.Volumes) { _, _ = s.Create(volumes.Spec("vol")) })
+			volumes.StopAt(volumes.Open(t, mountpoint), "create: path claimed", func(s *lifecycle.Volumes) { _, _ = s.Create(volumes.Spec("vol")) })
 			r := volume.NewRecord(volumes.Spec("vol"))
 			r.Created = r.Created.Add(wrong)
 			volumes.Must(t, os.WriteFile(filepath.Join(mountpoint, volumes.RecordFile("vol")), r.Encode(), 0o600), os.Remove(filepath.Join(mountpoint, volumes.ClaimFile("vol"))),

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
@@ -55,7 +56,7 @@ func TestEachReaperObeysWhoDeleted(t *testing.T) {
 		"of a driver that did not say, and the reaper's own": {entryOf("", volume.Unsaid, time.Minute), moment, 0, false, true},
 		"the same, kept by the reaper":                       {entryOf("", volume.Unsaid, time.Minute), 24 * time.Hour, 0, false, false},
 	} {
-		s := &Trash{Store: &store.Store{Memory: store.NewMemory(nil), Kubernetes: "b", Abandoned: test.abandoned, IsClockRight: func() bool { return !test.wrong }}}
+		s := &Trash{Store: &store.Store{Memory: store.NewMemory(nil), Directory: owndir.Directory{Abandoned: test.abandoned}, Kubernetes: "b", IsClockRight: func() bool { return !test.wrong }}}
 		s.isDue(test.entry, test.own) // sees it
 		if due := s.isDue(test.entry, test.own); due != test.due {
 			t.Errorf("%s: due: %t", name, due)

@@ -5,6 +5,7 @@ package trash
 import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
@@ -30,12 +31,12 @@ func (s *Trash) settle(e store.TrashEntry) (restored bool, err error) {
 
 // removeOlder removes a record that is older than a trash entry. It is moved aside first and looked at then.
 func (s *Trash) removeOlder(f store.Lookup, e store.TrashEntry) error {
-	creating, err := s.EnsureShard(store.CreatingDir, f.Record.ID)
+	creating, err := s.EnsureShard(owndir.CreatingDir, f.Record.ID)
 	if err != nil {
 		return err
 	}
-	b := creation.HalfMade{File: store.File{Dir: creating, Name: f.Record.Stamp() + store.RevokedSuffix}, ID: f.Record.ID, Stamp: f.Record.Stamp()}
-	if err := s.MoveRecord(store.File{Dir: f.Dir, Name: f.Record.ID + store.RecordSuffix}, b.File); err != nil {
+	b := creation.HalfMade{File: owndir.File{Dir: creating, Name: f.Record.Stamp() + store.RevokedSuffix}, ID: f.Record.ID, Stamp: f.Record.Stamp()}
+	if err := s.MoveRecord(owndir.File{Dir: f.Dir, Name: f.Record.ID + store.RecordSuffix}, b.File); err != nil {
 		return volume.IgnoreNotExist(err)
 	}
 	moved, err := s.FindIn(creating, b.Name)
@@ -67,7 +68,7 @@ func (s *Trash) SettleRepeated(entries []store.TrashEntry, alone func(id string,
 		}
 		alone(e.Record.ID, func() error {
 			name, kept := e.RecordFile(), other.RecordFile()
-			if isOne, err := store.IsOneFile(name, kept); err != nil || !isOne {
+			if isOne, err := owndir.IsOneFile(name, kept); err != nil || !isOne {
 				return err
 			}
 			return s.DropName(name, kept)

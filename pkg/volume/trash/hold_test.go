@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/trash"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
@@ -116,7 +117,7 @@ func TestTheReaperReadsNoRecordTwice(t *testing.T) {
 	if n, err := s.Trash.Reap(volumes.Background, day); n != 0 || err != nil {
 		t.Fatalf("reaped %d, %v", n, err)
 	}
-	records, err := filepath.Glob(filepath.Join(mountpoint, volume.OwnDir, store.TrashDir, "*", "*"+store.RecordSuffix))
+	records, err := filepath.Glob(filepath.Join(mountpoint, volume.OwnDir, owndir.TrashDir, "*", "*"+store.RecordSuffix))
 	volumes.Must(t, err)
 	for _, record := range records { // whoever reads it now says so
 		volumes.Must(t, os.Rename(record, record+".away"), os.WriteFile(record, []byte("{"), 0o600))

@@ -18,8 +18,7 @@ func (s *Trash) TrashEntries() ([]store.TrashEntry, error) {
 	for i := range entries {
 		entries[i].Unrestorable, err = s.unrestorable(entries[i])
 		errs = append(errs, s.Explain(err))
-		entries[i].Record, err = s.Current(entries[i].Record)
-		errs = append(errs, err)
+		errs = append(errs, s.Amend(&entries[i]))
 	}
 	return entries, errors.Join(errs...)
 }

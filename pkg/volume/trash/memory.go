@@ -73,7 +73,8 @@ func (m *Memory) countRemoved() {
 }
 
 // noted remembers what the records of trash entries say to the reaper: neither a record nor what was changed
-// of a volume changes there, and the trash may have 100,000 entries.
+// of a volume changes there, and the trash may have 100,000 entries. Only whose an entry is may change, by a command that
+// takes it over: until this process ends, or the entry is due, the reaper leaves it to the one before.
 type noted struct {
 	mu sync.Mutex
 	of map[string]note // by the entry's name

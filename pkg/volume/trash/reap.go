@@ -5,15 +5,11 @@ package trash
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	"math"
 	"sync/atomic"
 	"time"
 
 	"k8s.io/klog/v2"
 
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/tree"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
@@ -25,10 +21,6 @@ const (
 	stepRemoved  = "reap: data removed"
 	stepReaped   = "reap: record removed"
 )
-
-// lowSpace is the part of the Gluster volume, of its bytes and of its inodes, that must be free, lest the oldest trash
-// goes before its time.
-const lowSpace = 0.05
 
 // slice is how many files and directories of one entry are removed in a round, about a minute's or two: an entry of
 // millions holds up no other.
@@ -108,15 +100,14 @@ func (s *Trash) entriesForReaper() ([]store.TrashEntry, error) {
 				errs = append(errs, s.Explain(volume.IgnoreNotExist(err)))
 				continue
 			}
-			now, err := s.Current(read.Record)
-			if err != nil {
+			if err := s.Amend(&read); err != nil {
 				errs = append(errs, err)
 				continue
 			}
-			noted = note{now.OnDelete, now.Capacity, now.Kubernetes}
+			noted = note{read.Record.OnDelete, read.Record.Capacity, read.Kubernetes()}
 			s.remembered.noted.put(e.Name, noted)
 		}
-		e.Record.OnDelete, e.Record.Kubernetes = noted.onDelete, noted.kubernetes
+		e.Record.OnDelete, e.Keeping.Kubernetes = noted.onDelete, noted.kubernetes
 		content.add(e, noted, s.Kubernetes)
 		entries = append(entries, e)
 	}
@@ -124,31 +115,6 @@ func (s *Trash) entriesForReaper() ([]store.TrashEntry, error) {
 	s.remembered.noted.keep(there)
 	s.remembered.see(content)
 	return entries, errors.Join(errs...)
-}
-
-// nearlyLow is the part of the Gluster volume that must be free, lest it is told that the trash goes before its time
-// soon.
-const nearlyLow = 0.10
-
-// tellLow tells what trash goes next, of what is not due, where space is nearly low.
-func (s *Trash) tellLow(kept []store.TrashEntry) {
-	if s.remembered.Low == nil || len(kept) == 0 || kept[0].Name == s.remembered.toldLow {
-		return
-	}
-	if free, err := s.FreePart(); err != nil || free >= nearlyLow {
-		return
-	}
-	next, err := s.ReadEntry(kept[0].RecordFile())
-	if err != nil {
-		return // it is restored or reaped just now
-	}
-	s.remembered.toldLow = kept[0].Name
-	s.remembered.Low(Low{Next: next, Waiting: len(kept)})
-}
-
-func (s *Trash) low() (bool, error) {
-	free, err := s.FreePart()
-	return err == nil && free < lowSpace, err
 }
 
 // reapSlice removes an entry, or as much of it as is due in one round: then it returns errSlice.
@@ -169,103 +135,4 @@ func (s *Trash) reapSlice(ctx context.Context, e store.TrashEntry) error {
 			cancel(errSlice)
 		}
 	}})
-}
-
-// reaping is told of how far it has come.
-type reaping struct {
-	begun   func() // once the entry cannot be restored any more
-	removed func() // after each file and directory, by several goroutines
-}
-
-// reap removes one entry: its directory must be the one of the record once more, and the entry is out of
-// Restore's reach before the first file goes. ErrBusy if another process has it.
-func (s *Trash) reap(ctx context.Context, e store.TrashEntry, told reaping) error {
-	if err := e.Record.CheckWritable(); err != nil {
-		return err
-	}
-	switch {
-	case e.Suffix == store.BackSuffix || e.Held() || s.MayStillMove(e):
-		return fmt.Errorf("trash entry %s is just being deleted or restored: %w", e.Name, volume.ErrBusy)
-	case e.Suffix == store.RecordSuffix:
-		if err := s.CompleteDeletion(e); err != nil {
-			return err
-		}
-		if err := s.mayRemove(e); err != nil {
-			return err
-		}
-		if err := s.advance(&e, store.DoomedSuffix); err != nil {
-			return err
-		}
-	}
-	told.begun()
-	s.Step(stepDoomed)
-	// What has lost files must not be restorable again because a server forgot this.
-	if err := s.Commit(); err != nil {
-		return err
-	}
-	if err := s.mayRemove(e); err != nil {
-		return err
-	}
-	if err := s.removeData(ctx, e, told.removed); err != nil {
-		return err
-	}
-	s.Step(stepRemoved)
-	if err := s.forget(e); err != nil {
-		return err
-	}
-	s.Step(stepReaped)
-	return nil
-}
-
-// removeData removes the directory of an entry. A brick that has forgotten what was removed before has files that no
-// list of another brick's names, and GlusterFS says of a directory that is removed on one brick alone that it is. It
-// brings it back when it is asked for by name: TestAPurgeThatABrickForgotLeavesNothing.
-func (s *Trash) removeData(ctx context.Context, e store.TrashEntry, removed func()) error {
-	own, err := s.KeepOut(ctx, false)
-	if err != nil {
-		return err
-	}
-	const attempts = 10
-	for range attempts {
-		if err := tree.Remove(ctx, e.Dir, e.Base, own, s.Permit, func() { s.Step(stepRemoving); removed() }); err != nil {
-			return err
-		}
-		if absent, err := store.IsMissing(e.Dir, e.Base); absent || err != nil {
-			return err
-		}
-	}
-	return fmt.Errorf("the data of trash entry %s on %s comes back again and again: %w: see `gluster volume heal %s info`",
-		e.Name, s.Volume, volume.ErrBusy, s.Volume.Name)
-}
-
-// mayRemove returns nil if the data of an entry is the volume's own and nobody else's, or gone. ErrBusy where it went
-// meanwhile, or the kernel knew another directory of that name.
-func (s *Trash) mayRemove(e store.TrashEntry) error {
-	data, err := e.Dir.Open(e.Base)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		defer data.Close()
-		err = s.CheckIdentity(data, e.Record)
-	}
-	if err == nil {
-		err = s.isDeletedAlone(data, e)
-	}
-	if err != nil && volume.IgnoreNotExist(err) == nil {
-		err = fmt.Errorf("%w: %w", err, volume.ErrBusy)
-	}
-	return err
-}
-
-// forget removes what is known of an entry whose data is gone. What is known of a volume that is there stays.
-func (s *Trash) forget(e store.TrashEntry) error {
-	ready, err := s.IsReady(e.Record)
-	if err == nil && !ready {
-		err = errors.Join(s.ForgetGFID(e.Record), s.ForgetAttributes(e.Record, math.MaxInt64))
-	}
-	if err == nil {
-		err = volume.IgnoreNotExist(e.Dir.Unlink(e.Base + e.Suffix))
-	}
-	return err
 }

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
@@ -18,7 +18,6 @@ import (
 const (
 	stepTaken    = "restore: entry taken"
 	stepPathBack = "restore: path claimed"
-	stepPlaced   = "restore: place made"
 	stepReturned = "restore: data moved back"
 	stepNamed    = "restore: record made"
 	stepBack     = "restore: ready"
@@ -150,13 +149,13 @@ func (s *Trash) writeReady(r volume.Record) (volume.Record, error) {
 	}
 	defer c.Close()
 	s.Step(stepNamed)
-	return r, c.Complete(r)
+	return r, s.Creations.Complete(c, r)
 }
 
 // mayHaveLost looks what became of an entry that another process has taken while its volume was made ready: if that
 // gave the restoration up, its data goes back to the trash, and so does the record.
 func (s *Trash) mayHaveLost(e *store.TrashEntry) error {
-	given, err := s.HasAny(store.TrashDir, e.Record.ID, e.Base+store.RecordSuffix, e.Base+store.HeldSuffix)
+	given, err := s.HasAny(owndir.TrashDir, e.Record.ID, e.Base+store.RecordSuffix, e.Base+store.HeldSuffix)
 	if err != nil || !given {
 		return err
 	}
@@ -168,18 +167,20 @@ func (s *Trash) mayHaveLost(e *store.TrashEntry) error {
 	return errors.Join(volume.IgnoreNotExist(err), fmt.Errorf("another process gave the restoration up: %w", volume.ErrBusy))
 }
 
-// moveBack renames the data onto an empty directory made for it at a path that was free and is claimed, so that
-// nothing that is in the place can be replaced.
+// moveBack renames the data to its path, which was free and is claimed. Nothing is made there for it to replace: while a
+// directory is replaced by another, GlusterFS may give back the name that went to whoever looks it up, on one brick
+// (TestNothingIsMadeForAMoveToReplace). What somebody else puts there meanwhile is not replaced either, but an
+// empty directory.
 func (s *Trash) moveBack(e *store.TrashEntry) error {
 	r := e.Record
-	absent, err := store.IsMissing(e.Dir, e.Base)
+	absent, err := owndir.IsMissing(e.Dir, e.Base)
 	if err != nil {
 		return err
 	}
 	if !absent {
-		err = s.makePlace(r, e.Base)
+		err = s.takePlace(r, e.Base)
 		if err == nil {
-			err = s.moveOnto(e)
+			err = s.moveTo(e)
 		}
 		if err != nil {
 			return err
@@ -193,8 +194,8 @@ func (s *Trash) moveBack(e *store.TrashEntry) error {
 	return err
 }
 
-// makePlace makes an empty directory where the volume was, or finds the one that an earlier attempt has made.
-func (s *Trash) makePlace(r volume.Record, entry string) error {
+// takePlace claims the path at which the volume was, and makes the directories on the way to it.
+func (s *Trash) takePlace(r volume.Record, entry string) error {
 	held, err := s.Creations.TakePlace(r.ID, volume.PathClaim{Stamp: r.Stamp(), Entry: entry, Path: r.Path})
 	if err != nil {
 		return err
@@ -213,16 +214,12 @@ func (s *Trash) makePlace(r volume.Record, entry string) error {
 		if err != nil {
 			return err
 		}
-		defer parent.Close()
-		if err := s.MakeDirectory(parent, r.Path, creation.NewMode); err != nil {
-			return err
-		}
-		s.Step(stepPlaced)
+		parent.Close()
 		return nil
 	})
 }
 
-func (s *Trash) moveOnto(e *store.TrashEntry) error {
+func (s *Trash) moveTo(e *store.TrashEntry) error {
 	parent, last, err := s.OpenParent(e.Record.Path)
 	if err != nil {
 		return err
@@ -250,12 +247,12 @@ func (s *Trash) giveUpRestore(e store.TrashEntry) error {
 		return err
 	}
 	s.Step(stepPutBack)
-	absent, err := store.IsMissing(e.Dir, e.Base)
+	absent, err := owndir.IsMissing(e.Dir, e.Base)
 	if err != nil {
 		return err
 	}
 	if !absent {
-		err = s.Creations.RemoveEmpty(e.Record, e.Base) // the place that was made for it
+		err = s.Creations.RemoveEmpty(e.Record, e.Base) // that an earlier version has made for it to replace
 	}
 	e.Moved = !absent
 	isOf := volume.IsOfVolume(e.Record.Stamp())

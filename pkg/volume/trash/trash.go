@@ -23,6 +23,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
@@ -42,13 +43,20 @@ func New(s *store.Store, remembered *Memory) *Trash {
 	return &Trash{Store: s, Creations: &creation.Creations{Store: s}, Slice: slice, remembered: remembered}
 }
 
+// with is the trash with a store of Both.
+func (s *Trash) with(theirs *store.Store) *Trash {
+	t := *s
+	t.Store, t.Creations = theirs, &creation.Creations{Store: theirs}
+	return &t
+}
+
 // rename moves a file or directory of the driver's own, to a name that it may just have got from another host: the
 // kernel may still know both names then, take them for those of one file, and do nothing. ErrBusy if so.
 func rename(from *safepath.Dir, name string, to *safepath.Dir, newname string) error {
 	if err := from.Rename(name, to, newname); err != nil {
 		return err
 	}
-	absent, err := store.IsMissing(from, name)
+	absent, err := owndir.IsMissing(from, name)
 	if err == nil && !absent {
 		err = fmt.Errorf("%s/%s was just renamed by another controller: %w", from.Name(), name, volume.ErrBusy)
 	}

@@ -114,6 +114,7 @@ func (s *Server) run(name string, args ...string) error {
 	}
 	defer func() { _ = log.Close() }()
 	cmd := exec.Command(build.Path(name), args...)
+	cmd.Args[0] = name // not by its path, so that it is not taken for what is left of a cluster of nodes
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {

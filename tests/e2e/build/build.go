@@ -21,6 +21,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cache"
 )
 
@@ -52,6 +54,11 @@ func keyPath(name string) string { return cache.Path("bin", "."+name+".key") }
 func (p Program) ensure(ctx context.Context, modules string) error {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
+	unlock, err := lock(Path(p.Name) + ".lock")
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	began := time.Now()
 	key, err := p.key(ctx, modules)
 	if err != nil {
@@ -78,6 +85,18 @@ func (p Program) ensure(ctx context.Context, modules string) error {
 	}
 	fmt.Printf("%-26s built in %6.1f s, %5.1f MiB\n", p.Name, time.Since(began).Seconds(), float64(info.Size())/(1<<20))
 	return nil
+}
+
+// lock waits for whoever else makes the same program, e.g. tests that run beside these.
+func lock(path string) (unlock func(), err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return func() { _ = file.Close() }, nil
 }
 
 // key is the digest of all that the program is made from.

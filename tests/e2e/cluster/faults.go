@@ -93,3 +93,27 @@ func (n *Node) killDaemons(find func() ([]process, error)) error {
 	}
 	return nil
 }
+
+// LoseObjects pulls the plug of all nodes, empties the store of the API server, and starts everything again, but what was in the
+// store: certificates, disks and gv0 are as they were. It returns when the nodes are ready in the new Kubernetes cluster.
+func (c *Cluster) LoseObjects(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*rebootTimeout)
+	defer cancel()
+	if err := c.onNodes(ctx, func(ctx context.Context, n *Node) error { return n.powerOff(ctx) }); err != nil {
+		return err
+	}
+	if err := c.startMachines(ctx); err != nil {
+		return err
+	}
+	store, err := c.nodes[0].Path("/var/lib/etcd")
+	if err == nil {
+		err = os.RemoveAll(store)
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.startServers(ctx); err != nil {
+		return err
+	}
+	return c.startKubernetes(ctx)
+}

@@ -8,12 +8,13 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime"
 	"strconv"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/thread"
 )
 
 // The LAN is a bridge on a machine of its own, which is every other machine's gateway and forwards nothing: what is sent to any other
@@ -168,7 +169,7 @@ func (m *machine) inNetwork(f func() error) error {
 	if err != nil {
 		return err
 	}
-	return onThrowawayThread(func() error {
+	return thread.Discard(func() error {
 		space, err := os.Open("/proc/" + strconv.Itoa(first.pid) + "/ns/net")
 		if err != nil {
 			return err
@@ -179,20 +180,4 @@ func (m *machine) inNetwork(f func() error) error {
 		}
 		return f()
 	})
-}
-
-// onThrowawayThread runs f on a thread that ends with it. It is never the main thread, which cannot end and whose namespaces pass for
-// the whole process's in /proc.
-func onThrowawayThread(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
-		if unix.Gettid() == unix.Getpid() {
-			defer runtime.UnlockOSThread()
-			done <- onThrowawayThread(f) // on another thread, as this one is occupied
-			return
-		}
-		done <- f()
-	}()
-	return <-done
 }

@@ -38,7 +38,7 @@ func Ensure(ctx context.Context, repository, pause string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	archives := []string{filepath.Join(repository, "bin/image/glusterfs-csi-"+runtime.GOARCH+".tar")}
+	archives := []string{Driver(repository)}
 	if err := hasNames(archives[0], wanted[driver]); err != nil {
 		return nil, err
 	}
@@ -46,6 +46,11 @@ func Ensure(ctx context.Context, repository, pause string) ([]string, error) {
 	wanted["pause"], wanted["sqlite"] = []string{pause}, []string{SQLite}
 	made, err := writeAll(ctx, "", wanted)
 	return append(archives, made...), err
+}
+
+// Driver is the archive of the driver's image, as `make image` in the repository makes it.
+func Driver(repository string) string {
+	return filepath.Join(repository, "bin/image/glusterfs-csi-"+runtime.GOARCH+".tar")
 }
 
 // Upstream makes archives of the images that Kubernetes' tests of storage run, of all images that these names are of, and returns

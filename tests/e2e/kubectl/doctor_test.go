@@ -250,7 +250,7 @@ func TestWithoutTheDriver(t *testing.T) {
 		}
 	}
 	code, out, _ := kubectl(t, "doctor")
-	if code != cli.ExitUnwell || !strings.Contains(unwrapped(out), "the driver is not installed") {
+	if code != cli.ExitUnwell || !strings.Contains(unwrapped(out), "the driver is not installed") || !strings.Contains(unwrapped(out), "install the driver: docs/install.md") {
 		t.Errorf("exit %d\n%s", code, out)
 	}
 }

@@ -48,10 +48,30 @@ func startDriver(ctx context.Context) error {
 	if err := errors.Join(os.Setenv(binaryVariable, binary), pool.ClustersFile(clusters)); err != nil {
 		return err
 	}
-	if driver, err = testdriver.Start(ctx, binary, dir, clusters); err != nil {
+	account := filepath.Join(pool.Dir(), "account")
+	if err := adminAccount(account); err != nil {
+		return err
+	}
+	if driver, err = testdriver.Start(ctx, binary, dir, clusters, "--kubernetes-id=production", "--claims-from="+account); err != nil {
 		return err
 	}
 	return server.Provision(ctx, "../modules", strings.TrimPrefix(driver.Endpoint(), "unix://"))
+}
+
+// adminAccount makes the directory of a service account that may do everything, as kubelet would mount it, and tells this process's
+// children where the API server is.
+func adminAccount(dir string) error {
+	authority, err := os.ReadFile(filepath.Join(filepath.Dir(server.Kubeconfig), "certificates/apiserver.crt"))
+	if err == nil {
+		err = os.Mkdir(dir, 0o700)
+	}
+	for name, content := range map[string][]byte{"token": []byte(server.Config.BearerToken), "ca.crt": authority, "namespace": []byte("glusterfs-csi")} {
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), content, 0o600)
+		}
+	}
+	host, port, _ := strings.Cut(strings.TrimPrefix(server.Config.Host, "https://"), ":")
+	return errors.Join(err, os.Setenv("KUBERNETES_SERVICE_HOST", host), os.Setenv("KUBERNETES_SERVICE_PORT", port))
 }
 
 func stopDriver() error {

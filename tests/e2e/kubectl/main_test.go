@@ -26,14 +26,15 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/cli"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/apiserver"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
 // stopAt is an environment variable: the process is the plugin, and is killed before the change of that number. 0: it
 // is not.
 const stopAt = "KILLED_BEFORE_CHANGE"
 
-// patience is for what controllers do, on a busy machine.
-const patience = 2 * time.Minute
+// patience is for what controllers do, on a busy machine, and for a lease of two minutes to be over.
+const patience = 5 * time.Minute
 
 var (
 	server *apiserver.Server
@@ -45,11 +46,14 @@ func TestMain(m *testing.M) {
 	if at := os.Getenv(stopAt); at != "" {
 		os.Exit(plugin(at, os.Args[1:]))
 	}
-	runtime.LockOSThread() // the server's processes end with the thread that started them
-	os.Exit(run(m))
+	testcluster.Main(suite{m})
 }
 
-func run(m *testing.M) int {
+// suite is the tests, with what all of them need.
+type suite struct{ tests *testing.M }
+
+func (s suite) Run() int {
+	runtime.LockOSThread() // the server's processes end with the thread that started them
 	dir, err := os.MkdirTemp("", "kubectl-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -61,17 +65,12 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	server.Config.QPS, server.Config.Burst = 200, 400
-	server.Config.WarningHandler = rest.NoWarnings{} // objects of the old plugin are what this is about
-	if client, err = dynamic.NewForConfig(server.Config); err == nil {
-		kinds, err = discovery.NewDiscoveryClientForConfig(server.Config)
-	}
 	code := 1
-	if err == nil {
+	if err = connect(); err == nil {
 		err = startDriver(context.Background())
 	}
 	if err == nil {
-		code = m.Run()
+		code = s.tests.Run()
 	} else {
 		fmt.Fprintln(os.Stderr, err)
 	}
@@ -80,6 +79,16 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return code
+}
+
+// connect makes the clients of the API server.
+func connect() (err error) {
+	server.Config.QPS, server.Config.Burst = 200, 400
+	server.Config.WarningHandler = rest.NoWarnings{} // objects of the old plugin are what this is about
+	if client, err = dynamic.NewForConfig(server.Config); err == nil {
+		kinds, err = discovery.NewDiscoveryClientForConfig(server.Config)
+	}
+	return err
 }
 
 // plugin is kubectl-glusterfs, which kills itself before its nth change of the cluster.

@@ -29,10 +29,8 @@ func newShop(t *testing.T) *world {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, e := range page.GetEntries() { // of tests whose objects were removed by force
-			if err := driver.Delete(t.Context(), e.GetVolume()); err != nil {
-				t.Fatal(err)
-			}
+		for _, e := range page.GetEntries() { // of tests whose objects were removed by force, and whose bricks were down until a moment ago
+			w.await("a volume is deleted that a test has left", func() error { return driver.Delete(t.Context(), e.GetVolume()) })
 		}
 		if page.GetNextToken() == "" {
 			break
@@ -47,17 +45,22 @@ func newShop(t *testing.T) *world {
 // newClaim makes a claim, has it bound, and writes into its volume.
 func (w *world) newClaim(namespace, name, content string) {
 	w.Helper()
-	w.make(map[string]any{
-		"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": map[string]any{"name": name},
-		"spec": map[string]any{
-			"accessModes": []any{"ReadWriteMany", "ReadWriteOnce"}, "storageClassName": "glusterfs",
-			"resources": map[string]any{"requests": map[string]any{"storage": "1536Mi"}},
-		},
-	}, namespace)
+	w.makeClaim(namespace, name, "glusterfs")
 	w.phase(claims, namespace, name, "Bound")
 	if err := os.WriteFile(w.file(namespace, name), []byte(content), 0o600); err != nil {
 		w.Fatal(err)
 	}
+}
+
+func (w *world) makeClaim(namespace, name, class string) {
+	w.Helper()
+	w.make(map[string]any{
+		"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": map[string]any{"name": name, "labels": map[string]any{"app": name}},
+		"spec": map[string]any{
+			"accessModes": []any{"ReadWriteMany", "ReadWriteOnce"}, "storageClassName": class,
+			"resources": map[string]any{"requests": map[string]any{"storage": "1536Mi"}},
+		},
+	}, namespace)
 }
 
 // file is one in the volume of a claim.

@@ -150,7 +150,7 @@ func (s *step) isGone() {
 	}
 }
 
-// isClean says what a node still has of the driver: mounts, clients, sockets.
+// isClean says what a node still has of the driver: mounts, clients with their control groups and programs, sockets.
 func (s *step) isClean(node *cluster.Node) error {
 	if points := s.mounts(node); len(points) > 0 {
 		return fmt.Errorf("mounted: %v", points)
@@ -163,6 +163,12 @@ func (s *step) isClean(node *cluster.Node) error {
 	// Directories stay: that of the socket, and those that kubelet makes for each driver and, now and then, for a volume.
 	if left := s.must(node, "find", "/var/lib/kubelet/plugins", "/var/lib/kubelet/plugins_registry", "-path", "*gluster*", "-not", "-type", "d"); left != "" {
 		return fmt.Errorf("left: %s", left)
+	}
+	if left := s.must(node, "find", "/sys/fs/cgroup", "-path", "*/"+node.Name+"/glusterfs-csi"); left != "" {
+		return fmt.Errorf("control groups of clients are left: %s", left)
+	}
+	if left := s.must(node, "find", "/var/lib/glusterfs-csi", "-path", "*/programs/*", "-prune"); left != "" {
+		return fmt.Errorf("programs of clients are left: %s", left)
 	}
 	return nil
 }

@@ -4,16 +4,18 @@ package story
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cluster"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/install"
 )
@@ -21,6 +23,7 @@ import (
 // clients is what happens to running pods when parts of the driver and their clients end: nothing, and a pause.
 func clients(s *step) {
 	n := s.namespace("story-11")
+	n.apply("11-script.yaml")
 	node := s.Nodes()[1]
 	n.template("11-writers.yaml", "NODE", node.Name)
 	n.rolledOut(n.name, "deployment/plain")
@@ -48,11 +51,41 @@ func clients(s *step) {
 	})
 	s.part("mounter_deleted", func(s *step) {
 		var ready func()
-		r.in(s).repairedAfter(node, func() { ready = s.replaceMounter(node) })
-		ready()
+		client := s.clientOf(node)
+		r.in(s).undisturbedBy(func() {
+			ready = s.replaceMounter(node)
+			ready()
+		})
+		if now := s.clientOf(node); now != client {
+			s.Errorf("the next mounter on %s has client %s, not %s", node.Name, now, client)
+		}
 		s.rolledOut(driverNamespace, "daemonset/glusterfs-csi-node")
 	})
+	s.part("mounters_rolled", func(s *step) {
+		r.in(s).undisturbedBy(func() {
+			for _, node := range s.Nodes() {
+				s.replaceMounter(node)()
+			}
+		})
+		for _, node := range s.Nodes() {
+			s.clientsAreListed(node)
+		}
+	})
+	s.part("client_replaced", func(s *step) {
+		client := s.clientOf(node)
+		r.in(s).undisturbedBy(func() {
+			said := s.inMounter(node, "glusterfs-csi", "clients", "replace", client)
+			s.Logf("%s", said)
+		})
+		if now := s.clientOf(node); now == client {
+			s.Errorf("client %s on %s was not replaced", client, node.Name)
+		}
+		r.in(s).restartLocked(node) // its mounts stay at the old client
+	})
 	s.part("health", func(s *step) { brickHealth(r.in(s)) })
+	if *full {
+		s.part("files_held_open", func(s *step) { filesHeldOpen(s, node) })
+	}
 }
 
 // replaceMounter replaces the mounter of a node, by the commands of docs/install.md. It returns when the old one has ended, and ready
@@ -79,14 +112,43 @@ func (s *step) pid(node *cluster.Node, mode string) string {
 	return s.must(node, "pgrep", "-o", "-f", "^[^ ]*glusterfs-csi "+mode+" ")
 }
 
-// clientOf is the process that serves the pods of a node: a child of its mounter.
+// clientOf is the process that serves the pods of a node.
 func (s *step) clientOf(node *cluster.Node) string {
 	s.Helper()
-	pids := strings.Fields(s.must(node, "pgrep", "-P", s.pid(node, "mounter"), "-f", "/clients/pi/gv0/default/"))
+	var pids []string
+	for _, c := range s.clientsAreListed(node) {
+		if c.Volume == "pi/gv0" && len(c.Options) == 0 {
+			pids = append(pids, strconv.Itoa(c.PID))
+		}
+	}
 	if len(pids) != 1 {
 		s.Fatalf("the mounter on %s has %d clients of pi/gv0 without options, not one", node.Name, len(pids))
 	}
 	return pids[0]
+}
+
+// clientsAreListed returns what the mounter of a node says of its clients. Each must have a control group of its own, and the image's GlusterFS in a
+// root of its own.
+func (s *step) clientsAreListed(node *cluster.Node) (all []answers.Client) {
+	s.Helper()
+	said := s.inMounter(node, "glusterfs-csi", "clients", "-o", "json")
+	if err := json.Unmarshal([]byte(said), &all); err != nil {
+		s.Fatalf("%v: %s", err, said)
+	}
+	for _, c := range all {
+		if c.Group == "" || c.Program == "" || c.Outdated {
+			s.Errorf("a client on %s is not kept apart: %+v", node.Name, c)
+		}
+	}
+	return all
+}
+
+// inMounter runs a command in the mounter of a node.
+func (s *step) inMounter(node *cluster.Node, command ...string) string {
+	s.Helper()
+	mounter := strings.TrimSpace(s.kubectl("-n", driverNamespace, "get", "pod", "-l", "app.kubernetes.io/component=mounter",
+		"--field-selector", "spec.nodeName="+node.Name, "-o", "name"))
+	return s.kubectl(append([]string{"-n", driverNamespace, "exec", mounter, "--"}, command...)...)
 }
 
 func (s *step) kill(node *cluster.Node, pid string) {
@@ -208,6 +270,11 @@ func (r recorders) lockedIsStartedAgain(node *cluster.Node) {
 		}
 		return err
 	})
+	r.restartLocked(node)
+}
+
+func (r recorders) restartLocked(node *cluster.Node) {
+	r.Helper()
 	r.deletePod("locked")
 	r.template("11-writers.yaml", "NODE", node.Name)
 	r.ready("locked")
@@ -251,65 +318,4 @@ func (r recorders) areComplete() {
 			}
 		}
 	}
-}
-
-// brickHealth is what Kubernetes shows of a brick that is killed, and of its return.
-func brickHealth(r recorders) {
-	first, second := r.Nodes()[0], r.Nodes()[1]
-	pod := r.pods()[0].Name
-	r.isHealed()
-	healthy := func(ctx context.Context) error { return errors.Join(r.podIs(ctx, pod, ""), r.nodeIs(ctx, first, "")) }
-	r.await(patience, "all is healthy", healthy)
-	r.undisturbedBy(func() {
-		r.down("the brick on "+second.Name, second.StopBrick, second.StartBrick)
-		took := r.await(patience, "the killed brick is shown", func(ctx context.Context) error {
-			return errors.Join(r.podIs(ctx, pod, second.Name+":"), r.nodeIs(ctx, first, second.Name+":"))
-		})
-		r.Logf("shown after %s: %s", seconds(took), r.kubectl("-n", r.name, "get", "pod", pod, "-o", "jsonpath={.status.volumeHealth}"))
-		r.Logf("%s", r.kubectl("get", "csinode", first.Name, "-o", "jsonpath={.status.storageHealth}"))
-	})
-	ctx, cancel := r.context(patience)
-	defer cancel()
-	if err := second.StartBrick(ctx); err != nil {
-		r.Fatal(err)
-	}
-	r.Logf("its return was shown after %s", seconds(r.await(patience, "all is healthy again", healthy)))
-}
-
-// podIs says whether the pod's status calls a volume degraded for this brick, or for none.
-func (r recorders) podIs(ctx context.Context, pod, brick string) error {
-	p, err := r.api.CoreV1().Pods(r.name).Get(ctx, pod, metav1.GetOptions{})
-	if err != nil {
-		return err
-	}
-	var conditions []string
-	for _, health := range p.Status.VolumeHealth {
-		for _, c := range health.HealthConditions {
-			conditions = append(conditions, fmt.Sprintf("%s %s %s", c.Status, c.Reason, c.Message))
-		}
-	}
-	return shows("pod "+pod, conditions, brick)
-}
-
-// nodeIs is podIs for what the CSINode shows.
-func (r recorders) nodeIs(ctx context.Context, node *cluster.Node, brick string) error {
-	n, err := r.api.StorageV1().CSINodes().Get(ctx, node.Name, metav1.GetOptions{})
-	if err != nil {
-		return err
-	}
-	var conditions []string
-	for _, health := range n.Status.StorageHealth {
-		for _, c := range health.HealthConditions {
-			conditions = append(conditions, fmt.Sprintf("%s %s %s", c.Status, c.Reason, c.Message))
-		}
-	}
-	return shows("CSINode "+node.Name, conditions, brick)
-}
-
-func shows(what string, conditions []string, brick string) error {
-	text := strings.Join(conditions, "; ")
-	if brick == "" && text == "" || brick != "" && strings.Contains(text, "Degraded BrickUnreachable") && strings.Contains(text, brick) {
-		return nil
-	}
-	return fmt.Errorf("%s shows %q", what, text)
 }

@@ -75,7 +75,7 @@ func (s *step) plugin() string {
 // runPlugin returns what it printed, and its exit code.
 func (s *step) runPlugin(plugin string, args ...string) (string, int) {
 	s.Helper()
-	ctx, cancel := s.context(patience + callTimeout)
+	ctx, cancel := s.context(2*patience + callTimeout) // the lease of a Kubernetes cluster lasts two minutes
 	defer cancel()
 	cmd := s.Local(ctx, plugin, args...)
 	output, err := cmd.CombinedOutput()

@@ -21,7 +21,9 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/install"
 )
 
-var full = flag.Bool("full", false, "also the steps that take long: 09 and 10")
+var from = flag.String("from", "", "directory with an earlier version of this repository, whose image the nodes have: the story is the update from it, and nothing else")
+
+var full = flag.Bool("full", false, "also what takes long: the steps 09, 10 and 15, and files held open in 11")
 
 // What the manifests name.
 const (
@@ -50,6 +52,10 @@ func TestStory(t *testing.T) {
 			s.Logf("took %s", time.Since(began).Round(time.Second))
 		})
 	}
+	if *from != "" {
+		run("16_upgrade", upgrade)
+		return
+	}
 	if !run("01_install", installation) {
 		t.Fatal("the driver is not there: nothing after this could work")
 	}
@@ -67,6 +73,7 @@ func TestStory(t *testing.T) {
 	if *full {
 		run("09_many", many)
 		run("10_uninstall", uninstall)
+		run("15_recover", lost)
 	}
 }
 

@@ -107,3 +107,28 @@ imagePullSecrets:
 - --kube-api-burst={{ .Values.controller.provisioner.kubeAPIBurst }}
 - --worker-threads={{ .Values.controller.provisioner.workerThreads }}
 {{- end }}
+
+{{- define "glusterfs-csi.snapshotterArgs" -}}
+- --extra-create-metadata # for the VolumeSnapshot's name and namespace, which `kubectl glusterfs recover` makes it again by
+- --feature-gates=CSIVolumeGroupSnapshot=false # the driver has none; else it waits a timeout long for their definitions
+{{- end }}
+
+{{/* The clusters file, and beside it the certificates that it names. A Secret that is not there yet comes by itself when it is made. */}}
+{{- define "glusterfs-csi.clustersVolume" -}}
+{{- $secrets := .Values.tlsSecrets }}
+{{- range .Values.clusters }}{{ with .tls }}{{ $secrets = append $secrets .secretName }}{{ end }}{{ end -}}
+- name: clusters
+  projected:
+    defaultMode: 0400
+    sources:
+      - configMap: {name: glusterfs-csi-clusters}
+      {{- range $secret := uniq $secrets }}
+      - secret:
+          name: {{ $secret }}
+          optional: true
+          items:
+            {{- range tuple "ca.crt" "tls.crt" "tls.key" }}
+            - {key: {{ . }}, path: tls/{{ $secret }}/{{ . }}}
+            {{- end }}
+      {{- end }}
+{{- end }}

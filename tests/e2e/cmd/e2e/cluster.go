@@ -15,15 +15,15 @@ import (
 
 const repository = "../.."
 
-// up builds what is missing and starts the cluster, and says how long each part took.
-func up(ctx context.Context) (*cluster.Cluster, error) {
+// up builds what is missing and starts the cluster, whose nodes get these archives of images too, and says how long each part took.
+func up(ctx context.Context, more ...string) (*cluster.Cluster, error) {
 	began := time.Now()
 	archives, err := makeImages(ctx)
 	if err != nil {
 		return nil, err
 	}
 	fmt.Printf("programs and images are there after %.1f s\n", time.Since(began).Seconds())
-	return start(ctx, archives)
+	return start(ctx, append(archives, more...))
 }
 
 // makeImages makes all programs and images of a cluster.

@@ -5,7 +5,8 @@
 //
 //	e2e up               build what is missing, start the cluster, or what does not run of it
 //	e2e down             end it, and fail with a list if anything is left
-//	e2e test             up, the story, down; -keep leaves the cluster up, -full adds the story's long parts
+//	e2e test             up, the story, down; -keep leaves the cluster up, -full adds the story's long parts, -from DIR plays the update from
+//	                     an earlier version instead
 //	e2e upstream         up, Kubernetes' own tests of storage on the driver, down; -keep as above
 //	e2e kubectl ARGS…    kubectl as administrator
 //

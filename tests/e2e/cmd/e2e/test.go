@@ -10,12 +10,14 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cache"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/cluster"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/e2e/image"
 )
 
 const (
@@ -30,25 +32,37 @@ func test(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("test", flag.ExitOnError)
 	keep := flags.Bool("keep", false, "leave the cluster up")
 	full := flags.Bool("full", false, "with the story's long parts")
+	from := flags.String("from", "", "an earlier version of this repository, with its image: play the update from it, and nothing else")
 	_ = flags.Parse(args) // exits by itself
 	if !*keep {
 		defer func() { err = errors.Join(err, down(context.WithoutCancel(ctx))) }()
 	}
-	c, err := up(ctx)
+	var more []string
+	if *from != "" {
+		more = append(more, image.Driver(*from))
+	}
+	c, err := up(ctx, more...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "logs:", cache.Path("log"))
 		return err
 	}
-	if err := story(ctx, *full); err != nil {
+	if err := story(ctx, *full, *from); err != nil {
 		report(context.WithoutCancel(ctx), c)
 		return errors.Join(err, summarize(context.WithoutCancel(ctx)))
 	}
 	return nil
 }
 
-func story(ctx context.Context, full bool) error {
+func story(ctx context.Context, full bool, from string) error {
 	args := []string{"--format=standard-verbose", "--hide-summary=all", "--jsonfile=" + events(), "--", "./story", "-count=1", "-timeout=" + storyTimeout.String()}
-	if full {
+	switch {
+	case from != "":
+		dir, err := filepath.Abs(from)
+		if err != nil {
+			return err
+		}
+		args = append(args, "-args", "-from="+dir)
+	case full:
 		args = append(args, "-args", "-full")
 	}
 	if err := os.Remove(events()); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+)
+
+// OwnerWalks are the changes of owner of all that is in a volume, by the volume's key. The repetition of a call waits
+// for the same walk, or is told how it ended. A process that ends takes its walks along: the repetition begins again,
+// and what has the owner already is only looked at. The zero value has none.
+type OwnerWalks struct {
+	mu sync.Mutex
+	of map[string]*ownerWalk
+}
+
+type ownerWalk struct {
+	uid, gid int // -1 where it stays
+	began    time.Time
+	visited  atomic.Int64
+	cancel   context.CancelFunc
+
+	done  chan struct{} // closed at the end, after what follows was set
+	ended time.Time
+	err   error
+}
+
+// walkCounts is for how long the end of a walk is the answer to who asks for the same: longer than external-resizer
+// waits at most before it repeats a call (5 minutes).
+const walkCounts = 15 * time.Minute
+
+// Walk returns when a walk has ended that makes a volume's files somebody's, or ErrBusy with how far it is when ctx is
+// done: the one that there is, or another, which begins then. A walk to another owner ends. walk counts what it has
+// visited.
+func (o *OwnerWalks) Walk(
+	ctx context.Context, key string, uid, gid int, walk func(ctx context.Context, uid, gid int, visited *atomic.Int64) error,
+) error {
+	w := o.join(ctx, key, uid, gid, walk)
+	select {
+	case <-w.done:
+		o.leave(key, w)
+		return w.err
+	case <-ctx.Done():
+		return fmt.Errorf("volume %s: the owner of what is in it is being changed, %d files so far in %s; it goes on, ask again: %w",
+			key, w.visited.Load(), time.Since(w.began).Round(time.Second), volume.ErrBusy)
+	}
+}
+
+func (o *OwnerWalks) join(ctx context.Context, key string, uid, gid int, walk func(context.Context, int, int, *atomic.Int64) error) *ownerWalk {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if w := o.of[key]; w != nil {
+		if w.uid == uid && w.gid == gid && !w.isStale() {
+			return w
+		}
+		w.cancel()
+	}
+	if o.of == nil {
+		o.of = map[string]*ownerWalk{}
+	}
+	apart, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	w := &ownerWalk{uid: uid, gid: gid, began: time.Now(), cancel: cancel, done: make(chan struct{})}
+	o.of[key] = w
+	go func() {
+		w.err = walk(apart, uid, gid, &w.visited)
+		w.ended = time.Now()
+		close(w.done)
+	}()
+	return w
+}
+
+// Stop ends the walk through a volume, if there is one: what it does is not wanted any more.
+func (o *OwnerWalks) Stop(key string) { o.leave(key, nil) }
+
+// leave forgets a walk that has come to its end, or one of any kind where w is nil, which ends then.
+func (o *OwnerWalks) leave(key string, w *ownerWalk) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	have := o.of[key]
+	if have == nil || w != nil && have != w {
+		return
+	}
+	have.cancel()
+	delete(o.of, key)
+}
+
+// Close ends all walks.
+func (o *OwnerWalks) Close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, w := range o.of {
+		w.cancel()
+	}
+}
+
+func (w *ownerWalk) isStale() bool {
+	select {
+	case <-w.done:
+		return time.Since(w.ended) > walkCounts
+	default:
+		return false
+	}
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package owndir
+
+import (
+	"sync"
+	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/ages"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+)
+
+// Memory is what a process remembers of the driver's own directory on one Gluster volume from one operation to the
+// next. It may be used by many at once.
+type Memory struct {
+	makings ages.Sightings
+
+	// left are the links that were made to be linked to the name that they claim, and are listed: see claims.go.
+	left ages.Sightings
+
+	flat   emptied
+	freed  freed
+	commit func(mount *safepath.Dir) error
+}
+
+// NewMemory is that of a process that knows nothing. What was done is put on the disks of all bricks by commit, which
+// gets the root of a client's mount and blocks as long as GlusterFS does.
+func NewMemory(commit func(mount *safepath.Dir) error) *Memory { return &Memory{commit: commit} }
+
+// emptied are the kinds of files of which none is left where all were before they were spread.
+type emptied struct {
+	mu    sync.Mutex
+	kinds map[string]bool
+}
+
+func (e *emptied) isEmpty(kind string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.kinds[kind]
+}
+
+func (e *emptied) set(kind string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.kinds == nil {
+		e.kinds = map[string]bool{}
+	}
+	e.kinds[kind] = true
+}
+
+// IsSpread says whether none of a kind is left where all were before they were spread.
+func (o *Directory) IsSpread(kind string) bool { return o.memory.flat.isEmpty(kind) }
+
+// SetSpread says that none is.
+func (o *Directory) SetSpread(kind string) { o.memory.flat.set(kind) }
+
+// MayGoOn says of what was begun at the time in a stamp, and has not changed since, whether who began it may still be
+// at it: not once this process has seen it for a while, or it is old by a clock that cannot be that wrong.
+func (o *Directory) MayGoOn(of *ages.Sightings, stamp string) bool {
+	_, begun, isStamped := volume.ParseStamp(stamp)
+	return of.Age(stamp) < o.Recent && (!isStamped || time.Since(begun) <= o.Abandoned)
+}
+
+// IsAbandoned says of the same whether nobody has taken it up for so long that the reconciler does.
+func (o *Directory) IsAbandoned(of *ages.Sightings, stamp string) bool {
+	return of.Age(stamp) >= o.Abandoned
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !quick
+
+package provisioned
+
+import (
+	"testing"
+
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
+)
+
+func TestMain(m *testing.M) { testcluster.Main(m) }

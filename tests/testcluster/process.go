@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // process is one line of /proc at the moment it was read.
@@ -27,8 +28,11 @@ func (p process) String() string {
 	return fmt.Sprintf("process %d (%c): %s", p.pid, p.state, strings.Join(p.args, " "))
 }
 
-// processes lists all processes. One that ends meanwhile is left out.
+// processes lists all processes. One that ends meanwhile is left out, and so is one that is just being given another
+// program: then the kernel closes what the process before had open, and whoever reads /proc/PID waits with it for a server
+// that hangs.
 func processes() ([]process, error) {
+	const patience = time.Second // it takes microseconds
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, err
@@ -39,8 +43,14 @@ func processes() ([]process, error) {
 		if err != nil {
 			continue
 		}
-		if p, err := readProcess(pid); err == nil {
-			found = append(found, p)
+		read := make(chan process, 1)
+		err = Within(patience, func() error {
+			p, err := readProcess(pid)
+			read <- p
+			return err
+		})
+		if err == nil {
+			found = append(found, <-read)
 		}
 	}
 	return found, nil

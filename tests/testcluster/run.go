@@ -26,7 +26,9 @@ const (
 	// runPrefix is short because unix sockets lie below (their paths have at most 107 bytes).
 	runPrefix = "gcsi-"
 
-	reclaimTimeout = 10 * time.Second
+	// reclaimTimeout bounds each step of a clean-up. They take milliseconds; while a busy disk writes back what builds and
+	// bricks have written, an unmount or a look at a process may wait for most of a minute.
+	reclaimTimeout = time.Minute
 )
 
 // testRun is what everything made by this process has in common. Other test binaries, which `go test ./...` runs at the
@@ -197,13 +199,21 @@ func sweep(ctx context.Context) error {
 // reclaim kills the processes that match and GlusterFS's own that name dir, unmounts what is below dir and removes it. It
 // does nothing where there is nothing. An error names what is left.
 func reclaim(ctx context.Context, dir string, match func(process) bool) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reclaimTimeout)
-	defer cancel()
+	step := func(what string, do func(context.Context) error) error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reclaimTimeout)
+		defer cancel()
+		if err := do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		return nil
+	}
 	// Unmounted first, so that clients may end by themselves; killed, so that they do it now.
-	err := Poll(ctx, func() error { return detachBelow(dir) })
-	err = errors.Join(err, endAll(ctx, func() ([]process, error) {
-		return filterProcesses(func(p process) bool {
-			return p.pid != os.Getpid() && p.state != 'Z' && (match(p) || p.isGluster() && p.mentions(dir+"/"))
+	err := step("unmount", func(ctx context.Context) error { return Poll(ctx, func() error { return detachBelow(dir) }) })
+	err = errors.Join(err, step("end processes", func(ctx context.Context) error {
+		return endAll(ctx, func() ([]process, error) {
+			return filterProcesses(func(p process) bool {
+				return p.pid != os.Getpid() && p.state != 'Z' && (match(p) || p.isGluster() && p.mentions(dir+"/"))
+			})
 		})
 	}))
 	if err != nil {
@@ -211,8 +221,9 @@ func reclaim(ctx context.Context, dir string, match func(process) bool) error {
 	}
 	letGoBelow(dir)
 	// Before their nodes go, which may lie below dir.
-	if err := Poll(ctx, func() error { return detachLoops(dir) }); err != nil {
+	err = step("detach loop devices", func(ctx context.Context) error { return Poll(ctx, func() error { return detachLoops(dir) }) })
+	if err != nil {
 		return err
 	}
-	return Poll(ctx, func() error { return os.RemoveAll(dir) })
+	return step("remove", func(ctx context.Context) error { return Poll(ctx, func() error { return os.RemoveAll(dir) }) })
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/ask"
 )
 
 // namespace is a mount namespace. While it is open it exists, even if all its
@@ -29,34 +31,62 @@ func (ns *namespace) close() { unix.Close(ns.fd) }
 // of process IDs. A process may have threads with namespaces of their own; looking
 // at all of them costs a few microseconds each and is done because such a namespace
 // keeps a dead device as any other does. The visitor's own thread is left out: it is wherever it has been last, and would be taken
-// for a process of that container. Whoever ends meanwhile is no error.
+// for a process of that container. Whoever ends meanwhile is no error. One that gives no answer is (ETIMEDOUT), and holds up no other.
 func (v *visitor) namespaces() (*namespaceSet, error) {
-	found := &namespaceSet{proc: int(v.proc.Fd()), known: map[string]bool{}}
+	found := &namespaceSet{known: map[string]bool{}}
 	var err error
 	if found.own, err = v.userNamespace(); err != nil {
 		return found, err
 	}
-	pids, err := found.numbers(".")
+	pids, err := numbers("/proc")
 	for _, pid := range pids {
-		dir := strconv.Itoa(pid)
-		err = errors.Join(err, found.add(dir, pid))
-		tasks := path.Join(dir, "task")
-		if found.single(tasks) {
-			continue
-		}
-		threads, errThreads := found.numbers(tasks)
-		err = errors.Join(err, errThreads)
-		for _, thread := range threads {
-			if task := path.Join(tasks, strconv.Itoa(thread)); thread != pid && task != v.thread {
-				err = errors.Join(err, found.add(task, thread))
+		tasks, errTasks := ask.Process(pid, func() ([]task, error) { return tasksOf(pid) }, nil)
+		err = errors.Join(err, errTasks)
+		for _, t := range tasks {
+			if t.dir != v.thread {
+				err = errors.Join(err, found.add(t))
 			}
 		}
 	}
 	return found, err
 }
 
+// task is a process or a thread.
+type task struct {
+	pid       int // of its process
+	id        int
+	dir       string // below /proc
+	namespace string // the name of its mount namespace; "" if that is not to be seen
+}
+
+// tasksOf lists a process and its other threads.
+func tasksOf(pid int) ([]task, error) {
+	all := []task{newTask(pid, pid, strconv.Itoa(pid))}
+	dir := path.Join("/proc", all[0].dir, "task")
+	if isSingle(dir) {
+		return all, nil
+	}
+	threads, err := numbers(dir)
+	for _, thread := range threads {
+		if thread != pid {
+			all = append(all, newTask(pid, thread, path.Join(all[0].dir, "task", strconv.Itoa(thread))))
+		}
+	}
+	return all, err
+}
+
+func newTask(pid, id int, dir string) task {
+	var buffer [64]byte
+	t := task{pid: pid, id: id, dir: dir}
+	if n, err := unix.Readlink(t.link(), buffer[:]); err == nil {
+		t.namespace = string(buffer[:n])
+	}
+	return t
+}
+
+func (t task) link() string { return path.Join("/proc", t.dir, "ns/mnt") }
+
 type namespaceSet struct {
-	proc  int // descriptor of /proc; all paths are relative to it
 	own   userNamespace
 	known map[string]bool
 	all   []*namespace
@@ -64,16 +94,12 @@ type namespaceSet struct {
 	forbidden int
 }
 
-// add opens the namespace of the process or thread with this directory of /proc.
-// Its name tells whether it is known, and costs less than opening it.
-func (s *namespaceSet) add(dir string, pid int) error {
-	var buffer [64]byte
-	link := path.Join(dir, "ns/mnt")
-	n, err := unix.Readlinkat(s.proc, link, buffer[:])
-	if err == nil && s.known[string(buffer[:n])] {
+// add opens the namespace of a task. Its name tells whether it is known, and costs less than opening it.
+func (s *namespaceSet) add(t task) error {
+	if s.known[t.namespace] {
 		return nil
 	}
-	fd, err := unix.Openat(s.proc, link, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := ask.Process(t.pid, func() (int, error) { return unix.Open(t.link(), unix.O_RDONLY|unix.O_CLOEXEC, 0) }, func(fd int) { unix.Close(fd) })
 	switch {
 	case gone(err):
 		return nil
@@ -81,7 +107,7 @@ func (s *namespaceSet) add(dir string, pid int) error {
 		s.forbidden++
 		return nil
 	case err != nil:
-		return fmt.Errorf("open the mount namespace of process %d: %w", pid, err)
+		return fmt.Errorf("open the mount namespace of process %d: %w", t.id, err)
 	}
 	var stat unix.Stat_t
 	if err := unix.Fstat(fd, &stat); err != nil {
@@ -98,9 +124,9 @@ func (s *namespaceSet) add(dir string, pid int) error {
 	owner, err := ownerOf(fd)
 	if err != nil {
 		unix.Close(fd)
-		return fmt.Errorf("user namespace that owns the mount namespace of process %d: %w", pid, err)
+		return fmt.Errorf("user namespace that owns the mount namespace of process %d: %w", t.id, err)
 	}
-	s.all = append(s.all, &namespace{inode: stat.Ino, pid: pid, fd: fd, foreign: owner != s.own, tried: map[int]bool{}})
+	s.all = append(s.all, &namespace{inode: stat.Ino, pid: t.id, fd: fd, foreign: owner != s.own, tried: map[int]bool{}})
 	return nil
 }
 
@@ -132,27 +158,27 @@ func ownerOf(fd int) (userNamespace, error) {
 	return userNamespace{stat.Dev, stat.Ino}, err
 }
 
-// single says that a task directory has one thread: each is a link to it.
-func (s *namespaceSet) single(tasks string) bool {
+// isSingle says that a task directory has one thread: each is a link to it.
+func isSingle(tasks string) bool {
 	var stat unix.Stat_t
-	return unix.Fstatat(s.proc, tasks, &stat, 0) == nil && stat.Nlink == 3
+	return unix.Stat(tasks, &stat) == nil && stat.Nlink == 3
 }
 
-// numbers lists the entries of a directory that are numbers, in the kernel's order,
+// numbers lists the entries of a directory of /proc that are numbers, in the kernel's order,
 // which is ascending.
-func (s *namespaceSet) numbers(dir string) ([]int, error) {
-	fd, err := unix.Openat(s.proc, dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+func numbers(dir string) ([]int, error) {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if gone(err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open %s of /proc: %w", dir, err)
+		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
 	file := os.NewFile(uintptr(fd), dir)
 	defer file.Close()
 	names, err := file.Readdirnames(-1)
 	if err != nil && !gone(err) {
-		return nil, fmt.Errorf("list %s of /proc: %w", dir, err)
+		return nil, fmt.Errorf("list %s: %w", dir, err)
 	}
 	var numbers []int
 	for _, name := range names {

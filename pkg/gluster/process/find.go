@@ -12,11 +12,13 @@ import (
 
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/ask"
 )
 
 // Find finds the running clients of this mount namespace, and those among these other processes, as mount point → pid. A client is
 // recognised by its program and its last argument. Any other process in another mount namespace is none of ours, whatever a pod calls it,
-// and is asked nothing. The error names those that did not show their arguments in time; what was found is found all the same.
+// and is asked nothing. The error names those of which nothing was to be had in time; what was found is found all the same.
 func Find(others ...int) (map[string]int, error) { return proc.find(others) }
 
 func (p procDir) find(others []int) (map[string]int, error) {
@@ -36,7 +38,11 @@ func (p procDir) find(others []int) (map[string]int, error) {
 	var silent []error
 	for _, process := range all {
 		if !slices.Contains(others, process.PID) {
-			if other, err := os.Readlink(p.path(process.PID, "ns/mnt")); err != nil || other != namespace {
+			other, err := ask.Process(process.PID, func() (string, error) { return os.Readlink(p.path(process.PID, "ns/mnt")) }, nil)
+			if errors.Is(err, unix.ETIMEDOUT) {
+				silent = append(silent, err)
+			}
+			if err != nil || other != namespace {
 				continue
 			}
 		}

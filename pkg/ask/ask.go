@@ -21,7 +21,7 @@ import (
 
 const (
 	// limit is how long an answer is waited for.
-	limit = 250 * time.Millisecond
+	limit = time.Second
 	// maxUnanswered bounds the questions about the processes of one container that have no answer: each has a thread.
 	maxUnanswered = 4
 )
@@ -38,7 +38,17 @@ var unanswered = struct {
 	questions map[*question]bool
 }{questions: map[*question]bool{}}
 
-// Process returns what f says of a process. Where that takes too long it fails with ETIMEDOUT, and so it does at once as
+// NoAnswerError is ETIMEDOUT, of a process.
+type NoAnswerError struct{ PID int }
+
+func (e NoAnswerError) Error() string {
+	return fmt.Sprintf("the kernel gives no answer about process %d: %v", e.PID, e.Unwrap())
+}
+
+// Unwrap is for errors.Is.
+func (e NoAnswerError) Unwrap() error { return unix.ETIMEDOUT }
+
+// Process returns what f says of a process. Where that takes too long it fails with NoAnswerError, and so it does at once as
 // long as an earlier question about that process, or four about processes of its container, are without an answer. f
 // is left to itself then and must need nothing that its caller ends; drop, unless it is nil, gets what it returns at last.
 func Process[T any](pid int, f func() (T, error), drop func(T)) (T, error) {
@@ -48,7 +58,7 @@ func Process[T any](pid int, f func() (T, error), drop func(T)) (T, error) {
 	}
 	var none T
 	if !isAllowed(pid) {
-		return none, silent(pid)
+		return none, NoAnswerError{pid}
 	}
 	answers, left := make(chan answer), make(chan *question, 1)
 	go func() {
@@ -80,11 +90,7 @@ func Process[T any](pid int, f func() (T, error), drop func(T)) (T, error) {
 	unanswered.questions[q] = true
 	unanswered.Unlock()
 	left <- q
-	return none, silent(pid)
-}
-
-func silent(pid int) error {
-	return fmt.Errorf("the kernel gives no answer about process %d: %w", pid, unix.ETIMEDOUT)
+	return none, NoAnswerError{pid}
 }
 
 func isAllowed(pid int) bool {

@@ -45,7 +45,7 @@ func repairFollowsNoLink(t *testing.T) {
 		hook := &hookedContext{Context: t.Context(), counts: func() bool { return l.opens > 0 }, at: moment, run: func() {
 			must(t, "swap", unix.Renameat2(unix.AT_FDCWD, emptyDir+"/a", unix.AT_FDCWD, emptyDir+"/link", unix.RENAME_EXCHANGE))
 		}}
-		_, err := new(Repairer).Repair(hook, map[*Held]Open{l.held: l.open})
+		_, err := runRepair(hook, new(Repairer), map[*Held]Open{l.held: l.open})
 		must(t, "Repair", err)
 		if got := c.Read("/data/below/file"); got != "of the pod" {
 			t.Fatalf("swapped at the moment %d, the container reads %q", moment, got)

@@ -90,13 +90,13 @@ func TestRepairKeepsWhatHolds(t *testing.T) {
 	c := l.container(t, "root", l.old+"/pvc-1 /data", l.old+" /whole") // a bind of its root is not the client's own
 	copies := l.start(t, "copies", &Container{Chroot: true})           // has one of the client's own mount
 	own := onlyMountAt(t, l.old)
-	if report, err := new(Repairer).Repair(t.Context(), map[*Held]Open{l.held: nil}); err != nil || len(report.Stale) != 2 || left(report) != 2 {
+	if report, err := runRepair(t.Context(), new(Repairer), map[*Held]Open{l.held: nil}); err != nil || len(report.Stale) != 2 || left(report) != 2 {
 		t.Errorf("with nothing to take its place: %+v, %v", report, err)
 	}
 	again, err := Hold(l.old)
 	must(t, "Hold", err)
 	defer again.Close()
-	report, err := new(Repairer).Repair(t.Context(), map[*Held]Open{again: l.open})
+	report, err := runRepair(t.Context(), new(Repairer), map[*Held]Open{again: l.open})
 	must(t, "Repair", err)
 	expectRepaired(t, report, 2)
 	expectReads(t, c, "/data/file", "new")
@@ -210,7 +210,7 @@ func repairWhileContainersComeAndGo(t *testing.T, l *loss) {
 	stop := make(chan struct{})
 	repairing := inThisNamespace(t, func(ready func()) error {
 		for {
-			report, err := l.repairer.Repair(t.Context(), map[*Held]Open{l.held: l.open})
+			report, err := runRepair(t.Context(), &l.repairer, map[*Held]Open{l.held: l.open})
 			if err != nil || len(report.Stale) != 0 {
 				return fmt.Errorf("%+v: %w", report, err)
 			}
@@ -290,7 +290,7 @@ func TestRepairEndsWithItsContext(t *testing.T) {
 	target := l.bind(t, "pvc-1", "target")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := new(Repairer).Repair(ctx, map[*Held]Open{l.held: l.open}); !errors.Is(err, context.Canceled) {
+	if _, err := runRepair(ctx, new(Repairer), map[*Held]Open{l.held: l.open}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	expectContent(t, filepath.Join(target, "file"), "old")
@@ -352,7 +352,7 @@ func TestRepairOnTheFirstThread(t *testing.T) {
 	home, err := os.Readlink("/proc/self/ns/mnt")
 	must(t, "readlink", err)
 	for range 50 {
-		_, err := new(Repairer).Repair(t.Context(), nil)
+		_, err := runRepair(t.Context(), new(Repairer), nil)
 		must(t, "Repair", err)
 		if got, err := os.Readlink("/proc/self/ns/mnt"); err != nil || got != home {
 			t.Fatalf("the process is in %s, not in %s: %v", got, home, err)

@@ -47,7 +47,7 @@ func TestRepairGoesOnTopWhereItCannotGoBeneath(t *testing.T) {
 		// When the living one dies as well, it is detached from the dead one before another goes on top.
 		first := l.held
 		l.next(t, 0)
-		report, err := l.repairer.Repair(t.Context(), map[*Held]Open{first: l.open, l.held: l.open})
+		report, err := runRepair(t.Context(), &l.repairer, map[*Held]Open{first: l.open, l.held: l.open})
 		if err != nil || report.OnTop != 1 || left(report) != 1 {
 			t.Errorf("the second death: %+v, %v", report, err)
 		}

@@ -101,7 +101,7 @@ func (l *loss) open(root string) (int, error) {
 // repair repairs all mounts but the client's own, by which it is held.
 func (l *loss) repair(t testing.TB) Report {
 	t.Helper()
-	report, err := l.repairer.Repair(t.Context(), map[*Held]Open{l.held: l.open})
+	report, err := runRepair(t.Context(), &l.repairer, map[*Held]Open{l.held: l.open})
 	if err != nil {
 		t.Fatalf("Repair: %v", err)
 	}
@@ -421,7 +421,7 @@ func repairWithoutMountPoint(t *testing.T, l *loss) {
 
 func repairWithoutReplacement(t *testing.T, l *loss) {
 	target := l.bind(t, "pvc-1", "target")
-	report, err := new(Repairer).Repair(t.Context(), map[*Held]Open{l.held: nil})
+	report, err := runRepair(t.Context(), new(Repairer), map[*Held]Open{l.held: nil})
 	must(t, "Repair", err)
 	if len(report.Stale) != 1 || left(report) != 1 || report.Left[l.dead] != 1 || report.Repaired() != 0 {
 		t.Errorf("got %+v", report)
@@ -440,7 +440,7 @@ func repairTwoDevices(t *testing.T, l *loss) {
 	deeper := makeDirs(t, below, "deeper")[0]
 	makeDirs(t, other.new, "pvc-2/deeper")
 	l.stack(t, "pvc-2", deeper)
-	report, err := new(Repairer).Repair(t.Context(), map[*Held]Open{l.held: l.open, other.held: other.open})
+	report, err := runRepair(t.Context(), new(Repairer), map[*Held]Open{l.held: l.open, other.held: other.open})
 	must(t, "Repair", err)
 	if report.Repaired() != 3 || len(report.Stale) != 0 || left(report) != 5*report.OnTop/3 {
 		t.Errorf("got %+v", report)

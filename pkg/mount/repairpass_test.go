@@ -80,7 +80,7 @@ func TestRepairServesNamespacesInTurn(t *testing.T) {
 	seen := &hookedContext{Context: t.Context(), counts: func() bool { return left < 0 && deadIn(t, bystander, l.dead) == 0 }, at: 1, run: func() {
 		left = deadIn(t, first, l.dead)
 	}}
-	report, err := l.repairer.Repair(seen, map[*Held]Open{l.held: l.open})
+	report, err := runRepair(seen, &l.repairer, map[*Held]Open{l.held: l.open})
 	must(t, "Repair", err)
 	if left < many/4 {
 		t.Errorf("when the bystander's mount was repaired, %d of %d were left to repair in the namespace before it", left, many)

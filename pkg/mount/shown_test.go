@@ -66,7 +66,7 @@ func TestADeviceIsShownInWhateverNamespace(t *testing.T) {
 	}
 	check := func(when string, want bool) {
 		t.Helper()
-		if is, err := IsShown(at[0].Device, own, own+"-spare"); is != want || err != nil {
+		if is, err := isShown(t, at[0].Device, own, own+"-spare"); is != want || err != nil {
 			t.Errorf("%s: %t, %v", when, is, err)
 		}
 	}
@@ -81,7 +81,7 @@ func TestADeviceIsShownInWhateverNamespace(t *testing.T) {
 	check("at another place in another namespace", true)
 	end()
 	check("when that has ended", false)
-	if is, err := IsShown(at[0].Device); !is || err != nil {
+	if is, err := isShown(t, at[0].Device); !is || err != nil {
 		t.Error(fmt.Sprint("its own place is one, too: ", is, err))
 	}
 }
@@ -100,7 +100,7 @@ func TestAVisitorThatHasEndedIsNowhere(t *testing.T) {
 	here := inside()
 	keeper(t)
 	for range 20 {
-		_, err := IsShown(Device{})
+		_, err := isShown(t, Device{})
 		must(t, "look", err)
 		if now := inside(); len(now) > len(here) {
 			t.Fatalf("threads of this process are in %v, and were in %v", now, here)

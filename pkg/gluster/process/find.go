@@ -39,7 +39,7 @@ func (p procDir) find(others []int) (map[string]int, error) {
 	for _, process := range all {
 		if !slices.Contains(others, process.PID) {
 			other, err := ask.Process(process.PID, func() (string, error) { return os.Readlink(p.path(process.PID, "ns/mnt")) }, nil)
-			if errors.Is(err, unix.ETIMEDOUT) {
+			if errors.Is(err, unix.ETIMEDOUT) && p.mayBeClient(process.PID) {
 				silent = append(silent, err)
 			}
 			if err != nil || other != namespace {
@@ -59,6 +59,13 @@ func (p procDir) find(others []int) (map[string]int, error) {
 		}
 	}
 	return found, errors.Join(silent...)
+}
+
+// mayBeClient says that a process has the arguments of a client, or does not show them. One that is being given another
+// program has none.
+func (p procDir) mayBeClient(pid int) bool {
+	mountpoint, err := p.mountpoint(pid)
+	return err != nil || mountpoint != ""
 }
 
 // Mountpoint is the last argument of a process that is a client. One that ended has no arguments any more.

@@ -163,16 +163,7 @@ func (s *Checker) lookAtHolder(found *inventory, r volume.Record) error {
 		return nil // found as two volumes that have one path
 	}
 	p.Cure = "claim the path for the volume, unless another that is there has it"
-	p.repair = func() error {
-		held, err := s.ClaimPath(volume.PathClaim{Stamp: r.Stamp(), Path: r.Path})
-		if volume.IsOfVolume(r.Stamp())(held) {
-			err = volume.IgnoreExist(err) // a claim that was moved aside is back
-		}
-		if err == nil {
-			err = s.Commit()
-		}
-		return err
-	}
+	p.repair = func() error { return s.Creations.ClaimAgain(r) }
 	found.add(p)
 	return nil
 }

@@ -218,23 +218,41 @@ func (s *Creations) creationsOf(id string) ([]volume.Record, error) {
 	return creations, nil
 }
 
-// livesOf are the stamps of an ID that have a record of their own: of a volume that is deleted, or was made since. What
-// tells of a creation without a stamp comes back where the power went before it was gone for good
-// (TestAnEmptyClaimThatComesBackTakesNothingFromTheVolumeMadeSince).
+// livesOf are the stamps of an ID that have a record of their own: of a volume that is deleted, or was made since, or
+// whose record another has moved aside, to find that it is complete
+// (TestAnEmptyClaimTakesNothingFromTheVolumeWhoseRecordIsMovedAside). What tells of a creation without a stamp comes back
+// where the power went before it was gone for good (TestAnEmptyClaimThatComesBackTakesNothingFromTheVolumeMadeSince).
+// The volume is looked for twice, since its record may just go aside, or come back.
 func (s *Creations) livesOf(id string) (map[string]bool, error) {
 	stamps := map[string]bool{}
-	since, err := s.Find(id)
-	switch {
-	case err != nil:
+	look := func() error {
+		since, err := s.Find(id)
+		switch {
+		case err != nil:
+			return err
+		case since.State != store.Absent && since.Record.Schema == 0:
+			return fmt.Errorf("volume %s on %s is just being made again: %w", id, s.Volume, volume.ErrBusy)
+		case since.State != store.Absent:
+			stamps[since.Record.Stamp()] = true
+		}
+		return nil
+	}
+	if err := look(); err != nil {
 		return nil, err
-	case since.State != store.Absent && since.Record.Schema == 0:
-		return nil, fmt.Errorf("volume %s on %s is just being made again: %w", id, s.Volume, volume.ErrBusy)
-	case since.State != store.Absent:
-		stamps[since.Record.Stamp()] = true
+	}
+	aside, err := s.HalfMadeOf(id)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range aside {
+		stamps[b.Stamp] = true
 	}
 	entries, err := s.Entries(id)
+	if err != nil {
+		return nil, err
+	}
 	for _, e := range entries {
 		stamps[e.Record.Stamp()] = true
 	}
-	return stamps, err
+	return stamps, look()
 }

@@ -161,6 +161,32 @@ func TestAnEmptyClaimTakesNothingFromTheVolumeThatIsJustMade(t *testing.T) {
 	}
 }
 
+// Another controller that takes a creation back has moved its record aside, and has not seen yet that it is complete.
+func TestAnEmptyClaimTakesNothingFromTheVolumeWhoseRecordIsMovedAside(t *testing.T) {
+	s, mountpoint := volumes.OnGV0(t)
+	var begun store.Lookup
+	s.Step = func(at string) {
+		if at == "create: mode set" {
+			var err error
+			begun, err = s.Find("vol")
+			volumes.Must(t, err)
+		}
+	}
+	volumes.Create(t, s, volumes.Spec("vol"))
+	empty := volume.StampOf("vol", time.Now())
+	volumes.Must(t, os.WriteFile(filepath.Join(mountpoint, volumes.CreatingFile(empty, store.RevokedSuffix)), nil, 0o600))
+	all, err := s.Creations.HalfMadeOf("vol")
+	volumes.Must(t, err)
+	s.Step = func(at string) {
+		if at == "undo: claim renamed" {
+			s.Step = func(string) {}
+			volumes.Must(t, volumes.Open(t, mountpoint).Creations.Undo(all[0]))
+		}
+	}
+	volumes.Must(t, s.Creations.Undo(creation.HalfMadeVolume(begun)))
+	volumes.Same(t, volumes.Audit(t, mountpoint), "ready vol")
+}
+
 func TestAClaimOfANewerDriverIsLeftAlone(t *testing.T) {
 	s, mountpoint := volumes.OnGV0(t)
 	volumes.Create(t, s, volumes.Spec("vol"))

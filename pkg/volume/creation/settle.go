@@ -11,13 +11,18 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
+const stepClaimedAgain = "path: claimed again"
+
 // SettlePaths gives up the paths whose holders are dead, and finishes what a kill has left of giving up one. deleted
-// are the stamps of volumes that are in the trash: their data may still be in its place.
-func (s *Creations) SettlePaths(deleted map[string]bool) error {
+// are the stamps of volumes that are in the trash: their data may still be in its place. It returns the names of all
+// claims that it has found.
+func (s *Creations) SettlePaths(deleted map[string]bool) (found map[string]bool, err error) {
 	claims, err := s.Files(owndir.PathsDir)
 	errs := []error{err}
+	found = map[string]bool{}
 	unneeded := map[string]bool{}
 	for _, claim := range claims {
+		found[claim.Name] = true
 		needed, err := s.SettleClaim(claim, deleted, s.IsAbandoned(&s.Memory.Paths, claim.Name))
 		errs = append(errs, volume.IgnoreNotExist(err))
 		if err == nil && !needed {
@@ -25,7 +30,38 @@ func (s *Creations) SettlePaths(deleted map[string]bool) error {
 		}
 	}
 	s.Memory.Paths.Keep(unneeded)
-	return errors.Join(errs...)
+	return found, errors.Join(errs...)
+}
+
+// ClaimAgain claims the path of a volume that was ready a moment ago and has lost its claim, if its directory is in its
+// place, and unless another that lives has the path: then it returns fs.ErrExist. Another controller may be giving the
+// volume up, and looks for the claim when the record has gone. So the record is looked for when the claim is there: one
+// of the two sees the other (TestAClaimThatIsMadeAgainIsNotLeftByAVolumeThatGoes).
+func (s *Creations) ClaimAgain(r volume.Record) error {
+	isOf := volume.IsOfVolume(r.Stamp())
+	held, err := s.HolderOf(r.Path)
+	if volume.IgnoreNotExist(err) != nil || isOf(held) { // one that was moved aside is back
+		return volume.IgnoreNotExist(err)
+	}
+	if err := errors.Join(r.CheckWritable(), s.CheckInPlace(r)); err != nil {
+		return err
+	}
+	if err := s.Commit(); err != nil { // that the name is free, before it is another file's
+		return err
+	}
+	claim := volume.PathClaim{Stamp: r.Stamp(), Path: r.Path}
+	if held, err = s.ClaimPath(claim); isOf(held) {
+		err = volume.IgnoreExist(err)
+	}
+	if err != nil {
+		return err
+	}
+	s.Step(stepClaimedAgain)
+	lives, err := s.Lives(claim)
+	if err == nil && !lives {
+		err = s.ReleasePath(r.Path, func(h volume.PathClaim) bool { return h == claim })
+	}
+	return errors.Join(err, s.Commit())
 }
 
 // SettleClaim gives up one path, or finishes giving it up, if nobody needs it, and that is sure: what the kernel of a

@@ -106,7 +106,8 @@ func (s *Volumes) release(f store.Lookup) error {
 		return err
 	}
 	s.Step(stepUnrecorded)
-	return errors.Join(s.lift(r), s.ForgetAttributes(r)) // what another has set that had seen the record
+	// What another has set, or claimed again, that had seen the record.
+	return errors.Join(s.lift(r), s.ForgetAttributes(r), s.ReleasePath(r.Path, volume.IsOfVolume(r.Stamp())))
 }
 
 // removeMark makes a directory nobody's again that has a mark of the first version.

@@ -5,6 +5,7 @@
 package lifecycle_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -84,5 +85,57 @@ func TestACreationThatHasLostItsClaimIsNoVolume(t *testing.T) {
 				t.Errorf("its path is held by %q, %v", held, err)
 			}
 		})
+	}
+}
+
+// loseClaim removes the claim of a path by hand.
+func loseClaim(t *testing.T, s *lifecycle.Volumes, path string) {
+	t.Helper()
+	volumes.Must(t, os.Remove(filepath.Join(volumes.RootOf(s), volumes.ClaimFile(path))))
+}
+
+func TestAVolumeThatHasLostItsClaimGetsItAgain(t *testing.T) {
+	s, mountpoint := volumes.OnGV0(t)
+	for _, name := range []string{"lost", "moved", "gone", "robbed", "newer", "deleted"} {
+		volumes.Create(t, s, volumes.Spec(name))
+	}
+	robber := volumes.Create(t, s, volumes.Spec("robber"))
+	volumes.Must(t, s.Delete(volumes.Background, "deleted"))
+	for _, name := range []string{"lost", "moved", "gone", "robbed", "newer"} {
+		loseClaim(t, s, name)
+	}
+	at := func(name string) string { return filepath.Join(mountpoint, name) }
+	other := volume.PathClaim{Stamp: robber.Stamp(), Path: "robbed"}
+	volumes.Must(t, os.Rename(at("moved"), at("elsewhere")), os.Mkdir(at("moved"), 0o755), os.Remove(at("gone")),
+		os.Symlink(other.String(), at(volumes.ClaimFile("robbed"))))
+	record, err := os.ReadFile(at(volumes.RecordFile("newer")))
+	volumes.Must(t, err, os.WriteFile(at(volumes.RecordFile("newer")), bytes.Replace(record, []byte(`"minWriter": 2`), []byte(`"minWriter": 3`), 1), 0o600))
+	volumes.Must(t, s.Reconcile(volumes.Background, volumes.Unlocked))
+	if held, err := s.HolderOf("lost"); err != nil || volume.IDOfStamp(held.Stamp) != "lost" {
+		t.Errorf("its path is held by %q, %v", held, err)
+	}
+	if held, err := s.HolderOf("robbed"); err != nil || held != other {
+		t.Errorf("the path that another has is held by %q, %v", held, err)
+	}
+	for _, path := range []string{"moved", "gone", "newer", "deleted"} {
+		if held, err := s.HolderOf(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is held by %q, %v", path, held, err)
+		}
+	}
+	s.Recent = 0
+	volumes.Finds(t, s, false, "no-directory gone", "other-directory moved", "path-not-claimed newer", "path-not-claimed robbed", "no-volume robber")
+}
+
+// A controller gives a volume its claim again while another gives the volume up, and looks for the claim at its end.
+func TestAClaimThatIsMadeAgainIsNotLeftByAVolumeThatGoes(t *testing.T) {
+	reconcile := func(s *lifecycle.Volumes) error { return s.Reconcile(volumes.Background, volumes.Unlocked) }
+	remove := func(s *lifecycle.Volumes) error { return s.Delete(volumes.Background, "vol") }
+	for onDelete, left := range map[volume.OnDelete]string{volume.Trash: "trash vol", volume.Retain: "directory vol"} {
+		wanted := volumes.Spec("vol")
+		wanted.OnDelete = onDelete
+		prepare := func(s *lifecycle.Volumes) { volumes.Create(t, s, wanted); loseClaim(t, s, "vol") }
+		check := func(mountpoint string) { volumes.Same(t, volumes.Audit(t, mountpoint), left) }
+		t.Run(string(onDelete)+", at each point of the claim", func(t *testing.T) { atEachPoint(t, prepare, reconcile, remove, check) })
+		t.Run(string(onDelete)+", at each point of the deletion", func(t *testing.T) { atEachPoint(t, prepare, remove, reconcile, check) })
 	}
 }

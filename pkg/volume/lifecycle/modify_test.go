@@ -5,6 +5,7 @@
 package lifecycle_test
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -52,4 +53,24 @@ func TestWhatWasChangedCounts(t *testing.T) {
 		t.Errorf("reaped %d, %v", n, err)
 	}
 	volumes.Same(t, volumes.Audit(t, mountpoint), "trash vol")
+}
+
+// A directory that was given back while its volume was being changed is not the driver's any more.
+func TestAChangeLeavesTheDirectoryOfAVolumeAloneThatIsGone(t *testing.T) {
+	s, mountpoint := volumes.OnGV0(t)
+	kept := volumes.Spec("vol")
+	kept.OnDelete, kept.Owner = volume.Retain, volume.Owner{UID: volumes.Ptr[uint32](1)}
+	volumes.Create(t, s, kept)
+	at := filepath.Join(mountpoint, "vol")
+	s.Step = func(point string) {
+		if point == "change: new attributes made" {
+			volumes.Must(t, volumes.Open(t, mountpoint).Delete(volumes.Background, "vol"), os.Chown(at, 5, 5))
+		}
+	}
+	_, err := s.Modify("vol", volume.Changes{Owner: volume.Owner{UID: volumes.Ptr[uint32](2)}})
+	volumes.Wants(t, err, volume.ErrNotFound)
+	if got := volumes.OwnerOf(t, at); got != "5:5 2770" {
+		t.Errorf("it was given to 5:5 2770, and is %s", got)
+	}
+	volumes.Same(t, volumes.Audit(t, mountpoint), "directory vol")
 }

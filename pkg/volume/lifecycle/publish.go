@@ -85,7 +85,7 @@ func (s *Volumes) openFound(before *safepath.Dir, id, rel string, r *volume.Reco
 			return before, nil
 		}
 		before.Close()
-		s.Refresh(rel) // which the kernel knows by now, and a node's believes for a second
+		s.Refresh(rel) // what the kernel knows by now may be gone; what is in the trash isInTrash finds
 	}
 	dir, err := s.Root.Open(rel)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -171,6 +171,23 @@ func (s *Volumes) isNobodys(dir *safepath.Dir, id, rel string) error {
 		above.Close()
 		if err == nil && held.Stamp != "" && !held.Parent {
 			err = fmt.Errorf("directory %s of volume %s lies in another: %w: publish that volume, with a subPath", rel, id, s.Creations.NestedError(ancestor, held))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return s.isInTrash(dir, rel)
+}
+
+// isInTrash returns an ErrBusy if a brick has a directory in the trash that nobody has. A deletion moves it, and then
+// gives up the path; and a node's kernel believes for a second what it knew of the name, also where it is to ask anew,
+// since the directory is there, if elsewhere (TestANodeDoesNotPublishAsNobodysWhatIsInTheTrash). Another place than the
+// path is no reason: a brick's answer does not tell where a name ends that has "<" or ">".
+func (s *Volumes) isInTrash(dir *safepath.Dir, rel string) error {
+	all, err := store.BricksOf(dir)
+	for _, at := range all {
+		if _, _, isEntry := volume.ParseEntryBase(at.Name()); isEntry && at.Name() != path.Base(rel) {
+			return fmt.Errorf("directory %s on %s was just deleted, and is %s in the trash: %w: see `glusterfs-csi trash list`", rel, s.Volume, at.Name(), volume.ErrBusy)
 		}
 	}
 	return err

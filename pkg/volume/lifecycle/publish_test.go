@@ -17,6 +17,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/tree"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
 )
 
@@ -103,6 +104,30 @@ func TestADirectoryThatIsDeletedMeanwhileIsNotPublishedAsNobodys(t *testing.T) {
 	defer dir.Close()
 	if names, err := dir.Names(0); err != nil || len(names) > 0 {
 		t.Errorf("in it is %q, %v", names, err)
+	}
+}
+
+// The kernel of a node believes what it knew of a name; here for longer than the test may take.
+func TestANodeDoesNotPublishAsNobodysWhatIsInTheTrash(t *testing.T) {
+	c, name, controllers := volumes.NewGlusterVolume(t, testcluster.VolumeOptions{})
+	m, err := c.Mount(t.Context(), name, "--entry-timeout=600")
+	volumes.Must(t, err)
+	defer func() { volumes.Must(t, m.Close()) }()
+	node, closeNode, err := volumes.OpenStore(m.Path)
+	volumes.Must(t, err)
+	defer closeNode()
+	controller := volumes.Open(t, controllers)
+	volumes.Create(t, controller, volumes.Spec("vol"))
+	node.Step = func(point string) {
+		if point == "publish: directory opened" {
+			volumes.Must(t, controller.Delete(volumes.Background, "vol"))
+		}
+	}
+	_, _, err = node.Directory(volumes.Background, lifecycle.Access{ID: "static", Path: "vol"})
+	volumes.Wants(t, err, volume.ErrBusy, "just deleted")
+	for _, odd := range []string{"a<POSIX(x):h:y>", "vol.20261127T165023.000000000Z"} { // which a brick's answer may be misread for
+		volumes.Must(t, os.Mkdir(filepath.Join(controllers, odd), 0o755))
+		volumes.Publish(t, node, lifecycle.Access{ID: "static", Path: odd})
 	}
 }
 

@@ -53,7 +53,8 @@ func (s *Volumes) Reconcile(ctx context.Context, lock func(id string) (unlock fu
 			alone(e.Record.ID, func() error { return s.finishEntry(e) })
 		}
 	}
-	errs = append(errs, s.takeOverAll(ctx, alone), s.Explain(s.Creations.SettlePaths(deleted)), s.SettleAttributes(alone),
+	claimed, err := s.Creations.SettlePaths(deleted)
+	errs = append(errs, s.Explain(err), s.lookAtVolumes(ctx, deleted, claimed, alone), s.SettleAttributes(alone),
 		s.Explain(s.settleClones(ctx, alone)), snapshot.New(s.Store).Settle(ctx), splitbrain.RemoveStrays(s.Store), s.SettleClaims()) // of what all have listed
 	return errors.Join(append(errs, ctx.Err())...)
 }
@@ -91,12 +92,24 @@ func (s *Volumes) allBegun(ctx context.Context) ([]creation.HalfMade, error) {
 	return all, err
 }
 
-// takeOverAll gives every volume of schema 1 a gfid, before the Gluster volume gets bricks that do not have its mark.
-func (s *Volumes) takeOverAll(ctx context.Context, alone func(id string, do func() error)) error {
+// lookAtVolumes gives every volume of schema 1 a gfid, before the Gluster volume gets bricks that do not have its mark,
+// and has those claim their path again that have lost the claim. claimed are the names of all claims. Where another has
+// the path, or the directory is not there, that is for Check to say; what is in the trash, too, is settled first.
+func (s *Volumes) lookAtVolumes(ctx context.Context, deleted, claimed map[string]bool, alone func(id string, do func() error)) error {
 	return s.ForEach(ctx, func(r volume.Record) error {
 		if r.Schema == 1 {
 			alone(r.ID, func() error { return volume.IgnoreNotExist(s.CheckInPlace(r)) })
 		}
+		if claimed[volume.PathClaimName(r.Path)] || deleted[r.Stamp()] {
+			return nil
+		}
+		alone(r.ID, func() error {
+			err := s.Creations.ClaimAgain(r)
+			if errors.Is(err, volume.ErrForeign) || errors.Is(err, volume.ErrNewer) {
+				err = nil
+			}
+			return volume.IgnoreExist(volume.IgnoreNotExist(err))
+		})
 		return nil
 	})
 }

@@ -75,7 +75,9 @@ type live struct {
 }
 
 // volumeWith returns the ID of a volume that is there and has the directory with this gfid: the one of a deleted
-// record, or any other; "" if none has.
+// record, or any other; "" if none has. One that is being made is not looked for: its directory is new, so no entry has
+// its gfid; one that is restored has an entry that is nobody else's; and a directory that has another name than the
+// entry's is refused whoever has it (isOnAllBricks).
 func (s *Trash) volumeWith(gfid string, deleted volume.Record) (string, error) {
 	if ready, err := s.IsReady(deleted); ready || err != nil {
 		return deleted.ID, err

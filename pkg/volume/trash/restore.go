@@ -170,7 +170,7 @@ func (s *Trash) mayHaveLost(e *store.TrashEntry) error {
 // moveBack renames the data to its path, which was free and is claimed. Nothing is made there for it to replace: while a
 // directory is replaced by another, GlusterFS may give back the name that went to whoever looks it up, on one brick
 // (TestNothingIsMadeForAMoveToReplace). What somebody else puts there meanwhile is not replaced either, but an
-// empty directory.
+// empty directory: so the claim is looked at last.
 func (s *Trash) moveBack(e *store.TrashEntry) error {
 	r := e.Record
 	absent, err := owndir.IsMissing(e.Dir, e.Base)
@@ -225,6 +225,9 @@ func (s *Trash) moveTo(e *store.TrashEntry) error {
 		return err
 	}
 	defer parent.Close()
+	if err := s.stillHolds(*e); err != nil {
+		return err
+	}
 	// Another process may be faster, which shows in what is there.
 	err = volume.IgnoreNotExist(rename(e.Dir, e.Base, parent, last))
 	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENOTDIR) {
@@ -234,6 +237,19 @@ func (s *Trash) moveTo(e *store.TrashEntry) error {
 		return err
 	}
 	s.Step(stepReturned)
+	return nil
+}
+
+// stillHolds returns an ErrBusy if another has given up the restoration of an entry, and so the path: the next volume's
+// directory may be there (TestARestorationThatStoodStillLeavesTheNextVolumesPlace).
+func (s *Trash) stillHolds(e store.TrashEntry) error {
+	held, err := s.HolderOf(e.Record.Path)
+	if volume.IgnoreNotExist(err) != nil {
+		return err
+	}
+	if held != (volume.PathClaim{Stamp: e.Record.Stamp(), Entry: e.Base, Path: e.Record.Path}) {
+		return fmt.Errorf("the path is not held for it by now: %w", volume.ErrBusy)
+	}
 	return nil
 }
 

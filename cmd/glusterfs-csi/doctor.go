@@ -17,8 +17,11 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
 
-// errUnwell is that doctor, which did not fail, has found something.
-var errUnwell = errors.New("not all is well")
+// What doctor, which did not fail, has found.
+var (
+	errWarned = errors.New("not all is well")
+	errUnwell = errors.New("something does not work")
+)
 
 func doctorCommand(shared *sharedFlags) *cobra.Command {
 	var o output
@@ -29,7 +32,10 @@ func doctorCommand(shared *sharedFlags) *cobra.Command {
 		Short: "Look at what the driver needs on this host: servers, bricks, kernel, mounts",
 		Long: `Look at what the driver needs on this host: the clusters file, servers and bricks as
 this host reaches them, the options of the Gluster volumes, the kernel, mounts. It
-changes nothing. "kubectl glusterfs doctor" runs it in the driver's pods.`,
+changes nothing. "kubectl glusterfs doctor" runs it in the driver's pods.
+
+Exit codes: 0 all is well, 1 it could not look, 2 wrong usage, 3 the worst is !, 4 the
+worst is ✘.`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			onlyErrors()
@@ -42,16 +48,27 @@ changes nothing. "kubectl glusterfs doctor" runs it in the driver's pods.`,
 			}); err != nil {
 				return err
 			}
-			if left := slices.ContainsFunc(found, func(f answers.Finding) bool { return f.Severity != answers.OK }); left {
-				return errUnwell
-			}
-			return nil
+			return worst(found)
 		},
 	}
 	o.add(c)
 	c.Flags().StringVar(&kubeletDir, "kubelet-dir", "", "root directory of kubelet, as /var/lib/kubelet, to look at it, too")
 	c.Flags().BoolVar(&volumes, "volumes", false, "look at space, records and directories of the Gluster volumes, too, by a client")
 	return c
+}
+
+// worst is nil where all is well.
+func worst(found []answers.Finding) error {
+	has := func(s answers.Severity) bool {
+		return slices.ContainsFunc(found, func(f answers.Finding) bool { return f.Severity == s })
+	}
+	switch {
+	case has(answers.Error):
+		return errUnwell
+	case has(answers.Warning):
+		return errWarned
+	}
+	return nil
 }
 
 // lookAtVolumes is what a client of the Gluster volumes sees. One that is silent holds up no other.

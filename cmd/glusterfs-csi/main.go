@@ -3,8 +3,9 @@
 // Command glusterfs-csi is the GlusterFS CSI driver, and what its administrator runs
 // beside it.
 //
-// Exit codes: 0 done, 1 it failed (the reason is on standard error), 2 wrong usage, 3 `volume check`,
-// `volume split-brain` or `doctor` has found something that is not mended.
+// Exit codes, as those of `kubectl glusterfs`: 0 done, 1 it failed (the reason is on standard error), 2 wrong usage,
+// 3 `volume check` or `volume split-brain` has left something that a person has to decide or do, or the worst that
+// `doctor` has found is !, 4 it is ✘.
 package main
 
 import (
@@ -37,17 +38,23 @@ func run() int {
 	defer stop()
 	defer klog.Flush()
 	err := newRoot().ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "glusterfs-csi:", err)
+	}
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, errUsage):
-		fmt.Fprintln(os.Stderr, "glusterfs-csi:", err)
 		return 2
-	case errors.Is(err, errFound), errors.Is(err, errUnwell), errors.Is(err, errSplit):
-		fmt.Fprintln(os.Stderr, "glusterfs-csi:", err)
+	case errors.Is(err, errFound), errors.Is(err, errSplit), errors.Is(err, errWarned):
 		return 3
+	case errors.Is(err, errUnwell):
+		return 4
 	}
-	fmt.Fprintln(os.Stderr, "glusterfs-csi:", err)
 	return 1
 }
 

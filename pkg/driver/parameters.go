@@ -5,6 +5,7 @@ package driver
 import (
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,10 +77,16 @@ func setAll[T any](to *T, what string, raw map[string]string, known map[string]f
 	return nil
 }
 
-// withoutSidecars are the values without those that kubelet and the sidecars add, whose keys have a slash.
+// sidecars begin the keys that kubelet (pod.name), external-provisioner (pvc/name, csiProvisionerIdentity) and
+// external-snapshotter (volumesnapshot/name) add. They pass nothing of these on that a class says.
+var sidecars = []string{"csi.storage.k8s.io/", "storage.kubernetes.io/"}
+
+// withoutSidecars are the values without those that kubelet and the sidecars add.
 func withoutSidecars(raw map[string]string) map[string]string {
 	raw = maps.Clone(raw)
-	maps.DeleteFunc(raw, func(key, _ string) bool { return strings.Contains(key, "/") })
+	maps.DeleteFunc(raw, func(key, _ string) bool {
+		return slices.ContainsFunc(sidecars, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
+	})
 	return raw
 }
 
@@ -110,8 +117,7 @@ type attributes struct {
 	restart bool
 }
 
-// contextSetters are what a static PersistentVolume may say in volumeAttributes. Keys
-// that kubelet and the sidecars add have a slash.
+// contextSetters are what a static PersistentVolume may say in volumeAttributes.
 var contextSetters = map[string]func(a *attributes, value string) error{
 	pathKey:        func(a *attributes, v string) error { a.path = v; return nil },
 	consistencyKey: func(a *attributes, v string) error { return setStrict(&a.strict, v) },
@@ -163,11 +169,12 @@ func setMode(to **volume.Mode, value string) error {
 	return err
 }
 
-// unknownKey is the error for a key that nobody knows.
+// unknownKey is the error for a key that nobody knows. What is before a slash says nothing of which one is meant.
 func unknownKey(what, key string, known []string) error {
 	known = slices.DeleteFunc(known, func(k string) bool { return strings.Contains(k, "/") })
+	meant := strings.ToLower(path.Base(key))
 	nearest := slices.MinFunc(known, func(a, b string) int {
-		return levenshtein.Distance(strings.ToLower(key), strings.ToLower(a), nil) - levenshtein.Distance(strings.ToLower(key), strings.ToLower(b), nil)
+		return levenshtein.Distance(meant, strings.ToLower(a), nil) - levenshtein.Distance(meant, strings.ToLower(b), nil)
 	})
 	return invalid("%s %q is unknown: did you mean %q? There are %s", what, key, nearest, strings.Join(known, ", "))
 }

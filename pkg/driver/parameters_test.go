@@ -80,6 +80,39 @@ func TestVolumeAttributesOfAStaticVolume(t *testing.T) {
 	}
 }
 
+// TestWhatKubeletAndTheSidecarsAddIsNoAttribute: these are all that kubelet 1.37, external-provisioner 6.3 and
+// external-snapshotter 8.7 pass.
+func TestWhatKubeletAndTheSidecarsAddIsNoAttribute(t *testing.T) {
+	added := map[string]string{"storage.kubernetes.io/csiProvisionerIdentity": "x"}
+	for _, key := range []string{"pod.name", "pod.namespace", "pod.uid", "serviceAccount.name", "serviceAccount.tokens", "ephemeral"} {
+		added["csi.storage.k8s.io/"+key] = "x"
+	}
+	if _, err := parseContext(added); err != nil {
+		t.Error(err)
+	}
+	_, err := parseSnapshotParameters(map[string]string{
+		"csi.storage.k8s.io/volumesnapshot/name": "x", "csi.storage.k8s.io/volumesnapshot/namespace": "x", "csi.storage.k8s.io/volumesnapshotcontent/name": "x",
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAKeyWithASlashIsUnknown(t *testing.T) {
+	for _, key := range []string{"glusterfs.csi.gluster.org/consistency", "example.org/csi.storage.k8s.io/consistency"} {
+		_, err := parseContext(map[string]string{key: strict})
+		if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), key) || !strings.Contains(err.Error(), `did you mean "consistency"`) {
+			t.Errorf("volume attribute %s: %v", key, err)
+		}
+	}
+	for _, key := range []string{"glusterfs.csi.gluster.org/volume", "snapshot.storage.kubernetes.io/volume"} {
+		_, err := parseSnapshotParameters(map[string]string{key: "gv1"})
+		if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), key) || !strings.Contains(err.Error(), `did you mean "volume"`) {
+			t.Errorf("parameter %s: %v", key, err)
+		}
+	}
+}
+
 func FuzzParameters(f *testing.F) {
 	f.Add("uid", "1001", "mode", "2770")
 	f.Add("path", "${pv.name}", "onDelete", "trash")

@@ -18,8 +18,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/manager"
 )
 
-// snapshotSetters have the effect of a VolumeSnapshotClass's parameters; docs/parameters.md lists the same keys. Keys
-// that the sidecar adds have a slash.
+// snapshotSetters have the effect of a VolumeSnapshotClass's parameters; docs/parameters.md lists the same keys.
 var snapshotSetters = map[string]func(p *parameters, value string) error{
 	"cluster": setters["cluster"],
 	"volume":  setters["volume"],

@@ -50,7 +50,7 @@ func TestTheCommandsOfTheProductionPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := testcluster.New(t, testcluster.Options{Servers: 3})
+	c := testcluster.New(t, testcluster.Options{Servers: 3, Unprobed: 1})
 	mountpoint, backup := t.TempDir(), t.TempDir()
 	fill(t, c)
 	servers := c.Servers()
@@ -60,7 +60,7 @@ func TestTheCommandsOfTheProductionPage(t *testing.T) {
 	}
 	// The page's names and places, as they are here. What comes from loopback comes from 127.0.0.1, whichever address it goes to.
 	here := strings.NewReplacer("192.168.6.15", servers[0], "192.168.6.16", servers[1], "192.168.6.17", loopback,
-		"pi-arbiter:/data", servers[2]+":"+disk, "/mnt", mountpoint, "/backup", backup)
+		"pi-arbiter:/data", servers[2]+":"+disk, "pi-arbiter", servers[2], "/mnt", mountpoint, "/backup", backup)
 	for _, command := range commands(string(page)) {
 		run(t, c, here.Replace(command), command)
 	}

@@ -39,7 +39,8 @@ const startTimeout = 2 * time.Minute // with room for a busy machine; Install ha
 
 // Options say which cluster to start. The zero value is two servers with a replica 2 volume gv0.
 type Options struct {
-	Servers    int    // number of peers; by default as many as a subvolume has bricks, but at least 2
+	Servers    int    // by default as many as a subvolume has bricks, but at least 2
+	Unprobed   int    // how many of them, the last ones, nobody has probed: they run, are no peers and get no bricks
 	Volume     string // name of the volume to start with; by default gv0
 	Replica    int    // as in VolumeOptions, all five
 	Arbiter    bool
@@ -57,6 +58,7 @@ type Options struct {
 type Cluster struct {
 	dir     string
 	servers []*server
+	peers   []*server // those that are in the pool from its start
 	release func()
 	closing sync.Once
 
@@ -107,6 +109,7 @@ func Start(ctx context.Context, options Options) (_ *Cluster, err error) {
 			wire:    options.Wire,
 		})
 	}
+	c.peers = c.servers[:options.Servers-options.Unprobed]
 	if options.TLS != nil {
 		if err := c.SetTLS(*options.TLS); err != nil {
 			return nil, err
@@ -121,7 +124,7 @@ func Start(ctx context.Context, options Options) (_ *Cluster, err error) {
 	return c, nil
 }
 
-// form starts all servers and makes them peers.
+// form starts all servers and makes peers of those that are to be.
 func (c *Cluster) form(ctx context.Context) error {
 	group, groupContext := errgroup.WithContext(ctx)
 	for _, s := range c.servers {
@@ -130,7 +133,7 @@ func (c *Cluster) form(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	for _, s := range c.servers[1:] {
+	for _, s := range c.peers[1:] {
 		if _, err := c.gluster(ctx, "peer", "probe", s.address); err != nil {
 			return err
 		}
@@ -138,12 +141,12 @@ func (c *Cluster) form(ctx context.Context) error {
 	return Poll(ctx, func() error { return c.formed(ctx) })
 }
 
-// formed says that every server that runs has met every other one. A probe tells the first server's friends of each
+// formed says that every peer that runs has met every other one. A probe tells the first server's friends of each
 // other a moment later; a command in between that needs all of them now and then hangs for two minutes. A server that
 // comes back meets the others a moment later, too; what is set on them in between it takes over from them then, and if
 // it is killed while it writes that down, its glusterd never starts again.
 func (c *Cluster) formed(ctx context.Context) error {
-	running := slices.DeleteFunc(slices.Clone(c.servers), func(s *server) bool { return !s.alive.Load() })
+	running := slices.DeleteFunc(slices.Clone(c.peers), func(s *server) bool { return !s.alive.Load() })
 	for _, s := range running {
 		status, err := s.gluster(ctx, "peer", "status")
 		if err != nil {

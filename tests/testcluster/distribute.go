@@ -177,11 +177,11 @@ func (v volume) nextBrick() int {
 	return next
 }
 
-// prepareBricks makes the directories for bricks of a volume from number first on. They go to the servers in turn.
+// prepareBricks makes the directories for bricks of a volume from number first on. They go to the peers in turn.
 func (c *Cluster) prepareBricks(ctx context.Context, volume string, first, count int, o VolumeOptions) ([]brick, error) {
 	var bricks []brick
 	for i := first; i < first+count; i++ {
-		s := c.servers[i%len(c.servers)]
+		s := c.peers[i%len(c.peers)]
 		b := brick{server: s, number: i, path: filepath.Join(s.dir, "bricks", fmt.Sprintf("%s-%d", volume, i), "brick")}
 		var err error
 		if b.disk, err = b.prepare(ctx, o); err != nil {

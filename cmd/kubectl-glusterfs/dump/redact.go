@@ -8,18 +8,44 @@ import (
 	"strings"
 )
 
-// secrets are what looks like one, wherever it stands.
+// blocks are secrets of several lines, or that are known by what they are.
+var blocks = []*regexp.Regexp{
+	regexp.MustCompile(`()eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*`), // a token of Kubernetes
+	regexp.MustCompile(`()-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?`),
+}
+
+// hints are the words, one of which a line has with one of the secrets below. To look for these first takes a small part of the time.
+var hints = []string{"password", "passwd", "secret", "token", "authorization", "bearer", "basic"}
+
+// key is the name before a secret, as text, JSON, YAML and JSON within a text have it.
+const key = `(?i)((?:password|passwd|secret|token)\\*["']?[ \t]*`
+
+// secrets are what looks like one in a line. What is in the first parentheses stays, so that a line of JSON still is one.
 var secrets = []*regexp.Regexp{
-	regexp.MustCompile(`eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*`), // a token of Kubernetes
-	regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?`),
-	regexp.MustCompile(`(?i)\bbearer +[\w.~+/=-]{8,}`),
-	regexp.MustCompile(`(?i)\b(?:password|passwd|secret|token)\b["']?=\s*["']?[^\s"',;]+`),
+	regexp.MustCompile(`(?i)(authorization\\*["']?[ \t]*[:=][ \t]*\[?(?:\\*["'])?)[^\s"'\\[\]][^\r\n"'\\\]]*`),
+	regexp.MustCompile(`(?i)(\b(?:bearer|basic) +)[\w.~+/=-]{8,}`),
+	regexp.MustCompile(key + `[:=][ \t]*")(?:[^"\\\n]|\\.)+`),
+	regexp.MustCompile(key + `[:=][ \t]*\\+")[^"\\\n]+`),
+	regexp.MustCompile(key + `[:=][ \t]*')[^'\n]+`),
+	regexp.MustCompile(key + `=[ \t]*)[^\s"'\\,;][^\s"',;]*`),
+	regexp.MustCompile(key + `:[ \t]*)[^\s"'\\,;{[][^\s"',;]*`), // not an object or a list of JSON
 }
 
 // mask leaves out what looks like a secret.
 func mask(text string) string {
-	for _, s := range secrets {
-		text = s.ReplaceAllString(text, "<left out>")
+	var kept strings.Builder
+	for line := range strings.Lines(replace(text, blocks)) {
+		if small := strings.ToLower(line); slices.ContainsFunc(hints, func(hint string) bool { return strings.Contains(small, hint) }) {
+			line = replace(line, secrets)
+		}
+		kept.WriteString(line)
+	}
+	return kept.String()
+}
+
+func replace(text string, each []*regexp.Regexp) string {
+	for _, e := range each {
+		text = e.ReplaceAllString(text, "${1}<left out>")
 	}
 	return text
 }

@@ -3,6 +3,8 @@
 package dump
 
 import (
+	"encoding/json"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -21,11 +23,38 @@ func TestNamesWithinVolumesAreLeftOut(t *testing.T) {
 		`/var/lib/kubelet/pods/1/volumes/kubernetes.io~csi/` + uuid + `/mount: busy`:       `/var/lib/kubelet/pods/1/volumes/kubernetes.io~csi/` + uuid + `/mount: busy`,
 		`/var/lib/kubelet/pods/1/volumes/kubernetes.io~csi/` + uuid + `/mount/diary: busy`: `/var/lib/kubelet/pods/1/volumes/kubernetes.io~csi/` + uuid + `/mount/…`,
 		`/var/lib/kubelet/pods/1/volume-subpaths/` + uuid + `/c/0: busy`:                   `/var/lib/kubelet/pods/1/volume-subpaths/` + uuid + `/c/0: busy`,
-		`password=hunter2 token="x" Bearer abcdefghij`:                                     `<left out> <left out>" <left out>`,
-		`-----BEGIN RSA PRIVATE KEY-----MIIE-----END RSA PRIVATE KEY-----`:                 `<left out>`,
 	} {
 		if got, reduced := n.leaveOut(line); strings.TrimSuffix(got, "\n") != want || (reduced > 0) != strings.Contains(want, "…") {
 			t.Errorf("%s\nbecomes %s, %d reduced; want\n%s", line, got, reduced, want)
+		}
+	}
+}
+
+func TestWhatLooksLikeASecretIsReplaced(t *testing.T) {
+	const escaped = `{"msg":"said {\"token\":\"hunter2\"}, password=hunter2","n":1}`
+	for line, want := range map[string]string{
+		`password=hunter2 token="x" Bearer abcdefghij`:                     `password=<left out> token="<left out>" Bearer <left out>`,
+		`-----BEGIN RSA PRIVATE KEY-----MIIE-----END RSA PRIVATE KEY-----`: `<left out>`,
+		`password: hunter2`:                          `password: <left out>`,
+		`PASSWORD : 'two words', user: me`:           `PASSWORD : '<left out>', user: me`,
+		`{"token":"abc","user":"me"}`:                `{"token":"<left out>","user":"me"}`,
+		`{"db_password": "a \"b\" c", "user": "me"}`: `{"db_password": "<left out>", "user": "me"}`,
+		`{"secret":{"name":"tls","namespace":"x"}}`:  `{"secret":{"name":"tls","namespace":"x"}}`,
+		escaped:                     `{"msg":"said {\"token\":\"<left out>\"}, password=<left out>","n":1}`,
+		`Authorization: Basic dTpw`: `Authorization: <left out>`,
+		`"Authorization":["Basic dTpw"] map[Authorization:[Digest a=b] User:[me]]`: `"Authorization":["<left out>"] map[Authorization:[<left out>] User:[me]]`,
+		`it answers: Basic dXNlcjpwYXNz`:                                           `it answers: Basic <left out>`,
+		`token:` + "\n" + `next line`:                                              `token:` + "\n" + `next line`,
+		`secret "tls" not found, 3 tokens: one, two`:                               `secret "tls" not found, 3 tokens: one, two`,
+	} {
+		if got := mask(line); got != want {
+			t.Errorf("%s\nbecomes %s, want\n%s", line, got, want)
+		}
+		// An event's message is part of an object, in which secrets are looked for again.
+		object, err := json.Marshal(want)
+		var again string
+		if err := errors.Join(err, json.Unmarshal([]byte(mask(string(object))), &again)); err != nil || again != want {
+			t.Errorf("in JSON, %s\nbecomes %s, %v", want, again, err)
 		}
 	}
 }

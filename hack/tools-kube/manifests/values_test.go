@@ -178,6 +178,7 @@ func TestValuesThatAreRefused(t *testing.T) {
 		"a label by which pods are found":   {[]string{"--set=node.labels.app\\.kubernetes\\.io/name=x"}, "app.kubernetes.io/name"},
 		"clusters beside those by hand":     {[]string{"--set=clustersByHand=true"}, "clusters"},
 		"TLS without a Secret":              {[]string{"--set=clusters[0].name=pi,clusters[0].servers={a},clusters[0].volumes={gv0},clusters[0].tls.management=true"}, "secretName"},
+		"attributes before Kubernetes 1.34": {[]string{attributesClass, "--kube-version=1.33.9"}, "Kubernetes 1.34"},
 		"half a digest":                     {[]string{"--set=image.digest=sha256:0123"}, "digest"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -253,7 +254,13 @@ func (p inProcess) with(t *testing.T, texts ...string) string {
 		}
 		values = util.CoalesceTables(more, values)
 	}
-	all, err := util.ToRenderValues(p.chart, values, common.ReleaseOptions{Name: "glusterfs-csi", Namespace: "default"}, common.DefaultCapabilities)
+	version, err := common.ParseKubeVersion("1.37.2") // the default in a test is before every version that the chart is for
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster := common.DefaultCapabilities.Copy()
+	cluster.KubeVersion = *version
+	all, err := util.ToRenderValues(p.chart, values, common.ReleaseOptions{Name: "glusterfs-csi", Namespace: "default"}, cluster)
 	if err != nil {
 		t.Fatalf("%s: %v", texts, err)
 	}

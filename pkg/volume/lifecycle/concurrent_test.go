@@ -115,7 +115,10 @@ func TestWhateverTwoControllersDoAtOnceEndsAsOneOfThemWould(t *testing.T) {
 		"restore": func(s *lifecycle.Volumes, _ int) error {
 			return entry(s, func(name string) error { _, err := s.Trash.Restore(name); return err })
 		},
-		"reconcile": func(s *lifecycle.Volumes, _ int) error { return s.Reconcile(volumes.Background, volumes.Unlocked) },
+		"reconcile":    func(s *lifecycle.Volumes, _ int) error { return s.Reconcile(volumes.Background, volumes.Unlocked) },
+		"copy":         func(s *lifecycle.Volumes, _ int) error { return makeCopy(s) }, // for vol at its second place
+		"clone":        func(s *lifecycle.Volumes, _ int) error { _, err := s.Create(cloned()); return err },
+		"give copy up": func(s *lifecycle.Volumes, _ int) error { return giveCopyUp(s) },
 	}
 	const rounds, calls = 10, 10
 	for round := range rounds {

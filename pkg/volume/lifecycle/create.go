@@ -69,7 +69,7 @@ func (s *Volumes) madeBefore(f store.Lookup, spec volume.Spec) (volume.Record, e
 		err = s.othersOnly(have)
 	}
 	if err == nil {
-		err = s.Explain(s.placeClone(f.Record))
+		err = s.finishClone(f.Record)
 	}
 	if err == nil {
 		asked := f.Record // what was asked for by name counts, whatever it was changed to

@@ -123,8 +123,7 @@ func (s *Volumes) completeClone(spec volume.Spec) (volume.Record, error) {
 		err = s.makeOfCopy(c, &r, st)
 	}
 	if err != nil {
-		err = s.Explain(fmt.Errorf("make directory %s on %s: %w", r.Path, s.Volume, err))
-		return volume.Record{}, errors.Join(err, s.Creations.UndoFailed(r, c != nil))
+		return volume.Record{}, s.failed(r, c, err)
 	}
 	return r, s.finishClone(r)
 }

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -81,6 +83,35 @@ func TestAVolumeThatAnotherControllerOvertakesIsTheOthers(t *testing.T) {
 			_, err = copying.Reap(volumes.Background, slow.Store)
 			volumes.Must(t, err)
 			volumes.Same(t, volumes.Audit(t, at[0]), "ready first", "ready vol")
+		})
+	}
+}
+
+// Of two that make one volume at the same moment, the one that is late for the record has made nothing: the directories on
+// the way to it are the other's.
+func TestWhoIsLateForTheRecordLeavesTheOthersParents(t *testing.T) {
+	plain := cloned()
+	plain.Source = nil
+	for name, spec := range map[string]volume.Spec{"a new volume": plain, "a copy": cloned()} {
+		t.Run(name, func(t *testing.T) {
+			s, mountpoint := volumes.OnGV0(t)
+			if spec.Source != nil {
+				volumes.Must(t, makeCopy(s))
+			}
+			other := volumes.Open(t, mountpoint)
+			oneByOne(volumes.Reconciled(s), true)
+			met := false
+			s.Step = func(point string) {
+				if point == "claim: link made" && !met { // the link for the path, before the record
+					met = true
+					volumes.StopAt(other, "create: path claimed", func(other *lifecycle.Volumes) { _, _ = other.Create(spec) })
+				}
+			}
+			_, err := s.Create(spec)
+			volumes.Wants(t, err, volume.ErrBusy)
+			if _, err := os.Stat(filepath.Join(mountpoint, filepath.Dir(spec.Path))); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }

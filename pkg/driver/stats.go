@@ -178,7 +178,11 @@ func (s *statter) permitted(ctx context.Context, c *client.Client, ask func() er
 func (s *statter) ask(
 	ctx context.Context, id volume.ID, path string, figures func(context.Context) (unix.Statfs_t, error),
 ) (unix.Statfs_t, error) {
-	result := s.calls.DoChan(id.String()+" "+path, func() (any, error) { return figures(ctx) }) // of the first who asks
+	result := s.calls.DoChan(id.String()+" "+path, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rpcTimeout) // the first who asks may leave before others
+		defer cancel()
+		return figures(ctx)
+	})
 	select {
 	case r := <-result:
 		st, _ := r.Val.(unix.Statfs_t)

@@ -92,6 +92,12 @@ func Every(ctx context.Context, interval time.Duration, what string, round func(
 	}
 }
 
+// EveryFromNow is Every that begins with a round.
+func EveryFromNow(ctx context.Context, interval time.Duration, what string, round func(context.Context)) {
+	Catch(ctx, what, func() { round(ctx) })
+	Every(ctx, interval, what, round)
+}
+
 // Group is goroutines that somebody waits for. Its zero value has none.
 type Group struct {
 	all sync.WaitGroup

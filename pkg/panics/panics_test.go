@@ -7,6 +7,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/textlogger"
@@ -38,6 +39,24 @@ func TestAPanicIsLoggedWithTheStackOfWhereItHappened(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTheFirstRoundIsAtOnceAndWhenItPanicsAnotherFollows(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	rounds := 0
+	EveryFromNow(ctx, time.Millisecond, "a test", func(context.Context) {
+		if rounds++; rounds == 1 {
+			brokenWork()
+		}
+		cancel()
+	})
+	if rounds != 2 {
+		t.Errorf("%d rounds", rounds)
+	}
+	EveryFromNow(ctx, time.Hour, "a test", func(context.Context) { rounds++ })
+	if rounds != 3 {
+		t.Errorf("%d rounds after an hour's first", rounds)
 	}
 }
 

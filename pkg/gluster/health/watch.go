@@ -58,8 +58,7 @@ func (o *Observer) Watch(ctx context.Context) {
 		o.splits.look(ctx, o.running())
 		w.logUnreadable(ctx, o.host.Running())
 	}
-	panics.Catch(ctx, "look at the health", func() { look(ctx) })
-	panics.Every(ctx, healthInterval, "look at the health", look)
+	panics.EveryFromNow(ctx, healthInterval, "look at the health", look)
 }
 
 func (o *Observer) look(ctx context.Context) []Report {

@@ -89,8 +89,7 @@ func (w *Watcher) Run(ctx context.Context) {
 			said = err.Error()
 		}
 	}
-	look(ctx)
-	panics.Every(ctx, w.interval, "look for who has files of dead clients", look)
+	panics.EveryFromNow(ctx, w.interval, "look for who has files of dead clients", look)
 }
 
 func (w *Watcher) round(ctx context.Context) error {

@@ -205,8 +205,9 @@ func MayRemove(s *store.Store, name string, dir *safepath.Dir) error {
 	return s.Explain(mayRemove(s, owndir.File{Dir: dir, Name: name}))
 }
 
-// mayRemove returns nil if all bricks have the tree of a copy where it is to be removed: that of a clone may be a
-// volume.
+// mayRemove returns nil if all bricks have the tree of a copy where it is to be removed, and no record names it: that of
+// a clone may be a volume. Who completes the record looks for the claim then, and this for the record when the claim is
+// gone: so one of them sees the other (TestACopyThatIsGivenUpWhileItBecomesAVolume).
 func mayRemove(s *store.Store, at owndir.File) error {
 	above, err := at.Dir.Open(at.Name)
 	if err != nil {
@@ -218,9 +219,26 @@ func mayRemove(s *store.Store, at owndir.File) error {
 		return volume.IgnoreNotExist(err)
 	}
 	defer dir.Close()
+	if err := isNoVolume(s, dir, at.Name); err != nil {
+		return err
+	}
 	where, err := s.PlaceOfFile(owndir.File{Dir: above, Name: treeName})
 	if err == nil {
 		err = s.CheckOneName(dir, where)
 	}
 	return err
+}
+
+// isNoVolume returns nil if the tree of a copy that was given up is not that of a volume which is there.
+func isNoVolume(s *store.Store, dir *safepath.Dir, name string) error {
+	gfid, err := store.GFIDOf(dir)
+	if err != nil {
+		return err
+	}
+	_, stamp, _ := parseRemoving(name)
+	id := volume.IDOfStamp(stamp)
+	if has, err := s.HasGFID(id, gfid); err != nil || !has {
+		return err
+	}
+	return fmt.Errorf("%s is the directory of volume %s, which is there: %w; it goes when CreateVolume is called for that again, or DeleteVolume", dir.Name(), id, volume.ErrForeign)
 }

@@ -26,9 +26,8 @@ type ownerWalk struct {
 	visited  atomic.Int64
 	cancel   context.CancelFunc
 
-	done  chan struct{} // closed at the end, after what follows was set
-	ended time.Time
-	err   error
+	done chan struct{} // closed at the end, after err was set
+	err  error
 }
 
 // walkCounts is for how long the end of a walk is the answer to who asks for the same: longer than external-resizer
@@ -56,7 +55,7 @@ func (o *OwnerWalks) join(ctx context.Context, key string, uid, gid int, walk fu
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if w := o.of[key]; w != nil {
-		if w.uid == uid && w.gid == gid && !w.isStale() {
+		if w.uid == uid && w.gid == gid {
 			return w
 		}
 		w.cancel()
@@ -69,8 +68,8 @@ func (o *OwnerWalks) join(ctx context.Context, key string, uid, gid int, walk fu
 	o.of[key] = w
 	go func() {
 		w.err = walk(apart, uid, gid, &w.visited)
-		w.ended = time.Now()
 		close(w.done)
+		time.AfterFunc(walkCounts, func() { o.leave(key, w) }) // nobody may ask again
 	}()
 	return w
 }
@@ -96,14 +95,5 @@ func (o *OwnerWalks) Close() {
 	defer o.mu.Unlock()
 	for _, w := range o.of {
 		w.cancel()
-	}
-}
-
-func (w *ownerWalk) isStale() bool {
-	select {
-	case <-w.done:
-		return time.Since(w.ended) > walkCounts
-	default:
-		return false
 	}
 }

@@ -9,13 +9,10 @@ import (
 	"io/fs"
 	"path"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/copying"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 )
 
@@ -24,8 +21,6 @@ import (
 // of the copy, whose tree is moved to the volume's path then, where nothing is: as a restoration's (package trash). A
 // kill between the two leaves a volume that has its record and not yet its data; whoever comes next, for whatever, moves
 // it (placeClone).
-
-const stepClonePlaced = "create: copy moved into its place"
 
 // Clones are the copies that are to become volumes.
 func (s *Volumes) Clones() *copying.Copies { return copying.New(s.Store, volume.Clones) }
@@ -128,13 +123,9 @@ func (s *Volumes) completeClone(spec volume.Spec) (volume.Record, error) {
 		err = s.makeOfCopy(c, &r, st)
 	}
 	if err != nil {
-		err = s.Explain(fmt.Errorf("make directory %s on %s: %w", r.Path, s.Volume, err))
-		return volume.Record{}, errors.Join(err, s.Creations.UndoFailed(r, c != nil))
+		return volume.Record{}, s.failed(r, c, err)
 	}
-	if err := s.placeClone(r); err != nil {
-		return volume.Record{}, s.Explain(fmt.Errorf("move what was copied to %s on %s: %w", r.Path, s.Volume, err))
-	}
-	return r, nil
+	return r, s.finishClone(r)
 }
 
 // makeOfCopy gives the copy that is to become a volume its owner and its limit, and completes the record.
@@ -143,6 +134,9 @@ func (s *Volumes) makeOfCopy(c *creation.RecordClaim, r *volume.Record, st copyi
 		return err
 	}
 	tree, err := s.Clones().OpenTree(st)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(errGivenUp, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -185,69 +179,6 @@ func (s *Volumes) makeWay(r volume.Record) error {
 		}
 		defer dir.Close()
 		return s.wasThere(dir, r)
-	})
-}
-
-// placeClone moves what was copied for a volume to the volume's path, and gives up what the copying needed. Where
-// that was done, or the volume was not copied, it does nothing.
-func (s *Volumes) placeClone(r volume.Record) error {
-	if r.Origin != volume.Cloned {
-		return nil
-	}
-	st, err := s.Clones().Find(r.ID)
-	if errors.Is(err, volume.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	tree, err := s.Clones().OpenTree(st)
-	if err == nil {
-		defer tree.Close()
-		var gfid string
-		if gfid, err = store.GFIDOf(tree); err == nil && gfid != r.GFID {
-			return nil // of another life
-		}
-		if err == nil {
-			err = s.moveClone(r, st, tree)
-		}
-	}
-	if volume.IgnoreNotExist(err) != nil {
-		return err
-	}
-	if err := s.CheckInPlace(r); err != nil {
-		return err
-	}
-	s.Step(stepClonePlaced)
-	if err := s.Commit(); err != nil { // before anything is removed below the name that it had
-		return err
-	}
-	return s.Clones().GiveUp(st)
-}
-
-func (s *Volumes) moveClone(r volume.Record, st copying.Status, tree *safepath.Dir) error {
-	at, err := s.Clones().Place(st)
-	if err != nil {
-		return err
-	}
-	where, err := s.PlaceOf(at)
-	if err == nil {
-		err = s.CheckOneName(tree, where)
-	}
-	if err != nil {
-		return err
-	}
-	return s.RetryRefreshed(r.Path, func() error {
-		parent, err := s.Creations.MakeParents(r.Path, r.Stamp())
-		if err != nil {
-			return err
-		}
-		defer parent.Close()
-		err = s.Clones().MoveTree(st, owndir.File{Dir: parent, Name: path.Base(r.Path)})
-		if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, fs.ErrExist) || errors.Is(err, unix.ENOTDIR) {
-			err = fmt.Errorf("%w: %w: look who put something at %s, and move it away", err, volume.ErrForeign, r.Path)
-		}
-		return err
 	})
 }
 

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -85,6 +87,35 @@ func TestAVolumeThatAnotherControllerOvertakesIsTheOthers(t *testing.T) {
 	}
 }
 
+// Of two that make one volume at the same moment, the one that is late for the record has made nothing: the directories on
+// the way to it are the other's.
+func TestWhoIsLateForTheRecordLeavesTheOthersParents(t *testing.T) {
+	plain := cloned()
+	plain.Source = nil
+	for name, spec := range map[string]volume.Spec{"a new volume": plain, "a copy": cloned()} {
+		t.Run(name, func(t *testing.T) {
+			s, mountpoint := volumes.OnGV0(t)
+			if spec.Source != nil {
+				volumes.Must(t, makeCopy(s))
+			}
+			other := volumes.Open(t, mountpoint)
+			oneByOne(volumes.Reconciled(s), true)
+			met := false
+			s.Step = func(point string) {
+				if point == "claim: link made" && !met { // the link for the path, before the record
+					met = true
+					volumes.StopAt(other, "create: path claimed", func(other *lifecycle.Volumes) { _, _ = other.Create(spec) })
+				}
+			}
+			_, err := s.Create(spec)
+			volumes.Wants(t, err, volume.ErrBusy)
+			if _, err := os.Stat(filepath.Join(mountpoint, filepath.Dir(spec.Path))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // Whatever two controllers do with one volume at the same moment, in whatever order: each record
 // has its data and each directory its record, and what they begin comes to its end.
 func TestWhateverTwoControllersDoAtOnceEndsAsOneOfThemWould(t *testing.T) {
@@ -115,7 +146,10 @@ func TestWhateverTwoControllersDoAtOnceEndsAsOneOfThemWould(t *testing.T) {
 		"restore": func(s *lifecycle.Volumes, _ int) error {
 			return entry(s, func(name string) error { _, err := s.Trash.Restore(name); return err })
 		},
-		"reconcile": func(s *lifecycle.Volumes, _ int) error { return s.Reconcile(volumes.Background, volumes.Unlocked) },
+		"reconcile":    func(s *lifecycle.Volumes, _ int) error { return s.Reconcile(volumes.Background, volumes.Unlocked) },
+		"copy":         func(s *lifecycle.Volumes, _ int) error { return makeCopy(s) }, // for vol at its second place
+		"clone":        func(s *lifecycle.Volumes, _ int) error { _, err := s.Create(cloned()); return err },
+		"give copy up": func(s *lifecycle.Volumes, _ int) error { return giveCopyUp(s) },
 	}
 	const rounds, calls = 10, 10
 	for round := range rounds {

@@ -69,7 +69,7 @@ func (s *Volumes) madeBefore(f store.Lookup, spec volume.Spec) (volume.Record, e
 		err = s.othersOnly(have)
 	}
 	if err == nil {
-		err = s.Explain(s.placeClone(f.Record))
+		err = s.finishClone(f.Record)
 	}
 	if err == nil {
 		asked := f.Record // what was asked for by name counts, whatever it was changed to
@@ -98,11 +98,17 @@ func (s *Volumes) makeNew(spec volume.Spec) (volume.Record, error) {
 	if err == nil {
 		return r, nil
 	}
+	return volume.Record{}, s.failed(r, c, err)
+}
+
+// failed takes back what a creation has begun, and says why it has failed. Where there was a record it has begun nothing,
+// and what there is is another's (TestWhoIsLateForTheRecordLeavesTheOthersParents).
+func (s *Volumes) failed(r volume.Record, c *creation.RecordClaim, err error) error {
 	err = s.Explain(fmt.Errorf("make directory %s on %s: %w", r.Path, s.Volume, err))
-	if !errors.Is(err, errRecorded) {
-		err = errors.Join(err, s.Creations.UndoFailed(r, c != nil))
+	if errors.Is(err, errRecorded) {
+		return err
 	}
-	return volume.Record{}, err
+	return errors.Join(err, s.Creations.UndoFailed(r, c != nil))
 }
 
 // claimBoth claims the volume's ID, by its record, and then its path: whoever finds a path claimed looks for the

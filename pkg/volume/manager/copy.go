@@ -153,8 +153,7 @@ func (m *Manager) keepCopying(ctx context.Context, v gluster.Volume) {
 			}
 		}
 	}
-	look(ctx)
-	panics.Every(ctx, jobs.CopyPeriod, "look for copies to go on with", look)
+	panics.EveryFromNow(ctx, jobs.CopyPeriod, "look for copies to go on with", look)
 }
 
 func (m *Manager) incomplete(ctx context.Context, v gluster.Volume) ([]jobs.CopyKey, error) {

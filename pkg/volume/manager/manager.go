@@ -187,8 +187,10 @@ func (m *Manager) create(ctx context.Context, v gluster.Volume, spec volume.Spec
 }
 
 // Delete is Volumes.Delete. A volume on a cluster or Gluster volume that is not in the
-// clusters file is not this driver's to delete: nothing is touched. What is being copied for it ends first.
+// clusters file is not this driver's to delete: nothing is touched. What is being copied for it ends first, and a change
+// of owner throughout it.
 func (m *Manager) Delete(ctx context.Context, id volume.ID) error {
+	m.ownerWalks.Stop(lockKey(id.Volume, id.ID))
 	if err := m.copies.Stop(ctx, jobs.CopyKey{Volume: id.Volume, Kind: volume.Clones, ID: id.ID}); err != nil {
 		return err
 	}

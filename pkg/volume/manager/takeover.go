@@ -36,8 +36,7 @@ func (m *Manager) keepLease(ctx context.Context, v gluster.Volume) {
 		}
 		isSaid = err != nil
 	}
-	renew(ctx)
-	panics.Every(ctx, m.leases.renewed, "renewal of a lease", renew)
+	panics.EveryFromNow(ctx, m.leases.renewed, "renewal of a lease", renew)
 }
 
 // Watch returns nil when nobody has renewed the lease of a Kubernetes cluster on a Gluster volume for as long as one lasts, which

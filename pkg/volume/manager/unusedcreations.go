@@ -5,8 +5,10 @@ package manager
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
@@ -18,9 +20,19 @@ import (
 // of the first, and nobody would delete it.
 type tries struct {
 	mu     sync.Mutex
-	failed map[string][]gluster.Volume // by CSI name
+	failed map[string]failedTry        // by CSI name
 	unused map[gluster.Volume][]string // CSI names whose volume is elsewhere
 }
+
+// failedTry is where the creations of one name have failed, and when the last one has.
+type failedTry struct {
+	on   []gluster.Volume
+	last time.Time
+}
+
+// triesCount is for how long a creation that has failed is remembered: longer than a provisioner waits between two tries
+// (minutes), or is away. The claim of one that nobody repeats any more was deleted.
+const triesCount = 24 * time.Hour
 
 // begin says that a volume is wanted there.
 func (t *tries) begin(name string, v gluster.Volume) {
@@ -37,15 +49,18 @@ func (t *tries) end(name string, v gluster.Volume, made bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.failed == nil {
-		t.failed, t.unused = map[string][]gluster.Volume{}, map[gluster.Volume][]string{}
+		t.failed, t.unused = map[string]failedTry{}, map[gluster.Volume][]string{}
 	}
 	if !made {
-		if !slices.Contains(t.failed[name], v) {
-			t.failed[name] = append(t.failed[name], v)
+		maps.DeleteFunc(t.failed, func(_ string, try failedTry) bool { return time.Since(try.last) > triesCount })
+		try := failedTry{t.failed[name].on, time.Now()}
+		if !slices.Contains(try.on, v) {
+			try.on = append(try.on, v)
 		}
+		t.failed[name] = try
 		return
 	}
-	for _, other := range t.failed[name] {
+	for _, other := range t.failed[name].on {
 		if other != v {
 			t.unused[other] = append(t.unused[other], name)
 		}

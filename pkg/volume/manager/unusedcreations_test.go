@@ -3,7 +3,11 @@
 package manager
 
 import (
+	"maps"
+	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 )
@@ -33,4 +37,21 @@ func TestWhatIsOnAnotherGlusterVolumeNowIsUnused(t *testing.T) {
 	if len(tried.failed) > 0 || len(tried.unused) > 0 {
 		t.Errorf("remembered: %+v, %+v", tried.failed, tried.unused)
 	}
+}
+
+// The claim may be deleted before its volume is made: nobody asks for that name again.
+func TestACreationThatHasFailedIsForgottenWhenNobodyRepeatsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var tried tries
+		v := gluster.Volume{Cluster: "pi", Name: "gv0"}
+		tried.end("deleted", v, false)
+		tried.end("pending", v, false)
+		time.Sleep(triesCount)
+		tried.end("pending", v, false)
+		time.Sleep(triesCount)
+		tried.end("new", v, false)
+		if names := slices.Sorted(maps.Keys(tried.failed)); !slices.Equal(names, []string{"new", "pending"}) {
+			t.Errorf("remembered: %q", names)
+		}
+	})
 }

@@ -122,3 +122,16 @@ func (s *Store) IsReady(r volume.Record) (bool, error) {
 	f, err := s.Find(r.ID)
 	return f.State == Ready && f.Record.Stamp() == r.Stamp(), err
 }
+
+// HasGFID says whether the volume of an ID is there, and has the directory with a gfid.
+func (s *Store) HasGFID(id, gfid string) (bool, error) {
+	r, err := s.GetAsMade(id)
+	if errors.Is(err, volume.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	have, err := s.RecordedGFID(r)
+	return err == nil && have == gfid, err
+}

@@ -87,14 +87,7 @@ func (s *Trash) volumeWith(gfid string, deleted volume.Record) (string, error) {
 		return "", err
 	}
 	for _, id := range append(ids, deleted.ID) {
-		r, err := s.Get(id)
-		if errors.Is(err, volume.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		if have, err := s.RecordedGFID(r); err != nil || have == gfid {
+		if has, err := s.HasGFID(id, gfid); err != nil || has {
 			return id, err
 		}
 	}

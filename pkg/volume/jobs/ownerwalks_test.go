@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package jobs
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+)
+
+// The end of a walk is told to who asks again soon, and forgotten where nobody does.
+func TestTheEndOfAWalkIsRememberedForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var walks OwnerWalks
+		begun := 0
+		ask := func(ctx context.Context) error {
+			return walks.Walk(ctx, "vol", 1, 2, func(context.Context, int, int, *atomic.Int64) error {
+				begun++
+				time.Sleep(time.Minute)
+				return nil
+			})
+		}
+		askBriefly := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			return ask(ctx)
+		}
+		if err := askBriefly(); !errors.Is(err, volume.ErrBusy) {
+			t.Error(err)
+		}
+		time.Sleep(walkCounts)
+		if err := ask(t.Context()); err != nil || begun != 1 {
+			t.Errorf("after %d walks: %v", begun, err)
+		}
+		if err := askBriefly(); !errors.Is(err, volume.ErrBusy) {
+			t.Error(err)
+		}
+		time.Sleep(walkCounts + 2*time.Minute)
+		synctest.Wait()
+		if begun != 2 || len(walks.of) > 0 {
+			t.Errorf("%d walks, of which %d are remembered", begun, len(walks.of))
+		}
+	})
+}

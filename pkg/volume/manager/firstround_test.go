@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package manager
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+)
+
+// A bug that the first round meets does not end the process: its next start would meet it again.
+func TestAFirstRoundThatPanicsEndsNothing(t *testing.T) {
+	for name, run := range map[string]func(*Manager, context.Context, gluster.Volume){
+		"of the lease": (*Manager).keepLease, "of the copies": (*Manager).keepCopying,
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			m := &Manager{leases: leases{renewed: time.Hour}} // which has nothing that a round needs
+			if run(m, ctx, gluster.Volume{Cluster: "pi", Name: "gv0"}); ctx.Err() == nil {
+				t.Error("it has ended")
+			}
+		})
+	}
+}

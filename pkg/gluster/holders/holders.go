@@ -78,7 +78,7 @@ func (p *pace) looked(now time.Time) {
 // had files for so long after the repair. The metrics are registered with registry, unless that is nil.
 func New(root statedir.Root, restartAfter time.Duration, registry prometheus.Registerer) *Watcher {
 	w := &Watcher{root: root, after: restartAfter, interval: interval, metrics: newMetrics(registry), looks: map[uint64]*pace{}}
-	w.restarter = restarter{root: root, restarted: w.metrics.restarted}
+	w.restarter = restarter{root: root, restarted: w.metrics.restarted, grace: killAfter, window: restartWindow}
 	return w
 }
 
@@ -119,7 +119,7 @@ func (w *Watcher) round(ctx context.Context) error {
 		w.metrics.show(w.known)
 		logNew(ctx, before, w.known)
 	}
-	return errors.Join(err, w.restarter.round(ctx, w.due(ended), w.known))
+	return errors.Join(err, w.restarter.round(ctx, w.restarter.due(ended, w.after), w.known))
 }
 
 // There lists the clients that have ended and whose file systems there still are. Others are forgotten.

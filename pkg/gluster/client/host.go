@@ -44,6 +44,7 @@ type Host struct {
 	lifetime context.Context //nolint:containedctx // of starts, which outlive the calls that begin them
 	end      context.CancelFunc
 	starts   sync.WaitGroup
+	ended    guarded[bool] // no start begins any more
 	changed  chan struct{} // a client ended, or came
 	logs     chan struct{} // a client came, so there is a log more
 
@@ -85,10 +86,28 @@ func (h *Host) Keep() (release func(), err error) {
 	return keeper.Close, nil
 }
 
-// Close ends the Host's goroutines, and starts under way with what they started. Running clients go on.
-func (h *Host) Close() {
+// endStarts ends the starts under way with what they have started, and has none begin any more. What a start needs may not be taken away from
+// it, and none may bring a client that nobody detaches (TestNoStartIsUnderWayWhenClientsAreDetachedForGood).
+func (h *Host) endStarts() {
+	h.ended.with(func(ended *bool) { *ended = true })
 	h.end()
 	h.starts.Wait()
+}
+
+// beginStart has endStarts wait for a start, until that calls end. It is nil after endStarts.
+func (h *Host) beginStart() (end func()) {
+	h.ended.with(func(ended *bool) {
+		if !*ended {
+			h.starts.Add(1)
+			end = h.starts.Done
+		}
+	})
+	return end
+}
+
+// Close ends the Host's goroutines, and starts under way with what they started. Running clients go on.
+func (h *Host) Close() {
+	h.endStarts()
 	for _, s := range h.allSlots() {
 		s.state.with((*slotState).close)
 	}

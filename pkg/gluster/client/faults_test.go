@@ -213,8 +213,8 @@ func TestAClientThatDoesNotAnswerCostsNothingAndIsLeftAlone(t *testing.T) {
 	t.Log(ask())
 	testcluster.Eventually(t, patience, func() error { // on a busy machine not at once
 		c.Checkup(t.Context())
-		if silent := c.prober.SilentFor(); silent > 0 {
-			return fmt.Errorf("it has not told its own state for %v", silent)
+		if asked := c.Observed().ReadAsked; !asked.IsZero() {
+			return fmt.Errorf("it has not told its own state since %v", asked)
 		}
 		return nil
 	})

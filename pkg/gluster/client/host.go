@@ -38,10 +38,10 @@ type Host struct {
 	clusters *gluster.ClustersFile
 	mounter  Mounter // nil: clients are started here
 
-	grace    time.Duration   // idleGrace, but in tests
-	hung     time.Duration   // hungLimit, but in tests
-	look     time.Duration   // LookInterval, but in tests
-	lifetime context.Context //nolint:containedctx // of starts, which outlive the calls that begin them
+	grace    time.Duration    // idleGrace, but in tests
+	now      func() time.Time // time.Now, but in tests of what hangs
+	look     time.Duration    // LookInterval, but in tests
+	lifetime context.Context  //nolint:containedctx // of starts, which outlive the calls that begin them
 	end      context.CancelFunc
 	starts   sync.WaitGroup
 	ended    guarded[bool] // no start begins any more
@@ -67,7 +67,7 @@ func makeHost(stateDir string, clusters *gluster.ClustersFile, mounter Mounter) 
 		return nil, err
 	}
 	h := &Host{
-		root: root, clusters: clusters, mounter: mounter, grace: idleGrace, hung: hungLimit, look: LookInterval,
+		root: root, clusters: clusters, mounter: mounter, grace: idleGrace, now: time.Now, look: LookInterval,
 		changed: make(chan struct{}, 1), logs: make(chan struct{}, 1), apart: starts.OpenApart(root),
 	}
 	h.slots.value = map[statedir.Slot]*slot{}

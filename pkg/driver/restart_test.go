@@ -136,11 +136,7 @@ func TestADeadClientIsReplacedWhereSomebodyAsks(t *testing.T) {
 		}
 		return nil
 	})
-	began := time.Now()
-	r.unpublish(v, unpublished)
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("the unpublish took %v", took)
-	}
+	r.unpublish(v, unpublished) // whatever the repair does meanwhile; its deadline bounds it
 	ctx, cancel := r.context()
 	defer cancel()
 	_, err := r.node.NodeGetVolumeStats(ctx, statsRequest(v, republished))

@@ -24,8 +24,8 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
-// promptly is shorter than retryInterval: what comes within it comes by a change seen, not by a retry.
-const promptly = 5 * time.Second
+// promptly is shorter than the time until a plugin that is offered is tried again: what comes within it comes by a change seen, not by a retry.
+const promptly = 30 * time.Second
 
 // plugin is a registration being served.
 type plugin struct {
@@ -40,7 +40,7 @@ type plugin struct {
 // offer serves a registration in a kubelet directory of its own, which has no registry yet.
 func offer(t *testing.T, kubeletDir string) *plugin {
 	t.Helper()
-	return offerWith(t, kubeletDir, retryInterval)
+	return offerWith(t, kubeletDir, time.Hour)
 }
 
 func offerWith(t *testing.T, kubeletDir string, retry time.Duration) *plugin {
@@ -84,7 +84,7 @@ func (p *plugin) kubelet(answer *registerapi.RegistrationStatus) (*registerapi.P
 		return nil, err
 	}
 	defer connection.Close()
-	ctx, cancel := context.WithTimeout(p.t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), promptly)
 	defer cancel()
 	client := registerapi.NewRegistrationClient(connection)
 	info, err := client.GetInfo(ctx, &registerapi.InfoRequest{})

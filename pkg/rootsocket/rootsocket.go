@@ -43,17 +43,22 @@ func Listen(ctx context.Context, path, callers string) (net.Listener, error) {
 	return &Listener{UnixListener: unixListener, logger: klog.FromContext(ctx)}, nil
 }
 
-// Serve serves until ctx is done; what is under way then has some time left. Its error is not that it was ended.
+// Serve serves until ctx is done, and then until what is under way has ended, which has some time left. Its error is not that it was ended.
 func Serve(ctx context.Context, server *http.Server, listener net.Listener, left time.Duration) error {
+	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), left)
 		defer cancel()
 		if server.Shutdown(ctx) != nil {
 			_ = server.Close()
 		}
 	})
-	defer stop()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	err := server.Serve(listener)
+	if !stop() {
+		<-ended
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -51,15 +52,17 @@ type Remover struct {
 	// first and retry are the constants, but in tests.
 	first, retry time.Duration
 
-	mu   sync.Mutex
-	wait map[string]*waiting // by the node's name: those that have the taint
-	wake chan struct{}
+	mu      sync.Mutex
+	wait    map[string]*waiting // by the node's name: those that have the taint
+	watches int                 // that have said something, with the one under way
+	wake    chan struct{}
 }
 
 // waiting is a node that has the taint.
 type waiting struct {
 	uid    string // of this Node: a machine may come back under its name, with a CSINode of before
 	taints []taint
+	seen   int       // the watch that named it last
 	next   time.Time // when it is looked at again
 	pause  time.Duration
 	told   string // why it waits, as the log has it
@@ -105,7 +108,14 @@ func (r *Remover) Run(ctx context.Context) {
 // watch knows which nodes have the taint. Each new watch begins with all nodes.
 func (r *Remover) watch(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := r.api.Watch(ctx, "/api/v1/nodes", r.changed)
+		said := false
+		err := r.api.Watch(ctx, "/api/v1/nodes", func(c kubeapi.Change) error {
+			if !said {
+				r.forgetUnseen()
+			}
+			said = true
+			return r.changed(c)
+		})
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
@@ -117,6 +127,15 @@ func (r *Remover) watch(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+}
+
+// forgetUnseen is for the beginning of a watch: no watch says that a node is gone that was deleted between two. One that the last watch has
+// not named, from its beginning to its end, is gone; where that end came too early, this one names it anew.
+func (r *Remover) forgetUnseen() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.wait, func(_ string, w *waiting) bool { return w.seen != r.watches })
+	r.watches++
 }
 
 func (r *Remover) changed(c kubeapi.Change) error {
@@ -139,9 +158,9 @@ func (r *Remover) changed(c kubeapi.Change) error {
 	case c.Type == "DELETED" || !slices.ContainsFunc(node.Spec.Taints, r.is):
 		delete(r.wait, name)
 	case w != nil && w.uid == node.Metadata.UID:
-		w.taints = node.Spec.Taints
+		w.taints, w.seen = node.Spec.Taints, r.watches
 	default:
-		r.wait[name] = &waiting{uid: node.Metadata.UID, taints: node.Spec.Taints, pause: r.first}
+		r.wait[name] = &waiting{uid: node.Metadata.UID, taints: node.Spec.Taints, seen: r.watches, pause: r.first}
 		select {
 		case r.wake <- struct{}{}:
 		default:

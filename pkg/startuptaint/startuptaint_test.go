@@ -60,8 +60,8 @@ var (
 	other = `{"key": "other", "effect": "NoSchedule"}`
 )
 
-// run runs a Remover until a condition is true of what was asked.
-func run(t *testing.T, s *apiServer, is func(asked map[string]int) bool) {
+// run runs a Remover until a condition is true of what was asked, and returns it.
+func run(t *testing.T, s *apiServer, is func(asked map[string]int) bool) *Remover {
 	t.Helper()
 	s.asked = map[string]int{}
 	server := httptest.NewTLSServer(s)
@@ -88,6 +88,7 @@ func run(t *testing.T, s *apiServer, is func(asked map[string]int) bool) {
 	}
 	cancel()
 	ended.Wait()
+	return r
 }
 
 const (
@@ -132,6 +133,28 @@ func TestAWatchThatEndsIsFollowedByAnother(t *testing.T) {
 		return http.StatusOK, change("ADDED", "new", ours)
 	}}
 	run(t, s, func(asked map[string]int) bool { return asked[watches] >= 4 && asked[csiNode+"new"] > 0 })
+}
+
+// TestANodeThatWasDeletedBetweenTwoWatchesIsForgotten, of which no watch says that it is gone.
+func TestANodeThatWasDeletedBetweenTwoWatchesIsForgotten(t *testing.T) {
+	watched := 0
+	s := &apiServer{nodes: make(chan string), answers: func(r *http.Request) (int, string) {
+		if r.URL.Path != "/api/v1/nodes" {
+			return http.StatusNotFound, "{}"
+		}
+		if watched++; watched == 1 {
+			return http.StatusOK, change("ADDED", "gone", ours) + change("ADDED", "stays", ours)
+		}
+		return http.StatusOK, change("ADDED", "stays", ours)
+	}}
+	close(s.nodes) // each watch ends as soon as it has said that
+	r := run(t, s, func(asked map[string]int) bool { return asked[watches] > 4 && asked[csiNode+"stays"] > 1 })
+	if len(r.wait) != 1 || r.wait["stays"] == nil {
+		t.Errorf("%d nodes are looked at, one of them is there: %t", len(r.wait), r.wait["stays"] != nil)
+	}
+	if pause := r.wait["stays"].pause; pause <= r.first {
+		t.Errorf("looks at one that is there do not become rare: %s", pause)
+	}
 }
 
 // TestLooksBecomeRare for a node that is never ready.

@@ -56,7 +56,7 @@ func (h *Host) processesApart() (pids []int) {
 }
 
 // LeaveApart removes what KeepApart has made, as far as no client needs it: those that were detached are waited for, for a moment. It is for
-// the end of the process, after DetachIdle.
+// the end of the process, after DetachIdle: a start needs what is removed.
 func (h *Host) LeaveApart(ctx context.Context) {
 	if !h.apart.IsKept() {
 		return

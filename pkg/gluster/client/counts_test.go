@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -29,8 +28,8 @@ func TestStartsAndDeathsAreCountedByReason(t *testing.T) {
 		{string(process.EndCrashed), func(c *Client) error { return c.process.Signal(unix.SIGSEGV) }},
 		{string(process.EndExited), func(c *Client) error { return c.process.Signal(unix.SIGTERM) }},
 		{DeathHung, func(c *Client) error {
-			h.hung = time.Millisecond
-			defer func() { h.hung = hungLimit }()
+			h.Later(hungLimit)
+			defer h.Later(0)
 			if err := c.process.Signal(unix.SIGSTOP); err != nil {
 				return err
 			}

@@ -25,6 +25,8 @@ var (
 	ErrStarting = errors.New("the start of its client goes on")
 	// errAsking is ErrStarting where the mounter starts the client.
 	errAsking = errors.New("the mounter of this host, which starts its client, has not answered yet")
+	// errEnding says that no client is started any more; the next process will.
+	errEnding = errors.New("this process ends")
 )
 
 // startTimeout is longer than ping-timeout (42 s by default): a client comes up even where one of its servers is
@@ -136,12 +138,7 @@ func (s *slot) ensure(ctx context.Context, cluster gluster.Cluster) (*Client, er
 		return c, nil
 	}
 	if isNew {
-		logger := s.logger(ctx)
-		s.host.starts.Go(func() { //nolint:contextcheck // others may wait for it when this caller leaves
-			ctx, cancel := context.WithTimeout(klog.NewContext(s.host.lifetime, logger), s.host.attemptLimit())
-			defer cancel()
-			s.findOrStart(ctx, a)
-		})
+		s.begin(a, s.logger(ctx)) //nolint:contextcheck // others may wait for it when this caller leaves
 	}
 	defer waiting.For(ctx, "%s of a client of %s, on %s", s.host.starter(), s.volume, strings.Join(cluster.Servers, ", "))()
 	select {
@@ -155,6 +152,21 @@ func (s *slot) ensure(ctx context.Context, cluster gluster.Cluster) (*Client, er
 	}
 	cause := fmt.Errorf("%w, the wait for it ended: %w", goesOn, context.Cause(ctx))
 	return nil, a.start.Explain(gluster.ErrUnreachable, cause)
+}
+
+// begin begins an attempt, or ends it at once where no start may begin any more.
+func (s *slot) begin(a *attempt, logger klog.Logger) {
+	end := s.host.beginStart()
+	if end == nil {
+		s.endAttempt(a, nil, nil, a.start.Explain(gluster.ErrUnreachable, errEnding))
+		return
+	}
+	go func() {
+		defer end()
+		ctx, cancel := context.WithTimeout(klog.NewContext(s.host.lifetime, logger), s.host.attemptLimit())
+		defer cancel()
+		s.findOrStart(ctx, a)
+	}()
 }
 
 // starter is what starts clients, for who waits for one.
@@ -226,10 +238,15 @@ func (s *slot) findOrStart(ctx context.Context, a *attempt) {
 		c, users, err = nil, nil, fmt.Errorf("%w: %s: start its client: %w", gluster.ErrUnreachable, s.volume,
 			caught.Err())
 	}
-	a.client, a.err = c, err
-	s.state.with(func(s *slotState) { s.endAttempt(c, users) })
-	close(a.done)
+	s.endAttempt(a, c, users, err)
 	if err == nil {
 		s.clientCame(ctx, c)
 	}
+}
+
+// endAttempt tells who waits what has come of an attempt.
+func (s *slot) endAttempt(a *attempt, c *Client, users *statedir.Users, err error) {
+	a.client, a.err = c, err
+	s.state.with(func(s *slotState) { s.endAttempt(c, users) })
+	close(a.done)
 }

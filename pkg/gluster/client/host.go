@@ -38,12 +38,13 @@ type Host struct {
 	clusters *gluster.ClustersFile
 	mounter  Mounter // nil: clients are started here
 
-	grace    time.Duration   // idleGrace, but in tests
-	hung     time.Duration   // hungLimit, but in tests
-	look     time.Duration   // LookInterval, but in tests
-	lifetime context.Context //nolint:containedctx // of starts, which outlive the calls that begin them
+	grace    time.Duration    // idleGrace, but in tests
+	now      func() time.Time // time.Now, but in tests of what hangs
+	look     time.Duration    // LookInterval, but in tests
+	lifetime context.Context  //nolint:containedctx // of starts, which outlive the calls that begin them
 	end      context.CancelFunc
 	starts   sync.WaitGroup
+	ended    guarded[bool] // no start begins any more
 	changed  chan struct{} // a client ended, or came
 	logs     chan struct{} // a client came, so there is a log more
 
@@ -66,7 +67,7 @@ func makeHost(stateDir string, clusters *gluster.ClustersFile, mounter Mounter) 
 		return nil, err
 	}
 	h := &Host{
-		root: root, clusters: clusters, mounter: mounter, grace: idleGrace, hung: hungLimit, look: LookInterval,
+		root: root, clusters: clusters, mounter: mounter, grace: idleGrace, now: time.Now, look: LookInterval,
 		changed: make(chan struct{}, 1), logs: make(chan struct{}, 1), apart: starts.OpenApart(root),
 	}
 	h.slots.value = map[statedir.Slot]*slot{}
@@ -85,10 +86,28 @@ func (h *Host) Keep() (release func(), err error) {
 	return keeper.Close, nil
 }
 
-// Close ends the Host's goroutines, and starts under way with what they started. Running clients go on.
-func (h *Host) Close() {
+// endStarts ends the starts under way with what they have started, and has none begin any more. What a start needs may not be taken away from
+// it, and none may bring a client that nobody detaches (TestNoStartIsUnderWayWhenClientsAreDetachedForGood).
+func (h *Host) endStarts() {
+	h.ended.with(func(ended *bool) { *ended = true })
 	h.end()
 	h.starts.Wait()
+}
+
+// beginStart has endStarts wait for a start, until that calls end. It is nil after endStarts.
+func (h *Host) beginStart() (end func()) {
+	h.ended.with(func(ended *bool) {
+		if !*ended {
+			h.starts.Add(1)
+			end = h.starts.Done
+		}
+	})
+	return end
+}
+
+// Close ends the Host's goroutines, and starts under way with what they started. Running clients go on.
+func (h *Host) Close() {
+	h.endStarts()
 	for _, s := range h.allSlots() {
 		s.state.with((*slotState).close)
 	}

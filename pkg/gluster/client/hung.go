@@ -19,12 +19,13 @@ const hungLimit = 2 * time.Minute
 // left alone: it cannot be known from one that waits.
 func (h *Host) endHung(ctx context.Context) {
 	for _, c := range h.Running() {
-		if o := c.Observed(); o.Reading == nil || o.ReadErr != nil {
+		o := c.Observed()
+		if o.Reading == nil || o.ReadErr != nil {
 			c.prober.Ask() // by which one that was adopted, or has another graph, becomes able to tell its state
 		}
 		c.prober.AskState()
-		silent := c.prober.SilentFor()
-		if silent < h.hung {
+		silent := h.now().Sub(o.ReadAsked)
+		if o.ReadAsked.IsZero() || silent < hungLimit {
 			continue
 		}
 		logger := c.slot.logger(ctx).WithValues("pid", c.process.PID)

@@ -7,6 +7,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -27,13 +28,16 @@ func TestAClientThatHangsIsKilledAndRepaired(t *testing.T) {
 	clients.MakeFile(t, c, "hung")
 	target := clients.Bind(t, c, "/hung", 0)
 	pod := clients.NewContainer(t)
-	const limit = time.Second
-	h.SetHungLimit(limit)
-	for began := time.Now(); time.Since(began) < 2*limit; {
+	for n := range 3 { // it answers, however long it has not been asked
+		h.Later(time.Duration(n) * client.HungLimit)
 		h.EndHung(t.Context())
+		testcluster.Eventually(t, clients.Patience, func() error { return isAsked(c, false) })
 		clients.CheckWorks(t, c)
 	}
+	h.Later(0)
 	clients.Signal(t, c, unix.SIGSTOP)
+	hangs(t, h, c)
+	h.Later(client.HungLimit)
 	testcluster.Eventually(t, clients.Patience, func() error {
 		h.EndHung(t.Context())
 		if !c.HasEnded() {
@@ -53,6 +57,27 @@ func TestAClientThatHangsIsKilledAndRepaired(t *testing.T) {
 	})
 }
 
+// hangs waits until a client that was stopped is asked and does not answer, and checks that it is not killed for that at once.
+func hangs(t *testing.T, h *client.Host, c *client.Client) {
+	t.Helper()
+	testcluster.Eventually(t, clients.Patience, func() error {
+		h.EndHung(t.Context()) // what it was asked before all its threads had stopped it may have answered
+		return isAsked(c, true)
+	})
+	h.EndHung(t.Context())
+	if c.HasEnded() {
+		t.Error("it was killed at once")
+	}
+}
+
+// isAsked fails unless a client is being asked for its state, or is not.
+func isAsked(c *client.Client, want bool) error {
+	if asked := c.Observed().ReadAsked; asked.IsZero() == want {
+		return fmt.Errorf("it is being asked since %v", asked)
+	}
+	return nil
+}
+
 // A mounter that was restarted has no other reason to ask its clients.
 func TestAnAdoptedClientThatHangsIsKilled(t *testing.T) {
 	clusters := clients.ClustersFile(t, testcluster.Shared(t, testcluster.Options{}).Servers())
@@ -64,7 +89,6 @@ func TestAnAdoptedClientThatHangsIsKilled(t *testing.T) {
 	clients.Ensure(t, first, clients.GV0())
 	first.Close()
 	h := clients.HostIn(t, state, clusters)
-	h.SetHungLimit(time.Second)
 	adopted := h.Running()
 	if len(adopted) != 1 {
 		t.Fatalf("%d clients were adopted", len(adopted))
@@ -76,6 +100,8 @@ func TestAnAdoptedClientThatHangsIsKilled(t *testing.T) {
 		return nil
 	})
 	clients.Signal(t, adopted[0], unix.SIGSTOP)
+	hangs(t, h, adopted[0])
+	h.Later(client.HungLimit)
 	testcluster.Eventually(t, clients.Patience, func() error {
 		if h.EndHung(t.Context()); !adopted[0].HasEnded() {
 			return errors.New("it still hangs")

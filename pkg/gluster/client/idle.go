@@ -21,16 +21,16 @@ const idleGrace = time.Minute
 // way are ended, and clients are detached without the grace, and waited for until ctx is done. Clients that are held,
 // bound somewhere, or used by another Host stay. It is for a command that had to start clients for itself.
 func (h *Host) DetachStarted(ctx context.Context) error {
-	h.end()
-	h.starts.Wait()
+	h.endStarts()
 	defer h.Close()
 	return h.detachStarted(ctx)
 }
 
 // DetachIdle detaches the clients that nothing is bound from here, without the grace. One that another Host uses is
 // waited for until ctx is done, and then stays. It is for a process that ends together with its clients: what is left
-// of those would otherwise stay on the host, dead. Run must have ended.
+// of those would otherwise stay on the host, dead. Run must have ended; starts under way are ended, and none begins any more.
 func (h *Host) DetachIdle(ctx context.Context) error {
+	h.endStarts()
 	for {
 		left, err := h.detachIdle(ctx)
 		if err != nil || left == 0 || !pause(ctx, 100*time.Millisecond) {

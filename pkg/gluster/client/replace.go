@@ -20,8 +20,16 @@ const trialTime = 5 * time.Second
 // what both tell of their bricks at the same time (nil of a c that has not told since this process found it). Else, and after an error, nothing of it is left, and what it returns is nil.
 //
 // What is mounted from c is then repaired as if c were dead (see KeptMounts), but its process goes on until nobody has a file of it
-// open any more, and its end is no death. Replace returns when ctx is done. It is not for a Host with a mounter.
+// open any more, and its end is no death. Replace returns when ctx is done, or the Host is closed. It is not for a Host with a mounter.
 func (h *Host) Replace(ctx context.Context, c *Client, isBetter func(now, trial *meta.Reading) bool) (by *Client, err error) {
+	end := h.beginStart()
+	if end == nil {
+		return nil, errEnding
+	}
+	defer end()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(h.lifetime, cancel)() //nolint:contextcheck // it ends with whichever ends first
 	s := c.slot
 	clusters, err := h.clusters.Current()
 	if err != nil {

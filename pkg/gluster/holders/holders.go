@@ -50,11 +50,17 @@ type Watcher struct {
 	metrics  metrics
 
 	// Of Run's goroutine only.
-	looker    *holders.Looker
+	looker    looker           // nil until there is something to look for
 	looks     map[uint64]*pace // by connection
 	known     []statedir.Holder
 	told      bool
 	restarter restarter
+}
+
+// looker is holders.Looker, but in tests.
+type looker interface {
+	Look(ctx context.Context, wanted holders.Wanted) (holders.Found, error)
+	LookAt(ctx context.Context, wanted holders.Wanted, pids []int) (holders.Found, error)
 }
 
 // pace is when all processes are looked at next because of one client.
@@ -72,7 +78,7 @@ func (p *pace) looked(now time.Time) {
 // had files for so long after the repair. The metrics are registered with registry, unless that is nil.
 func New(root statedir.Root, restartAfter time.Duration, registry prometheus.Registerer) *Watcher {
 	w := &Watcher{root: root, after: restartAfter, interval: interval, metrics: newMetrics(registry), looks: map[uint64]*pace{}}
-	w.restarter = restarter{root: root, restarted: w.metrics.restarted}
+	w.restarter = restarter{root: root, restarted: w.metrics.restarted, grace: killAfter, window: restartWindow}
 	return w
 }
 
@@ -112,7 +118,7 @@ func (w *Watcher) round(ctx context.Context) error {
 		w.metrics.show(w.known)
 		logNew(ctx, before, w.known)
 	}
-	return errors.Join(err, w.restarter.round(ctx, w.due(ended), w.known))
+	return errors.Join(err, w.restarter.round(ctx, w.restarter.due(ended, w.after), w.known))
 }
 
 // There lists the clients that have ended and whose file systems there still are. Others are forgotten.
@@ -163,21 +169,40 @@ func (w *Watcher) look(ctx context.Context, ended []statedir.Ended) ([]statedir.
 		}
 		found, err = lookAtAll(ctx, w.looker, wanted)
 	}
-	if !all || err != nil { // those who are known stay known
+	if !all || err != nil {
 		some, errSome := w.looker.LookAt(ctx, wanted, pidsOf(w.known))
 		found.Processes = slices.DeleteFunc(found.Processes, func(p holders.Process) bool {
 			return slices.ContainsFunc(some.Processes, func(s holders.Process) bool { return s.PID == p.PID })
 		})
-		found.Processes, err = append(found.Processes, some.Processes...), errors.Join(err, errSome)
+		found.Processes, found.Unknown = append(found.Processes, some.Processes...), some.Unknown
+		err = errors.Join(err, errSome)
 	}
-	return holdersOf(ended, found), err
+	return w.withUnknown(ended, found), err
+}
+
+// withUnknown is what was found, and what is known of processes that could not be looked at now: they hold it until one sees that they do
+// not, or they end.
+func (w *Watcher) withUnknown(ended []statedir.Ended, found holders.Found) []statedir.Holder {
+	now := holdersOf(ended, found)
+	for _, h := range w.known {
+		isFound := slices.ContainsFunc(found.Processes, func(p holders.Process) bool { return p.PID == h.PID })
+		isThere := slices.ContainsFunc(ended, func(e statedir.Ended) bool { return e.Connection == h.Connection })
+		if isFound || !isThere || !slices.Contains(found.Unknown, h.PID) {
+			continue
+		}
+		if _, start := holders.Stat(h.PID); start == h.Start {
+			now = append(now, h)
+		}
+	}
+	slices.SortFunc(now, compare)
+	return now
 }
 
 // lookAtAll fails where a process is left out, after looking at the others.
-func lookAtAll(ctx context.Context, looker *holders.Looker, wanted holders.Wanted) (holders.Found, error) {
+func lookAtAll(ctx context.Context, looker looker, wanted holders.Wanted) (holders.Found, error) {
 	found, err := looker.Look(ctx, wanted)
-	if err == nil && found.Unknown > 0 {
-		err = fmt.Errorf("%d processes cannot be looked at: they do not answer at this moment, or have too many files open", found.Unknown)
+	if n := len(found.Unknown) + found.Partly; err == nil && n > 0 {
+		err = fmt.Errorf("%d processes cannot be looked at: they do not answer at this moment, or have too many files open", n)
 	}
 	return found, err
 }
@@ -246,11 +271,14 @@ func holdersOf(ended []statedir.Ended, found holders.Found) []statedir.Holder {
 			})
 		}
 	}
-	slices.SortFunc(all, func(a, b statedir.Holder) int {
-		return cmp.Or(gluster.CompareVolumes(a.Volume, b.Volume), cmp.Compare(a.Pod, b.Pod), cmp.Compare(a.PID, b.PID),
-			cmp.Compare(a.Connection, b.Connection), cmp.Compare(a.Root, b.Root))
-	})
+	slices.SortFunc(all, compare)
 	return all
+}
+
+// compare is the order of what is said.
+func compare(a, b statedir.Holder) int {
+	return cmp.Or(gluster.CompareVolumes(a.Volume, b.Volume), cmp.Compare(a.Pod, b.Pod), cmp.Compare(a.PID, b.PID),
+		cmp.Compare(a.Connection, b.Connection), cmp.Compare(a.Root, b.Root))
 }
 
 // runs says whether a client's process still runs: then it was replaced, and serves those who have its files.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/ages"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount/holders"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/pods"
@@ -31,18 +32,34 @@ const (
 )
 
 // restarter has containers restarted, by ending the first process of each: kubelet starts it again as its restartPolicy says.
+//
+// What is written down has stamps, for people. How long ago it was is judged by since when this process has known of it: by the
+// stamps, a clock that is set forward would leave a container no time to end, and one that is set back would keep the next from being
+// told (TestAClockThatIsSetRestartsAndKillsNobody).
 type restarter struct {
-	root      statedir.Root
-	restarted *prometheus.CounterVec
+	root          statedir.Root
+	restarted     *prometheus.CounterVec
+	grace, window time.Duration // killAfter and restartWindow, but in tests
+
+	repaired ages.Sightings // of clients, by their connections
+	told     ages.Sightings // of restarts, by restartName
 }
 
 // due are the clients whose mounts were repaired so long ago that who still has files of them may be restarted.
-func (w *Watcher) due(ended []statedir.Ended) map[uint64]bool {
-	due := map[uint64]bool{}
+func (r *restarter) due(ended []statedir.Ended, after time.Duration) map[uint64]bool {
+	due, names := map[uint64]bool{}, map[string]bool{}
 	for _, e := range ended {
-		due[e.Connection] = !e.Repaired.IsZero() && time.Since(e.Repaired) >= w.after
+		name := strconv.FormatUint(e.Connection, 10)
+		due[e.Connection] = !e.Repaired.IsZero() && r.repaired.Age(name) >= after
+		names[name] = true
 	}
+	r.repaired.Keep(names)
 	return due
+}
+
+// restartName is that of a restart among the ages. Nothing is told twice because of one client.
+func restartName(s statedir.Restart) string {
+	return fmt.Sprint(s.Connection, " ", containerOf(s.Holder))
 }
 
 // round restarts who is to be restarted among those who have files now. What was done before is read from disk, so each
@@ -52,11 +69,14 @@ func (r *restarter) round(ctx context.Context, due map[uint64]bool, known []stat
 	if err != nil {
 		return err // else it might be told again
 	}
-	now := time.Now()
+	names := map[string]bool{}
 	kept := slices.DeleteFunc(slices.Clone(restarts), func(s statedir.Restart) bool {
+		names[restartName(s)] = true
+		age := r.told.Age(restartName(s))
 		_, there := due[s.Connection]
-		return !there && now.Sub(s.Told) > restartsKept
+		return !there && age > restartsKept
 	})
+	r.told.Keep(names)
 	if len(kept) < len(restarts) {
 		err = r.root.WriteRestarts(kept)
 	}
@@ -90,7 +110,7 @@ func (r *restarter) tell(ctx context.Context, restarts []statedir.Restart, due m
 		if !isMeant || slices.ContainsFunc(restarts, func(s statedir.Restart) bool { return isOf(s.Holder, h.Connection, containerOf(h)) }) {
 			continue
 		}
-		if recent(restarts) >= maxRestarts {
+		if r.recent(restarts) >= maxRestarts {
 			break
 		}
 		f, err := firstOf(containerOf(h))
@@ -98,17 +118,19 @@ func (r *restarter) tell(ctx context.Context, restarts []statedir.Restart, due m
 			errs = append(errs, err)
 			continue
 		}
-		restarts = append(restarts, statedir.Restart{Holder: h, First: f.pid, FirstStart: f.start, Told: time.Now().UTC()})
+		restart := statedir.Restart{Holder: h, First: f.pid, FirstStart: f.start, Told: time.Now().UTC()}
+		restarts = append(restarts, restart)
 		errs = append(errs, r.signal(ctx, f, unix.SIGTERM, h, restarts))
+		r.told.Age(restartName(restart)) // from here its time to end counts
 	}
 	return errors.Join(errs...)
 }
 
 // recent is how many containers were told to end just now.
-func recent(restarts []statedir.Restart) int {
+func (r *restarter) recent(restarts []statedir.Restart) int {
 	n := 0
 	for _, s := range restarts {
-		if time.Since(s.Told) < restartWindow {
+		if r.told.Age(restartName(s)) < r.window {
 			n++
 		}
 	}
@@ -121,7 +143,7 @@ func (r *restarter) killLate(ctx context.Context, restarts []statedir.Restart, k
 	for i := range restarts {
 		s := &restarts[i]
 		stillHas := slices.ContainsFunc(known, func(h statedir.Holder) bool { return loses(h) && isOf(h, s.Connection, containerOf(s.Holder)) })
-		if !s.Killed.IsZero() || time.Since(s.Told) < killAfter || !stillHas {
+		if !s.Killed.IsZero() || r.told.Age(restartName(*s)) < r.grace || !stillHas {
 			continue
 		}
 		s.Killed = time.Now().UTC()

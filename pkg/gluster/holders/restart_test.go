@@ -36,10 +36,14 @@ func (n *node) restarted(count int) (all []statedir.Restart) {
 	return all
 }
 
-// again is a round of the process that comes next. After it all that would be done is done.
-func (n *node) again() {
+// again is a round of the process that comes next. After it all that would be done is done, but for what that process has to wait for.
+func (n *node) again(change ...func(*Watcher)) {
 	n.t.Helper()
-	must(n.t, New(n.StateDir(), time.Millisecond, nil).round(n.t.Context()))
+	w := New(n.StateDir(), 0, nil)
+	for _, c := range change {
+		c(w)
+	}
+	must(n.t, w.round(n.t.Context()))
 }
 
 // Each container of it is a control group with real processes; what a class with onClientDeath: restart does not mean goes on.
@@ -100,7 +104,7 @@ func TestWhoIsRestarted(t *testing.T) {
 
 // A container that does not end is killed when its time is over, and told once.
 func TestAContainerIsToldOnceAndKilledThen(t *testing.T) {
-	n := newNode(t)
+	n := newNode(t, func(w *Watcher) { w.restarter.grace = time.Hour })
 	pod := uid(t, 0)
 	target := n.publish(pod, "stubborn")
 	heard := filepath.Join(t.TempDir(), "heard")
@@ -121,8 +125,13 @@ func TestAContainerIsToldOnceAndKilledThen(t *testing.T) {
 	if programs.HasEnded(stubborn) || n.restarted(1)[0] != restarts[0] {
 		t.Errorf("killed at once, or told again: %+v", n.restarted(1))
 	}
-	restarts[0].Told = restarts[0].Told.Add(-killAfter)
+	restarts[0].Told = restarts[0].Told.Add(-time.Hour)
 	must(t, n.StateDir().WriteRestarts(restarts))
+	n.again() // which has not waited for it
+	if s := n.restarted(1)[0]; programs.HasEnded(stubborn) || !s.Killed.IsZero() {
+		t.Errorf("killed by what a clock says: %+v", s)
+	}
+	n.again(func(w *Watcher) { w.restarter.grace = 0 })
 	testcluster.Eventually(t, clients.Patience, func() error {
 		if s := n.restarted(1)[0]; !programs.HasEnded(stubborn) || s.Killed.IsZero() {
 			return fmt.Errorf("it goes on: %+v", s)
@@ -133,7 +142,7 @@ func TestAContainerIsToldOnceAndKilledThen(t *testing.T) {
 }
 
 func TestFewContainersAreRestartedAtOnce(t *testing.T) {
-	n := newNode(t)
+	n := newNode(t, func(w *Watcher) { w.restarter.window = time.Hour })
 	pod := uid(t, 0)
 	target := n.publish(pod, "many")
 	var pids []int
@@ -143,12 +152,13 @@ func TestFewContainersAreRestartedAtOnce(t *testing.T) {
 	}
 	n.die(target)
 	restarts := n.restarted(maxRestarts)
-	n.again()
-	n.restarted(maxRestarts)
 	for i := range restarts {
-		restarts[i].Told = restarts[i].Told.Add(-restartWindow)
+		restarts[i].Told = restarts[i].Told.Add(-time.Hour)
 	}
 	must(t, n.StateDir().WriteRestarts(restarts))
+	n.again() // which has not waited for them
+	n.restarted(maxRestarts)
+	n.again(func(w *Watcher) { w.restarter.window = 0 })
 	n.restarted(maxRestarts + 2)
 	for _, pid := range pids {
 		testcluster.Eventually(t, clients.Patience, func() error {
@@ -157,18 +167,6 @@ func TestFewContainersAreRestartedAtOnce(t *testing.T) {
 			}
 			return nil
 		})
-	}
-}
-
-func TestNobodyIsRestartedBeforeItsTimeOrWithoutARepair(t *testing.T) {
-	w := New(statedir.Root(t.TempDir()), 30*time.Second, nil)
-	ago := func(d time.Duration) time.Time { return time.Now().Add(-d) }
-	due := w.due([]statedir.Ended{
-		{Connection: 1, Since: ago(time.Hour)}, {Connection: 2, Since: ago(time.Hour), Repaired: ago(29 * time.Second)},
-		{Connection: 3, Since: ago(time.Hour), Repaired: ago(31 * time.Second)},
-	})
-	if fmt.Sprint(due) != "map[1:false 2:false 3:true]" {
-		t.Errorf("due are %v", due)
 	}
 }
 

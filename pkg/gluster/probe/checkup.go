@@ -110,12 +110,3 @@ func (p *Prober) Observed() Observed {
 	}
 	return o
 }
-
-// SilentFor is how long the reading of the client's own state that is under way has been waited for; 0 if none is.
-func (p *Prober) SilentFor() time.Duration {
-	asked := p.Observed().ReadAsked
-	if asked.IsZero() {
-		return 0
-	}
-	return time.Since(asked)
-}

@@ -150,6 +150,7 @@ func TestABrickThatIsDownOrSlowReplacesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cluster := testcluster.New(t, testcluster.Options{})
+			must(t, cluster.SetOption("gv0", "network.ping-timeout", "1000")) // a silent brick is not down before
 			h := clients.NewHost(t, clients.ClustersFile(t, cluster.Servers()))
 			r := soon(New(h, nil))
 			run(t, h, r)

@@ -89,7 +89,7 @@ func (a *Apart) KeepPrograms(ctx context.Context, processes func() []int) error 
 	a.isRooted = err == nil || errors.Is(err, programs.ErrNone)
 	if err == nil {
 		a.programs = copied
-		err = a.sweepPrograms(processes)
+		err = a.sweepPrograms(processes, copied.Version)
 	}
 	if errors.Is(err, programs.ErrNone) { // they are the host's, and stay as long as that
 		err = nil
@@ -132,8 +132,8 @@ func (a *Apart) try(ctx context.Context, copied programs.Copy) (err error) {
 // any child of this process.
 func (a *Apart) launch(ctx context.Context, v gluster.Volume, slot statedir.Slot, start statedir.Start, args []string, credentials *os.File) (*process.Process, error) {
 	var place process.Place
-	if a.programs != (programs.Copy{}) {
-		place = func() error { return a.programs.Enter(string(slot)) }
+	if copied := a.programs; copied != (programs.Copy{}) {
+		place = func() error { return copied.Enter(string(slot)) }
 	}
 	p, err := process.Launch(place, args, slot.Stderr(), credentials)
 	if errors.Is(err, process.ErrPlace) {
@@ -198,9 +198,8 @@ func (a *Apart) Processes() []int {
 	return pids
 }
 
-// sweepPrograms removes the programs that no process runs, and that no client will.
-func (a *Apart) sweepPrograms(processes func() []int) error {
-	versions := []string{a.programs.Version}
+// sweepPrograms removes the programs that no process runs, but for versions that are kept.
+func (a *Apart) sweepPrograms(processes func() []int, versions ...string) error {
 	for _, pid := range processes() {
 		if v := programs.Of(pid); v != "" && !slices.Contains(versions, v) {
 			versions = append(versions, v)
@@ -227,9 +226,8 @@ func (a *Apart) Sweep() {
 	}
 }
 
-// Remove removes the control groups and programs that none of the processes needs.
+// Remove removes the control groups and programs that none of the processes needs. No client may be started meanwhile, or after it.
 func (a *Apart) Remove(processes func() []int) error {
 	a.groups.Remove()
-	a.programs = programs.Copy{}
 	return a.sweepPrograms(processes)
 }

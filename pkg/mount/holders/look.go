@@ -4,7 +4,7 @@
 // directories, roots. It is for FUSE file systems whose server is gone or hangs, so nothing of them is asked: what a
 // process has is read from /proc, and where that takes to follow a link of /proc, the file system at its end is not told
 // (TestNothingThatALookDoesWaits). Another thing that may wait, as for a process that changes its own mappings at that moment, is
-// given a second, and that process is left out until it answers.
+// given a second, and that process is Unknown until it answers.
 package holders
 
 import (
@@ -60,7 +60,8 @@ type Hold struct {
 // Found is what a look has found.
 type Found struct {
 	Processes []Process // sorted by PID
-	Unknown   int       // processes of which not all could be looked at
+	Unknown   []int     // processes that could not be looked at: what they hold is not known
+	Partly    int       // processes that have more open than is read: they may hold more than is found
 }
 
 // Looker looks. It is not for concurrent use.
@@ -85,21 +86,26 @@ func (l *Looker) Look(ctx context.Context, wanted Wanted) (Found, error) {
 	return l.LookAt(ctx, wanted, pids)
 }
 
-// LookAt is Look for some processes.
+// LookAt is Look for some processes. After an error those that it did not come to are Unknown.
 func (l *Looker) LookAt(ctx context.Context, wanted Wanted, pids []int) (Found, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, lookLimit, fmt.Errorf("it has taken %v: %w", lookLimit, unix.ETIMEDOUT))
 	defer cancel()
 	var found Found
-	for _, pid := range slices.Sorted(slices.Values(pids)) {
+	sorted := slices.Sorted(slices.Values(pids))
+	for i, pid := range sorted {
 		if ctx.Err() != nil {
+			found.Unknown = append(found.Unknown, sorted[i:]...)
 			return found, fmt.Errorf("look for who holds file systems: %w", context.Cause(ctx))
 		}
 		if pid == os.Getpid() {
 			continue
 		}
-		holds, isKnown := l.holds(ctx, wanted, pid)
-		if !isKnown {
-			found.Unknown++
+		holds, isKnown, isAll := l.holds(ctx, wanted, pid)
+		switch {
+		case !isKnown:
+			found.Unknown = append(found.Unknown, pid)
+		case !isAll:
+			found.Partly++
 		}
 		if len(holds) == 0 {
 			continue
@@ -112,10 +118,13 @@ func (l *Looker) LookAt(ctx context.Context, wanted Wanted, pids []int) (Found, 
 	return found, nil
 }
 
-// holds returns what one process holds, and whether all that was to be known is.
-func (l *Looker) holds(ctx context.Context, wanted Wanted, pid int) (holds []Hold, isKnown bool) {
+// holds returns what one process holds, whether it could be looked at, and whether at all that it has.
+func (l *Looker) holds(ctx context.Context, wanted Wanted, pid int) (holds []Hold, isKnown, isAll bool) {
 	o := &one{proc: l.proc, wanted: wanted, dir: strconv.Itoa(pid), holds: map[key]*Hold{}}
-	candidates, all := o.descriptors()
+	candidates, isAll, err := o.descriptors()
+	if err != nil {
+		return nil, false, false
+	}
 	asked := l.patience.within(ctx, pid, func() *one {
 		after := &one{proc: l.proc, wanted: wanted, dir: o.dir, holds: map[key]*Hold{}}
 		after.addFiles(candidates)
@@ -124,13 +133,13 @@ func (l *Looker) holds(ctx context.Context, wanted Wanted, pid int) (holds []Hol
 		return after
 	})
 	if asked == nil {
-		return nil, false
+		return nil, false, false
 	}
 	sorted := slices.SortedFunc(maps.Values(asked.holds), func(a, b *Hold) int { return a.Mount - b.Mount })
 	for _, h := range sorted {
 		holds = append(holds, *h)
 	}
-	return holds, all
+	return holds, true, isAll
 }
 
 type key struct {
@@ -161,12 +170,15 @@ type descriptor struct {
 }
 
 // descriptors asks the kernel alone, and no file system: neither the text of a link nor the ID of its mount takes one.
-func (o *one) descriptors() (candidates []descriptor, all bool) {
+func (o *one) descriptors() (candidates []descriptor, isAll bool, err error) {
 	numbers, err := o.proc.numbers(o.dir + "/fd")
-	if err != nil {
-		return nil, errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) { // it has ended
+		return nil, true, nil
 	}
-	all = len(numbers) <= maxDescriptors
+	if err != nil {
+		return nil, false, err
+	}
+	isAll = len(numbers) <= maxDescriptors
 	for _, n := range numbers[:min(len(numbers), maxDescriptors)] {
 		number := strconv.Itoa(n)
 		link := o.dir + "/fd/" + number
@@ -178,7 +190,7 @@ func (o *one) descriptors() (candidates []descriptor, all bool) {
 			candidates = append(candidates, descriptor{link, flags&unix.O_ACCMODE != unix.O_RDONLY && flags&unix.O_PATH == 0})
 		}
 	}
-	return candidates, all
+	return candidates, isAll, nil
 }
 
 // addFiles makes sure of the candidates: the ID of a mount that nobody has any more is given to another.

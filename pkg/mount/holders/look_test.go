@@ -5,6 +5,7 @@
 package holders
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -158,8 +159,8 @@ func TestNothingThatALookDoesWaits(t *testing.T) {
 	found, err := l.Look(t.Context(), of(t, c.Device()))
 	must(t, err)
 	all.check(t, found, at[0].ID)
-	if found.Unknown > 0 || len(l.patience.waiting) > 0 {
-		t.Errorf("%d processes could not be looked at, %v wait", found.Unknown, l.patience.waiting)
+	if len(found.Unknown) > 0 || len(l.patience.waiting) > 0 {
+		t.Errorf("processes %d could not be looked at, %v wait", found.Unknown, l.patience.waiting)
 	}
 	select {
 	case err := <-waited:
@@ -242,6 +243,25 @@ func TestAProcessThatDoesNotAnswerIsLeftOutUntilItDoes(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// Whoever asks for one process is told that it was not looked at: it may hold what it held.
+func TestWhoIsNotLookedAtIsNamed(t *testing.T) {
+	l, err := NewLooker()
+	must(t, err)
+	silent, other := programs.Shell(t, "true"), programs.Shell(t, "true")
+	l.patience.waiting = map[int]bool{silent: true}
+	found, err := l.LookAt(t.Context(), Wanted{}, []int{silent, other})
+	must(t, err)
+	if !slices.Equal(found.Unknown, []int{silent}) {
+		t.Errorf("unknown are %d, want %d", found.Unknown, silent)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	found, err = l.LookAt(ctx, Wanted{}, []int{other, silent})
+	if err == nil || len(found.Unknown) != 2 {
+		t.Errorf("when there is no time, unknown are %d, %v", found.Unknown, err)
+	}
 }
 
 func TestAConnectionThatIsGoneIsAnother(t *testing.T) {

@@ -17,7 +17,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -25,7 +24,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
 
-// childJob is what a child process copies, and where it ends itself: at the n-th time that it comes to a step.
+// childJob is what a child process copies, and where it ends itself: at the n-th time that it comes to a step, or to any where none is named.
 type childJob struct {
 	Source, Copy, Work, PreviousCopy, PreviousWork string
 	Step                                           string
@@ -52,7 +51,7 @@ func runChild(text string) error {
 	}
 	var came atomic.Int64
 	step = func(name string) {
-		if name == job.Step && came.Add(1) == job.Count {
+		if (job.Step == "" || name == job.Step) && came.Add(1) == job.Count {
 			_ = unix.Kill(os.Getpid(), unix.SIGKILL)
 			select {}
 		}
@@ -77,9 +76,8 @@ func runChild(text string) error {
 	return err
 }
 
-// child copies in a process of its own, which is killed after a time if that is not 0, and returns how many bytes it
-// has written, in whatever files.
-func (b *bench) child(job childJob, after time.Duration) (written int64, killed bool) {
+// child copies in a process of its own, and returns how many bytes it has written, in whatever files.
+func (b *bench) child(job childJob) (written int64, killed bool) {
 	b.t.Helper()
 	text, err := json.Marshal(job)
 	must(b.t, err)
@@ -87,10 +85,6 @@ func (b *bench) child(job childJob, after time.Duration) (written int64, killed 
 	cmd.Env = append(os.Environ(), childVariable+"="+string(text))
 	cmd.Stderr = os.Stderr
 	must(b.t, cmd.Start())
-	if after > 0 {
-		timer := time.AfterFunc(after, func() { _ = cmd.Process.Signal(syscall.SIGKILL) })
-		defer timer.Stop()
-	}
 	// What it wrote can be asked for as long as nobody has waited for it.
 	for {
 		err := unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -101,8 +95,8 @@ func (b *bench) child(job childJob, after time.Duration) (written int64, killed 
 	}
 	counters, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", cmd.Process.Pid))
 	must(b.t, err)
-	_, after1, _ := strings.Cut(string(counters), "wchar: ")
-	line, _, _ := strings.Cut(after1, "\n")
+	_, after, _ := strings.Cut(string(counters), "wchar: ")
+	line, _, _ := strings.Cut(after, "\n")
 	written, err = strconv.ParseInt(line, 10, 64)
 	must(b.t, err)
 	err = cmd.Wait()
@@ -144,9 +138,7 @@ func TestKilledAtEveryStepAndResumed(t *testing.T) {
 		defer mu.Unlock()
 		seen[name] = true
 	})
-	before := checkpointSize
-	checkpointSize = 1 << 20
-	t.Cleanup(func() { checkpointSize = before })
+	checkpoints(t, 1<<20)
 	b.copy("first", "")
 	b.copy("second", "first")
 	for name := range seen {
@@ -165,11 +157,11 @@ func TestKilledAtEveryStepAndResumed(t *testing.T) {
 			}
 			job := b.job(at, previous)
 			job.Step, job.Count = at, count
-			if _, killed := b.child(job, 0); !killed {
+			if _, killed := b.child(job); !killed {
 				t.Error("no copy comes to it")
 			}
 			job.Count = 1
-			b.child(job, 0) // and again, going on
+			b.child(job) // and again, going on
 			b.copy(at, previous)
 			b.same(at)
 			if r := b.verify(at, false); !r.Whole() {
@@ -177,6 +169,14 @@ func TestKilledAtEveryStepAndResumed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// checkpoints has copies of the test go on from checkpoints of so many bytes.
+func checkpoints(t *testing.T, size int64) {
+	t.Helper()
+	before := checkpointSize
+	checkpointSize = size
+	t.Cleanup(func() { checkpointSize = before })
 }
 
 // At random moments, and no byte is copied twice but what was under way.
@@ -187,24 +187,29 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	for i := range 2 {
 		b.write(fmt.Sprint("src/large", i), strings.Repeat(fmt.Sprint("0123456789abcde", i), size/16))
 	}
-	begun := time.Now()
-	b.child(b.job("whole", ""), 0)
-	took := time.Since(begun)
+	checkpoints(t, 1<<20)
+	var all atomic.Int64
+	atStep(t, func(string) { all.Add(1) })
+	b.copy("whole", "")
 	b.same("whole")
 	seed := rand.Uint64()
-	t.Logf("seed %d; a copy takes %s", seed, took)
+	left := all.Load()
+	t.Logf("seed %d; a copy has %d steps", seed, left)
 	random := rand.New(rand.NewPCG(seed, 0))
 	var written int64
 	kills := 0
 	for killed := true; killed && kills < 4; {
 		var n int64
-		n, killed = b.child(b.job("copy", ""), time.Duration(random.Int64N(int64(took)/2))+took/10)
+		job := b.job("copy", "")
+		job.Count = left/10 + random.Int64N(left/2) // while other workers are wherever they are
+		left -= job.Count
+		n, killed = b.child(job)
 		written += n
 		if killed {
 			kills++
 		}
 	}
-	n, killed := b.child(b.job("copy", ""), 0)
+	n, killed := b.child(b.job("copy", ""))
 	written += n
 	if killed || kills == 0 {
 		t.Errorf("%d were killed", kills)

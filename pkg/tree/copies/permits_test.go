@@ -24,9 +24,7 @@ func TestALargeFileHoldsUpNoCall(t *testing.T) {
 	pool := permits.New(1, func() []gluster.Volume { return []gluster.Volume{gv0} })
 	permit, err := pool.Acquire(background, gv0)
 	must(t, err)
-	before := checkpointSize
-	checkpointSize = 1 << 20
-	t.Cleanup(func() { checkpointSize = before })
+	checkpoints(t, 1<<20)
 	o := b.options("copy", "")
 	o.Permit, o.Progress = permit, &Progress{}
 	var call sync.WaitGroup

@@ -124,5 +124,8 @@ func writeJSON(path string, value any) error {
 		return err
 	}
 	aside := path + ".new"
-	return errors.Join(os.WriteFile(aside, append(data, '\n'), 0o600), os.Rename(aside, path))
+	if err := os.WriteFile(aside, append(data, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(aside, path)
 }

@@ -66,7 +66,7 @@ func settingsFile() string { return cache.Path("run", "settings.json") }
 func readSettings() (map[string]string, error) {
 	const all = "/proc/sys"
 	// The kernel itself changes these.
-	counters := []string{"kernel/ns_last_pid", "kernel/perf_event_max_sample_rate"}
+	counters := []string{"kernel/hung_task_warnings", "kernel/ns_last_pid", "kernel/perf_event_max_sample_rate"}
 	values := map[string]string{}
 	read := func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {

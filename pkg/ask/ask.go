@@ -70,9 +70,7 @@ func Process[T any](pid int, f func() (T, error), drop func(T)) (T, error) {
 		select {
 		case answers <- a:
 		case q := <-left:
-			unanswered.Lock()
-			delete(unanswered.questions, q)
-			unanswered.Unlock()
+			forget(q)
 			if a.err == nil && drop != nil {
 				drop(a.value)
 			}
@@ -85,12 +83,22 @@ func Process[T any](pid int, f func() (T, error), drop func(T)) (T, error) {
 		return a.value, a.err
 	case <-timer.C:
 	}
+	left <- remember(pid)
+	return none, NoAnswerError{pid}
+}
+
+func remember(pid int) *question {
 	q := &question{pid, groupOf(pid)}
 	unanswered.Lock()
+	defer unanswered.Unlock()
 	unanswered.questions[q] = true
-	unanswered.Unlock()
-	left <- q
-	return none, NoAnswerError{pid}
+	return q
+}
+
+func forget(q *question) {
+	unanswered.Lock()
+	defer unanswered.Unlock()
+	delete(unanswered.questions, q)
 }
 
 func isAllowed(pid int) bool {

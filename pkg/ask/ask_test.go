@@ -4,6 +4,7 @@ package ask
 
 import (
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -58,6 +59,34 @@ func TestOneContainerHasFewThreadsWaiting(t *testing.T) {
 		synctest.Wait()
 		if n, err := Process(ended, func() (int, error) { return 9, nil }, nil); n != 9 || err != nil {
 			t.Errorf("after all answers: %d, %v", n, err)
+		}
+	})
+}
+
+func TestOfManyThatAreAskedEachThatAnswersIsHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		wrong := errors.New("wrong")
+		pids := []int{ended, ended + 1, ended + 2, ended + 3, ended + 4}
+		f := func(pid int) (int, error) {
+			switch pid {
+			case ended + 1, ended + 4:
+				<-release
+			case ended + 2:
+				return 0, wrong
+			}
+			return pid - ended, nil
+		}
+		for range 2 {
+			found, err := Processes(pids, f)
+			if !slices.Equal(found, []int{0, 3}) || !errors.Is(err, wrong) || !errors.Is(err, unix.ETIMEDOUT) {
+				t.Errorf("%v, %v", found, err)
+			}
+		}
+		close(release)
+		synctest.Wait()
+		if found, err := Processes(pids, f); !slices.Equal(found, []int{0, 1, 3, 4}) || !errors.Is(err, wrong) || errors.Is(err, unix.ETIMEDOUT) {
+			t.Errorf("after all answers: %v, %v", found, err)
 		}
 	})
 }

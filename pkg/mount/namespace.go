@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -39,13 +40,11 @@ func (v *visitor) namespaces() (*namespaceSet, error) {
 		return found, err
 	}
 	pids, err := numbers("/proc")
-	for _, pid := range pids {
-		tasks, errTasks := ask.Process(pid, func() ([]task, error) { return tasksOf(pid) }, nil)
-		err = errors.Join(err, errTasks)
-		for _, t := range tasks {
-			if t.dir != v.thread {
-				err = errors.Join(err, found.add(t))
-			}
+	all, errAsked := ask.Processes(pids, tasksOf)
+	err = errors.Join(err, errAsked)
+	for _, t := range slices.Concat(all...) {
+		if t.dir != v.thread {
+			err = errors.Join(err, found.add(t))
 		}
 	}
 	return found, err

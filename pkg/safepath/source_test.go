@@ -28,9 +28,6 @@ var relativePaths = map[string][]int{
 // trusted are the functions that may hand the kernel a relative path, by file and function, and why no tenant has a
 // say in it.
 var trusted = map[string]string{
-	"namespace.go: add":           "files of /proc",
-	"namespace.go: single":        "files of /proc",
-	"namespace.go: numbers":       "files of /proc",
 	"namespace.go: userNamespace": "a file of /proc",
 	"visitor.go: run":             "a file of /proc",
 	"connections.go: Connection":  "a number in the kernel's list of connections",

@@ -4,6 +4,8 @@ package repair
 
 import (
 	"fmt"
+	"path"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,10 +22,21 @@ type replacement struct {
 	root    *safepath.Dir
 	calls   sync.WaitGroup
 	opening chan struct{} // holds a token while a call is under way
+	// opened counts the entries of each directory that were opened. It is the call's that has the token.
+	opened map[string]int
 }
 
+// A directory is read when so many of its entries were opened that the rest is sooner had in this way: an answer brings
+// dozens of names with what a lookup of each would say, and the kernel believes that for as long. A GlusterFS client is
+// asked for one name of a directory at a time, whoever asks (it does not say FUSE_PARALLEL_DIROPS), so to open several
+// at once is no faster.
+const (
+	readFrom, readUntil = 8, 64 // entries that were opened
+	namesPerOpen        = 8     // that are read in the time of one lookup, or more
+)
+
 func newReplacement(root *safepath.Dir) *replacement {
-	return &replacement{root: root, opening: make(chan struct{}, 1)}
+	return &replacement{root: root, opening: make(chan struct{}, 1), opened: map[string]int{}}
 }
 
 // close lets go of the root, as soon as no call needs it any more. It does not wait.
@@ -35,7 +48,7 @@ func (t *replacement) close() {
 }
 
 // open is a mount.Open with a deadline.
-func (t *replacement) open(path string) (int, error) {
+func (t *replacement) open(root string) (int, error) {
 	select {
 	case t.opening <- struct{}{}:
 	default:
@@ -49,7 +62,8 @@ func (t *replacement) open(path string) (int, error) {
 	t.calls.Go(func() {
 		r := result{fd: -1}
 		r.err = panics.Guard("open in a repair", func() (err error) {
-			r.fd, err = t.root.OpenAny(path)
+			t.readBefore(path.Dir(root))
+			r.fd, err = t.root.OpenAny(root)
 			return err
 		})
 		<-t.opening // before the answer, as the next call may follow it at once
@@ -69,5 +83,29 @@ func (t *replacement) open(path string) (int, error) {
 	case <-timer.C:
 		close(givenUp)
 		return -1, fmt.Errorf("its client gave no answer within %v: %w", openWait, unix.ETIMEDOUT)
+	}
+}
+
+// readBefore reads a directory before an entry of it is opened, where that is worth it. Whatever is wrong with it, the
+// entry itself will say.
+func (t *replacement) readBefore(directory string) {
+	t.opened[directory]++
+	n := t.opened[directory]
+	if n < readFrom || n > readUntil || n&(n-1) != 0 { // looked at when there are twice as many
+		return
+	}
+	rel := strings.Trim(directory, "/")
+	if rel == "" {
+		rel = "."
+	}
+	dir, err := t.root.Open(rel)
+	if err != nil {
+		return
+	}
+	defer dir.Close()
+	// It has as many subdirectories.
+	if st, err := dir.Stat(); err == nil && int(st.Nlink) <= n*namesPerOpen {
+		_, _ = dir.Names(n * namesPerOpen)
+		t.opened[directory] = readUntil + 1
 	}
 }

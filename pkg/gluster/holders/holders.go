@@ -190,7 +190,7 @@ func (w *Watcher) withUnknown(ended []statedir.Ended, found holders.Found) []sta
 		if isFound || !isThere || !slices.Contains(found.Unknown, h.PID) {
 			continue
 		}
-		if _, start := holders.Stat(h.PID); start == h.Start {
+		if _, start, err := holders.Stat(h.PID); err != nil || start == h.Start {
 			now = append(now, h)
 		}
 	}

@@ -190,7 +190,11 @@ func firstOf(c pods.Container) (first, error) {
 		if err != nil || pods.OfProcess(pid) != c {
 			continue
 		}
-		if parent, start := holders.Stat(pid); start != 0 {
+		parent, start, err := holders.Stat(pid)
+		if err != nil {
+			return first{}, err // it may be the first
+		}
+		if start != 0 {
 			parents[pid], starts[pid] = parent, start
 		}
 	}
@@ -219,8 +223,9 @@ func signalFirst(f first, signal unix.Signal) (sent bool, err error) {
 		return false, fmt.Errorf("end process %d: %w", f.pid, err)
 	}
 	defer func() { _ = unix.Close(fd) }()
-	if _, start := holders.Stat(f.pid); start != f.start || pods.OfProcess(f.pid) != f.container { // the descriptor may be another's
-		return false, nil
+	_, start, err := holders.Stat(f.pid)
+	if err != nil || start != f.start || pods.OfProcess(f.pid) != f.container { // the descriptor may be another's
+		return false, err
 	}
 	err = unix.PidfdSendSignal(fd, signal, nil, 0)
 	if errors.Is(err, unix.ESRCH) {

@@ -175,7 +175,7 @@ func TestASignalIsForTheProcessThatWasMeant(t *testing.T) {
 	pid := programs.Shell(t, "true")
 	pod := uid(t, 0)
 	controlGroup(t, pod, id(t, 0), pid)
-	_, start := holders.Stat(pid)
+	_, start, _ := holders.Stat(pid)
 	in := pods.Container{Pod: pod, Group: id(t, 0)}
 	for _, other := range []first{{in, pid, start + 1}, {pods.Container{Pod: pod, Group: id(t, 1)}, pid, start}, {pods.Container{}, pid, start}} {
 		if sent, err := signalFirst(other, unix.SIGKILL); sent || err != nil {

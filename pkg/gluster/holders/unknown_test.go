@@ -36,7 +36,7 @@ func (l *silentLooker) LookAt(_ context.Context, _ holders.Wanted, pids []int) (
 // at all of them fails.
 func TestWhoDoesNotAnswerIsStillKnown(t *testing.T) {
 	pid := os.Getpid() // of a process that runs
-	_, start := holders.Stat(pid)
+	_, start, _ := holders.Stat(pid)
 	ended := []statedir.Ended{{Device: mount.Device{Minor: 7}, Connection: 7}}
 	hold := statedir.Holder{Connection: 7, PID: pid, Start: start, Writable: 1}
 	another, gone := hold, hold

@@ -110,7 +110,10 @@ func (l *Looker) LookAt(ctx context.Context, wanted Wanted, pids []int) (Found, 
 		if len(holds) == 0 {
 			continue
 		}
-		if p, ok := l.proc.describe(pid); ok {
+		switch p, err := l.proc.describe(pid); {
+		case err != nil:
+			found.Unknown = append(found.Unknown, pid)
+		case p.Start != 0:
 			p.Holds = holds
 			found.Processes = append(found.Processes, p)
 		}

@@ -113,7 +113,7 @@ func lookAtDead(t *testing.T) {
 	must(t, err)
 	wanted := of(t, c.Device())
 	clients.Kill(t, c)
-	if err := ask(all.link); !errors.Is(err, unix.ENOTCONN) {
+	if err := askFileSystem(all.link); !errors.Is(err, unix.ENOTCONN) {
 		t.Errorf("the client is not dead: %v", err)
 	}
 	h.Adopt(t.Context())          // which keeps its own mounts
@@ -125,7 +125,7 @@ func lookAtDead(t *testing.T) {
 	all.check(t, found, at[0].ID)
 	some, err := l.LookAt(t.Context(), wanted, []int{all.shell, os.Getpid()})
 	must(t, err)
-	_, start := Stat(all.shell)
+	_, start, _ := Stat(all.shell)
 	if len(some.Processes) != 1 || some.Processes[0].PID != all.shell || some.Processes[0].Start != start {
 		t.Errorf("of one: %+v", some)
 	}
@@ -145,7 +145,7 @@ func TestNothingThatALookDoesWaits(t *testing.T) {
 	l, err := NewLooker()
 	must(t, err)
 	waited := make(chan error, 1)
-	asks := func() { waited <- ask(all.link) } // which is what a look does not do
+	asks := func() { waited <- askFileSystem(all.link) } // which is what a look does not do
 	go asks()
 	testcluster.Eventually(t, clients.Patience, func() error {
 		select {
@@ -176,8 +176,8 @@ func TestNothingThatALookDoesWaits(t *testing.T) {
 	}
 }
 
-// ask asks the file system what a link leads to.
-func ask(link string) error {
+// askFileSystem asks the file system what a link leads to.
+func askFileSystem(link string) error {
 	var stat unix.Statx_t
 	return unix.Statx(unix.AT_FDCWD, link, unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &stat)
 }

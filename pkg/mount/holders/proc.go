@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/ask"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 )
 
@@ -112,20 +113,29 @@ func (p *proc) follow(link string) (mount.Device, int, error) {
 	return device, id, nil
 }
 
-// describe says which process it is, unless it has ended.
-func (p *proc) describe(pid int) (Process, bool) {
+// describe says which process it is; one that has ended has no start. It fails as Stat does.
+func (p *proc) describe(pid int) (Process, error) {
 	dir := strconv.Itoa(pid)
-	_, start := Stat(pid)
+	_, start, err := Stat(pid)
 	name := strings.TrimSuffix(p.read(dir+"/comm"), "\n")
-	return Process{PID: pid, Start: start, Command: name, Cgroup: p.read(dir + "/cgroup")}, start != 0
+	return Process{PID: pid, Start: start, Command: name, Cgroup: p.read(dir + "/cgroup")}, err
 }
 
-// Stat returns a process's parent, and when it was started, in the kernel's ticks since the boot; 0 if it has ended.
-func Stat(pid int) (parent int, start uint64) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, 0
+// Stat returns a process's parent, and when it was started, in the kernel's ticks since the boot; 0 if it has ended. It
+// fails with ETIMEDOUT where the kernel does not tell within a second.
+func Stat(pid int) (parent int, start uint64, err error) {
+	text, err := ask.Process(pid, func() ([]byte, error) { return os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) }, nil)
+	if errors.Is(err, unix.ETIMEDOUT) {
+		return 0, 0, err
 	}
+	if err != nil {
+		return 0, 0, nil //nolint:nilerr // it has ended
+	}
+	parent, start = parseStat(text)
+	return parent, start, nil
+}
+
+func parseStat(text []byte) (parent int, start uint64) {
 	// The name, in parentheses, may hold anything; the third field of proc(5) follows it.
 	const parentField, startField = 4 - 3, 22 - 3
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])

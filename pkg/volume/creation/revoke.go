@@ -19,6 +19,9 @@ func (s *Creations) Revoke(r volume.Record) error {
 	if err != nil || f.State != store.Ready || f.Record.Stamp() != r.Stamp() {
 		return err
 	}
+	if err := f.Record.CheckWritable(); err != nil {
+		return err
+	}
 	creating, err := s.EnsureShard(owndir.CreatingDir, r.ID)
 	if err != nil {
 		return err

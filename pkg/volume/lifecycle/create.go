@@ -46,9 +46,10 @@ func (s *Volumes) Create(spec volume.Spec) (volume.Record, error) {
 		}
 	}
 	f, err := s.Find(volume.IDFor(spec.Name))
-	if err == nil && f.State == store.Begun { // interrupted, or another controller is at it
-		if err = s.Creations.UndoHalfMade(f.Record.ID); err == nil {
-			f, err = s.Find(f.Record.ID)
+	// Interrupted, or another controller is at it; of one that is to have what was copied, the record may be aside (Revoke).
+	if err == nil && (f.State == store.Begun || f.State == store.Absent && spec.Source != nil) {
+		if err = s.Creations.UndoHalfMade(volume.IDFor(spec.Name)); err == nil {
+			f, err = s.Find(volume.IDFor(spec.Name))
 		}
 	}
 	switch {

@@ -85,21 +85,25 @@ func TestACopyIsNotMovedIntoTheNextVolumesPlace(t *testing.T) {
 	volumes.Same(t, volumes.Audit(t, mountpoint), "directory team", "directory team/app", "ready next")
 }
 
-// A volume that is taken back because its copy was given up is so by whoever comes next, at whatever point that stopped.
+// A volume that is taken back because its copy was given up is so by whoever comes next, at whatever point that stopped:
+// the reconciler, or who asks for the volume again.
 func TestTheTakingBackOfAVolumeWithoutItsCopyIsFinished(t *testing.T) {
-	for _, point := range []string{"undo: claim renamed", "undo: directory removed", "undo: path given up"} {
-		t.Run(point, func(t *testing.T) {
-			s, mountpoint := volumes.OnGV0(t)
-			volumes.Must(t, makeCopy(s))
-			volumes.StopAt(s, "create: record complete", func(s *lifecycle.Volumes) { _, _ = s.Create(cloned()) })
-			volumes.Wants(t, giveCopyUp(volumes.Open(t, mountpoint)), volume.ErrForeign, "directory of volume vol, which is there")
-			volumes.StopAt(s, point, func(s *lifecycle.Volumes) { _, _ = s.Create(cloned()) })
-			s.Abandoned = 0
-			volumes.Must(t, s.Reconcile(volumes.Background, volumes.Unlocked))
-			_, err := s.Create(cloned())
-			volumes.Wants(t, err, volume.ErrBusy)
-			volumes.Must(t, makeCopy(s), createSpec(cloned())(s), reapCopies(s))
-			volumes.Same(t, volumes.Audit(t, mountpoint), "directory team", "directory team/app", "ready vol")
-		})
+	reconcile := func(s *lifecycle.Volumes) error { return s.Reconcile(volumes.Background, volumes.Unlocked) }
+	for name, next := range map[string]func(*lifecycle.Volumes) error{"reconciled": reconcile, "asked for": nothing} {
+		for _, point := range []string{"undo: claim renamed", "undo: directory removed", "undo: path given up"} {
+			t.Run(name+", "+point, func(t *testing.T) {
+				s, mountpoint := volumes.OnGV0(t)
+				volumes.Must(t, makeCopy(s))
+				volumes.StopAt(s, "create: record complete", func(s *lifecycle.Volumes) { _, _ = s.Create(cloned()) })
+				volumes.Wants(t, giveCopyUp(volumes.Open(t, mountpoint)), volume.ErrForeign, "directory of volume vol, which is there")
+				volumes.StopAt(s, point, func(s *lifecycle.Volumes) { _, _ = s.Create(cloned()) })
+				s.Abandoned, s.Recent = 0, 0
+				volumes.Must(t, next(s))
+				_, err := s.Create(cloned())
+				volumes.Wants(t, err, volume.ErrBusy)
+				volumes.Must(t, makeCopy(s), createSpec(cloned())(s), reapCopies(s), reconcile(s))
+				volumes.Same(t, volumes.Audit(t, mountpoint), "directory team", "directory team/app", "ready vol")
+			})
+		}
 	}
 }

@@ -59,6 +59,9 @@ func (s *Volumes) placeClone(r volume.Record) error {
 	if r.Origin != volume.Cloned {
 		return nil
 	}
+	if err := r.CheckWritable(); err != nil {
+		return err
+	}
 	st, err := s.Clones().Find(r.ID)
 	if errors.Is(err, volume.ErrNotFound) {
 		return nil

@@ -94,13 +94,19 @@ func (s *Volumes) allBegun(ctx context.Context) ([]creation.HalfMade, error) {
 
 // lookAtVolumes gives every volume of schema 1 a gfid, before the Gluster volume gets bricks that do not have its mark,
 // and has those claim their path again that have lost the claim. claimed are the names of all claims. Where another has
-// the path, or the directory is not there, that is for Check to say; what is in the trash, too, is settled first.
+// the path, or the directory is not there, that is for Check to say; what is in the trash, too, is settled first. A claim
+// that is not to be seen may be on a brick that is away, or be healed in a moment: so it is missed for an hour first.
 func (s *Volumes) lookAtVolumes(ctx context.Context, deleted, claimed map[string]bool, alone func(id string, do func() error)) error {
-	return s.ForEach(ctx, func(r volume.Record) error {
+	claimless := map[string]bool{}
+	err := s.ForEach(ctx, func(r volume.Record) error {
 		if r.Schema == 1 {
 			alone(r.ID, func() error { return volume.IgnoreNotExist(s.CheckInPlace(r)) })
 		}
 		if claimed[volume.PathClaimName(r.Path)] || deleted[r.Stamp()] {
+			return nil
+		}
+		claimless[r.Stamp()] = true
+		if !s.IsAbandoned(&s.Memory.Claimless, r.Stamp()) {
 			return nil
 		}
 		alone(r.ID, func() error {
@@ -112,4 +118,8 @@ func (s *Volumes) lookAtVolumes(ctx context.Context, deleted, claimed map[string
 		})
 		return nil
 	})
+	if err == nil { // else not all were seen
+		s.Memory.Claimless.Keep(claimless)
+	}
+	return err
 }

@@ -37,7 +37,7 @@ func TestADeletionThatIsRepeatedReadsNoOtherRecord(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Logf("DeleteVolume once more: %s", counts)
-		if opened = int(counts["OPEN"] + counts["READ"]); opened < there {
+		if opened = counts["OPEN"] + counts["READ"]; opened < there {
 			return
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/statedir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount/holders"
+	"github.com/glusterfs-csi/glusterfs-csi/tests/programs"
 )
 
 // silentLooker is a looker for which some processes do not answer, and the others hold nothing.
@@ -35,7 +35,8 @@ func (l *silentLooker) LookAt(_ context.Context, _ holders.Wanted, pids []int) (
 // Nobody is said to have closed a file because it could not be seen whether he has it: not in a look at those who are known, nor where a look
 // at all of them fails.
 func TestWhoDoesNotAnswerIsStillKnown(t *testing.T) {
-	pid := os.Getpid() // of a process that runs
+	// Of another process: qemu makes up what /proc says of a process itself, and says of each of its threads that it started at another time.
+	pid := programs.Shell(t, "true")
 	_, start, _ := holders.Stat(pid)
 	ended := []statedir.Ended{{Device: mount.Device{Minor: 7}, Connection: 7}}
 	hold := statedir.Holder{Connection: 7, PID: pid, Start: start, Writable: 1}

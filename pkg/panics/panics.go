@@ -87,6 +87,9 @@ func Every(ctx context.Context, interval time.Duration, what string, round func(
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			if ctx.Err() != nil { // both had happened, and select takes either
+				return
+			}
 			Catch(ctx, what, func() { round(ctx) })
 		}
 	}

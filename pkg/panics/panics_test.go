@@ -7,6 +7,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -57,6 +58,24 @@ func TestTheFirstRoundIsAtOnceAndWhenItPanicsAnotherFollows(t *testing.T) {
 	EveryFromNow(ctx, time.Hour, "a test", func(context.Context) { rounds++ })
 	if rounds != 3 {
 		t.Errorf("%d rounds after an hour's first", rounds)
+	}
+}
+
+// The next round is due, too, when the last one has ended.
+func TestNoRoundBeginsAfterTheEnd(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			rounds := 0
+			Every(ctx, time.Second, "a test", func(context.Context) {
+				rounds++
+				time.Sleep(2 * time.Second)
+				cancel()
+			})
+			if rounds != 1 {
+				t.Fatalf("%d rounds", rounds)
+			}
+		})
 	}
 }
 

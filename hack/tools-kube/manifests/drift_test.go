@@ -4,6 +4,8 @@ package main
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -35,35 +37,72 @@ func TestKustomizeBuildsWhatTheChartRenders(t *testing.T) {
 		snapshotController.dir:   {"pi-values.yaml", snapshotController.values},
 	} {
 		t.Run(dir, func(t *testing.T) {
-			built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), "../../../deploy/kubernetes/"+dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			documents, err := render(chart, values...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := map[string]map[string]any{}
-			for _, d := range documents {
-				if dir != snapshotController.dir || slices.Contains(snapshotController.templates, d.file) {
-					want[d.key()] = d.object.Object
-				}
-			}
-			for _, resource := range built.Resources() {
-				object, err := resource.Map()
-				if err != nil {
-					t.Fatal(err)
-				}
-				key := document{object: unstructured.Unstructured{Object: object}}.key()
-				if !reflect.DeepEqual(inOrder(decode(t, resource.MustYaml())), inOrder(decode(t, toYAML(t, want[key])))) {
-					t.Errorf("%s is another:\n%s", key, resource.MustYaml())
-				}
-				delete(want, key)
-			}
-			for key := range maps.Keys(want) {
-				t.Errorf("%s is missing", key)
-			}
+			buildsTheSame(t, kubernetesDir+dir, values, func(d document) bool {
+				return dir != snapshotController.dir || slices.Contains(snapshotController.templates, d.file)
+			})
 		})
+	}
+}
+
+// As docs/install.md has an operator put them together.
+func TestComponentsGoTogether(t *testing.T) {
+	for _, kubelet := range []string{"k0s", "microk8s"} {
+		names := []string{kubelet, "arm64", "snapshots", "startup-taint", "tls"}
+		if all := len(overlays); len(names) != all-1 {
+			t.Fatalf("%q are not all of %d but one", names, all)
+		}
+		values, list := []string{"pi-values.yaml"}, []string{}
+		for _, name := range names {
+			values = append(values, name+"-values.yaml")
+			list = append(list, "../components/"+name)
+		}
+		for range names { // in any order
+			list = append(list[1:], list[0])
+			dir := filepath.Join(t.TempDir(), "kubernetes")
+			if err := os.CopyFS(dir, os.DirFS(kubernetesDir)); err != nil {
+				t.Fatal(err)
+			}
+			text := kustomization("resources", []string{"../base"}) + entries("components", list)
+			if err := write(dir, map[string]string{"mine/kustomization.yaml": text}); err != nil {
+				t.Fatal(err)
+			}
+			buildsTheSame(t, filepath.Join(dir, "mine"), values, func(document) bool { return true })
+		}
+	}
+}
+
+const kubernetesDir = "../../../deploy/kubernetes/"
+
+// buildsTheSame holds what kustomize builds of a directory to those documents that the chart renders with some values that isOf is true for.
+func buildsTheSame(t *testing.T, dir string, values []string, isOf func(document) bool) {
+	t.Helper()
+	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	documents, err := render(chart, values...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]map[string]any{}
+	for _, d := range documents {
+		if isOf(d) {
+			want[d.key()] = d.object.Object
+		}
+	}
+	for _, resource := range built.Resources() {
+		object, err := resource.Map()
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := document{object: unstructured.Unstructured{Object: object}}.key()
+		if !reflect.DeepEqual(inOrder(decode(t, resource.MustYaml())), inOrder(decode(t, toYAML(t, want[key])))) {
+			t.Errorf("%s is another:\n%s", key, resource.MustYaml())
+		}
+		delete(want, key)
+	}
+	for key := range maps.Keys(want) {
+		t.Errorf("%s is missing", key)
 	}
 }
 

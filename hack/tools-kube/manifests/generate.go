@@ -23,7 +23,8 @@ import (
 
 const generated = "# Made from deploy/helm/glusterfs-csi by `make manifests`: change it there.\n"
 
-// overlays are directories below overlays/, with the chart's values file that each is for.
+// overlays are directories below overlays/, with the chart's values file that each is for. What an overlay adds to the base is the
+// component of its name, so that an operator may put several together: a second overlay would bring the base a second time.
 var overlays = map[string]struct{ values, about string }{
 	"arm64":         {"arm64-values.yaml", "# For the arm64 nodes of a cluster that has others too: kubectl apply -k deploy/kubernetes/overlays/arm64\n"},
 	"k0s":           {"k0s-values.yaml", "# For k0s, whose kubelet has another directory: kubectl apply -k deploy/kubernetes/overlays/k0s\n"},
@@ -63,14 +64,15 @@ func generate(chart string) (map[string]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("overlay %s: %w", name, err)
 		}
-		dir := "overlays/" + name + "/"
+		dir := "components/" + name + "/"
 		var list []string
 		for _, file := range slices.Sorted(maps.Keys(patches)) {
 			files[dir+file] = generated + patches[file]
 			list = append(list, "path: "+file)
 		}
-		resources := append([]string{"../../base"}, collect(files, dir, added)...)
-		files[dir+"kustomization.yaml"] = generated + o.about + kustomization("resources", resources) + entries("patches", list)
+		files[dir+"kustomization.yaml"] = generated + component + entries("resources", collect(files, dir, added)) + entries("patches", list)
+		files["overlays/"+name+"/kustomization.yaml"] = generated + o.about +
+			kustomization("resources", []string{"../../base"}) + entries("components", []string{"../../components/" + name})
 	}
 	cluster, err := render(chart, "pi-values.yaml", snapshotController.values)
 	if err != nil {
@@ -105,11 +107,17 @@ func header(file string) string {
 	return generated
 }
 
+const component = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
+
 func kustomization(key string, list []string) string {
 	return "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n" + entries(key, list)
 }
 
+// entries are none at all where the list is empty.
 func entries(key string, list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
 	return key + ":\n  - " + strings.Join(list, "\n  - ") + "\n"
 }
 

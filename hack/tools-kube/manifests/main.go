@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command manifests makes deploy/kubernetes from the Helm chart, which is the one source:
-// base is what the chart renders, each overlay is the difference that other values make, and snapshot-controller is what a cluster has
-// once for all drivers. The definitions of snapshots it puts into the chart first, from the Go module that they are part of, and the
+// base is what the chart renders, each component is the difference that other values make, each overlay the base with one component, and
+// snapshot-controller is what a cluster has once for all drivers. The definitions of snapshots it puts into the chart first, from the Go module that they are part of, and the
 // chart's README.md it has helm-docs make of values.yaml.
 //
 //	go run ./manifests          writes them
@@ -56,7 +56,7 @@ func run(root string, check bool) error {
 	if err := errors.Join(os.RemoveAll(besideTarget), write(besideTarget, beside)); err != nil {
 		return err
 	}
-	for _, dir := range []string{"base", "overlays", snapshotController.dir} { // a file that is not made any more
+	for _, dir := range []string{"base", "components", "overlays", snapshotController.dir} { // a file that is not made any more
 		if err := os.RemoveAll(filepath.Join(target, dir)); err != nil {
 			return err
 		}

@@ -70,7 +70,7 @@ func (w *world) logged(c *controller, node, says string) {
 func TestANodeLosesItsStartupTaintWhenItCanMount(t *testing.T) {
 	w := newWorld(t)
 	w.makeNode("early") // before the controller starts
-	c := w.newController("--startup-taint", repository+"/deploy/kubernetes/overlays/startup-taint/startuptaint.yaml")
+	c := w.newController("--startup-taint", repository+"/deploy/kubernetes/components/startup-taint/startuptaint.yaml")
 	w.makeNode("late")
 	for _, node := range []string{"early", "late"} {
 		w.logged(c, node, "its CSINode does not list the driver")
@@ -100,7 +100,7 @@ func TestANodeLosesItsStartupTaintWhenItCanMount(t *testing.T) {
 // TestTheCSINodeOfAFormerNodeIsNoReason to take the taint off one that has its name.
 func TestTheCSINodeOfAFormerNodeIsNoReason(t *testing.T) {
 	w := newWorld(t)
-	c := w.newController("--startup-taint", repository+"/deploy/kubernetes/overlays/startup-taint/startuptaint.yaml")
+	c := w.newController("--startup-taint", repository+"/deploy/kubernetes/components/startup-taint/startuptaint.yaml")
 	w.makeNode("renewed")
 	w.makePodAt("mounter", "renewed")
 	w.setReady("glusterfs-csi-mounter-renewed", "True")

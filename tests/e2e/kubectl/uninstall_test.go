@@ -75,7 +75,7 @@ func TestTheUninstallCheckRefusesAndLetsGo(t *testing.T) {
 	}
 	letsGo()
 
-	w.makeFile(repository + "/deploy/kubernetes/overlays/snapshots/snapshots.yaml")
+	w.makeFile(repository + "/deploy/kubernetes/components/snapshots/snapshots.yaml")
 	w.await("the cluster has no snapshots, and that is none", func() error {
 		output, err := check("--snapshots")
 		if err != nil {

@@ -141,8 +141,12 @@ func (c *content) take(data []byte, at int64) error {
 			}
 		}
 	}
-	if c.out == nil || at < c.from {
+	if c.out == nil {
 		return nil
+	}
+	if written := c.from - at; written > 0 { // hashing begins anew, wherever writing goes on: within what is in data, too
+		written = min(written, int64(len(data)))
+		data, at = data[written:], at+written
 	}
 	if !c.sparse() {
 		return c.write(data, at)

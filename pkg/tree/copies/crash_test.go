@@ -30,6 +30,7 @@ type childJob struct {
 	Step                                           string
 	Count                                          int64
 	Checkpoint                                     int64
+	Hash                                           bool
 }
 
 const childVariable = "COPY_OF_A_CHILD"
@@ -68,7 +69,7 @@ func runChild(text string) error {
 		}
 		return dir
 	}
-	o := Options{Work: open(job.Work)}
+	o := Options{Work: open(job.Work), Hash: job.Hash}
 	if job.PreviousCopy != "" {
 		o.Previous = &Previous{Tree: open(job.PreviousCopy), Work: open(job.PreviousWork)}
 	}
@@ -165,6 +166,38 @@ func TestKilledAtEveryStepAndResumed(t *testing.T) {
 			b.copy(at, previous)
 			b.same(at)
 			if r := b.verify(at, false); !r.Whole() {
+				t.Errorf("the verification says %+v", r)
+			}
+		})
+	}
+}
+
+// A copy that hashes, as snapshots do, reads a file from its beginning again, in buffers in the middle of which it may have been killed: a
+// buffer of a file with holes is written piece by piece.
+func TestAFileThatIsHashedGoesOnWhereverItsCopyWasKilled(t *testing.T) {
+	b := newBench(t, t.TempDir())
+	var text strings.Builder
+	for i := range 512 { // every other page is all zero, and becomes a hole
+		text.WriteString(strings.Repeat(fmt.Sprintf("%016d", i), page/16))
+		text.Write(zeros[:page])
+	}
+	b.write("src/file", text.String())
+	must(t, os.Truncate(b.at("src/file"), 32<<20)) // a hole that the source has
+	for _, checkpoint := range []int64{bufferSize, bufferSize + page, bufferSize + hashBlock, bufferSize + 3*hashBlock} {
+		t.Run(fmt.Sprint(checkpoint), func(t *testing.T) {
+			b := &bench{t, b.root}
+			name := fmt.Sprint("copy", checkpoint)
+			job := b.job(name, "")
+			job.Step, job.Count, job.Checkpoint, job.Hash = "checkpoint", 1, checkpoint, true
+			if _, killed := b.child(job); !killed {
+				t.Fatal("it was not killed")
+			}
+			job.Step = "none"
+			if _, killed := b.child(job); killed {
+				t.Fatal("it was killed again")
+			}
+			b.same(name)
+			if r := b.verify(name, true); !r.Whole() || r.Hashed != 1 {
 				t.Errorf("the verification says %+v", r)
 			}
 		})

@@ -45,7 +45,7 @@ func (a *Applier) setClusters(ctx context.Context, wanted migrate.ClustersFile) 
 	if err := a.writeClusters(ctx, live, text); err != nil {
 		return err
 	}
-	a.Say("ConfigMap %s/%s: the clusters file has %s; the driver reads it within about a minute", a.Namespace, migrate.ClustersConfigMap, namesOf(wanted.Clusters))
+	a.Say("ConfigMap %s/%s: the clusters file has %s; the driver reads it within about a minute. Put the same where you install the driver from (base/clusters.yaml, values), or the next update takes it back", a.Namespace, migrate.ClustersConfigMap, namesOf(wanted.Clusters))
 	return a.set(ctx, r, done)
 }
 

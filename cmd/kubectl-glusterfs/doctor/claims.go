@@ -24,8 +24,8 @@ func (o *Objects) claims() []answers.Finding {
 			continue
 		}
 		switch phase := objects.Text(u, "status", "phase"); {
-		case phase == "Lost":
-			found = append(found, answers.Fault(check, name(u), "its PersistentVolume "+objects.Text(u, "spec", "volumeName")+" is gone", fmt.Sprintf("kubectl -n %s delete pvc %s, then: kubectl glusterfs undelete %s -n %s", u.GetNamespace(), u.GetName(), u.GetName(), u.GetNamespace())))
+		case phase == "Lost" && class != nil:
+			found = append(found, answers.Fault(check, name(u), "its PersistentVolume "+objects.Text(u, "spec", "volumeName")+" is gone", "kubectl glusterfs recover -n "+u.GetNamespace()+" --apply"))
 		case phase == "Pending" && class != nil:
 			found = append(found, o.pending(u, class))
 		case phase == "Pending" && objects.Text(u, "spec", "storageClassName") != "" && objects.Text(u, "spec", "volumeName") == "" && !o.hasClass(objects.Text(u, "spec", "storageClassName")):

@@ -18,6 +18,9 @@ import (
 // The components of the driver, as the label of their objects says.
 const componentLabel = "app.kubernetes.io/component"
 
+// mounter is a component, and the container of its pods.
+const mounter = "mounter"
+
 // installation looks at the driver's own objects.
 func (o *Objects) installation() []answers.Finding {
 	if o.Before {
@@ -27,7 +30,7 @@ func (o *Objects) installation() []answers.Finding {
 	for _, part := range []struct{ kind, component, does string }{
 		{"Deployment", "controller", "claims stay Pending"},
 		{"DaemonSet", "node", "pods cannot start on nodes without it"},
-		{"DaemonSet", "mounter", "clients that die there are not started again"},
+		{"DaemonSet", mounter, "clients that die there are not started again"},
 	} {
 		found = append(found, o.component(part.kind, part.component, part.does))
 	}
@@ -80,15 +83,12 @@ func (o *Objects) install(kubectl string) string {
 	if !isThere {
 		return "install the driver: docs/install.md"
 	}
-	return cmp.Or(kubectl, "kubectl apply -k deploy/kubernetes/base")
+	return cmp.Or(kubectl, "kubectl apply -k deploy/kubernetes/base   # or the directory that you have installed from")
 }
 
 // why is how to learn why pods are not ready: the worst of them is named.
 func (o *Objects) why(component string) string {
-	for _, u := range o.byKind["Pod"] {
-		if u.GetNamespace() != o.Namespace || u.GetLabels()[componentLabel] != component {
-			continue
-		}
+	for _, u := range o.podsOf(component) {
 		for _, s := range objects.Maps(u, "status", "containerStatuses") {
 			if ready, _ := s["ready"].(bool); !ready {
 				return fmt.Sprintf("kubectl -n %s describe pod %s; kubectl -n %s logs %s -c %v --previous", o.Namespace, u.GetName(), o.Namespace, u.GetName(), s["name"])
@@ -98,7 +98,7 @@ func (o *Objects) why(component string) string {
 	return fmt.Sprintf("kubectl -n %s describe pods -l %s=%s", o.Namespace, componentLabel, component)
 }
 
-// csiNodes looks whether kubelet of each node that has the node plugin knows the driver.
+// csiNodes looks whether kubelet of each node that has a pod of the node plugin knows the driver.
 func (o *Objects) csiNodes() []answers.Finding {
 	const check = "registration"
 	knows := map[string]bool{}
@@ -110,60 +110,60 @@ func (o *Objects) csiNodes() []answers.Finding {
 		}
 	}
 	var found []answers.Finding
-	for _, u := range o.byKind["Node"] {
-		cure := "kubectl -n " + o.Namespace + " get pods -o wide --field-selector spec.nodeName=" + u.GetName() + "; a kubelet with another --root-dir: helm upgrade … --set kubeletDir=DIR"
-		if o.Namespace == "" {
-			cure = o.install("")
-		}
-		if objects.Text(u, "metadata", "labels", "kubernetes.io/os") == "windows" {
+	nodes := 0
+	for _, pod := range o.podsOf("node") {
+		node := objects.Text(pod, "spec", "nodeName")
+		if node == "" {
 			continue
 		}
-		if !knows[u.GetName()] {
-			found = append(found, answers.Fault(check, "node "+u.GetName(), "its kubelet does not know the driver: pods there say `driver name "+o.Driver+" not found in the list of registered CSI drivers`", cure))
+		nodes++
+		if !knows[node] {
+			found = append(found, answers.Fault(check, "node "+node, "its kubelet does not know the driver: pods there say `driver name "+o.Driver+" not found in the list of registered CSI drivers`",
+				"kubectl -n "+o.Namespace+" get pods -o wide --field-selector spec.nodeName="+node+"; a kubelet with another --root-dir: helm upgrade … --set kubeletDir=DIR"))
 		}
 	}
-	if len(found) == 0 && len(o.byKind["Node"]) > 0 {
-		found = append(found, answers.Well(check, "all nodes", "each kubelet knows the driver"))
+	if len(found) == 0 && nodes > 0 {
+		found = append(found, answers.Well(check, fmt.Sprintf("%d of %d nodes", nodes, len(o.byKind["Node"])), "each has the node plugin, and its kubelet knows the driver"))
 	}
 	return found
 }
 
-// skew looks for pods of different versions.
-func (o *Objects) skew() []answers.Finding {
-	const check = "version"
-	images := map[string][]string{}
+func (o *Objects) podsOf(component string) (found []*unstructured.Unstructured) {
 	for _, u := range o.byKind["Pod"] {
-		if u.GetNamespace() != o.Namespace || u.GetLabels()[componentLabel] == "" {
+		if u.GetNamespace() == o.Namespace && u.GetLabels()[componentLabel] == component {
+			found = append(found, u)
+		}
+	}
+	return found
+}
+
+// skew looks for mounters that wait to be updated: their DaemonSet leaves it to an operator when.
+func (o *Objects) skew() []answers.Finding {
+	var found []answers.Finding
+	for _, set := range o.byKind["DaemonSet"] {
+		if set.GetNamespace() != o.Namespace || set.GetLabels()[componentLabel] != mounter {
 			continue
 		}
-		for _, c := range objects.Maps(u, "spec", "containers") {
-			if c["name"] == "driver" || c["name"] == "mounter" {
-				image, _ := c["image"].(string)
-				images[image] = append(images[image], u.GetName())
+		want := image(objects.Maps(set, "spec", "template", "spec", "containers"))
+		for _, pod := range o.podsOf(mounter) {
+			if has := image(objects.Maps(pod, "spec", "containers")); has != want {
+				found = append(found, answers.Warned("version", name(pod), "it has "+has+", and the next one "+want+": mounters are updated when their pods are deleted, one node after the other, and GlusterFS clients go on",
+					"kubectl -n "+o.Namespace+" delete pod "+pod.GetName()))
 			}
 		}
 	}
-	if len(images) < 2 {
-		return nil
-	}
-	var said []string
-	var mounters []string
-	newest := ""
-	for image := range images {
-		newest = max(newest, image)
-	}
-	for image, pods := range images {
-		said = append(said, fmt.Sprintf("%s in %d pods", image, len(pods)))
-		for _, pod := range pods {
-			if image != newest {
-				mounters = append(mounters, pod)
-			}
+	return found
+}
+
+// image is that of the mounter among the containers of a pod.
+func image(containers []map[string]any) string {
+	for _, c := range containers {
+		if c["name"] == mounter {
+			text, _ := c["image"].(string)
+			return text
 		}
 	}
-	slices.Sort(said)
-	slices.Sort(mounters)
-	return []answers.Finding{answers.Warned(check, "namespace "+o.Namespace, "its pods are of several versions: "+strings.Join(said, ", ")+". Mounters are updated when their pods are deleted; GlusterFS clients go on",
-		"kubectl -n "+o.Namespace+" delete pod "+strings.Join(mounters, " "))}
+	return ""
 }
 
 // ended looks for containers of the driver that ended badly: a mounter takes the node's clients along.

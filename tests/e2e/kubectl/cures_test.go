@@ -119,9 +119,7 @@ func TestFaultsOfClaimsThatAreCured(t *testing.T) {
 		_ = unstructured.SetNestedField(u.Object, "Retain", "spec", "persistentVolumeReclaimPolicy")
 	})
 	w.deleteObject(volumes, "", volume)
-	for step := range strings.SplitSeq(w.finds("claim", "shop/data", "is gone"), ", then: ") {
-		w.run(step)
-	}
+	w.run(w.finds("claim", "shop/data", "is gone"))
 	w.holds("shop", "data", "kept")
 	w.isWell()
 

@@ -61,7 +61,7 @@ func TestFaultsOfTheInstallation(t *testing.T) {
 		{"controller", "glusterfs-csi-controller", "claims stay Pending", func() { w.setStatus(deployments, ns, "glusterfs-csi-controller", int64(0), "readyReplicas") }, func() {
 			w.setStatus(deployments, ns, "glusterfs-csi-controller", int64(1), "readyReplicas")
 		}},
-		{"version", "namespace " + ns, "several versions", func() {
+		{"version", "glusterfs-csi-mounter-0", "it has glusterfs-csi:v0, and the next one " + w.image(), func() {
 			w.edit(pods, ns, "glusterfs-csi-mounter-0", func(u *unstructured.Unstructured) {
 				containers, _, _ := unstructured.NestedSlice(u.Object, "spec", "containers")
 				containers[0].(map[string]any)["image"] = "glusterfs-csi:v0"

@@ -116,7 +116,7 @@ func (w *world) makePod(component, node string, flags ...any) {
 		}},
 		"spec": map[string]any{
 			"automountServiceAccountToken": false, "nodeName": node,
-			"containers": []any{map[string]any{"name": container, "image": "glusterfs-csi:v1", "args": args}},
+			"containers": []any{map[string]any{"name": container, "image": w.image(), "args": args}},
 		},
 	}, "glusterfs-csi")
 	w.setStatus(pods, "glusterfs-csi", name, []any{map[string]any{
@@ -126,6 +126,20 @@ func (w *world) makePod(component, node string, flags ...any) {
 	if err := os.Symlink(filepath.Base(debug.Socket("", "all")), debug.Socket(driver.State(), component)); err != nil && !errors.Is(err, fs.ErrExist) {
 		w.Fatal(err)
 	}
+}
+
+// image is that of the manifests.
+func (w *world) image() string {
+	w.Helper()
+	text, err := os.ReadFile(repository + "/deploy/kubernetes/base/mounter.yaml")
+	if err != nil {
+		w.Fatal(err)
+	}
+	_, image, found := strings.Cut(string(text), " image: ")
+	if image, _, found = strings.Cut(image, "\n"); !found {
+		w.Fatal("the mounter has no image")
+	}
+	return image
 }
 
 func (w *world) setStatus(resource schema.GroupVersionResource, namespace, name string, value any, path ...string) {

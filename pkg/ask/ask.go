@@ -24,6 +24,8 @@ const (
 	limit = time.Second
 	// maxUnanswered bounds the questions about the processes of one container that have no answer: each has a thread.
 	maxUnanswered = 4
+	// maxUnansweredInAll bounds them for all containers together: a process of Go that has 10,000 threads is ended.
+	maxUnansweredInAll = 256
 )
 
 // question is one that has no answer within the limit.
@@ -49,8 +51,8 @@ func (e NoAnswerError) Error() string {
 func (e NoAnswerError) Unwrap() error { return unix.ETIMEDOUT }
 
 // Process returns what f says of a process. Where that takes too long it fails with NoAnswerError, and so it does at once as
-// long as an earlier question about that process, or four about processes of its container, are without an answer. f
-// is left to itself then and must need nothing that its caller ends; drop, unless it is nil, gets what it returns at last.
+// long as an earlier question about that process, four about processes of its container, or 256 in all are without an answer.
+// f is left to itself then and must need nothing that its caller ends; drop, unless it is nil, gets what it returns at last.
 func Process[T any](pid int, f func() (T, error), drop func(T)) (T, error) {
 	type answer struct {
 		value T
@@ -104,8 +106,11 @@ func forget(q *question) {
 func isAllowed(pid int) bool {
 	unanswered.Lock()
 	defer unanswered.Unlock()
-	if len(unanswered.questions) == 0 {
+	switch n := len(unanswered.questions); {
+	case n == 0:
 		return true
+	case n >= maxUnansweredInAll:
+		return false
 	}
 	group, ofGroup := groupOf(pid), 0
 	for q := range unanswered.questions {

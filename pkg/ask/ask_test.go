@@ -4,10 +4,12 @@ package ask
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -60,6 +62,52 @@ func TestOneContainerHasFewThreadsWaiting(t *testing.T) {
 		if n, err := Process(ended, func() (int, error) { return 9, nil }, nil); n != 9 || err != nil {
 			t.Errorf("after all answers: %d, %v", n, err)
 		}
+	})
+}
+
+// Who has many containers has no more of this process's threads for it.
+func TestAllContainersTogetherHaveABoundOfThreads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var all []*question
+		for i := range maxUnansweredInAll {
+			q := &question{ended + i, fmt.Sprintf("0::/container-%d\n", i)}
+			all = append(all, q)
+			unanswered.questions[q] = true
+		}
+		f := func(pid int) (int, error) { return pid - ended, nil }
+		if found, err := Processes([]int{ended - 1}, f); len(found) > 0 || !errors.Is(err, unix.ETIMEDOUT) {
+			t.Errorf("one of another container: %v, %v", found, err)
+		}
+		forget(all[0])
+		if found, err := Processes([]int{ended, ended + 1}, f); !slices.Equal(found, []int{0}) || !errors.Is(err, unix.ETIMEDOUT) {
+			t.Errorf("after one answer: %v, %v", found, err)
+		}
+		for _, q := range all {
+			forget(q)
+		}
+	})
+}
+
+// The time that one does not take is not another's.
+func TestEachOfManyHasASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release, began := make(chan struct{}), time.Now()
+		f := func(pid int) (int, error) {
+			if pid > ended {
+				<-release
+			} else {
+				time.Sleep(limit / 4)
+			}
+			return 0, nil
+		}
+		if found, err := Processes([]int{ended, ended + 1, ended + 2, ended + 3}, f); len(found) != 1 || !errors.Is(err, unix.ETIMEDOUT) {
+			t.Errorf("%v, %v", found, err)
+		}
+		if took := time.Since(began); took != limit/4+3*limit {
+			t.Errorf("three that give no answer took %v", took)
+		}
+		close(release)
+		synctest.Wait()
 	})
 }
 

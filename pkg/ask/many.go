@@ -15,14 +15,14 @@ import (
 func Processes[T any](pids []int, f func(pid int) (T, error)) ([]T, error) {
 	a := &asker[T]{f: f, pids: pids, done: make(chan struct{})}
 	go a.run()
-	ticker := time.NewTicker(limit)
-	defer ticker.Stop()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
 	for {
 		select {
 		case <-a.done:
 			return a.found, errors.Join(a.errs...)
-		case <-ticker.C:
-			a.leave()
+		case <-timer.C:
+			timer.Reset(a.leave())
 		}
 	}
 }
@@ -92,13 +92,19 @@ func (a *asker[T]) answered(t *turn, value T, err error) bool {
 	return true
 }
 
-// leave leaves a question to itself that has had its time, and goes on with the next.
-func (a *asker[T]) leave() {
+// leave leaves a question to itself that has had its time, and goes on with the next. It returns when to look again.
+func (a *asker[T]) leave() time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if t := a.now; t != nil && time.Since(t.began) >= limit {
-		t.left = remember(t.pid)
-		a.now, a.errs = nil, append(a.errs, NoAnswerError{t.pid})
-		go a.run()
+	t := a.now
+	if t == nil {
+		return limit
 	}
+	if rest := limit - time.Since(t.began); rest > 0 {
+		return rest
+	}
+	t.left = remember(t.pid)
+	a.now, a.errs = nil, append(a.errs, NoAnswerError{t.pid})
+	go a.run()
+	return limit
 }

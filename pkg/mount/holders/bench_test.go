@@ -17,7 +17,7 @@ import (
 )
 
 // BenchmarkLook is one look at a node with 300 pods of two processes each, a shell and a child of it with three files each, beside
-// what runs there anyway. Five of the pods hold the file system. It reports the processor time.
+// what runs there anyway. Five of the pods hold the file system. It reports the processor time, and how many processes there are.
 func BenchmarkLook(b *testing.B) {
 	const pods, holding = 300, 5
 	dir := b.TempDir()
@@ -50,6 +50,11 @@ func BenchmarkLook(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(usage(b)-before)/1e6/float64(b.N), "cpu-ms/look")
+	pids, err := l.proc.processes()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(len(pids)), "processes")
 }
 
 // usage is the processor time of this process, in nanoseconds.

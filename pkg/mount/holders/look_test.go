@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/ask"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/clients"
@@ -159,8 +160,8 @@ func TestNothingThatALookDoesWaits(t *testing.T) {
 	found, err := l.Look(t.Context(), of(t, c.Device()))
 	must(t, err)
 	all.check(t, found, at[0].ID)
-	if len(found.Unknown) > 0 || len(l.patience.waiting) > 0 {
-		t.Errorf("processes %d could not be looked at, %v wait", found.Unknown, l.patience.waiting)
+	if len(found.Unknown) > 0 {
+		t.Errorf("processes %d could not be looked at", found.Unknown)
 	}
 	select {
 	case err := <-waited:
@@ -223,39 +224,29 @@ func TestAMountThatHasTheIDOfADeadOneIsNotTakenForIt(t *testing.T) {
 	}
 }
 
-func TestAProcessThatDoesNotAnswerIsLeftOutUntilItDoes(t *testing.T) {
-	var p patience
-	goOn := make(chan bool)
-	defer close(goOn)
-	if p.within(t.Context(), 7, func() *one { <-goOn; return &one{} }) != nil {
-		t.Error("an answer before there is one")
-	}
-	if p.within(t.Context(), 7, func() *one { return &one{} }) != nil {
-		t.Error("it was asked again")
-	}
-	if p.within(t.Context(), 8, func() *one { return &one{} }) == nil {
-		t.Error("another one was not asked")
-	}
-	goOn <- true
-	testcluster.Eventually(t, clients.Patience, func() error {
-		if p.within(t.Context(), 7, func() *one { return &one{} }) == nil {
-			return errors.New("it is left out for ever")
-		}
-		return nil
-	})
-}
-
 // Whoever asks for one process is told that it was not looked at: it may hold what it held.
 func TestWhoIsNotLookedAtIsNamed(t *testing.T) {
 	l, err := NewLooker()
 	must(t, err)
 	silent, other := programs.Shell(t, "true"), programs.Shell(t, "true")
-	l.patience.waiting = map[int]bool{silent: true}
+	answer := make(chan struct{})
+	_, err = ask.Process(silent, func() (struct{}, error) { return <-answer, nil }, nil)
+	if !errors.Is(err, unix.ETIMEDOUT) {
+		t.Errorf("it answers: %v", err)
+	}
 	found, err := l.LookAt(t.Context(), Wanted{}, []int{silent, other})
 	must(t, err)
 	if !slices.Equal(found.Unknown, []int{silent}) {
 		t.Errorf("unknown are %d, want %d", found.Unknown, silent)
 	}
+	close(answer)
+	testcluster.Eventually(t, clients.Patience, func() error {
+		found, err := l.LookAt(t.Context(), Wanted{}, []int{silent, other})
+		if len(found.Unknown) > 0 {
+			return errors.Join(fmt.Errorf("it is left out for ever: %d", found.Unknown), err)
+		}
+		return err
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	found, err = l.LookAt(ctx, Wanted{}, []int{other, silent})

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -27,69 +29,101 @@ func openProc() (*proc, error) {
 	return &proc{fd: fd}, nil
 }
 
-// numbers lists the entries of a directory that are numbers.
-func (p *proc) numbers(dir string) ([]int, error) {
-	fd, err := unix.Openat(p.fd, dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+// open opens what is below /proc for reading.
+func (p *proc) open(name string) (fd int, err error) {
+	return unix.Openat(p.fd, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+}
+
+// processes lists them.
+func (p *proc) processes() ([]int, error) {
+	fd, err := p.open(".")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	var numbers []int
-	buffer := make([]byte, 8<<10)
-	for {
-		n, err := unix.ReadDirent(fd, buffer)
-		if err != nil || n <= 0 {
-			return numbers, err
+	var pids []int
+	err = new(buffer).eachName(fd, func(name string) bool {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
 		}
-		_, _, names := unix.ParseDirent(buffer[:n], -1, nil)
-		for _, name := range names {
-			if number, err := strconv.Atoi(name); err == nil {
-				numbers = append(numbers, number)
+		return true
+	})
+	return pids, err
+}
+
+// buffer is for what is read of one process.
+type buffer struct {
+	text  []byte
+	names []string
+}
+
+// buffers are those that are free. A look at a process that gives no answer keeps its own.
+var buffers = sync.Pool{New: func() any { return &buffer{} }}
+
+// room is how much of a file or a directory is read at once: more than the kernel gives of a file of /proc.
+const room = 8 << 10
+
+// free returns room in a buffer after its first n bytes, which stay.
+func (b *buffer) free(n int) []byte {
+	b.text = slices.Grow(b.text[:n], room)
+	return b.text[n : n+room]
+}
+
+// eachName does something with each name of an open directory, until it returns false.
+func (b *buffer) eachName(fd int, do func(name string) bool) error {
+	for {
+		entries := b.free(0)
+		n, err := unix.ReadDirent(fd, entries)
+		if err != nil || n <= 0 {
+			return err
+		}
+		_, _, b.names = unix.ParseDirent(entries[:n], -1, b.names[:0])
+		for _, name := range b.names {
+			if !do(name) {
+				return nil
 			}
 		}
 	}
 }
 
-// isOfPath says whether a link of /proc leads to what has a path, as files and directories have.
-func (p *proc) isOfPath(link string) bool {
+// isOfPath says whether a link in a directory of /proc leads to what has a path, as files and directories have.
+func isOfPath(dir int, link string) bool {
 	var first [1]byte
-	n, err := unix.Readlinkat(p.fd, link, first[:])
+	n, err := unix.Readlinkat(dir, link, first[:])
 	return err == nil && n == 1 && first[0] == '/'
 }
 
 // readOnce is read for a file whose text the kernel gives at once, if there is room for it.
-func (p *proc) readOnce(name string) string {
-	fd, err := unix.Openat(p.fd, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+func (p *proc) readOnce(name string, into []byte) []byte {
+	fd, err := p.open(name)
 	if err != nil {
-		return ""
+		return nil
 	}
 	defer func() { _ = unix.Close(fd) }()
-	var buffer [1 << 10]byte
-	n, err := unix.Read(fd, buffer[:])
+	n, err := unix.Read(fd, into)
 	if err != nil {
-		return ""
+		return nil
 	}
-	return string(buffer[:n])
+	return into[:n]
 }
 
-// read returns what a file has, or "" if it cannot be read: its process has ended.
-func (p *proc) read(name string) string {
-	fd, err := unix.Openat(p.fd, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+// read returns what a file has, or nothing if it cannot be read: its process has ended. It is good until the buffer is used again.
+func (p *proc) read(name string, b *buffer) []byte {
+	fd, err := p.open(name)
 	if err != nil {
-		return ""
+		return nil
 	}
 	defer func() { _ = unix.Close(fd) }()
-	var text []byte
-	buffer := make([]byte, 4<<10)
+	length := 0
 	for {
-		n, err := unix.Read(fd, buffer)
+		n, err := unix.Read(fd, b.free(length))
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil || n <= 0 {
-			return string(text)
+			return b.text[:length]
 		}
-		text = append(text, buffer[:n]...)
+		length += n
 	}
 }
 
@@ -109,16 +143,17 @@ func (p *proc) follow(link string) (mount.Device, int, error) {
 		return mount.Device{}, 0, err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	id, _ := parseFdinfo(p.readOnce("self/fdinfo/" + strconv.Itoa(fd)))
+	var text [1 << 10]byte
+	id, _ := parseFdinfo(p.readOnce("self/fdinfo/"+strconv.Itoa(fd), text[:]))
 	return device, id, nil
 }
 
-// describe says which process it is; one that has ended has no start. It fails as Stat does.
-func (p *proc) describe(pid int) (Process, error) {
+// describe says which process it is; one that has ended has no start.
+func (p *proc) describe(pid int, b *buffer) Process {
 	dir := strconv.Itoa(pid)
-	_, start, err := Stat(pid)
-	name := strings.TrimSuffix(p.read(dir+"/comm"), "\n")
-	return Process{PID: pid, Start: start, Command: name, Cgroup: p.read(dir + "/cgroup")}, err
+	_, start := parseStat(p.read(dir+"/stat", b))
+	name := strings.TrimSuffix(string(p.read(dir+"/comm", b)), "\n")
+	return Process{PID: pid, Start: start, Command: name, Cgroup: string(p.read(dir+"/cgroup", b))}
 }
 
 // Stat returns a process's parent, and when it was started, in the kernel's ticks since the boot; 0 if it has ended. It
@@ -148,16 +183,16 @@ func parseStat(text []byte) (parent int, start uint64) {
 }
 
 // parseFdinfo returns the ID of a descriptor's mount, and with which flags it was opened.
-func parseFdinfo(text string) (mountID, flags int) {
-	for line := range strings.Lines(text) {
-		name, value, _ := strings.Cut(line, ":")
-		value = strings.TrimSpace(value)
-		switch name {
+func parseFdinfo(text []byte) (mountID, flags int) {
+	for line := range bytes.Lines(text) {
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimSpace(value)
+		switch string(name) {
 		case "flags":
-			n, _ := strconv.ParseUint(value, 8, 32)
+			n, _ := strconv.ParseUint(string(value), 8, 32)
 			flags = int(n)
 		case "mnt_id":
-			mountID, _ = strconv.Atoi(value)
+			mountID, _ = strconv.Atoi(string(value))
 			return mountID, flags
 		}
 	}

@@ -187,3 +187,44 @@ func TestWhatIsChangedWhilePodsAreWaitedForStays(t *testing.T) {
 		t.Errorf("the label is lost: %v; %s", s.get(volumes, "", "cache").GetLabels(), text(record, "data", "old"))
 	}
 }
+
+// TestARollbackKeepsWhatWasAddedBetweenTwoMigrations to the clusters file.
+func TestARollbackKeepsWhatWasAddedBetweenTwoMigrations(t *testing.T) {
+	s := newSite(t)
+	if err := s.apply(); err != nil {
+		t.Fatal(err)
+	}
+	s.addCluster()
+	between := s.clusters()
+	second := strings.NewReplacer("name: cache", "name: second", "10.0.0.1", "10.0.0.9", "name: servers", "name: others", "endpoints: servers", "endpoints: others")
+	for _, o := range read(t, second.Replace(old)) {
+		kind := volumes
+		switch o.Content["kind"] {
+		case "Endpoints":
+			kind.Resource = "endpoints"
+		case "PersistentVolumeClaim":
+			kind = claims
+		case "Deployment":
+			continue
+		}
+		u := &unstructured.Unstructured{Object: o.Content}
+		if _, err := s.client.Resource(kind).Namespace(u.GetNamespace()).Create(t.Context(), u, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.apply(); err != nil {
+		t.Fatal(err)
+	}
+	if now := s.clusters(); !strings.Contains(now, "name: others") || !strings.Contains(now, "name: added") {
+		t.Errorf("the second has written\n%s", now)
+	}
+	if err := s.applier().Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s.clusters() != between {
+		t.Errorf("it was\n%s\nand is\n%s", between, s.clusters())
+	}
+	if !strings.Contains(s.said.String(), "where somebody changed it between two of them, before the last one") {
+		t.Error(s.said.String())
+	}
+}

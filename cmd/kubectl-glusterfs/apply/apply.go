@@ -80,10 +80,8 @@ func (a *Applier) Apply(ctx context.Context, plan *migrate.Plan) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range had {
-		if r.state == restoring {
-			return fmt.Errorf("a rollback has been begun and is not finished (%s %s): repeat it with --rollback", r.kind, r.of)
-		}
+	if err := noRollback(had); err != nil {
+		return err
 	}
 	waited, err := a.freed(ctx, slices.Concat(claimsOf(plan), unfinished(had)))
 	if err != nil {
@@ -105,6 +103,16 @@ func (a *Applier) Apply(ctx context.Context, plan *migrate.Plan) error {
 		return err
 	}
 	return errors.Join(left, a.bound(ctx, gluster.Unique(slices.Concat(claimsOf(plan), unfinished(had)))))
+}
+
+// noRollback is an error while a rollback is not finished.
+func noRollback(had []*record) error {
+	for _, r := range had {
+		if r.state == restoring {
+			return fmt.Errorf("a rollback has been begun and is not finished (%s %s): repeat it with --rollback", r.kind, r.of)
+		}
+	}
+	return nil
 }
 
 // doAll does what was begun, and then what is new. left is an ErrLeft of each that could not be done; err ends it.
@@ -159,10 +167,10 @@ func toRecord(plan *migrate.Plan) []*record {
 }
 
 func (a *Applier) finish(ctx context.Context, r *record) error {
-	if r.state == done {
-		return nil
-	}
-	if r.kind == ofInline {
+	switch {
+	case r.state == done:
+		return a.stays(ctx, r)
+	case r.kind == ofInline:
 		return a.makeInline(ctx, r)
 	}
 	return a.replace(ctx, r)

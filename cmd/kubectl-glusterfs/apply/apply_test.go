@@ -4,6 +4,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -226,5 +227,62 @@ func TestARollbackKeepsWhatWasAddedBetweenTwoMigrations(t *testing.T) {
 	}
 	if !strings.Contains(s.said.String(), "where somebody changed it between two of them, before the last one") {
 		t.Error(s.said.String())
+	}
+}
+
+// TestWhatWasMigratedBeforeAndIsBackIsSaid, as GitOps or a backup does it; and by the preview, too.
+func TestWhatWasMigratedBeforeAndIsBackIsSaid(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*site)
+		want   string
+	}{
+		"the old volume": {func(s *site) {
+			for _, o := range read(s.T, old) {
+				if o.Content["kind"] == "PersistentVolume" {
+					s.edit(volumes, "", "cache", func(u *unstructured.Unstructured) { u.Object = o.Content; u.SetUID("3") })
+				}
+			}
+		}, "PersistentVolume cache"},
+		"a deleted claim": {func(s *site) {
+			if err := s.client.Resource(claims).Namespace("shop").Delete(s.Context(), "web-html", metav1.DeleteOptions{}); err != nil {
+				s.Error(err)
+			}
+		}, "PersistentVolumeClaim web-html"},
+		"nothing": {func(*site) {}, ""},
+	} {
+		s := newSite(t)
+		if err := s.apply(); err != nil {
+			t.Fatal(name, err)
+		}
+		test.change(s)
+		plan, err := s.plan(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines, previewed := s.applier().Preview(t.Context(), plan)
+		if err := s.apply(); errors.Is(err, ErrLeft) != (test.want != "") || fmt.Sprint(previewed) != fmt.Sprint(err) || len(lines) > 0 {
+			t.Errorf("%s: applied: %v; previewed: %v, %q", name, err, previewed, lines)
+		} else if err != nil && !strings.Contains(err.Error(), test.want+" has been migrated before") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestAPreviewBeginsNothingThatApplyRefuses: a rollback is not finished.
+func TestAPreviewBeginsNothingThatApplyRefuses(t *testing.T) {
+	s := newSite(t)
+	if err := s.apply(); err != nil {
+		t.Fatal(err)
+	}
+	s.edit(configMaps, "glusterfs-csi", recordName(ofVolume, "cache"), func(u *unstructured.Unstructured) {
+		_ = unstructured.SetNestedField(u.Object, string(restoring), "data", "state")
+	})
+	plan, err := s.plan(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, previewed := s.applier().Preview(t.Context(), plan)
+	if err := s.apply(); err == nil || fmt.Sprint(previewed) != err.Error() || len(lines) > 0 {
+		t.Errorf("applied: %v; previewed: %v, %q", err, previewed, lines)
 	}
 }

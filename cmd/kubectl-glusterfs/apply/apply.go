@@ -59,6 +59,8 @@ type Applier struct {
 	Say func(format string, args ...any)
 	// Step, if it is set, is called before each change; an error of it ends everything there.
 	Step func(point string) error
+	// Again plans again, of the cluster as it is then.
+	Again func(ctx context.Context) (*migrate.Plan, error)
 	// Wait says to wait for pods to go, and afterwards for claims to be bound, as long as the context allows.
 	Wait bool
 }
@@ -71,19 +73,27 @@ func (a *Applier) step(point string) error {
 }
 
 // Apply does what is left of migrations that were begun, and then the plan. It begins nothing while pods have any of
-// the claims: ErrInUse names them. Repeated after an interruption, or after it is done, it ends in the same state.
+// the claims: ErrInUse names them. After it has waited for them, plan is made again: what somebody has changed meanwhile
+// stays so. Repeated after an interruption, or after it is done, it ends in the same state.
 func (a *Applier) Apply(ctx context.Context, plan *migrate.Plan) error {
 	had, err := a.records(ctx)
 	if err != nil {
 		return err
 	}
-	for _, r := range had {
-		if r.state == restoring {
-			return fmt.Errorf("a rollback has been begun and is not finished (%s %s): repeat it with --rollback", r.kind, r.of)
-		}
-	}
-	if err := a.free(ctx, slices.Concat(claimsOf(plan), unfinished(had))); err != nil {
+	if err := noRollback(had); err != nil {
 		return err
+	}
+	waited, err := a.freed(ctx, slices.Concat(claimsOf(plan), unfinished(had)))
+	if err != nil {
+		return err
+	}
+	if waited {
+		again, err := a.Again(ctx)
+		if err != nil {
+			return err
+		}
+		*plan = *again
+		return a.Apply(ctx, plan)
 	}
 	if err := a.setClusters(ctx, plan.ClustersFile); err != nil {
 		return err
@@ -93,6 +103,16 @@ func (a *Applier) Apply(ctx context.Context, plan *migrate.Plan) error {
 		return err
 	}
 	return errors.Join(left, a.bound(ctx, gluster.Unique(slices.Concat(claimsOf(plan), unfinished(had)))))
+}
+
+// noRollback is an error while a rollback is not finished.
+func noRollback(had []*record) error {
+	for _, r := range had {
+		if r.state == restoring {
+			return fmt.Errorf("a rollback has been begun and is not finished (%s %s): repeat it with --rollback", r.kind, r.of)
+		}
+	}
+	return nil
 }
 
 // doAll does what was begun, and then what is new. left is an ErrLeft of each that could not be done; err ends it.
@@ -147,10 +167,10 @@ func toRecord(plan *migrate.Plan) []*record {
 }
 
 func (a *Applier) finish(ctx context.Context, r *record) error {
-	if r.state == done {
-		return nil
-	}
-	if r.kind == ofInline {
+	switch {
+	case r.state == done:
+		return a.stays(ctx, r)
+	case r.kind == ofInline:
 		return a.makeInline(ctx, r)
 	}
 	return a.replace(ctx, r)
@@ -195,22 +215,27 @@ func claimOf(r *record) []claim {
 
 // free returns nil if no pod has any of the claims, ErrInUse with the pods if some have.
 func (a *Applier) free(ctx context.Context, wanted []claim) error {
-	said := ""
-	for {
+	_, err := a.freed(ctx, wanted)
+	return err
+}
+
+// freed is free, and says whether it has waited.
+func (a *Applier) freed(ctx context.Context, wanted []claim) (waited bool, err error) {
+	for said := ""; ; waited = true {
 		using, err := a.using(ctx, wanted)
 		if err != nil || len(using) == 0 {
-			return err
+			return waited, err
 		}
 		err = inUse(using)
 		if !a.Wait {
-			return err
+			return waited, err
 		}
 		if now := err.Error(); now != said {
 			a.Say("waiting: %s", now)
 			said = now
 		}
 		if !pause(ctx) {
-			return fmt.Errorf("%w (waited as long as --timeout says)", err)
+			return waited, fmt.Errorf("%w (waited as long as --timeout says)", err)
 		}
 	}
 }

@@ -36,8 +36,12 @@ func (a *Applier) setClusters(ctx context.Context, wanted migrate.ClustersFile) 
 	if err != nil {
 		return err
 	}
-	if string(r.new) != text {
-		r.new = []byte(text) // of a later plan; the old one stays what was there before the first
+	isEdited := had != string(r.old) && had != string(r.new) // by somebody, since an earlier plan
+	if isEdited {
+		r.old = []byte(had) // otherwise it stays what was there before the first plan
+	}
+	if isEdited || string(r.new) != text {
+		r.new = []byte(text)
 		if err := a.set(ctx, r, r.state); err != nil {
 			return err
 		}
@@ -84,7 +88,7 @@ func (a *Applier) restoreClusters(ctx context.Context, r *record) error {
 		if err := a.writeClusters(ctx, live, string(r.old)); err != nil {
 			return err
 		}
-		a.Say("ConfigMap %s/%s: the clusters file is what it was", a.Namespace, migrate.ClustersConfigMap)
+		a.Say("ConfigMap %s/%s: the clusters file is what it was before --apply; where somebody changed it between two of them, before the last one", a.Namespace, migrate.ClustersConfigMap)
 	case string(r.old):
 	default:
 		a.Say("ConfigMap %s/%s has been changed since the migration and stays as it is; before, the clusters file was:\n%s", a.Namespace, migrate.ClustersConfigMap, r.old)

@@ -12,17 +12,20 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// part is one object of a record for an inline volume.
+// part is one object that a record's migration makes.
 type part struct {
 	resource schema.GroupVersionResource
 	object   *unstructured.Unstructured
 }
 
-// parts are the PersistentVolume and the claim.
+// parts are the PersistentVolume and, of an inline volume, the claim.
 func parts(r *record) ([]part, error) {
 	u, err := decode(r.new)
 	if err != nil {
 		return nil, err
+	}
+	if r.kind == ofVolume {
+		return []part{{volumes, u}}, nil
 	}
 	list, err := u.ToList()
 	if err != nil {

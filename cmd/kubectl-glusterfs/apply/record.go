@@ -127,6 +127,31 @@ func (a *Applier) set(ctx context.Context, r *record, to state) error {
 	return nil
 }
 
+// stays returns nil if what a record's migration has made is there, and an ErrLeft if the old one is back in its place,
+// or nothing.
+func (a *Applier) stays(ctx context.Context, r *record) error {
+	all, err := parts(r)
+	if err != nil {
+		return err
+	}
+	for _, p := range all {
+		live, err := a.Client.Resource(p.resource).Namespace(p.object.GetNamespace()).Get(ctx, p.object.GetName(), metav1.GetOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+		if err == nil && isOf(live, r) {
+			continue
+		}
+		what, others := p.object.GetKind()+" "+p.object.GetName(), ""
+		if r.kind == ofInline {
+			others = fmt.Sprintf("what is left of PersistentVolume %s and its claim (no data goes with them), and ", r.of)
+		}
+		return fmt.Errorf("%w: %s has been migrated before, and what that made is not there any more: see who has removed it, or made the old one again, as GitOps and backups do. "+
+			"Then, to have it migrated again, delete %sConfigMap %s/%s, and repeat", ErrLeft, what, others, a.Namespace, r.name)
+	}
+	return nil
+}
+
 // forget removes a record.
 func (a *Applier) forget(ctx context.Context, r *record) error {
 	if err := a.step("forget " + r.kind + " " + r.of); err != nil {

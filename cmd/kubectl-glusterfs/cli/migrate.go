@@ -124,7 +124,11 @@ func (m *migration) run(ctx context.Context) error {
 		return fmt.Errorf("%w: the driver is not installed here: no namespace has a ConfigMap %s. Install it first (docs/install.md), with the clusters file of "+
 			"the plan that `kubectl glusterfs migrate` prints", errLeft, migrate.ClustersConfigMap)
 	}
-	return m.change(ctx, &apply.Applier{Client: client, Namespace: namespace, Say: m.say, Step: m.env.Step, Wait: m.wait}, plan)
+	again := func(ctx context.Context) (*migrate.Plan, error) {
+		_, objects, findings, err := m.read(ctx)
+		return migrate.Make(objects, findings, options), err
+	}
+	return m.change(ctx, &apply.Applier{Client: client, Namespace: namespace, Say: m.say, Step: m.env.Step, Again: again, Wait: m.wait}, plan)
 }
 
 // options are the planner's.

@@ -96,13 +96,18 @@ func (u *undeletion) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return u.undelete(ctx, driver, wanted)
+}
+
+// undelete asks a driver that was found.
+func (u *undeletion) undelete(ctx context.Context, driver *running, wanted undelete.Wanted) error {
 	found, err := undelete.Read(ctx, driver.client, driver.ask, driver.driverName())
 	if err != nil {
 		return err
 	}
 	plan := found.Plan(wanted)
 	d := &undelete.Doer{Client: driver.client, Ask: driver.ask, Found: found, Step: u.env.Step, Say: u.say}
-	if !u.dryRun {
+	if !u.dryRun && found.Partly == nil {
 		if err := u.do(ctx, d, plan); err != nil {
 			return err
 		}
@@ -162,21 +167,20 @@ func (u *undeletion) print(plan []*undelete.Target) error {
 // errGone says that nothing can bring a claim back.
 var errGone = errors.New("not everything that was asked for is there any more")
 
+// outcome is of a plan that was done, but where not all could be read: of such a one nothing is.
 func outcome(plan []*undelete.Target, partly error) error {
+	if partly != nil {
+		return fmt.Errorf("%w: nothing is brought back, as not all of the Gluster volumes could be read, and nobody knows where the newest data of a claim is: %w; "+
+			"repeat when they answer, or take what is gone for good out of the clusters file", errLeft, partly)
+	}
 	var err error
 	for _, t := range plan {
 		switch t.State {
 		case undelete.Gone:
-			if partly != nil { // perhaps it is where nobody could look
-				return fmt.Errorf("%w: not all of the trash could be read: %w", errLeft, partly)
-			}
 			return errGone
 		case undelete.Blocked:
 			err = errLeft
 		}
-	}
-	if partly != nil {
-		err = fmt.Errorf("%w: not all of the trash could be read: %w", errLeft, partly)
 	}
 	return err
 }

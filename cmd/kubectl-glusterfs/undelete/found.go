@@ -37,18 +37,20 @@ func ReadTrash(ctx context.Context, ask inside.Ask, retention string) ([]answers
 }
 
 // Read reads the cluster and asks the controller. Nothing at all of the trash is an error; a part of it is Partly.
+// The objects are read first: of what is deleted meanwhile they are still there. The trash is read before the volumes:
+// what another process brings back meanwhile is in both lists, and not in neither.
 func Read(ctx context.Context, client dynamic.Interface, ask inside.Ask, driver string) (*Found, error) {
-	f := &Found{}
+	cluster, err := objects.ReadCluster(ctx, client, driver)
+	if err != nil {
+		return nil, err
+	}
+	f := &Found{Cluster: cluster}
 	var errTrash, errVolumes error
 	f.Entries, errTrash = ReadTrash(ctx, ask, "")
 	f.Volumes, errVolumes = inside.List[answers.Volume](ctx, ask, "volume", "list")
 	f.Partly = errors.Join(errTrash, errVolumes)
 	if f.Partly != nil && f.Entries == nil && f.Volumes == nil {
 		return nil, f.Partly
-	}
-	var err error
-	if f.Cluster, err = objects.ReadCluster(ctx, client, driver); err != nil {
-		return nil, err
 	}
 	return f, nil
 }
@@ -107,17 +109,17 @@ func claimKey(m *answers.MadeFor) string {
 	return m.Namespace + "/" + m.Claim
 }
 
-// ofPV is a PersistentVolume of the driver and, if it waits for a claim that is gone, that claim.
+// ofPV is a PersistentVolume of the driver and, if its claim is gone and it waits for it or is being deleted, that claim.
 func (f *Found) ofPV(pv *unstructured.Unstructured) (c Candidate, claim string) {
 	if objects.Text(pv, "spec", "csi", "driver") != f.Driver {
 		return Candidate{}, ""
 	}
-	c = Candidate{Source: Waiting, Entry: objects.Text(pv, "spec", "csi", "volumeHandle"), Name: pv.GetName(), pv: pv}
+	c = Candidate{Source: Waiting, Entry: objects.Text(pv, "spec", "csi", "volumeHandle"), Name: pv.GetName(), pv: pv, isGoing: isGoing(pv)}
 	c.Volume = c.Entry
 	if size, err := resource.ParseQuantity(objects.Text(pv, "spec", "capacity", "storage")); err == nil {
 		c.Capacity = size.Value()
 	}
-	if from := pv.GetAnnotations()[Annotation]; from != "" {
+	if from := pv.GetAnnotations()[Annotation]; from != "" && !c.isGoing {
 		c.isBegun, c.Entry = true, from
 		f.locate(&c)
 	}
@@ -125,7 +127,7 @@ func (f *Found) ofPV(pv *unstructured.Unstructured) (c Candidate, claim string) 
 		c.Deleted = &when
 	}
 	name := objects.Text(pv, "spec", "claimRef", "name")
-	if name == "" || isGoing(pv) {
+	if name == "" {
 		return c, ""
 	}
 	claim = objects.Text(pv, "spec", "claimRef", "namespace") + "/" + name

@@ -50,9 +50,9 @@ func (f *Found) Plan(wanted Wanted) []*Target {
 	return plan
 }
 
-// isBefore says that something was deleted before a time, or nobody knows when. What was begun here is not.
+// isBefore says that something was deleted before a time, or nobody knows when. What was begun here, or is just being deleted, is not.
 func isBefore(c Candidate, since time.Time) bool {
-	if since.IsZero() || c.isBegun {
+	if since.IsZero() || c.isBegun || c.isGoing {
 		return false
 	}
 	return c.Deleted == nil || c.Deleted.Before(since)
@@ -92,6 +92,11 @@ func (f *Found) judge(t *Target, wanted Wanted) {
 
 func (t *Target) block(reason, cure string) { t.State, t.Reason, t.Cure = Blocked, reason, cure }
 
+// blockGoing is of a PersistentVolume that is being deleted: where its data will be is known afterwards.
+func (t *Target) blockGoing(name string) {
+	t.block("its old PersistentVolume "+name+" is still being deleted", "repeat in a moment; if it stays: kubectl describe pv "+name)
+}
+
 // older is how to bring back the next one.
 func (t *Target) older() string {
 	for _, c := range t.Others {
@@ -111,6 +116,8 @@ func (f *Found) judgeExisting(t *Target, have *unstructured.Unstructured) {
 		t.block("the claim is being deleted, and goes when no pod uses it", fmt.Sprintf("kubectl -n %s describe pvc %s   # Used By", t.Namespace, t.Claim))
 	case isOfThis:
 		t.State, t.Reason = There, "the claim is there"
+	case t.From.isGoing:
+		t.blockGoing(t.From.Name)
 	default:
 		volume := objects.Text(have, "spec", "volumeName")
 		if volume == "" {
@@ -129,7 +136,7 @@ func (f *Found) judgePV(t *Target) {
 		isOfVolume := objects.Text(pv, "spec", "csi", "driver") == f.Driver && objects.Text(pv, "spec", "csi", "volumeHandle") == t.From.Volume
 		switch {
 		case isOfVolume && isGoing(pv):
-			t.block("its old PersistentVolume "+pv.GetName()+" is still being deleted", "repeat in a moment; if it stays: kubectl describe pv "+pv.GetName())
+			t.blockGoing(pv.GetName())
 		case isOfVolume && t.From.Source != Waiting:
 			t.block("PersistentVolume "+pv.GetName()+" has this volume already", "kubectl get pv "+pv.GetName())
 		case !isOfVolume && pv.GetName() == t.volume(f.Driver).ObjectName():

@@ -15,7 +15,6 @@ import (
 // TestAClaimWhoseClassIsGoneIsNotBroughtBackWithAnother, which says the same: nobody can change the class of a claim
 // afterwards.
 func TestAClaimWhoseClassIsGoneIsNotBroughtBackWithAnother(t *testing.T) {
-	const driver = "glusterfs.csi.gluster.org"
 	alike, namespace := unstructured.Unstructured{Object: map[string]any{"provisioner": driver}}, &unstructured.Unstructured{Object: map[string]any{}}
 	alike.SetName("alike")
 	f := &Found{

@@ -102,11 +102,12 @@ func isBack(ctx context.Context, d *Doer, t *Target) bool {
 	return err == nil && slices.ContainsFunc(all, func(v answers.Volume) bool { return v.ID == t.From.Volume })
 }
 
-// makeVolume makes the PersistentVolume, and says whether it did, or frees the one that there is from a claim that is gone.
+// makeVolume makes the PersistentVolume, and says whether it did, or gives the target the one that waits for a claim
+// that is gone, which with --entry may be another.
 func (d *Doer) makeVolume(ctx context.Context, t *Target) (pv *unstructured.Unstructured, isMade bool, err error) {
 	pvs := d.Client.Resource(objects.Volumes)
 	if t.From.Source == Waiting {
-		if objects.Text(t.From.pv, "spec", "claimRef", "uid") == "" {
+		if objects.Text(t.From.pv, "spec", "claimRef", "uid") == "" && isFor(t, t.From.pv) {
 			return t.From.pv, false, nil
 		}
 		if err := d.step("free", t); err != nil {
@@ -114,8 +115,10 @@ func (d *Doer) makeVolume(ctx context.Context, t *Target) (pv *unstructured.Unst
 		}
 		d.Say("%s: PersistentVolume %s is freed from the claim that is gone", t, t.From.Name)
 		freed := t.From.pv.DeepCopy() // with its resourceVersion: of another's change since, this is refused
-		unstructured.RemoveNestedField(freed.Object, "spec", "claimRef", "uid")
-		unstructured.RemoveNestedField(freed.Object, "spec", "claimRef", "resourceVersion")
+		reference := map[string]any{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": t.Namespace, "name": t.Claim}
+		if err := unstructured.SetNestedMap(freed.Object, reference, "spec", "claimRef"); err != nil {
+			return nil, false, err
+		}
 		annotations := freed.GetAnnotations()
 		if annotations == nil {
 			annotations = map[string]string{}
@@ -136,13 +139,17 @@ func (d *Doer) makeVolume(ctx context.Context, t *Target) (pv *unstructured.Unst
 	}
 	if apierrors.IsAlreadyExists(err) {
 		pv, err = pvs.Get(ctx, wanted.GetName(), metav1.GetOptions{})
-		isSame := err == nil && objects.Text(pv, "spec", "csi", "volumeHandle") == t.From.Volume && objects.Text(pv, "spec", "claimRef", "name") == t.Claim &&
-			objects.Text(pv, "spec", "claimRef", "namespace") == t.Namespace
+		isSame := err == nil && objects.Text(pv, "spec", "csi", "volumeHandle") == t.From.Volume && isFor(t, pv)
 		if err == nil && !isSame {
 			return nil, false, fmt.Errorf("%w: %s: somebody has made PersistentVolume %s meanwhile; look at it, and repeat", ErrLeft, t, wanted.GetName())
 		}
 	}
 	return pv, false, err
+}
+
+// isFor says that a PersistentVolume is for the target's claim.
+func isFor(t *Target, pv *unstructured.Unstructured) bool {
+	return objects.Text(pv, "spec", "claimRef", "namespace") == t.Namespace && objects.Text(pv, "spec", "claimRef", "name") == t.Claim
 }
 
 func (d *Doer) makeClaim(ctx context.Context, t *Target, pv *unstructured.Unstructured) error {

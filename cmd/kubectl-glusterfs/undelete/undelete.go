@@ -55,6 +55,7 @@ type Candidate struct {
 	attributes map[string]string
 	pv         *unstructured.Unstructured // of Waiting
 	isBegun    bool                       // Waiting, and made here
+	isGoing    bool                       // Waiting, and being deleted
 	isTrashed  bool                       // its data is in the trash
 }
 
@@ -96,12 +97,12 @@ type Wanted struct {
 	Class     string    // "": the one that the volume was made with
 }
 
-// newestFirst sorts candidates: what this tool has begun, then by the time of their deletion, then what nobody
-// knows the time of.
+// newestFirst sorts candidates: what this tool has begun and what is just being deleted, then by the time of their
+// deletion, then what nobody knows the time of.
 func newestFirst(a, b Candidate) int {
 	rank := func(c Candidate) int {
 		switch {
-		case c.isBegun:
+		case c.isBegun, c.isGoing:
 			return 0
 		case c.Deleted != nil:
 			return 1

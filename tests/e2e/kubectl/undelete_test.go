@@ -153,7 +153,7 @@ func TestAnotherClaimIsInTheWay(t *testing.T) {
 	w.holds("shop", "data", "wanted")
 }
 
-// TestARetainedVolumeComesBack: its claim was deleted, and then its PersistentVolume, too.
+// TestARetainedVolumeComesBack: its claim was deleted, also to another claim, and then its PersistentVolume was, too.
 func TestARetainedVolumeComesBack(t *testing.T) {
 	w := newShop(t)
 	w.newClaim("shop", "data", "retained")
@@ -165,6 +165,10 @@ func TestARetainedVolumeComesBack(t *testing.T) {
 	succeeds(t, []int{cli.ExitDone}, "undelete", "data", "-n", "shop", "--wait")
 	w.holds("shop", "data", "retained")
 	w.delete("shop", "data")
+	handle, _, _ := unstructured.NestedString(w.get(volumes, "", name).Object, "spec", "csi", "volumeHandle")
+	succeeds(t, []int{cli.ExitDone}, "undelete", "copy", "-n", "shop", "--wait", "--entry", handle)
+	w.holds("shop", "copy", "retained")
+	w.delete("shop", "copy")
 	if err := purge(t.Context(), made{volumes, "", name}); err != nil {
 		t.Fatal(err)
 	}

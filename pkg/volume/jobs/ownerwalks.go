@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
 
@@ -67,7 +68,7 @@ func (o *OwnerWalks) join(ctx context.Context, key string, uid, gid int, walk fu
 	w := &ownerWalk{uid: uid, gid: gid, began: time.Now(), cancel: cancel, done: make(chan struct{})}
 	o.of[key] = w
 	go func() {
-		w.err = walk(apart, uid, gid, &w.visited)
+		w.err = panics.Guard("a change of owner", func() error { return walk(apart, uid, gid, &w.visited) })
 		close(w.done)
 		time.AfterFunc(walkCounts, func() { o.leave(key, w) }) // nobody may ask again
 	}()

@@ -5,6 +5,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -46,4 +47,12 @@ func TestTheEndOfAWalkIsRememberedForAWhile(t *testing.T) {
 			t.Errorf("%d walks, of which %d are remembered", begun, len(walks.of))
 		}
 	})
+}
+
+func TestAWalkThatPanicsIsAnError(t *testing.T) {
+	var walks OwnerWalks
+	err := walks.Walk(t.Context(), "vol", 1, 2, func(context.Context, int, int, *atomic.Int64) error { panic("broken") })
+	if err == nil || !strings.Contains(err.Error(), "broken") {
+		t.Errorf("got %v", err)
+	}
 }

@@ -107,9 +107,11 @@ func (s *Store) SetReport(r Report) error {
 	return s.Explain(errors.Join(errs...))
 }
 
-// Reports returns what nodes report, by the nodes' names. What cannot be read is in the error, beside the others.
-func (s *Store) Reports() ([]Report, error) {
+// Reports returns what nodes report, by the nodes' names, and whether that is all of it: what was just replaced is read the
+// next time. What cannot be read is in the error, beside the others.
+func (s *Store) Reports() (reports []Report, isAll bool, err error) {
 	files, err := s.Files(ReportsDir)
+	isAll = err == nil
 	errs := []error{err}
 	latest := map[string]owndir.File{}
 	for _, f := range files {
@@ -118,22 +120,23 @@ func (s *Store) Reports() ([]Report, error) {
 			latest[node] = f
 		}
 	}
-	var all []Report
 	for _, f := range latest {
 		content, err := owndir.Readlink(f.Dir, f.Name)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // replaced meanwhile: it is read the next time
+			isAll = false
+			continue
 		}
 		var r Report
 		if err == nil {
 			err = json.Unmarshal([]byte(content), &r)
 		}
 		if err != nil {
+			isAll = false
 			errs = append(errs, fmt.Errorf("%s: %w", s.PathOf(f), err))
 			continue
 		}
-		all = append(all, r)
+		reports = append(reports, r)
 	}
-	slices.SortFunc(all, func(a, b Report) int { return cmp.Compare(a.Node, b.Node) })
-	return all, s.Explain(errors.Join(errs...))
+	slices.SortFunc(reports, func(a, b Report) int { return cmp.Compare(a.Node, b.Node) })
+	return reports, isAll, s.Explain(errors.Join(errs...))
 }

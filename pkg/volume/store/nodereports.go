@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 )
 
@@ -22,7 +23,7 @@ import (
 //
 // A report is the content of a symbolic link, reports/<shard>/<hash of the node's name>.<time>: made whole in one step,
 // by a name that was never there before, and that one process makes. The latest counts, and the node removes the others.
-// It is not forced to disk: who reports does so again when it is not there.
+// It is not forced to disk: who reports does so again each hour, by another name. What stays is of a node that was lost.
 const ReportsDir = "reports"
 
 // maxReport is how long a symbolic link's content may be, in bytes.
@@ -139,4 +140,25 @@ func (s *Store) Reports() (reports []Report, isAll bool, err error) {
 	}
 	slices.SortFunc(reports, func(a, b Report) int { return cmp.Compare(a.Node, b.Node) })
 	return reports, isAll, s.Explain(errors.Join(errs...))
+}
+
+// lostAfter is for how long a report stays as it is before its node is lost, in units of what is abandoned: a day.
+const lostAfter = 24
+
+// SettleReports removes what nodes have reported that were lost since.
+func (s *Store) SettleReports() error {
+	files, err := s.Files(ReportsDir)
+	if err != nil {
+		return s.Explain(err)
+	}
+	seen := map[string]bool{}
+	var errs []error
+	for _, f := range files {
+		seen[f.Name] = true
+		if s.Memory.reports.Age(f.Name) >= lostAfter*s.Abandoned {
+			errs = append(errs, volume.IgnoreNotExist(f.Dir.Unlink(f.Name)))
+		}
+	}
+	s.Memory.reports.Keep(seen)
+	return s.Explain(errors.Join(errs...))
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
@@ -84,4 +85,14 @@ func TestWhatANodeReports(t *testing.T) {
 	if err := s.SetReport(store.Report{Node: strings.Repeat("x", 5000), Pods: a.Pods}); err == nil || errors.Is(err, syscall.ENAMETOOLONG) {
 		t.Errorf("a name that is too long: %v", err)
 	}
+}
+
+func TestTheReportOfALostNodeIsRemoved(t *testing.T) {
+	s, _ := volumes.OnGV0(t)
+	lost, lives := store.Report{Node: "lost", Pods: []store.Pod{{UID: "1", Code: "Dead"}}}, store.Report{Node: "lives", Pods: []store.Pod{{UID: "2", Code: "Dead"}}}
+	volumes.Must(t, s.SetReport(lost), s.SetReport(lives), s.Reconcile(volumes.Background, volumes.Unlocked))
+	reported(t, s.Store, lives, lost)
+	s.Abandoned = time.Nanosecond
+	volumes.Must(t, s.SetReport(lives), s.Reconcile(volumes.Background, volumes.Unlocked))
+	reported(t, s.Store, lives)
 }

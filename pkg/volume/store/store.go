@@ -180,7 +180,7 @@ func countsInodes(st unix.Statfs_t) bool { return st.Files > 0 }
 // Memory is what a process remembers of one Gluster volume from one operation to the next: since when it knows of what
 // is half done. It may be used by many at once.
 type Memory struct {
-	Creations, Trash, Paths, Claimless, StraySnapshots, StrayClones, GivenUp, attributes, asides ages.Sightings
+	Creations, Trash, Paths, Claimless, StraySnapshots, StrayClones, GivenUp, attributes, asides, reports ages.Sightings
 
 	// Leases are those of copies, by the copy's stamp; Asked is when somebody asked for a clone last; Kubernetes are the
 	// leases of Kubernetes clusters, by their IDs; Splits is what pkg splitbrain writes aside.

@@ -195,6 +195,14 @@ func NewMemory(commit func(mount *safepath.Dir) error) *Memory {
 	return &Memory{own: owndir.NewMemory(commit)}
 }
 
+// MayGoOn says of what was begun at the time in a stamp, and has not changed since, whether who began it may still be
+// at it: not once this process has seen it for a while, or that is long ago by a clock that is right.
+func (s *Store) MayGoOn(of *ages.Sightings, stamp string) bool {
+	_, begun, isStamped := volume.ParseStamp(stamp)
+	isOld := isStamped && volume.Now().Sub(begun) > s.Abandoned && s.IsClockRight()
+	return of.Age(stamp) < s.Recent && !isOld
+}
+
 // isClockRight says whether the kernel believes that its clock is (adjtimex(2), STA_UNSYNC).
 func isClockRight() bool {
 	var t unix.Timex

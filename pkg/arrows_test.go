@@ -38,8 +38,8 @@ var floors = [][]string{
 	{"pkg/gluster/clientlog", "pkg/gluster/process", "pkg/gluster/programs", "pkg/gluster/statedir", "pkg/gluster/glusterd", "pkg/gluster/meta", "pkg/tree", "pkg/migrate", "cmd/kubectl-glusterfs/inside", "cmd/kubectl-glusterfs/objects"},
 	{"pkg/gluster/credentials", "pkg/gluster/permits", "pkg/tree/manifest", "pkg/mount/holders", "pkg/cgroup", "pkg/migrate/mountoptions"},
 	{"pkg/gluster", "pkg/mount"},
-	{"pkg/ask", "pkg/debug", "pkg/onemaker", "pkg/thread"},
-	{"pkg/ages", "pkg/kubeapi", "pkg/safepath", "pkg/panics", "pkg/answers", "pkg/pods", "pkg/rootsocket", "pkg/waiting"},
+	{"pkg/ask", "pkg/debug", "pkg/kubeapi", "pkg/onemaker", "pkg/thread"},
+	{"pkg/ages", "pkg/safepath", "pkg/panics", "pkg/answers", "pkg/pods", "pkg/rootsocket", "pkg/waiting"},
 }
 
 func TestEveryPackageKnowsOnlyThoseBelowIt(t *testing.T) {

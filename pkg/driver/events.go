@@ -5,6 +5,7 @@ package driver
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -86,7 +87,7 @@ func (t *healthTeller) changed(_, now health.Report) {
 	}
 }
 
-// podTeller says what nodes report of their pods, once.
+// podTeller says what nodes report of their pods, once. What could not be read this time was told before.
 type podTeller struct {
 	tell func(v gluster.Volume, p store.Pod, e events.Event)
 
@@ -94,10 +95,13 @@ type podTeller struct {
 	told map[gluster.Volume]map[string][]store.Pod // by node, what it reports
 }
 
-func (t *podTeller) tellNew(v gluster.Volume, reports []store.Report) {
+func (t *podTeller) tellNew(v gluster.Volume, reports []store.Report, isAll bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := map[string][]store.Pod{}
+	if !isAll {
+		maps.Copy(now, t.told[v])
+	}
 	for _, r := range reports {
 		now[r.Node] = r.Pods
 		for _, p := range r.Pods {

@@ -61,17 +61,21 @@ func TestWhatANodeReportsIsToldOnce(t *testing.T) {
 		v       gluster.Volume
 		reports []store.Report
 		want    []string
+		part    bool
 	}{
-		{v, nil, nil},
-		{v, []store.Report{{Node: "a", Pods: []store.Pod{one}}}, []string{"gv0 1 Dead m"}},
-		{v, []store.Report{{Node: "a", Pods: []store.Pod{one}}, {Node: "b", Pods: []store.Pod{two}}}, []string{"gv0 2 Dead m"}},
-		{other, []store.Report{{Node: "a", Pods: []store.Pod{one}}}, []string{"gv1 1 Dead m"}},
-		{v, []store.Report{{Node: "a", Pods: []store.Pod{changed}}, {Node: "b", Pods: []store.Pod{two}}}, []string{"gv0 1 Dead n"}},
-		{v, []store.Report{{Node: "b", Pods: []store.Pod{two}}}, nil},
-		{v, []store.Report{{Node: "a", Pods: []store.Pod{changed}}}, []string{"gv0 1 Dead n"}},
+		{v, nil, nil, false},
+		{v, []store.Report{{Node: "a", Pods: []store.Pod{one}}}, []string{"gv0 1 Dead m"}, false},
+		{v, []store.Report{{Node: "a", Pods: []store.Pod{one}}, {Node: "b", Pods: []store.Pod{two}}}, []string{"gv0 2 Dead m"}, false},
+		{v, nil, nil, true}, // the others were not read
+		{v, []store.Report{{Node: "b", Pods: []store.Pod{two}}}, nil, true},
+		{v, []store.Report{{Node: "a", Pods: []store.Pod{one}}, {Node: "b", Pods: []store.Pod{two}}}, nil, false},
+		{other, []store.Report{{Node: "a", Pods: []store.Pod{one}}}, []string{"gv1 1 Dead m"}, false},
+		{v, []store.Report{{Node: "a", Pods: []store.Pod{changed}}, {Node: "b", Pods: []store.Pod{two}}}, []string{"gv0 1 Dead n"}, false},
+		{v, []store.Report{{Node: "b", Pods: []store.Pod{two}}}, nil, false},
+		{v, []store.Report{{Node: "a", Pods: []store.Pod{changed}}}, []string{"gv0 1 Dead n"}, false},
 	} {
 		told = nil
-		if teller.tellNew(step.v, step.reports); !slices.Equal(told, step.want) {
+		if teller.tellNew(step.v, step.reports, !step.part); !slices.Equal(told, step.want) {
 			t.Errorf("%+v: told %v, want %v", step.reports, told, step.want)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
@@ -181,7 +182,9 @@ func (s *statter) ask(
 	result := s.calls.DoChan(id.String()+" "+path, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rpcTimeout) // the first who asks may leave before others
 		defer cancel()
-		return figures(ctx)
+		var st unix.Statfs_t
+		err := panics.Guard("figures of volume "+id.String(), func() (err error) { st, err = figures(ctx); return err })
+		return st, err
 	})
 	select {
 	case r := <-result:

@@ -5,6 +5,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -47,4 +48,12 @@ func TestFiguresOutliveWhoAskedFirst(t *testing.T) {
 		close(answered)
 		synctest.Wait()
 	})
+}
+
+func TestAPanicWhileFiguresAreAskedForIsAnError(t *testing.T) {
+	var s statter
+	_, err := s.ask(t.Context(), volume.ID{ID: "vol"}, "/target", func(context.Context) (unix.Statfs_t, error) { panic("broken") })
+	if err == nil || !strings.Contains(err.Error(), "broken") {
+		t.Errorf("got %v", err)
+	}
 }

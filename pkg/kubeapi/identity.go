@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/sync/singleflight"
 	"k8s.io/klog/v2"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
 // ErrSilent says that the API server does not answer, and so it is not known which Kubernetes cluster this is.
@@ -40,7 +42,14 @@ func (i *Identity) Get(ctx context.Context) (string, error) {
 	if uid, known := i.known(); known {
 		return uid, nil
 	}
-	answer := i.asking.DoChan("", func() (any, error) { return i.ask(context.WithoutCancel(ctx)) })
+	answer := i.asking.DoChan("", func() (any, error) {
+		var uid string
+		var err error
+		if caught := panics.Catch(ctx, "question for the UID of the cluster", func() { uid, err = i.ask(context.WithoutCancel(ctx)) }); caught != nil {
+			err = fmt.Errorf("%w: %w", ErrSilent, caught.Err())
+		}
+		return uid, err
+	})
 	select {
 	case result := <-answer:
 		uid, _ := result.Val.(string)

@@ -94,3 +94,10 @@ func TestWhoWaitsForTheAnswerHasADeadline(t *testing.T) {
 		t.Errorf("%q, %v", id, err)
 	}
 }
+
+// The question is on a goroutine of its own, where no handler of a call catches anything.
+func TestAPanicWhileTheIdentityIsAskedForIsAnError(t *testing.T) {
+	if _, err := NewIdentity(nil).Get(t.Context()); !errors.Is(err, ErrSilent) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -26,6 +26,9 @@ import (
 const (
 	// interval is how often it is looked whether there is something new to report.
 	interval = 15 * time.Second
+	// repeated is when a report is made again that says the same: a server may have forgotten it, or that it was taken
+	// back, and a controller takes it for a lost node's after a day (Store.SettleReports).
+	repeated = time.Hour
 	// timeout bounds one report. A Gluster volume that does not answer gets the next one later.
 	timeout = 10 * time.Second
 )
@@ -41,8 +44,13 @@ type Reporter struct {
 	split  func(v gluster.Volume) []string // files that the bricks disagree on
 	report func(ctx context.Context, v gluster.Volume, options []string, r store.Report) error
 
-	reported map[gluster.Volume][]store.Pod // what is on the Gluster volume; no entry where that is not known
-	next     map[gluster.Volume]time.Time   // not before that, after an error
+	reported map[gluster.Volume]reported  // what is on the Gluster volume; no entry where that is not known
+	next     map[gluster.Volume]time.Time // not before that, after an error
+}
+
+type reported struct {
+	pods []store.Pod
+	at   time.Time
 }
 
 // New is the reporter of a node, by the clients of its host. split says which files of a Gluster volume the bricks disagree on; report
@@ -53,7 +61,7 @@ func New(
 ) *Reporter {
 	return &Reporter{
 		node: node, root: host.StateDir(), host: host, split: split, report: report,
-		reported: map[gluster.Volume][]store.Pod{}, next: map[gluster.Volume]time.Time{},
+		reported: map[gluster.Volume]reported{}, next: map[gluster.Volume]time.Time{},
 	}
 }
 
@@ -66,7 +74,7 @@ func (r *Reporter) Run(ctx context.Context) {
 	})
 }
 
-// round reports what is new, by a client that runs: where none does, no pod has the Gluster volume, or the next one is
+// round reports what is new, or an hour old, by a client that runs: where none does, no pod has the Gluster volume, or the next one is
 // just being started.
 func (r *Reporter) round(ctx context.Context) error {
 	now, err := podsOf(r.root)
@@ -80,8 +88,7 @@ func (r *Reporter) round(ctx context.Context) error {
 	done := map[gluster.Volume]bool{}
 	for _, c := range r.host.Running() {
 		v := c.Volume()
-		before, known := r.reported[v]
-		if gluster.BindsNothing(c.Info().Options) || done[v] || known && slices.Equal(before, now[v]) || time.Now().Before(r.next[v]) {
+		if gluster.BindsNothing(c.Info().Options) || done[v] || !r.isDue(v, now[v]) {
 			continue
 		}
 		done[v] = true
@@ -93,9 +100,15 @@ func (r *Reporter) round(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("%s: %w", v, err))
 			continue
 		}
-		r.reported[v] = now[v]
+		r.reported[v] = reported{now[v], time.Now()}
 	}
 	return errors.Join(errs...)
+}
+
+func (r *Reporter) isDue(v gluster.Volume, pods []store.Pod) bool {
+	before, known := r.reported[v]
+	isNew := !known || !slices.Equal(before.pods, pods) || time.Since(before.at) >= repeated
+	return isNew && !time.Now().Before(r.next[v])
 }
 
 // podsOf is what is known of pods in a state directory, by Gluster volume: what stays dead in their containers, which of

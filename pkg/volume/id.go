@@ -49,7 +49,6 @@ func ParseID(handle string) (ID, error) {
 }
 
 // IsID says whether a word may be the ID of a volume.
-// IsID says whether a word may be the ID of a volume.
 func IsID(s string) bool { return len(s) <= maxID && safeID.MatchString(s) }
 
 // IDFor returns the ID of the volume with this CSI name: the name itself where it

@@ -48,7 +48,7 @@ var (
 // reason of the one volume that the text says; the others are done.
 var (
 	ErrInUse = errors.New("pods use what is to be migrated")
-	ErrLeft  = errors.New("not migrated")
+	ErrLeft  = errors.New("not done")
 )
 
 // Applier changes a cluster.

@@ -50,9 +50,8 @@ func (a *Applier) replace(ctx context.Context, r *record) error {
 
 // remove does the next step towards the old PersistentVolume's being gone.
 func (a *Applier) remove(ctx context.Context, r *record, live *unstructured.Unstructured) error {
-	if foreign := slices.DeleteFunc(live.GetFinalizers(), migrate.OwnFinalizer); len(foreign) > 0 {
-		return fmt.Errorf("%w: PersistentVolume %s has the finalizer %s, which is not Kubernetes' own: end or configure what put it there, "+
-			"so that it removes it, and repeat", ErrLeft, r.of, strings.Join(foreign, ", "))
+	if err := isReleasable(live); err != nil {
+		return err
 	}
 	if policyOf(live) != "Retain" {
 		return a.setPolicy(ctx, r.of, live, "Retain")
@@ -83,9 +82,25 @@ func (a *Applier) setPolicy(ctx context.Context, name string, live *unstructured
 	return nil
 }
 
+// isReleasable returns nil if all finalizers of an object are Kubernetes' own, ErrLeft with the others if not: it would not
+// go before whoever put them there has removed them.
+func isReleasable(live *unstructured.Unstructured) error {
+	foreign := slices.DeleteFunc(live.GetFinalizers(), isOwnFinalizer)
+	if len(foreign) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s %s has the finalizer %s, which is not Kubernetes' own: end or configure what put it there, "+
+		"so that it removes it, and repeat", ErrLeft, live.GetKind(), live.GetName(), strings.Join(foreign, ", "))
+}
+
+func isOwnFinalizer(f string) bool { return migrate.OwnFinalizer(f) || f == claimProtection }
+
 // deleteObject does the next step towards this very object's being gone: the deletion, or the release of Kubernetes'
-// own finalizers.
+// own finalizers. ErrLeft: it has others.
 func (a *Applier) deleteObject(ctx context.Context, resource schema.GroupVersionResource, namespace string, live *unstructured.Unstructured) error {
+	if err := isReleasable(live); err != nil {
+		return err
+	}
 	what := fmt.Sprintf("%s %s", live.GetKind(), live.GetName())
 	client := a.Client.Resource(resource).Namespace(namespace)
 	if live.GetDeletionTimestamp() == nil {
@@ -106,7 +121,7 @@ func (a *Applier) deleteObject(ctx context.Context, resource schema.GroupVersion
 		return err
 	}
 	released := live.DeepCopy()
-	released.SetFinalizers(slices.DeleteFunc(live.GetFinalizers(), func(f string) bool { return migrate.OwnFinalizer(f) || f == claimProtection }))
+	released.SetFinalizers(slices.DeleteFunc(live.GetFinalizers(), isOwnFinalizer))
 	_, err := client.Update(ctx, released, metav1.UpdateOptions{})
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil

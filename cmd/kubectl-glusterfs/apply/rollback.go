@@ -13,8 +13,8 @@ import (
 )
 
 // Rollback restores what migrations have replaced, as it was but for what the API server itself sets, and removes what
-// they have made. Data is not touched. It begins nothing while pods have any of the claims: ErrInUse names them.
-// Repeated after an interruption, it goes on.
+// they have made. Data is not touched. It begins nothing while pods have any of the claims: ErrInUse names them. It ends
+// with ErrLeft at an object that others keep from going. Repeated after an interruption, it goes on.
 func (a *Applier) Rollback(ctx context.Context) error {
 	had, err := a.records(ctx)
 	if err != nil {

@@ -5,7 +5,6 @@ package permits
 import (
 	"context"
 	"errors"
-	"sync"
 	"sync/atomic"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
@@ -39,7 +38,7 @@ func Both(permit *Permit, one, other func(*Permit) error) error {
 const Readers = 8
 
 // Beside calls do for each number below n, several at once as long as there are permits that nobody waits for, and
-// returns when all have returned.
+// returns when all have returned. It panics with what one of them has panicked with.
 func Beside(permit *Permit, n int, do func(i int)) {
 	var next atomic.Int64
 	work := func(permit *Permit) {
@@ -48,7 +47,7 @@ func Beside(permit *Permit, n int, do func(i int)) {
 			do(i)
 		}
 	}
-	var others sync.WaitGroup
+	var others panics.Group
 	for range min(Readers, n) - 1 {
 		another, free := permit.Another()
 		if !free {
@@ -59,8 +58,9 @@ func Beside(permit *Permit, n int, do func(i int)) {
 			work(another)
 		})
 	}
-	work(permit)
+	caught := panics.Try(func() { work(permit) })
 	permit.Without(others.Wait)
+	caught.Again()
 }
 
 // Each calls do with items, several at once, and joins their errors.

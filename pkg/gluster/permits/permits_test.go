@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 )
 
 var gv0, gv1, gv2 = gluster.Volume{Cluster: "pi", Name: "gv0"}, gluster.Volume{Cluster: "pi", Name: "gv1"}, gluster.Volume{Cluster: "pi", Name: "gv2"}
@@ -286,5 +287,29 @@ func TestNoPermitIsNoBound(t *testing.T) {
 	none.Release()
 	if another != nil || !free || !called {
 		t.Errorf("%v, %v, %v", another, free, called)
+	}
+}
+
+// On whichever goroutine it happens, the one who has called gets it, and what was begun has ended.
+func TestAPanicInOneOfManyIsTheCallers(t *testing.T) {
+	for name, wrong := range map[string]int{"in the first": 0, "in the last": 1} {
+		t.Run(name, func(t *testing.T) {
+			var both sync.WaitGroup // so that each is on a goroutine of its own
+			both.Add(2)
+			ended := make([]bool, 2)
+			caught := panics.Try(func() {
+				Beside(nil, 2, func(i int) {
+					both.Done()
+					both.Wait()
+					defer func() { ended[i] = true }()
+					if i == wrong {
+						panic("broken")
+					}
+				})
+			})
+			if caught == nil || caught.Value != "broken" || !ended[0] || !ended[1] {
+				t.Errorf("caught %v, ended %v", caught, ended)
+			}
+		})
 	}
 }

@@ -104,8 +104,7 @@ func (s *Checker) lookAtStrays(ctx context.Context, found *inventory, copies *co
 		return err
 	}
 	for _, x := range strays {
-		key := string(copies.Kind) + "." + x.Stamp
-		if givenUp[key] != nil || !s.isOld(&s.Memory.Strays, key, x.Stamp) {
+		if givenUp[string(copies.Kind)+"."+x.Stamp] != nil || !s.isOld(copies.Sightings(), x.Stamp) {
 			continue // who gives it up, or copies, may go on
 		}
 		id := volume.IDOfStamp(x.Stamp)
@@ -125,14 +124,19 @@ func (s *Checker) lookAtStrays(ctx context.Context, found *inventory, copies *co
 
 // isOld says whether what was begun at the time in a stamp is nobody's any more: by this process's own sightings, or
 // by a clock that is right.
-func (s *Checker) isOld(of *ages.Sightings, key, stamp string) bool {
+func (s *Checker) isOld(of *ages.Sightings, stamp string) bool {
 	_, begun, isStamp := volume.ParseStamp(stamp)
-	isAbandoned := s.IsAbandoned(of, key)
+	isAbandoned := s.IsAbandoned(of, stamp)
 	return isAbandoned || isStamp && s.IsClockRight() && volume.Now().Sub(begun) > s.Abandoned
 }
 
 // lookAtGivenUp finds what was given up more than an hour ago and is still there.
 func (s *Checker) lookAtGivenUp(ctx context.Context, found *inventory, givenUp map[string]*safepath.Dir) {
+	there := map[string]bool{}
+	for name := range givenUp {
+		there[name] = true
+	}
+	s.Memory.GivenUp.Keep(there)
 	for name, dir := range givenUp {
 		if !s.isGivenUpLong(name, dir) {
 			continue
@@ -158,7 +162,7 @@ func (s *Checker) lookAtGivenUp(ctx context.Context, found *inventory, givenUp m
 
 // isGivenUpLong goes by when the claim was moved, or the directory where there is none.
 func (s *Checker) isGivenUpLong(name string, dir *safepath.Dir) bool {
-	isAbandoned := s.IsAbandoned(&s.Memory.Strays, owndir.RemovingDir+" "+name)
+	isAbandoned := s.IsAbandoned(&s.Memory.GivenUp, name)
 	st, err := dir.StatEntry(name + store.RecordSuffix)
 	if err != nil {
 		st, err = dir.StatEntry(name)

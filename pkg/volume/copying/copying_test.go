@@ -20,6 +20,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/tree/copies"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/copying"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
 )
@@ -136,6 +137,27 @@ func TestWhatIsGivenUpMeanwhileIsNotCompleted(t *testing.T) {
 			volumes.Must(t, os.RemoveAll(source))
 			volumes.Same(t, volumes.Audit(t, mountpoint))
 		})
+	}
+}
+
+// A claim on a brick that is away, or in a directory that is just healed, is not to be seen for a moment; days later once more.
+func TestACopyThatIsMissedForAMomentTwiceStays(t *testing.T) {
+	s, mountpoint := volumes.OnGV0(t)
+	source := makeSource(t, mountpoint)
+	c := impatient(s.Store)
+	c.Abandoned = time.Nanosecond
+	_, err := c.Run(volumes.Background, claim(t, c), open(t, source), copying.Options{})
+	volumes.Must(t, err)
+	claims, err := filepath.Glob(filepath.Join(mountpoint, volume.OwnDir, string(c.Kind), "??", "snap"+store.RecordSuffix))
+	volumes.Must(t, err)
+	away := filepath.Join(mountpoint, "away")
+	for range 2 {
+		volumes.Must(t, os.Rename(claims[0], away), c.Settle(volumes.Background), os.Rename(away, claims[0]), c.Settle(volumes.Background))
+	}
+	isCopy(t, c, mountpoint, source)
+	volumes.Must(t, os.Rename(claims[0], away), c.Settle(volumes.Background), c.Settle(volumes.Background))
+	if strays, err := c.Strays(volumes.Background); err != nil || len(strays) > 0 {
+		t.Errorf("missed for longer, it is there: %v, %v", strays, err)
 	}
 }
 

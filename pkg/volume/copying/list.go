@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/ages"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/permits"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
@@ -122,7 +123,7 @@ func (s *Copies) Path(x Stray) string {
 }
 
 // Strays are the directories that one who copied has made again, and what a server brings back that has forgotten that
-// it went. What is just being given up may be among them.
+// it went. What is just being given up may be among them. What it does not find is not known any more: see Sightings.
 func (s *Copies) Strays(ctx context.Context) ([]Stray, error) {
 	l, err := s.list()
 	if err != nil {
@@ -130,6 +131,7 @@ func (s *Copies) Strays(ctx context.Context) ([]Stray, error) {
 	}
 	var found []Stray
 	var errs []error
+	stray := map[string]bool{}
 	for stamp, dirs := range l.dirs {
 		if ctx.Err() != nil {
 			return found, ctx.Err()
@@ -140,17 +142,28 @@ func (s *Copies) Strays(ctx context.Context) ([]Stray, error) {
 			errs = append(errs, err)
 			continue
 		}
+		stray[stamp] = true
 		found = append(found, Stray{stamp, l.done[id][stamp], dirs})
 	}
+	s.Sightings().Keep(stray)
 	return found, s.Explain(errors.Join(errs...))
 }
 
-// Settle gives up what belongs to no copy. It must have been seen for an hour.
+// Sightings are since when each call of Strays has found a stamp. A claim that is not to be seen for a moment may be on a
+// brick that is away, or be healed in a moment: a complete copy does not go for two such moments an hour apart.
+func (s *Copies) Sightings() *ages.Sightings {
+	if s.Kind == volume.Clones {
+		return &s.Memory.StrayClones
+	}
+	return &s.Memory.StraySnapshots
+}
+
+// Settle gives up what belongs to no copy. Each look of an hour must have found it.
 func (s *Copies) Settle(ctx context.Context) error {
 	strays, err := s.Strays(ctx)
 	errs := []error{err}
 	for _, x := range strays {
-		if s.IsAbandoned(&s.Memory.Strays, removingName(s.Kind, x.Stamp)) {
+		if s.IsAbandoned(s.Sightings(), x.Stamp) {
 			errs = append(errs, s.GiveUpStray(x))
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
 
@@ -35,7 +36,7 @@ type ownerWalk struct {
 const walkCounts = 15 * time.Minute
 
 // Walk returns when a walk has ended that makes a volume's files somebody's, or ErrBusy with how far it is when ctx is
-// done: the one that there is, or another, which begins then. A walk to another owner ends. walk counts what it has
+// done: the one that there is, or another, which begins then. A walk to another owner ends first. walk counts what it has
 // visited.
 func (o *OwnerWalks) Walk(
 	ctx context.Context, key string, uid, gid int, walk func(ctx context.Context, uid, gid int, visited *atomic.Int64) error,
@@ -54,11 +55,12 @@ func (o *OwnerWalks) Walk(
 func (o *OwnerWalks) join(ctx context.Context, key string, uid, gid int, walk func(context.Context, int, int, *atomic.Int64) error) *ownerWalk {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if w := o.of[key]; w != nil {
-		if w.uid == uid && w.gid == gid {
-			return w
+	before := o.of[key]
+	if before != nil {
+		if before.uid == uid && before.gid == gid {
+			return before
 		}
-		w.cancel()
+		before.cancel()
 	}
 	if o.of == nil {
 		o.of = map[string]*ownerWalk{}
@@ -67,7 +69,10 @@ func (o *OwnerWalks) join(ctx context.Context, key string, uid, gid int, walk fu
 	w := &ownerWalk{uid: uid, gid: gid, began: time.Now(), cancel: cancel, done: make(chan struct{})}
 	o.of[key] = w
 	go func() {
-		w.err = walk(apart, uid, gid, &w.visited)
+		if before != nil {
+			<-before.done // it may be about to change a file that this one would have passed by then
+		}
+		w.err = panics.Guard("a change of owner", func() error { return walk(apart, uid, gid, &w.visited) })
 		close(w.done)
 		time.AfterFunc(walkCounts, func() { o.leave(key, w) }) // nobody may ask again
 	}()

@@ -5,6 +5,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -44,6 +45,41 @@ func TestTheEndOfAWalkIsRememberedForAWhile(t *testing.T) {
 		synctest.Wait()
 		if begun != 2 || len(walks.of) > 0 {
 			t.Errorf("%d walks, of which %d are remembered", begun, len(walks.of))
+		}
+	})
+}
+
+func TestAWalkThatPanicsIsAnError(t *testing.T) {
+	var walks OwnerWalks
+	err := walks.Walk(t.Context(), "vol", 1, 2, func(context.Context, int, int, *atomic.Int64) error { panic("broken") })
+	if err == nil || !strings.Contains(err.Error(), "broken") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A request of the walk that is replaced may be at a slow brick: it must not come after those of the next one.
+func TestAWalkToAnotherOwnerBeginsWhenTheOneBeforeHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var walks OwnerWalks
+		owner := 0
+		ask := func(ctx context.Context, uid int) error {
+			return walks.Walk(ctx, "vol", uid, -1, func(ctx context.Context, uid, _ int, _ *atomic.Int64) error {
+				if uid == 1 {
+					time.Sleep(time.Minute) // the brick
+				}
+				owner = uid
+				return ctx.Err()
+			})
+		}
+		brief, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := ask(brief, 1); !errors.Is(err, volume.ErrBusy) {
+			t.Error(err)
+		}
+		err := ask(t.Context(), 2)
+		time.Sleep(2 * time.Minute)
+		if err != nil || owner != 2 {
+			t.Errorf("the owner is %d, and the change to 2 said %v", owner, err)
 		}
 	})
 }

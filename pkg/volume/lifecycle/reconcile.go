@@ -55,7 +55,7 @@ func (s *Volumes) Reconcile(ctx context.Context, lock func(id string) (unlock fu
 	}
 	claimed, err := s.Creations.SettlePaths(deleted)
 	errs = append(errs, s.Explain(err), s.lookAtVolumes(ctx, deleted, claimed, alone), s.SettleAttributes(alone),
-		s.Explain(s.settleClones(ctx, alone)), snapshot.New(s.Store).Settle(ctx), splitbrain.RemoveStrays(s.Store), s.SettleClaims()) // of what all have listed
+		s.Explain(s.settleClones(ctx, alone)), snapshot.New(s.Store).Settle(ctx), splitbrain.RemoveStrays(s.Store), s.SettleReports(), s.SettleClaims()) // of what all have listed
 	return errors.Join(append(errs, ctx.Err())...)
 }
 

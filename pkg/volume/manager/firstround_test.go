@@ -4,6 +4,7 @@ package manager
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,5 +24,13 @@ func TestAFirstRoundThatPanicsEndsNothing(t *testing.T) {
 				t.Error("it has ended")
 			}
 		})
+	}
+}
+
+// A count goes on without its caller, on a goroutine of its own.
+func TestACountThatPanicsIsAnError(t *testing.T) {
+	m := &Manager{} // which has nothing that a count needs
+	if err := m.count(t.Context(), gluster.Volume{Cluster: "pi", Name: "gv0"}, true); err == nil || !strings.Contains(err.Error(), "panic") {
+		t.Errorf("got %v", err)
 	}
 }

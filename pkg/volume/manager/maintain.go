@@ -28,7 +28,7 @@ const maintenancePeriod = time.Minute
 func (m *Manager) Maintain(ctx context.Context) {
 	var all sync.WaitGroup
 	defer all.Wait()
-	wake := map[gluster.Volume]chan<- struct{}{}
+	wake := map[gluster.Volume]chan struct{}{}
 	forget := map[gluster.Volume]context.CancelFunc{}
 	ticker := time.NewTicker(maintenancePeriod)
 	defer ticker.Stop()
@@ -36,12 +36,14 @@ func (m *Manager) Maintain(ctx context.Context) {
 		if clusters, err := m.clusters.Current(); err == nil {
 			for v, c := range wake {
 				if !slices.Contains(clusters.Volumes(), v) {
+					select {
+					case <-c: // no round more
+					default:
+					}
 					close(c) // it was taken out of the clusters file: let its client go
 					delete(wake, v)
 					forget[v]()
-					m.problems.DeletePartialMatch(prometheus.Labels{"cluster": v.Cluster, "volume": v.Name})
-					m.quotaState.DeletePartialMatch(prometheus.Labels{"cluster": v.Cluster, "volume": v.Name})
-					m.metrics.forget(v)
+					m.forgetGauges(v) // a round that is under way may hang
 				}
 			}
 			for _, v := range clusters.Volumes() {
@@ -68,6 +70,13 @@ func (m *Manager) Maintain(ctx context.Context) {
 	}
 }
 
+// forgetGauges is for a Gluster volume that was taken out of the clusters file.
+func (m *Manager) forgetGauges(v gluster.Volume) {
+	m.problems.DeletePartialMatch(prometheus.Labels{"cluster": v.Cluster, "volume": v.Name})
+	m.quotaState.DeletePartialMatch(prometheus.Labels{"cluster": v.Cluster, "volume": v.Name})
+	m.metrics.forget(v)
+}
+
 // maintainer looks after one Gluster volume each time it is woken.
 func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, wake <-chan struct{}) {
 	release := func() {}
@@ -80,6 +89,7 @@ func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, wake <-chan 
 			return
 		case _, listed := <-wake:
 			if !listed {
+				m.forgetGauges(v) // what the last round has shown
 				return
 			}
 		}

@@ -156,7 +156,9 @@ func (m *Manager) Create(ctx context.Context, v gluster.Volume, spec volume.Spec
 	}
 	m.tries.begin(spec.Name, v)
 	r, err := m.create(ctx, v, spec)
-	m.tries.end(spec.Name, v, err == nil)
+	if !isRefused(err) {
+		m.tries.end(spec.Name, v, err == nil)
+	}
 	if err == nil {
 		m.sayBent(ctx, v, spec)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/panics"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
 )
@@ -43,8 +44,10 @@ func (m *Manager) count(ctx context.Context, v gluster.Volume, all bool) error {
 	done := m.counting.DoChan(v.String(), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countLasts)
 		defer cancel()
-		return nil, m.run(ctx, v, m.own, "", func(ctx context.Context, s *lifecycle.Volumes, _ *operation) error {
-			return m.provisioned.Of(v).Count(ctx, s.Store, all)
+		return nil, panics.Guard("count of what is provisioned", func() error {
+			return m.run(ctx, v, m.own, "", func(ctx context.Context, s *lifecycle.Volumes, _ *operation) error {
+				return m.provisioned.Of(v).Count(ctx, s.Store, all)
+			})
 		})
 	})
 	select {

@@ -105,6 +105,25 @@ func TestMetricsSayWhatIsOnAGlusterVolume(t *testing.T) {
 	}
 }
 
+// The round that is under way when a Gluster volume is taken out of the clusters file shows what it has seen after that.
+func TestAGlusterVolumeThatIsTakenOutShowsNothing(t *testing.T) {
+	m, _, v := managerOf(t)
+	wake := make(chan struct{}, 1)
+	wake <- struct{}{}
+	close(wake)
+	m.maintainer(volumes.Background, v, wake)
+	if rounds := value(t, m.metrics.rounds.WithLabelValues(v.Cluster, v.Name, "ok")); rounds != 1 {
+		t.Fatalf("%g rounds", rounds)
+	}
+	shown := make(chan prometheus.Metric, 100)
+	for _, of := range []prometheus.Collector{m.problems, m.quotaState, m.metrics.size, m.metrics.provisioned, m.metrics.trashEntries} {
+		of.Collect(shown)
+	}
+	if len(shown) > 0 {
+		t.Errorf("it shows %d numbers, one of %s", len(shown), (<-shown).Desc())
+	}
+}
+
 // TestWhatGoesOnWithoutItsCallerIsCounted lets a caller leave while its operation waits, as it does for a server.
 func TestWhatGoesOnWithoutItsCallerIsCounted(t *testing.T) {
 	m, _, v := managerOf(t)

@@ -18,8 +18,9 @@ type Notices struct {
 	Quota func(v gluster.Volume, enforced bool, now quota.State)
 	// TrashLow: space is so low that what was deleted goes before its time soon.
 	TrashLow func(v gluster.Volume, low trash.Low)
-	// Reports: what nodes say of their pods, each time that it was read, be it as before.
-	Reports func(v gluster.Volume, reports []store.Report)
+	// Reports: what nodes say of their pods, each time that it was read, be it as before. Unless isAll, others have not
+	// been read.
+	Reports func(v gluster.Volume, reports []store.Report, isAll bool)
 }
 
 // Notify says who is told. It comes before everything else.
@@ -56,7 +57,7 @@ func (m *Manager) tellReports(s *lifecycle.Volumes) error {
 	if m.notices.Reports == nil {
 		return nil
 	}
-	reports, err := s.Reports()
-	m.notices.Reports(s.Volume, reports)
+	reports, isAll, err := s.Reports()
+	m.notices.Reports(s.Volume, reports, isAll)
 	return err
 }

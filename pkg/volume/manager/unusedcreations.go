@@ -78,6 +78,13 @@ func (t *tries) isUnused(name string, v gluster.Volume) bool {
 	return slices.Contains(t.unusedOn(v), name)
 }
 
+// isRefused says of the error of a creation that it has made no volume: one of that name that is there is not of this try.
+func isRefused(err error) bool {
+	return slices.ContainsFunc([]error{
+		volume.ErrIncompatible, volume.ErrForeign, volume.ErrNested, volume.ErrInvalid, volume.ErrTooLarge, volume.ErrProvisioned, volume.ErrUnlimited,
+	}, func(kind error) bool { return errors.Is(err, kind) })
+}
+
 // giveUpUnused deletes on a Gluster volume what was made for a caller that has its volume elsewhere now.
 func (m *Manager) giveUpUnused(ctx context.Context, v gluster.Volume) error {
 	var errs []error

@@ -39,7 +39,7 @@ func (o *Directory) makeAlone(at *safepath.Dir, name string, isThere func() (boo
 // wait is how this operation waits for others that make a directory.
 func (o *Directory) wait() onemaker.Wait {
 	return onemaker.Wait{
-		IsAtIt: func(maker string) bool { return o.MayGoOn(&o.memory.makings, maker) },
+		IsAtIt: func(maker string) bool { return o.memory.makings.Age(maker) < o.Recent },
 		Pause:  func(d time.Duration) { o.Permit.Without(func() { time.Sleep(d) }) },
 	}
 }

@@ -4,11 +4,9 @@ package owndir
 
 import (
 	"sync"
-	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/ages"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
-	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 )
 
 // Memory is what a process remembers of the driver's own directory on one Gluster volume from one operation to the
@@ -55,14 +53,7 @@ func (o *Directory) IsSpread(kind string) bool { return o.memory.flat.isEmpty(ki
 // SetSpread says that none is.
 func (o *Directory) SetSpread(kind string) { o.memory.flat.set(kind) }
 
-// MayGoOn says of what was begun at the time in a stamp, and has not changed since, whether who began it may still be
-// at it: not once this process has seen it for a while, or it is old by a clock that cannot be that wrong.
-func (o *Directory) MayGoOn(of *ages.Sightings, stamp string) bool {
-	_, begun, isStamped := volume.ParseStamp(stamp)
-	return of.Age(stamp) < o.Recent && (!isStamped || time.Since(begun) <= o.Abandoned)
-}
-
-// IsAbandoned says of the same whether nobody has taken it up for so long that the reconciler does.
+// IsAbandoned says of what was begun, and has not changed since, whether nobody has taken it up for so long that the reconciler does.
 func (o *Directory) IsAbandoned(of *ages.Sightings, stamp string) bool {
 	return of.Age(stamp) >= o.Abandoned
 }

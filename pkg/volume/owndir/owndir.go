@@ -7,7 +7,7 @@
 // and listed (files.go). A directory that is missing is made by one process (makeonce.go); the one that has all others
 // is root's alone (rootonly.go). A name is claimed by a link, by one of all who want it, on every brick (claims.go),
 // and what was claimed, made, renamed or removed is on the disks of all bricks once Commit has returned. What is half
-// done is left to who began it until this process has seen it for a while (memory.go).
+// done is left to who began it until this process has seen it for a while (Store.MayGoOn).
 package owndir
 
 import (

@@ -228,8 +228,10 @@ func (s *Store) SettleAttributes(alone func(id string, do func() error)) error {
 		alone(volume.IDOfStamp(a.stamp), func() error { return volume.IgnoreNotExist(a.Dir.Unlink(a.Name)) })
 	}
 	for stamp := range counts {
-		seen[stamp] = true
 		gone, goneErr := s.IsGivenUp(stamp)
+		if gone {
+			seen[stamp] = true
+		}
 		if gone && s.IsAbandoned(&s.Memory.attributes, stamp) {
 			alone(volume.IDOfStamp(stamp), func() error { return s.ForgetAttributesOfNone(stamp) })
 		}

@@ -249,3 +249,21 @@ func TestAttributesOfNoVolumeAreFoundAndRemoved(t *testing.T) {
 		t.Errorf("left: %q", links)
 	}
 }
+
+// A record on a brick that is away, or in a directory that is just healed, is not to be seen for a moment; days later once more.
+func TestAttributesOfAVolumeThatIsMissedForAMomentTwiceStay(t *testing.T) {
+	s, mountpoint := volumes.OnGV0(t)
+	s.Abandoned = time.Nanosecond
+	volumes.Create(t, s, volumes.Spec("vol"))
+	volumes.Expand(t, s, "vol", 2<<30, 0, 2<<30)
+	alone := func(_ string, do func() error) { volumes.Must(t, do()) }
+	record, away := filepath.Join(mountpoint, volumes.RecordFile("vol")), filepath.Join(mountpoint, "away")
+	for range 2 {
+		volumes.Must(t, os.Rename(record, away), s.SettleAttributes(alone), os.Rename(away, record), s.SettleAttributes(alone))
+	}
+	volumes.ShowsCapacity(t, s, "vol", 2<<30)
+	volumes.Must(t, os.Rename(record, away), s.SettleAttributes(alone), s.SettleAttributes(alone))
+	if links := attributeLinks(t, mountpoint); len(links) > 0 {
+		t.Errorf("missed for longer, they are there: %q", links)
+	}
+}

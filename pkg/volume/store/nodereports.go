@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 )
 
@@ -22,7 +23,7 @@ import (
 //
 // A report is the content of a symbolic link, reports/<shard>/<hash of the node's name>.<time>: made whole in one step,
 // by a name that was never there before, and that one process makes. The latest counts, and the node removes the others.
-// It is not forced to disk: who reports does so again when it is not there.
+// It is not forced to disk: who reports does so again each hour, by another name. What stays is of a node that was lost.
 const ReportsDir = "reports"
 
 // maxReport is how long a symbolic link's content may be, in bytes.
@@ -107,9 +108,11 @@ func (s *Store) SetReport(r Report) error {
 	return s.Explain(errors.Join(errs...))
 }
 
-// Reports returns what nodes report, by the nodes' names. What cannot be read is in the error, beside the others.
-func (s *Store) Reports() ([]Report, error) {
+// Reports returns what nodes report, by the nodes' names, and whether that is all of it: what was just replaced is read the
+// next time. What cannot be read is in the error, beside the others.
+func (s *Store) Reports() (reports []Report, isAll bool, err error) {
 	files, err := s.Files(ReportsDir)
+	isAll = err == nil
 	errs := []error{err}
 	latest := map[string]owndir.File{}
 	for _, f := range files {
@@ -118,22 +121,44 @@ func (s *Store) Reports() ([]Report, error) {
 			latest[node] = f
 		}
 	}
-	var all []Report
 	for _, f := range latest {
 		content, err := owndir.Readlink(f.Dir, f.Name)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // replaced meanwhile: it is read the next time
+			isAll = false
+			continue
 		}
 		var r Report
 		if err == nil {
 			err = json.Unmarshal([]byte(content), &r)
 		}
 		if err != nil {
+			isAll = false
 			errs = append(errs, fmt.Errorf("%s: %w", s.PathOf(f), err))
 			continue
 		}
-		all = append(all, r)
+		reports = append(reports, r)
 	}
-	slices.SortFunc(all, func(a, b Report) int { return cmp.Compare(a.Node, b.Node) })
-	return all, s.Explain(errors.Join(errs...))
+	slices.SortFunc(reports, func(a, b Report) int { return cmp.Compare(a.Node, b.Node) })
+	return reports, isAll, s.Explain(errors.Join(errs...))
+}
+
+// lostAfter is for how long a report stays as it is before its node is lost, in units of what is abandoned: a day.
+const lostAfter = 24
+
+// SettleReports removes what nodes have reported that were lost since.
+func (s *Store) SettleReports() error {
+	files, err := s.Files(ReportsDir)
+	if err != nil {
+		return s.Explain(err)
+	}
+	seen := map[string]bool{}
+	var errs []error
+	for _, f := range files {
+		seen[f.Name] = true
+		if s.Memory.reports.Age(f.Name) >= lostAfter*s.Abandoned {
+			errs = append(errs, volume.IgnoreNotExist(f.Dir.Unlink(f.Name)))
+		}
+	}
+	s.Memory.reports.Keep(seen)
+	return s.Explain(errors.Join(errs...))
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
@@ -20,7 +21,7 @@ import (
 
 func reported(t *testing.T, s *store.Store, want ...store.Report) {
 	t.Helper()
-	if got, err := s.Reports(); err != nil || len(got)+len(want) > 0 && !reflect.DeepEqual(got, want) {
+	if got, isAll, err := s.Reports(); err != nil || !isAll || len(got)+len(want) > 0 && !reflect.DeepEqual(got, want) {
 		t.Errorf("reported is %+v, %v; want %+v", got, err, want)
 	}
 }
@@ -66,14 +67,14 @@ func TestWhatANodeReports(t *testing.T) {
 		a.Pods = append(a.Pods, store.Pod{UID: fmt.Sprint(i), Code: "Dead", Message: strings.Repeat("ü", 1000)})
 	}
 	volumes.Must(t, s.SetReport(a))
-	got, err := s.Reports()
+	got, _, err := s.Reports()
 	if err != nil || len(got) != 2 || len(got[0].Pods) < 5 || got[0].Pods[4].UID != "4" || !strings.HasSuffix(got[0].Pods[4].Message, "ü…") {
 		t.Errorf("of a hundred pods %+v are reported, %v", got, err)
 	}
 
 	damaged := filepath.Join(shard, "damaged.1")
 	volumes.Must(t, os.Symlink("{", damaged))
-	if got, err := s.Reports(); err == nil || !strings.Contains(err.Error(), "damaged.1") || len(got) != 2 {
+	if got, isAll, err := s.Reports(); err == nil || isAll || !strings.Contains(err.Error(), "damaged.1") || len(got) != 2 {
 		t.Errorf("beside one that is damaged %d are reported, %v", len(got), err)
 	}
 	volumes.Must(t, os.Remove(damaged), s.SetReport(store.Report{Node: "a"}), s.SetReport(store.Report{Node: b.Node}))
@@ -84,4 +85,14 @@ func TestWhatANodeReports(t *testing.T) {
 	if err := s.SetReport(store.Report{Node: strings.Repeat("x", 5000), Pods: a.Pods}); err == nil || errors.Is(err, syscall.ENAMETOOLONG) {
 		t.Errorf("a name that is too long: %v", err)
 	}
+}
+
+func TestTheReportOfALostNodeIsRemoved(t *testing.T) {
+	s, _ := volumes.OnGV0(t)
+	lost, lives := store.Report{Node: "lost", Pods: []store.Pod{{UID: "1", Code: "Dead"}}}, store.Report{Node: "lives", Pods: []store.Pod{{UID: "2", Code: "Dead"}}}
+	volumes.Must(t, s.SetReport(lost), s.SetReport(lives), s.Reconcile(volumes.Background, volumes.Unlocked))
+	reported(t, s.Store, lives, lost)
+	s.Abandoned = time.Nanosecond
+	volumes.Must(t, s.SetReport(lives), s.Reconcile(volumes.Background, volumes.Unlocked))
+	reported(t, s.Store, lives)
 }

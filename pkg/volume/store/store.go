@@ -180,7 +180,7 @@ func countsInodes(st unix.Statfs_t) bool { return st.Files > 0 }
 // Memory is what a process remembers of one Gluster volume from one operation to the next: since when it knows of what
 // is half done. It may be used by many at once.
 type Memory struct {
-	Creations, Trash, Paths, Claimless, Strays, attributes, asides ages.Sightings
+	Creations, Trash, Paths, Claimless, StraySnapshots, StrayClones, GivenUp, attributes, asides, reports ages.Sightings
 
 	// Leases are those of copies, by the copy's stamp; Asked is when somebody asked for a clone last; Kubernetes are the
 	// leases of Kubernetes clusters, by their IDs; Splits is what pkg splitbrain writes aside.
@@ -193,6 +193,14 @@ type Memory struct {
 // gets the root of a client's mount and blocks as long as GlusterFS does.
 func NewMemory(commit func(mount *safepath.Dir) error) *Memory {
 	return &Memory{own: owndir.NewMemory(commit)}
+}
+
+// MayGoOn says of what was begun at the time in a stamp, and has not changed since, whether who began it may still be
+// at it: not once this process has seen it for a while, or that is long ago by a clock that is right.
+func (s *Store) MayGoOn(of *ages.Sightings, stamp string) bool {
+	_, begun, isStamped := volume.ParseStamp(stamp)
+	isOld := isStamped && volume.Now().Sub(begun) > s.Abandoned && s.IsClockRight()
+	return of.Age(stamp) < s.Recent && !isOld
 }
 
 // isClockRight says whether the kernel believes that its clock is (adjtimex(2), STA_UNSYNC).

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/owndir"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/store"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/trash"
@@ -58,6 +59,37 @@ func TestAHeldEntryIsKeptUntilItIsReleased(t *testing.T) {
 	}
 	volumes.Same(t, volumes.Audit(t, mountpoint))
 	volumes.Wants(t, s.Trash.Hold(held), volume.ErrNotFound)
+}
+
+// A round of the reaper lists the trash once, and removes for minutes.
+func TestWhatIsRestoredOrHeldDuringARoundIsNotSaidToBeRemoved(t *testing.T) {
+	for name, test := range map[string]struct {
+		meanwhile func(s *lifecycle.Volumes, entry string) error
+		left      string
+	}{
+		"restored": {func(s *lifecycle.Volumes, entry string) error { _, err := s.Trash.Restore(entry); return err }, "ready second"},
+		"held":     {func(s *lifecycle.Volumes, entry string) error { return s.Trash.Hold(entry) }, "held second"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, mountpoint := volumes.OnGV0(t)
+			for _, name := range []string{"first", "second"} {
+				volumes.Create(t, s, volumes.Spec(name))
+				volumes.Must(t, s.Delete(volumes.Background, name))
+			}
+			entries, err := s.Trash.TrashEntries()
+			volumes.Must(t, err)
+			other := volumes.Open(t, mountpoint)
+			s.Step = func(point string) {
+				if point == "reap: record removed" {
+					volumes.Must(t, test.meanwhile(other, entries[1].Name))
+				}
+			}
+			if n, err := s.Trash.Reap(volumes.Background, 0); n != 1 || err != nil {
+				t.Errorf("reaped %d, %v", n, err)
+			}
+			volumes.Same(t, volumes.Audit(t, mountpoint), test.left)
+		})
+	}
 }
 
 // What cannot be restored is held as before.

@@ -5,6 +5,7 @@ package trash
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -122,8 +123,11 @@ func (s *Trash) reapSlice(ctx context.Context, e store.TrashEntry) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	e, err := s.ReadEntry(e.RecordFile())
+	if err != nil && volume.IgnoreNotExist(err) == nil { // restored, held or removed by another since it was listed
+		err = fmt.Errorf("%w: %w", volume.ErrBusy, err)
+	}
 	if err != nil {
-		return volume.IgnoreNotExist(err) // restored or reaped meanwhile
+		return err
 	}
 	if err := s.SettleSuffix(&e); err != nil {
 		return err

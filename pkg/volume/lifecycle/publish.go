@@ -186,7 +186,7 @@ func (s *Volumes) isNobodys(dir *safepath.Dir, id, rel string) error {
 // is above is asked for. A deletion moves it, and then gives up the path; and a node's kernel believes for a second what
 // it knew of the name, also where it is to ask anew, since the directory is there, if elsewhere
 // (TestANodeDoesNotPublishAsNobodysWhatIsInTheTrash). Another place than the path is no reason: a brick's answer does not
-// tell where a name ends that has "<" or ">".
+// tell of every name where it ends.
 func (s *Volumes) isInTrash(dir *safepath.Dir, rel string) error {
 	all, err := store.BricksOf(dir)
 	for _, at := range all {

@@ -3,6 +3,7 @@
 package gluster
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -99,8 +100,50 @@ func TestWhatIsReadBeforeAValueEndsCounts(t *testing.T) {
 	}
 }
 
+// oddNames look like what follows a name.
+var oddNames = []string{
+	"a<b", "a>b", "<>", ">", "x>)", "x>))", "x> ", "x> <POSIX(", "x>) (<REPLICATE:r> <POSIX(", "x>)) (gv0-dht-layout (", "x> (a-layout b", "> (<A:0", ">) (<A:0", "a<POSIX(x):h:y>", "(", ")", " ", "a b",
+}
+
+func TestANameMayHaveAnyCharacter(t *testing.T) {
+	for _, name := range oddNames {
+		hasName(t, name)
+	}
+}
+
+// hasName fails the test unless each brick is understood that has a directory of that name.
+func hasName(t *testing.T, name string) {
+	t.Helper()
+	value := strings.ReplaceAll(pathInfo, "pvc-1", name)
+	all := ParsePathInfo(value)
+	for _, p := range all {
+		if strings.TrimSuffix(p.Name(), ".20261126T165100.000000000Z") != name {
+			t.Errorf("of %q it says %+v", name, p)
+		}
+	}
+	if len(all) != 4 {
+		t.Errorf("of %q it says %v", name, all)
+	}
+	if placed, err := ParsePlacement(value); err != nil || len(placed.Subvolumes) != 2 || placed.Subvolumes[1].Bricks != 2 || placed.Ranges != 1 {
+		t.Errorf("%q lies on %+v, %v", name, placed, err)
+	}
+}
+
+func FuzzANameInPathInfo(f *testing.F) {
+	for _, name := range oddNames {
+		f.Add(name)
+	}
+	ambiguous := regexp.MustCompile(`>\) \(<[A-Z]+:[^<>/() ]+-[0-9]+$`)
+	f.Fuzz(func(t *testing.T, name string) {
+		if name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\x00") && !ambiguous.MatchString(name) {
+			hasName(t, name)
+		}
+	})
+}
+
 func FuzzPathInfo(f *testing.F) {
 	f.Add(pathInfo, "team/pvc-1", "")
+	f.Add("(<POSIX(/b):h:/b/x>y> <POSIX(/c):h:/c/x>y>)", "x>y", "")
 	f.Add("<POSIX(/b):h:/b/x>", "x", "efe78bd2-69e0-4dd0-9c61-43c2393a837b")
 	f.Fuzz(func(t *testing.T, value, at, parent string) {
 		all := ParsePathInfo(value)

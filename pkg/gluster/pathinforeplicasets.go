@@ -5,6 +5,7 @@ package gluster
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -90,10 +91,9 @@ func parseList(text string, depth int) (rest string, list node, err error) {
 		case rest[0] == '(':
 			rest, item, err = parseList(rest, depth+1)
 		case rest[0] == '<':
-			var closed bool
 			item.isTag = true
-			if item.text, rest, closed = strings.Cut(rest[1:], ">"); !closed {
-				return "", list, errors.New("a tag has no end")
+			if item.text, rest, err = parseTag(rest); err != nil {
+				return "", list, err
 			}
 		default:
 			end := strings.IndexAny(rest, " ()<")
@@ -107,6 +107,30 @@ func parseList(text string, depth int) (rest string, list node, err error) {
 			return "", list, err
 		}
 	}
+}
+
+// afterBrick is what follows the ">" of what a brick says: the next brick, the next replica set, the layout, the end. A
+// name may look like each of them but for a "/", which the first two have and no name, and for the ">" that ends the
+// name, which the others do not have. Only a name that ends as a replica set begins is taken for one.
+var afterBrick = regexp.MustCompile(`^( <POSIX\(/|\) \(<[A-Z]+:[^<>/() ]+-[0-9]+> <POSIX\(/|\)+ \([^<>/]+-layout [^<>/]*$|\)*[ \x00]*$)`)
+
+// parseTag reads "<…>" at the beginning of text. It ends with its first ">", but for what a brick says, if something known
+// follows a later one.
+func parseTag(text string) (tag, rest string, err error) {
+	first := strings.IndexByte(text, '>')
+	if first < 0 {
+		return "", "", errors.New("a tag has no end")
+	}
+	end := first
+	if strings.HasPrefix(text, "<POSIX(") {
+		for end < len(text) && (text[end] != '>' || !afterBrick.MatchString(text[end+1:])) {
+			end++
+		}
+	}
+	if end == len(text) {
+		end = first
+	}
+	return text[1:end], text[end+1:], nil
 }
 
 // find returns the first list whose first item is a match, the outermost first.

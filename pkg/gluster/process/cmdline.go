@@ -18,7 +18,8 @@ import (
 
 // argumentsLimit is how long a process may take to show its arguments, which takes it some microseconds. The kernel
 // reads them from its memory, and waits for ever for one that waits in turn, with its memory locked, for a file system
-// that does not answer.
+// that does not answer. pkg/ask would not ask for them: that another question about the process has no answer is just
+// why they are looked at (TestWhatIsGivenAnotherProgramIsNoSilentClient).
 const argumentsLimit = time.Second
 
 // procDir is a mounted proc file system.

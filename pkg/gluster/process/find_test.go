@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/ask"
 )
 
 // fakeProc is a /proc with these processes: a FIFO shows nothing to who reads it until somebody writes, as the
@@ -87,4 +89,25 @@ func TestTwoMayReadTheSameArgumentsAtOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// A process that is being given another program says nothing of its namespace; its arguments tell that it is no client.
+func TestWhatIsGivenAnotherProgramIsNoSilentClient(t *testing.T) {
+	const program, client = 1 << 23, 1<<23 + 1 // above the kernel's limit
+	p := fakeProc(t, map[int]string{program: "pause", client: "glusterfs --volfile-id=/gv0 /a/mnt"})
+	release, answered := make(chan struct{}), make(chan int)
+	for _, pid := range []int{program, client} {
+		_, err := ask.Process(pid, func() (int, error) { <-release; return pid, nil }, func(pid int) { answered <- pid })
+		if !errors.Is(err, unix.ETIMEDOUT) {
+			t.Fatal(err)
+		}
+	}
+	found, err := p.find(nil)
+	if len(found) != 0 || !errors.Is(err, unix.ETIMEDOUT) || !strings.Contains(err.Error(), strconv.Itoa(client)) ||
+		strings.Contains(err.Error(), strconv.Itoa(program)+":") {
+		t.Errorf("found %v, %v", found, err)
+	}
+	close(release)
+	<-answered
+	<-answered
 }

@@ -229,7 +229,8 @@ func mayRemove(s *store.Store, at owndir.File) error {
 	return err
 }
 
-// isNoVolume returns nil if the tree of a copy that was given up is not that of a volume which is there.
+// isNoVolume returns nil if the tree of a copy that was given up is not that of a volume which is there, or whose record
+// another has moved aside (TestACopyIsNotRemovedWhileTheRecordOfItsVolumeIsAside).
 func isNoVolume(s *store.Store, dir *safepath.Dir, name string) error {
 	gfid, err := store.GFIDOf(dir)
 	if err != nil {
@@ -237,7 +238,7 @@ func isNoVolume(s *store.Store, dir *safepath.Dir, name string) error {
 	}
 	_, stamp, _ := parseRemoving(name)
 	id := volume.IDOfStamp(stamp)
-	if has, err := s.HasGFID(id, gfid); err != nil || !has {
+	if has, err := s.HasGFIDOrAside(id, gfid); err != nil || !has {
 		return err
 	}
 	return fmt.Errorf("%s is the directory of volume %s, which is there: %w; it goes when CreateVolume is called for that again, or DeleteVolume", dir.Name(), id, volume.ErrForeign)

@@ -31,9 +31,19 @@ func (s *Creations) Revoke(r volume.Record) error {
 		return volume.IgnoreNotExist(err) // another has done it
 	}
 	s.Step(stepUndoing)
-	// Who moves the directory there looks for the record then, and this for the directory when the record is moved: so
-	// one of them sees the other. A kill before the end makes it ready again, for the next who revokes it.
-	if f, err = s.FindIn(b.Dir, b.Name); err != nil || f.State == store.Absent {
+	if err := s.revokeAside(b, r); err != nil {
+		return errors.Join(err, volume.IgnoreNotExist(s.ReturnRecord(b, r)))
+	}
+	return nil
+}
+
+// revokeAside is Revoke of one whose record was moved aside: it goes back where there is an error
+// (TestTheRecordOfAVolumeThatCannotBeRevokedIsReturned). Who moves the directory there looks for the record then, and
+// this for the directory when the record is moved: so one of them sees the other. A kill before the end makes it ready
+// again, for the next who revokes it.
+func (s *Creations) revokeAside(b HalfMade, r volume.Record) error {
+	f, err := s.FindIn(b.Dir, b.Name)
+	if err != nil || f.State == store.Absent {
 		return err
 	}
 	err = s.RetryRefreshed(r.Path, func() error { return s.CheckInPlace(r) })
@@ -43,5 +53,5 @@ func (s *Creations) Revoke(r volume.Record) error {
 	if err == nil {
 		err = fmt.Errorf("its directory is there by now: %w", volume.ErrBusy)
 	}
-	return errors.Join(err, s.ReturnRecord(b, f.Record))
+	return err
 }

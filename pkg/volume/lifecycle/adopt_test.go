@@ -77,6 +77,19 @@ func TestAnAdoptedDirectoryIsAVolume(t *testing.T) {
 	volumes.Wants(t, s.GiveBack("vol"), volume.ErrNotFound, "vol")
 }
 
+// Each brick is asked where it has the directory, and its answer does not say where a name ends.
+func TestADirectoryWithAnOddNameIsAdopted(t *testing.T) {
+	s, mountpoint := volumes.OnGV0(t)
+	for _, path := range []string{"a<b>c", "in <it>/x>)"} {
+		legacy(t, mountpoint, path)
+		_, err := s.Adopt(volumes.Background, "vol", path, 1<<30)
+		volumes.Must(t, err)
+		volumes.Publish(t, s, lifecycle.Access{ID: "vol"})
+		volumes.Must(t, s.Delete(volumes.Background, "vol"))
+		isAsItWas(t, mountpoint, path)
+	}
+}
+
 func TestDirectoriesThatAreNotAdopted(t *testing.T) {
 	s, mountpoint := volumes.OnGV0(t)
 	volumes.Create(t, s, volumes.Spec("made"))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/copying"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/creation"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/volume/lifecycle"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/volumes"
 )
@@ -56,6 +57,24 @@ func TestACopyThatIsGivenUpWhileItBecomesAVolume(t *testing.T) {
 	}
 	t.Run("at each point of the creation", func(t *testing.T) { atEachPoint(t, prepare, complete, giveCopyUp, check) })
 	t.Run("at each point of the other", func(t *testing.T) { atEachPoint(t, prepare, giveCopyUp, complete, check) })
+}
+
+// Another controller that takes a creation back has moved its record aside, and has not seen yet that it is complete.
+func TestACopyIsNotRemovedWhileTheRecordOfItsVolumeIsAside(t *testing.T) {
+	s, mountpoint := volumes.OnGV0(t)
+	volumes.Must(t, makeCopy(s))
+	volumes.StopAt(s, "create: record complete", func(s *lifecycle.Volumes) { _, _ = s.Create(cloned()) })
+	f, err := s.Find("vol")
+	volumes.Must(t, err)
+	s.Step = func(point string) {
+		if point == "undo: claim renamed" {
+			volumes.Wants(t, giveCopyUp(volumes.Open(t, mountpoint)), volume.ErrForeign, "directory of volume vol, which is there")
+		}
+	}
+	volumes.Must(t, s.Creations.Undo(creation.HalfMadeVolume(f)))
+	volumes.Wants(t, createSpec(cloned())(s), volume.ErrBusy, "given up what was copied")
+	volumes.Must(t, reapCopies(s))
+	volumes.Same(t, volumes.Audit(t, mountpoint))
 }
 
 // One that stands still before it moves a copy into the place of its volume does not move it into the next volume's,

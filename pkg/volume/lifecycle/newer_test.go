@@ -82,3 +82,19 @@ func TestRecordsOfANewerDriver(t *testing.T) {
 		})
 	}
 }
+
+// A newer driver's copy does not become a volume here, though it is asked for.
+func TestACopyOfANewerDriverIsNotMovedIntoItsPlace(t *testing.T) {
+	s, mountpoint := volumes.OnGV0(t)
+	volumes.Must(t, makeCopy(s))
+	volumes.StopAt(s, "create: record complete", func(s *lifecycle.Volumes) { _, _ = s.Create(cloned()) })
+	file := filepath.Join(mountpoint, volumes.RecordFile("vol"))
+	data, err := os.ReadFile(file)
+	volumes.Must(t, err, os.WriteFile(file, []byte(strings.Replace(string(data), `"minWriter": 2`, `"minWriter": 3`, 1)), 0o600))
+	volumes.Wants(t, createSpec(cloned())(s), volume.ErrNewer)
+	st, err := s.Clones().Find("vol")
+	volumes.Must(t, err)
+	tree, err := s.Clones().OpenTree(st)
+	volumes.Must(t, err)
+	tree.Close()
+}

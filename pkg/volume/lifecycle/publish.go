@@ -168,6 +168,9 @@ func (s *Volumes) isNobodys(dir *safepath.Dir, id, rel string) error {
 			return err
 		}
 		held, err = s.Creations.WhoHolds(above, ancestor)
+		if err == nil {
+			err = s.isInTrash(above, ancestor)
+		}
 		above.Close()
 		if err == nil && held.Stamp != "" && !held.Parent {
 			err = fmt.Errorf("directory %s of volume %s lies in another: %w: publish that volume, with a subPath", rel, id, s.Creations.NestedError(ancestor, held))
@@ -179,10 +182,11 @@ func (s *Volumes) isNobodys(dir *safepath.Dir, id, rel string) error {
 	return s.isInTrash(dir, rel)
 }
 
-// isInTrash returns an ErrBusy if a brick has a directory in the trash that nobody has. A deletion moves it, and then
-// gives up the path; and a node's kernel believes for a second what it knew of the name, also where it is to ask anew,
-// since the directory is there, if elsewhere (TestANodeDoesNotPublishAsNobodysWhatIsInTheTrash). Another place than the
-// path is no reason: a brick's answer does not tell where a name ends that has "<" or ">".
+// isInTrash returns an ErrBusy if a brick has a directory in the trash that nobody has; of what lies below one, each that
+// is above is asked for. A deletion moves it, and then gives up the path; and a node's kernel believes for a second what
+// it knew of the name, also where it is to ask anew, since the directory is there, if elsewhere
+// (TestANodeDoesNotPublishAsNobodysWhatIsInTheTrash). Another place than the path is no reason: a brick's answer does not
+// tell of every name where it ends.
 func (s *Volumes) isInTrash(dir *safepath.Dir, rel string) error {
 	all, err := store.BricksOf(dir)
 	for _, at := range all {

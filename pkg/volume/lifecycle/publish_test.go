@@ -117,14 +117,18 @@ func TestANodeDoesNotPublishAsNobodysWhatIsInTheTrash(t *testing.T) {
 	volumes.Must(t, err)
 	defer closeNode()
 	controller := volumes.Open(t, controllers)
-	volumes.Create(t, controller, volumes.Spec("vol"))
-	node.Step = func(point string) {
-		if point == "publish: directory opened" {
-			volumes.Must(t, controller.Delete(volumes.Background, "vol"))
+	for id, path := range map[string]string{"vol": "vol", "above": "above/sub/deep"} {
+		volumes.Create(t, controller, volumes.Spec(id))
+		volumes.Must(t, os.MkdirAll(filepath.Join(controllers, path), 0o755))
+		node.Step = func(point string) {
+			if point == "publish: directory opened" {
+				volumes.Must(t, controller.Delete(volumes.Background, id))
+			}
 		}
+		_, _, err = node.Directory(volumes.Background, lifecycle.Access{ID: "static", Path: path})
+		volumes.Wants(t, err, volume.ErrBusy, "directory "+id, "just deleted")
 	}
-	_, _, err = node.Directory(volumes.Background, lifecycle.Access{ID: "static", Path: "vol"})
-	volumes.Wants(t, err, volume.ErrBusy, "just deleted")
+	node.Step = func(string) {}
 	for _, odd := range []string{"a<POSIX(x):h:y>", "vol.20261127T165023.000000000Z"} { // which a brick's answer may be misread for
 		volumes.Must(t, os.Mkdir(filepath.Join(controllers, odd), 0o755))
 		volumes.Publish(t, node, lifecycle.Access{ID: "static", Path: odd})

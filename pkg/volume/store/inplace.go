@@ -125,13 +125,43 @@ func (s *Store) IsReady(r volume.Record) (bool, error) {
 
 // HasGFID says whether the volume of an ID is there, and has the directory with a gfid.
 func (s *Store) HasGFID(id, gfid string) (bool, error) {
-	r, err := s.GetAsMade(id)
-	if errors.Is(err, volume.ErrNotFound) {
-		return false, nil
-	}
+	f, err := s.Find(id)
 	if err != nil {
 		return false, err
 	}
-	have, err := s.RecordedGFID(r)
+	return s.hasGFID(f, gfid)
+}
+
+func (s *Store) hasGFID(f Lookup, gfid string) (bool, error) {
+	if f.State != Ready {
+		return false, nil
+	}
+	have, err := s.RecordedGFID(f.Record)
 	return err == nil && have == gfid, err
+}
+
+// HasGFIDOrAside is HasGFID, and sees the record of a volume, too, that another has moved aside, to find that it is
+// complete. The volume is looked for twice, since its record may just go aside, or come back.
+func (s *Store) HasGFIDOrAside(id, gfid string) (bool, error) {
+	if has, err := s.HasGFID(id, gfid); has || err != nil {
+		return has, err
+	}
+	aside, err := s.FilesOf(owndir.CreatingDir, id)
+	if err != nil {
+		return false, err
+	}
+	for _, file := range aside {
+		stamp, _, isRecord := CutSuffix(file.Name, RecordSuffix, UndoSuffix, RevokedSuffix)
+		if !isRecord || volume.IDOfStamp(stamp) != id {
+			continue
+		}
+		f, err := s.FindIn(file.Dir, file.Name)
+		if err != nil {
+			return false, err
+		}
+		if has, err := s.hasGFID(f, gfid); has || err != nil {
+			return has, err
+		}
+	}
+	return s.HasGFID(id, gfid)
 }

@@ -21,7 +21,8 @@ const (
 )
 
 // unrecorded is what records of drivers that did not know MadeFor lack.
-const unrecorded = `# - the name and the namespace of the claim: as below, in the namespace of kubectl;
+const unrecorded = `# - the name and the namespace of the claim: as below, in the namespace of kubectl. Put both into spec.claimRef of
+#   the PersistentVolume, too, or another claim that fits may get it;
 # - the access modes: ReadWriteMany fits every pod; kubelet goes by the first;
 # - mountOptions, and consistency: strict below volumeAttributes, if its class had them;
 `
@@ -41,6 +42,8 @@ func manifest(id volume.ID, r volume.Record) (string, error) {
 	unknown := unrecorded
 	if m := r.MadeFor; m != nil {
 		unknown, claimMeta = "", map[string]any{"name": m.Claim, "namespace": m.Namespace}
+		// Or another claim that fits gets the data, where this one cannot be made.
+		spec["claimRef"] = map[string]any{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": m.Claim, "namespace": m.Namespace}
 		if len(m.AccessModes) > 0 {
 			modes = m.AccessModes
 		}

@@ -96,7 +96,7 @@ func (p *planner) planClaims() {
 
 func (p *planner) isHeketis(claim *Object) bool {
 	name, _ := class(claim)
-	o := p.in.find("StorageClass", "", name)
+	o := p.in.get(Reference{Kind: "StorageClass", Name: name, group: "storage.k8s.io"})
 	return o != nil && text(o.Content, "provisioner") == InTree
 }
 

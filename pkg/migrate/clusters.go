@@ -26,8 +26,7 @@ type serverGroup struct {
 	set     string
 	servers []string
 	sources []Reference
-	volumes []string
-	wrong   map[string]string // why a Gluster volume cannot be in the clusters file
+	volumes []string // that somebody uses
 }
 
 // newClusterSet reads the clusters file that the driver has, if it is among the objects.
@@ -59,7 +58,7 @@ func (c *clusterSet) group(e endpoints, extra []string) *serverGroup {
 	}
 	i := slices.IndexFunc(c.groups, func(g *serverGroup) bool { return g.set == set })
 	if i < 0 {
-		c.groups = append(c.groups, &serverGroup{set: set, servers: e.servers, wrong: map[string]string{}})
+		c.groups = append(c.groups, &serverGroup{set: set, servers: e.servers})
 		i = len(c.groups) - 1
 	}
 	g := c.groups[i]
@@ -91,12 +90,17 @@ func (c *clusterSet) settle(say func(Finding)) {
 	}
 	c.nameAll(fresh)
 	for _, g := range c.groups {
-		if !g.isUnknown() {
+		if !g.isUnknown() && len(g.volumes) > 0 {
 			c.merge(g)
 		}
 	}
 	slices.SortFunc(c.file, func(a, b gluster.Cluster) int { return strings.Compare(a.Name, b.Name) })
 	c.sayShared(say)
+}
+
+// has says whether the file has a Gluster volume.
+func (c *clusterSet) has(cluster, volume string) bool {
+	return slices.ContainsFunc(c.file, func(f gluster.Cluster) bool { return f.Name == cluster && slices.Contains(f.Volumes, volume) })
 }
 
 // isUnknown says whether the servers are still to be said. Such a group has a name and is not in the file.
@@ -180,7 +184,7 @@ func clusterName(of string) string {
 	return name
 }
 
-// merge puts a group into the file, and remembers which of its Gluster volumes that cannot have.
+// merge puts a group into the file, without Gluster volumes that it cannot have.
 func (c *clusterSet) merge(g *serverGroup) {
 	i := slices.IndexFunc(c.file, func(f gluster.Cluster) bool { return f.Name == g.name })
 	if i < 0 {
@@ -191,11 +195,9 @@ func (c *clusterSet) merge(g *serverGroup) {
 	cluster.Servers = gluster.Unique(append(slices.Clone(cluster.Servers), g.servers...))
 	slices.Sort(g.volumes)
 	for _, v := range g.volumes {
-		if err := (gluster.Volume{Cluster: g.name, Name: v}).Validate(); err != nil {
-			g.wrong[v] = err.Error()
-			continue
+		if (gluster.Volume{Cluster: g.name, Name: v}).Validate() == nil {
+			cluster.Volumes = gluster.Unique(append(slices.Clone(cluster.Volumes), v))
 		}
-		cluster.Volumes = gluster.Unique(append(slices.Clone(cluster.Volumes), v))
 	}
 	if len(cluster.Volumes) == 0 {
 		c.file = slices.Delete(c.file, i, i+1)

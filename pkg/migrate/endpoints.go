@@ -26,7 +26,7 @@ type endpoints struct {
 func (p *planner) lookUp(namespace, name string) (found endpoints, ok bool) {
 	for _, key := range []string{namespace + "/" + name, name} {
 		if said := p.opt.Servers[key]; len(said) > 0 {
-			return endpoints{ref: Reference{"Endpoints", namespace, name}, servers: said}, true
+			return endpoints{ref: Reference{Kind: "Endpoints", Namespace: namespace, Name: name}, servers: said}, true
 		}
 	}
 	if o := p.in.find("Endpoints", namespace, name); o != nil {
@@ -74,7 +74,7 @@ func ofEndpoints(o *Object) endpoints {
 // ofSlices reads the EndpointSlices of a Service. The old plugin did not; they tell the addresses where the Endpoints
 // are gone.
 func (p *planner) ofSlices(namespace, name string) endpoints {
-	found := endpoints{ref: Reference{"EndpointSlice", namespace, name}}
+	found := endpoints{ref: Reference{Kind: "EndpointSlice", Namespace: namespace, Name: name}}
 	for _, o := range p.in.byKind["EndpointSlice"] {
 		if o.namespace() != namespace || text(o.Content, "metadata", "labels", "kubernetes.io/service-name") != name {
 			continue

@@ -35,7 +35,7 @@ func (p *planner) planInlineVolume(s podSpec, name string, source map[string]any
 		p.about(s.object)(f)
 	}
 	isReadOnly := isTrue(source, "readOnly")
-	key := fmt.Sprintf("%s %s", s.owner, fmt.Sprint(source))
+	key := fmt.Sprintf("%s %s %s", s.owner.group, s.owner, fmt.Sprint(source))
 	index := len(p.plan.Inline)
 	inline := Inline{Workload: s.owner, Volume: name, Action: Replace, Source: s.object.Source}
 	if first, again := seen[key]; again {

@@ -16,7 +16,7 @@ import (
 // input is the objects, each once, in an order that does not depend on where they came from.
 type input struct {
 	all []*Object
-	// byKind is without API versions: extensions/v1beta1 and apps/v1 have the same Deployments.
+	// byKind is without API groups: several may have one kind.
 	byKind map[string][]*Object
 }
 
@@ -104,10 +104,14 @@ func wanted(o *Object) map[string]any {
 // serverKeys of metadata are the server's.
 var serverKeys = []string{"uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "managedFields", "selfLink"}
 
-// find returns an object, or nil.
+// find returns an object of the core group, or nil.
 func (in *input) find(kind, namespace, name string) *Object {
-	for _, o := range in.byKind[kind] {
-		if o.namespace() == namespace && o.name() == name {
+	return in.get(Reference{Kind: kind, Namespace: namespace, Name: name})
+}
+
+func (in *input) get(ref Reference) *Object {
+	for _, o := range in.byKind[ref.Kind] {
+		if o.reference() == ref {
 			return o
 		}
 	}
@@ -120,8 +124,8 @@ func (in *input) owner(o *Object) (*Object, *Reference) {
 		if !isTrue(r, "controller") {
 			continue
 		}
-		ref := Reference{Kind: text(r, "kind"), Namespace: o.namespace(), Name: text(r, "name")}
-		return in.find(ref.Kind, ref.Namespace, ref.Name), &ref
+		ref := Reference{Kind: text(r, "kind"), Namespace: o.namespace(), Name: text(r, "name"), group: groupOf(r)}
+		return in.get(ref), &ref
 	}
 	return nil, nil
 }

@@ -28,6 +28,8 @@ type Reference struct {
 	Kind      string `json:"kind"`
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name"`
+
+	group string // of its API: others than Kubernetes have a Service, a StatefulSet, a Job, too
 }
 
 // String is as people write it: Endpoints app/glusterfs-cluster.
@@ -43,7 +45,24 @@ func (o *Object) name() string      { return text(o.Content, "metadata", "name")
 func (o *Object) namespace() string { return text(o.Content, "metadata", "namespace") }
 func (o *Object) uid() string       { return text(o.Content, "metadata", "uid") }
 func (o *Object) reference() Reference {
-	return Reference{Kind: o.kind(), Namespace: o.namespace(), Name: o.name()}
+	return Reference{Kind: o.kind(), Namespace: o.namespace(), Name: o.name(), group: groupOf(o.Content)}
+}
+
+// groupOf is the group of what has a kind and an apiVersion. What was in another one once is in that of today.
+func groupOf(content map[string]any) string {
+	group, _, hasGroup := strings.Cut(text(content, "apiVersion"), "/")
+	kind := text(content, "kind")
+	switch {
+	case !hasGroup && kind == "DeploymentConfig":
+		return "apps.openshift.io"
+	case !hasGroup:
+		return ""
+	case group == "extensions" && (kind == "Ingress" || kind == "NetworkPolicy"):
+		return "networking.k8s.io"
+	case group == "extensions":
+		return "apps"
+	}
+	return group
 }
 
 func (o *Object) annotation(key string) (string, bool) {
@@ -126,5 +145,5 @@ func anyList(values []string) []any {
 }
 
 func byReference(a, b Reference) int {
-	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name))
+	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name), strings.Compare(a.group, b.group))
 }

@@ -119,3 +119,29 @@ func TestClusterNames(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatNobodyUsesIsNotInTheClustersFile: the driver would ask a Gluster volume that may be gone, and every list would
+// be partial.
+func TestWhatNobodyUsesIsNotInTheClustersFile(t *testing.T) {
+	const left = `
+{apiVersion: v1, kind: PersistentVolume, metadata: {name: pool-gone}, spec: {claimRef: {namespace: one, name: x}, glusterfs: {endpoints: old, path: gv9}}, status: {phase: Released}}
+---
+{apiVersion: v1, kind: PersistentVolume, metadata: {name: volume-gone}, spec: {claimRef: {namespace: one, name: y}, glusterfs: {endpoints: gfs, path: gv8}}, status: {phase: Failed}}
+`
+	options := Options{Servers: map[string][]string{"gfs": {"10.0.0.1"}, "old": {"10.0.0.8", "10.0.0.9"}}}
+	if plan := planOf(t, left, options); len(plan.ClustersFile.Clusters)+len(plan.Clusters) > 0 {
+		t.Errorf("where nothing is replaced, the clusters file is\n%s", plan.ClustersFile.Text())
+	}
+	plan := planOf(t, left+"---"+twoNamespaces, options)
+	want := "clusters:\n  - name: gfs\n    servers: [10.0.0.1]\n    volumes: [gv0]\n"
+	if have := plan.ClustersFile.Text(); have != want {
+		t.Errorf("the clusters file is\n%s", have)
+	}
+	plan.says(t, ByHand, "PersistentVolume pool-gone", "needs cluster old with 10.0.0.8, 10.0.0.9 and that Gluster volume in the clusters file")
+	plan.says(t, ByHand, "PersistentVolume volume-gone", "needs cluster gfs with 10.0.0.1 and that Gluster volume in the clusters file")
+	for _, v := range plan.Volumes {
+		if v.PersistentVolume == nil || v.Cluster == "" {
+			t.Errorf("%s: the plan does not show what would take its place", v.Name)
+		}
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 )
 
 // Options are what the objects do not say.
@@ -46,6 +48,7 @@ type placement struct {
 	volume    string
 	directory string
 	isBlocked bool // its servers are not known
+	isLeft    bool // nobody uses it
 	inline    int  // its place among the inline volumes, from 1; 0: none
 	finish    func(cluster string)
 	unusable  func(reason string)
@@ -90,12 +93,14 @@ func (p *planner) about(o *Object) func(Finding) {
 // place names the clusters, now that all of them are known, and finishes what has a place in one.
 func (p *planner) place() {
 	for _, item := range p.placed {
-		item.group.addVolume(item.volume)
+		if !item.isLeft { // a Gluster volume that is gone would not answer the driver
+			item.group.addVolume(item.volume)
+		}
 	}
 	p.clusters.settle(p.say)
 	for _, item := range p.placed {
-		if reason := item.group.wrong[item.volume]; reason != "" {
-			item.unusable(reason)
+		if err := (gluster.Volume{Cluster: item.group.name, Name: item.volume}).Validate(); err != nil {
+			item.unusable(err.Error())
 			continue
 		}
 		item.finish(item.group.name)

@@ -57,8 +57,8 @@ func (p *planner) planVolume(pv *Object) *Volume {
 		update(func(v *Volume) { v.Action = Blocked })
 	}
 	if b.unused != "" {
+		item.isLeft = true
 		update(func(v *Volume) { v.Action, v.Claim = Leave, nil })
-		say(unusedFinding(b, item))
 	}
 	p.sayDifferences(pv, b, say)
 	item.unusable = func(reason string) {
@@ -70,10 +70,13 @@ func (p *planner) planVolume(pv *Object) *Volume {
 			v.Place = Place{Cluster: cluster, Volume: item.volume, Path: item.directory}
 			v.Options, v.Endpoints = opts.Kept, item.endpoints.Namespace+"/"+item.endpoints.Name
 			v.PersistentVolume = newVolume(pv, b, v.Place, opts.Kept)
-			if !p.opt.Live && b.claim != nil && v.Action != Leave {
+			if !p.opt.Live && b.claim != nil && !item.isLeft {
 				v.PersistentVolumeClaim = newClaim(b.claim, v.PersistentVolume, p.about(b.claim))
 			}
 		})
+		if item.isLeft {
+			say(p.unusedFinding(b, item))
+		}
 	}
 	p.placed = append(p.placed, item)
 	return &v
@@ -168,10 +171,18 @@ func (p *planner) whereEndpointsAre(pv *Object, b binding, name string) wantedEn
 	return want
 }
 
-func unusedFinding(b binding, item *placement) Finding {
+// unusedFinding is said when the clusters file is known: what nobody uses is not put into it.
+func (p *planner) unusedFinding(b binding, item *placement) Finding {
 	f := Finding{Severity: ByHand, Message: fmt.Sprintf("is not in use and stays as it is: %s. Its data stays on Gluster volume %s", b.unused, item.volume)}
 	if item.directory != "/" {
 		f.Message += ", in " + item.directory
+	}
+	if group := item.group; !p.clusters.has(group.name, item.volume) {
+		servers := "its servers"
+		if !group.isUnknown() {
+			servers = strings.Join(group.servers, ", ")
+		}
+		f.Message += fmt.Sprintf(". The new PersistentVolume needs cluster %s with %s and that Gluster volume in the clusters file", group.name, servers)
 	}
 	f.Cure = "if the data is still wanted, make the new PersistentVolume, which this plan has without a claimRef, and a claim with its volumeName; otherwise delete the old one"
 	return f

@@ -65,7 +65,7 @@ func (p *planner) resolve(want wantedEndpoints, say func(Finding)) (found endpoi
 
 // unknown stands for servers that are still to be said.
 func (w wantedEndpoints) unknown() endpoints {
-	return endpoints{ref: Reference{"Endpoints", strings.Join(w.namespaces, ","), w.name}}
+	return endpoints{ref: Reference{Kind: "Endpoints", Namespace: strings.Join(w.namespaces, ","), Name: w.name}}
 }
 
 func elsewhereNote(want wantedEndpoints, all []endpoints) string {

@@ -78,7 +78,11 @@ func workload(o *Object, owner Reference) *Workload {
 	}
 	kubectl := fmt.Sprintf("kubectl -n %s ", owner.Namespace)
 	target := strings.ToLower(owner.Kind) + "/" + owner.Name
-	switch owner.Kind {
+	kind := owner.Kind
+	if !slices.Contains([]string{"", "apps", "batch", "apps.openshift.io"}, owner.group) {
+		kind = "" // one of the same name that works in another way
+	}
+	switch kind {
 	case "Deployment", "DeploymentConfig", "ReplicaSet", "ReplicationController", "StatefulSet":
 		replicas := int64(1) // what a server fills in
 		if said, ok := number(o.Content, "spec", "replicas"); ok {

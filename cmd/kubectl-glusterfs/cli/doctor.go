@@ -11,10 +11,13 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/doctor"
 	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/inside"
 	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/live"
+	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/objects"
 	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/report"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/migrate"
@@ -113,12 +116,12 @@ func (e *examination) live(ctx context.Context) ([]answers.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects, found, err := live.ForDoctor(ctx, r.client)
+	all, found, err := live.ForDoctor(ctx, r.client)
 	if err != nil {
 		return nil, err
 	}
 	o := &doctor.Objects{}
-	for _, object := range objects {
+	for _, object := range all {
 		o.Add(object)
 	}
 	if o.Namespace != "" {
@@ -137,10 +140,14 @@ func (e *examination) live(ctx context.Context) ([]answers.Finding, error) {
 	if err == nil {
 		err = json.Unmarshal(output, &volumes)
 	}
+	var after []unstructured.Unstructured
+	if err == nil {
+		after, err = objects.List(ctx, r.client, objects.Volumes, metav1.ListOptions{})
+	}
 	if err != nil { // a list that is not whole would make orphans of what it lacks
 		return append(found, answers.Finding{Check: "orphans", Severity: answers.Warning, About: "volumes", Message: fmt.Sprintf("they cannot all be listed: %v", err)}), nil
 	}
-	return append(found, o.Orphans(volumes)...), nil
+	return append(found, o.Orphans(volumes, after)...), nil
 }
 
 func (e *examination) print(found []answers.Finding) error {

@@ -110,6 +110,9 @@ func (m *migration) run(ctx context.Context) error {
 		}
 		return m.print(migrate.Make(objects, findings, options), true)
 	}
+	if m.rollback {
+		return m.rollBack(ctx)
+	}
 	client, objects, findings, err := m.read(ctx)
 	if err != nil {
 		return err
@@ -117,18 +120,27 @@ func (m *migration) run(ctx context.Context) error {
 	options.Live = true
 	plan := migrate.Make(objects, findings, options)
 	namespace := live.DriverNamespace(objects)
-	if !m.apply && !m.rollback {
+	if !m.apply {
 		return m.print(plan, namespace != "")
-	}
-	if namespace == "" {
-		return fmt.Errorf("%w: the driver is not installed here: no namespace has a ConfigMap %s. Install it first (docs/install.md), with the clusters file of "+
-			"the plan that `kubectl glusterfs migrate` prints", errLeft, migrate.ClustersConfigMap)
 	}
 	again := func(ctx context.Context) (*migrate.Plan, error) {
 		_, objects, findings, err := m.read(ctx)
 		return migrate.Make(objects, findings, options), err
 	}
-	return m.change(ctx, &apply.Applier{Client: client, Namespace: namespace, Say: m.say, Step: m.env.Step, Again: again, Wait: m.wait}, plan)
+	return m.change(ctx, &apply.Applier{Client: client, Namespace: namespace, Again: again}, plan)
+}
+
+// rollBack needs no more than the driver's namespace, where the records are: whatever else cannot be read does not matter.
+func (m *migration) rollBack(ctx context.Context) error {
+	r, err := m.connection.reach(m.env)
+	if err != nil {
+		return err
+	}
+	namespace, err := live.FindDriver(ctx, r.client)
+	if err != nil {
+		return err
+	}
+	return m.change(ctx, &apply.Applier{Client: r.client, Namespace: namespace}, &migrate.Plan{})
 }
 
 // options are the planner's.
@@ -211,6 +223,11 @@ func (m *migration) printManifests(plan *migrate.Plan) error {
 
 // change applies or rolls back.
 func (m *migration) change(ctx context.Context, a *apply.Applier, plan *migrate.Plan) error {
+	if a.Namespace == "" {
+		return fmt.Errorf("%w: the driver is not installed here: no namespace has a ConfigMap %s. Install it first (docs/install.md), with the clusters file of "+
+			"the plan that `kubectl glusterfs migrate` prints", errLeft, migrate.ClustersConfigMap)
+	}
+	a.Say, a.Step, a.Wait = m.say, m.env.Step, m.wait
 	if m.wait {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, m.timeout)

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/inside"
 	"github.com/glusterfs-csi/glusterfs-csi/cmd/kubectl-glusterfs/objects"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
@@ -92,12 +94,19 @@ func merged(all []answers.Finding) []answers.Finding {
 	return order
 }
 
-// Orphans are PersistentVolumes without volume and volumes without PersistentVolume, both ways.
-func (o *Objects) Orphans(volumes []answers.Volume) []answers.Finding {
+// Orphans are PersistentVolumes without volume and volumes without PersistentVolume, both ways. Claims are made and deleted meanwhile, so
+// after is the PersistentVolumes once more, read when the volumes had been listed, and only what both lists show is said.
+func (o *Objects) Orphans(volumes []answers.Volume, after []unstructured.Unstructured) []answers.Finding {
 	const check = "orphans"
-	there, named := map[string]bool{}, map[string]bool{}
+	there, named, stays := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, v := range volumes {
 		there[v.ID] = true
+	}
+	for i := range after {
+		if u := &after[i]; objects.Text(u, "spec", "csi", "driver") == o.Driver {
+			named[objects.Text(u, "spec", "csi", "volumeHandle")] = true
+			stays[u.GetName()] = !isGoing(u)
+		}
 	}
 	var found []answers.Finding
 	for _, u := range o.byKind["PersistentVolume"] {
@@ -107,7 +116,7 @@ func (o *Objects) Orphans(volumes []answers.Volume) []answers.Finding {
 		}
 		named[handle] = true
 		isMade := u.GetAnnotations()["pv.kubernetes.io/provisioned-by"] == o.Driver
-		if isMade && !there[handle] {
+		if isMade && !there[handle] && stays[u.GetName()] {
 			cure := "its data is gone: kubectl delete pv " + u.GetName()
 			if claim := objects.Text(u, "spec", "claimRef", "name"); claim != "" {
 				cure = "look whether it is in the trash: kubectl glusterfs trash -A -o wide | grep " + u.GetName()
@@ -129,4 +138,9 @@ func (o *Objects) Orphans(volumes []answers.Volume) []answers.Finding {
 		found = append(found, answers.Well(check, fmt.Sprintf("%d volumes", len(volumes)), "PersistentVolumes and volumes belong together, both ways"))
 	}
 	return found
+}
+
+// isGoing says whether a PersistentVolume is being deleted: external-provisioner deletes the volume first, and the object thereafter.
+func isGoing(u *unstructured.Unstructured) bool {
+	return u.GetDeletionTimestamp() != nil || objects.Text(u, "status", "phase") == "Released" && objects.Text(u, "spec", "persistentVolumeReclaimPolicy") == "Delete"
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/migrate"
 )
 
-// needed cannot be done without; what else cannot be read is a finding.
+// needed of the core group cannot be done without; what else cannot be read is a finding.
 var needed = []string{"persistentvolumes", "persistentvolumeclaims", "endpoints", "pods"}
 
 // builtIn are the resources of Kubernetes' own groups that a plan is made of. Of other groups, all are: a pod template
@@ -47,7 +47,7 @@ func Read(ctx context.Context, resources discovery.DiscoveryInterface, client dy
 		findings = append(findings, migrate.Finding{Severity: migrate.ByHand, About: "cluster", Message: "some of its kinds could not be asked for: " + err.Error(),
 			Cure: "look yourself whether their pod templates have glusterfs volumes"})
 	}
-	var objects []migrate.Object
+	var all []migrate.Object
 	for _, list := range lists {
 		group, err := schema.ParseGroupVersion(list.GroupVersion)
 		if err != nil {
@@ -57,20 +57,52 @@ func Read(ctx context.Context, resources discovery.DiscoveryInterface, client dy
 			if !isWanted(group.Group, r) {
 				continue
 			}
-			found, err := readAll(ctx, client, group.WithResource(r.Name), metav1.ListOptions{})
+			resource := group.WithResource(r.Name)
+			found, err := readForPlan(ctx, client, resource)
 			switch {
 			case err == nil:
-				objects = append(objects, found...)
-			case slices.Contains(needed, r.Name) || !isRefusal(err):
+				all = append(all, found...)
+			case ctx.Err() != nil || group.Group == "" && slices.Contains(needed, r.Name):
 				return nil, nil, fmt.Errorf("list %s: %w", r.Name, err)
 			default:
-				findings = append(findings, migrate.Finding{Severity: migrate.ByHand, About: r.Name, Message: "could not be read: " + err.Error(),
-					Cure: "look yourself whether their pod templates have glusterfs volumes, or ask as somebody who may list them"})
+				findings = append(findings, migrate.Finding{Severity: migrate.ByHand, About: resource.GroupResource().String(), Message: "could not be read: " + err.Error(),
+					Cure: "look yourself whether their pod templates have glusterfs volumes, or repeat when they can be listed, as somebody who may"})
 			}
 		}
 	}
 	file, err := clustersFile(ctx, client)
-	return append(objects, file...), findings, err
+	return append(all, file...), findings, err
+}
+
+// readForPlan reads a list. Of other groups than Kubernetes' there may be any number of objects of any size, and nearly all have nothing to
+// do with volumes: of those only the names are kept, by which what they own is known to be theirs.
+func readForPlan(ctx context.Context, client dynamic.Interface, resource schema.GroupVersionResource) ([]migrate.Object, error) {
+	shorten := func(u *unstructured.Unstructured) {
+		if _, isBuiltIn := builtIn[resource.Group]; isBuiltIn || hasVolumes(u.Object) {
+			return
+		}
+		short := &unstructured.Unstructured{Object: map[string]any{"apiVersion": u.GetAPIVersion(), "kind": u.GetKind()}}
+		short.SetNamespace(u.GetNamespace())
+		short.SetName(u.GetName())
+		*u = *short
+	}
+	items, err := objects.ListShortened(ctx, client, resource, metav1.ListOptions{}, shorten)
+	return contents(items), err
+}
+
+// hasVolumes says whether any key below is one of those that a plan looks for in whatever object.
+func hasVolumes(value any) bool {
+	switch value := value.(type) {
+	case map[string]any:
+		for key, below := range value {
+			if slices.Contains([]string{"glusterfs", "volumes", "volumeClaimTemplates"}, key) || hasVolumes(below) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(value, hasVolumes)
+	}
+	return false
 }
 
 func isWanted(group string, r metav1.APIResource) bool {
@@ -89,12 +121,16 @@ func isRefusal(err error) bool {
 }
 
 // readAll reads a list.
-func readAll(ctx context.Context, client dynamic.Interface, resource schema.GroupVersionResource, options metav1.ListOptions) (all []migrate.Object, err error) {
+func readAll(ctx context.Context, client dynamic.Interface, resource schema.GroupVersionResource, options metav1.ListOptions) ([]migrate.Object, error) {
 	items, err := objects.List(ctx, client, resource, options)
+	return contents(items), err
+}
+
+func contents(items []unstructured.Unstructured) (all []migrate.Object) {
 	for _, item := range items {
 		all = append(all, migrate.Object{Content: item.Object})
 	}
-	return all, err
+	return all
 }
 
 var configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}

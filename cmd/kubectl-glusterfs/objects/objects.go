@@ -131,7 +131,12 @@ func Each(ctx context.Context, client dynamic.Interface, kind schema.GroupVersio
 }
 
 // List reads all pages of a list.
-func List(ctx context.Context, client dynamic.Interface, kind schema.GroupVersionResource, options metav1.ListOptions) (all []unstructured.Unstructured, err error) {
+func List(ctx context.Context, client dynamic.Interface, kind schema.GroupVersionResource, options metav1.ListOptions) ([]unstructured.Unstructured, error) {
+	return ListShortened(ctx, client, kind, options, func(*unstructured.Unstructured) {})
+}
+
+// ListShortened is List for kinds of which there may be more than fits into memory: each object is made shorter as it comes.
+func ListShortened(ctx context.Context, client dynamic.Interface, kind schema.GroupVersionResource, options metav1.ListOptions, shorten func(*unstructured.Unstructured)) (all []unstructured.Unstructured, err error) {
 	options.Limit = 500
 	for {
 		page, err := client.Resource(kind).List(ctx, options)
@@ -141,6 +146,9 @@ func List(ctx context.Context, client dynamic.Interface, kind schema.GroupVersio
 		}
 		if err != nil {
 			return nil, err
+		}
+		for i := range page.Items {
+			shorten(&page.Items[i])
 		}
 		all = append(all, page.Items...)
 		if options.Continue = page.GetContinue(); options.Continue == "" {

@@ -40,7 +40,7 @@ func (f File) isDecision(content string, c Copy) bool {
 // decide writes down that a copy counts. It returns whether it was not written down before. ErrBusy if another process
 // has decided for the other copy, which stays so.
 func (v *Volume) decide(f File, counts int) (isNew bool, err error) {
-	work, err := v.store.EnsureShard(workDir, v.record.ID)
+	work, err := v.store.EnsureOwnShard(workDir, v.record.ID)
 	if err != nil {
 		return false, err
 	}
@@ -106,14 +106,17 @@ func (v *Volume) existing() (*safepath.Dir, error) {
 	return dirs[0], nil
 }
 
-// forget removes the decision on a file that is settled.
-func (v *Volume) forget(gfid string) error {
+// removeWork removes something that may have been written aside.
+func (v *Volume) removeWork(name string) error {
 	work, err := v.existing()
 	if err != nil || work == nil {
 		return err
 	}
-	return volume.IgnoreNotExist(work.Unlink(gfid + decisionSuffix))
+	return volume.IgnoreNotExist(work.Unlink(name))
 }
+
+// forget removes the decision on a file that is settled.
+func (v *Volume) forget(gfid string) error { return v.removeWork(gfid + decisionSuffix) }
 
 // forgetAt removes a decision on a file that its bricks agree on.
 func (v *Volume) forgetAt(rel string) error {

@@ -158,7 +158,7 @@ func asideName(c Copy) string { return fmt.Sprintf("%s.%d", c.gfid, c.side) }
 // writeAside writes a copy into the driver's own directory, synced, with owner, mode, attributes and times of what it
 // is a copy of. What an earlier attempt has left goes first.
 func (v *Volume) writeAside(ctx context.Context, source *safepath.Dir, in *os.File, c Copy) (*safepath.Dir, error) {
-	work, err := v.store.EnsureShard(workDir, v.record.ID)
+	work, err := v.store.EnsureOwnShard(workDir, v.record.ID)
 	if err == nil {
 		err = volume.IgnoreNotExist(work.Unlink(asideName(c)))
 	}
@@ -208,13 +208,7 @@ func (v *Volume) fillAside(ctx context.Context, work, source *safepath.Dir, in *
 	return held, nil
 }
 
-func (v *Volume) removeAside(c Copy) error {
-	work, err := v.store.EnsureShard(workDir, v.record.ID)
-	if err != nil {
-		return err
-	}
-	return volume.IgnoreNotExist(work.Unlink(asideName(c)))
-}
+func (v *Volume) removeAside(c Copy) error { return v.removeWork(asideName(c)) }
 
 // copyContent copies a file of this size; blocks of zeros become holes.
 func (v *Volume) copyContent(ctx context.Context, in io.ReaderAt, out *os.File, size int64) error {

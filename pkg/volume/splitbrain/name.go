@@ -111,7 +111,7 @@ func (v *Volume) setAside(ctx context.Context, f File, c Copy) error {
 		return err
 	}
 	held.Close()
-	work, err := v.store.EnsureShard(workDir, v.record.ID)
+	work, err := v.store.EnsureOwnShard(workDir, v.record.ID)
 	if err != nil {
 		return err
 	}
@@ -119,11 +119,7 @@ func (v *Volume) setAside(ctx context.Context, f File, c Copy) error {
 }
 
 func (v *Volume) removeCounting(rel string, c Copy) error {
-	work, err := v.store.EnsureShard(workDir, v.record.ID)
-	if err != nil {
-		return err
-	}
-	return volume.IgnoreNotExist(work.Unlink(asideName(c) + v.countingSuffix(rel)))
+	return v.removeWork(asideName(c) + v.countingSuffix(rel))
 }
 
 // placeCounting removes what was set aside of the file at a path, if that has the name, and keeps it beside if another

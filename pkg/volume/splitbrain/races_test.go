@@ -239,3 +239,31 @@ func TestNothingOfAnotherVolumeIsSettled(t *testing.T) {
 	_, err := v.Settle(t.Context(), splitbrain.File{Path: "nested/file"}, keep(t, "newest"))
 	volumes.Wants(t, err, volume.ErrNested)
 }
+
+// On a full Gluster volume there may be room for a file and none for a directory. Nobody looks for a decision, or for a file that was set
+// aside, in the one for all, which another volume's files have made.
+func TestWithoutRoomForItsDirectoryNothingIsWrittenAside(t *testing.T) {
+	c := newCut(t, map[string]string{"data": "before"})
+	c.split("data", "made")
+	v, _ := c.after()
+	all := filepath.Join(c.root(), volume.OwnDir, "split-brain")
+	volumes.Must(t, os.Mkdir(all, 0o700))
+	t.Run("full", func(t *testing.T) {
+		for brick := range c.cluster.Bricks(c.name) {
+			c.cluster.FailCall(t, c.name, brick, "?mkdir,mkdirat", filepath.Join(volume.OwnDir, "split-brain", volumes.ShardOf(c.record.ID)), "ENOSPC")
+		}
+		for _, name := range []string{"data", "made"} {
+			_, err := v.Settle(t.Context(), splitbrain.File{Path: name}, keep(t, "newest"))
+			volumes.Wants(t, err, volume.ErrNoSpace)
+		}
+		if left, err := os.ReadDir(all); err != nil || len(left) > 0 {
+			t.Errorf("left are %v, %v", left, err)
+		}
+	})
+	for _, name := range []string{"data", "made"} {
+		if settled, err := v.Settle(t.Context(), splitbrain.File{Path: name}, keep(t, "newest")); err != nil || settled.Kept != name+keptOlder {
+			t.Errorf("%s: %+v, %v", name, settled, err)
+		}
+	}
+	leftNothing(t, c.root())
+}

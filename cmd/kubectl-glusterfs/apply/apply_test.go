@@ -197,7 +197,7 @@ func TestARollbackKeepsWhatWasAddedBetweenTwoMigrations(t *testing.T) {
 	}
 	s.addCluster()
 	between := s.clusters()
-	second := strings.NewReplacer("name: cache", "name: second", "10.0.0.1", "10.0.0.9", "name: servers", "name: others", "endpoints: servers", "endpoints: others")
+	second := strings.NewReplacer("name: cache", "name: second", "volumeName: cache", "volumeName: second", "10.0.0.1", "10.0.0.9", "name: servers", "name: others", "endpoints: servers", "endpoints: others")
 	for _, o := range read(t, second.Replace(old)) {
 		kind := volumes
 		switch o.Content["kind"] {

@@ -135,8 +135,9 @@ func (w *world) image() string {
 	if err != nil {
 		w.Fatal(err)
 	}
-	_, image, found := strings.Cut(string(text), " image: ")
-	if image, _, found = strings.Cut(image, "\n"); !found {
+	_, image, _ := strings.Cut(string(text), " image: ")
+	image, _, found := strings.Cut(image, "\n")
+	if !found {
 		w.Fatal("the mounter has no image")
 	}
 	return image

@@ -172,16 +172,18 @@ func (p *Permit) GiveWay() {
 	p.since = time.Now()
 }
 
-// Without calls wait while others have the permit, and returns when it has come back.
+// Without calls wait while others have the permit, and returns, or panics as wait does, when it has come back.
 func (p *Permit) Without(wait func()) {
 	if p == nil {
 		wait()
 		return
 	}
 	p.Release()
+	defer func() {
+		<-p.pool.enter(p, 0).ready
+		p.since = time.Now()
+	}()
 	wait()
-	<-p.pool.enter(p, 0).ready
-	p.since = time.Now()
 }
 
 // line returns a Gluster volume's line; p.mu is held.

@@ -229,6 +229,20 @@ func TestWhoWaitsForOthersHasNoPermitMeanwhile(t *testing.T) {
 	})
 }
 
+// Who catches the panic gives the permit back, once.
+func TestAPermitComesBackWhenWhatIsWaitedForPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pool(4, gv0)
+		permit := acquire(t, p, gv0)
+		if caught := panics.Try(func() { permit.Without(func() { panic("broken") }) }); caught == nil || caught.Value != "broken" {
+			t.Errorf("caught %v", caught)
+		}
+		counts(t, p, gv0, Count{Running: 1})
+		permit.Release()
+		counts(t, p, gv0, Count{})
+	})
+}
+
 func TestManyAtOnceStayWithinTheBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pool(4, gv0, gv1)

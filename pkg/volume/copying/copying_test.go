@@ -161,6 +161,23 @@ func TestACopyThatIsMissedForAMomentTwiceStays(t *testing.T) {
 	}
 }
 
+// The reconciler looks once an hour: an outage of a little more, and both looks miss the claim.
+func TestACompleteCopyThatTwoLooksMissStays(t *testing.T) {
+	s, mountpoint := volumes.OnGV0(t)
+	source := makeSource(t, mountpoint)
+	c := impatient(s.Store)
+	c.Abandoned = time.Second
+	_, err := c.Run(volumes.Background, claim(t, c), open(t, source), copying.Options{})
+	volumes.Must(t, err)
+	claims, err := filepath.Glob(filepath.Join(mountpoint, volume.OwnDir, string(c.Kind), "??", "snap"+store.RecordSuffix))
+	volumes.Must(t, err)
+	away := filepath.Join(mountpoint, "away")
+	volumes.Must(t, os.Rename(claims[0], away), c.Settle(volumes.Background))
+	time.Sleep(c.Abandoned)
+	volumes.Must(t, c.Settle(volumes.Background), os.Rename(away, claims[0]))
+	isCopy(t, c, mountpoint, source)
+}
+
 // What was given up is in nobody's way: neither for a copy of its name, nor when that is given up late once more.
 func TestGivingUpASecondTimeLeavesTheNextAlone(t *testing.T) {
 	s, mountpoint := volumes.OnGV0(t)

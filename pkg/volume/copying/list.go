@@ -150,7 +150,7 @@ func (s *Copies) Strays(ctx context.Context) ([]Stray, error) {
 }
 
 // Sightings are since when each call of Strays has found a stamp. A claim that is not to be seen for a moment may be on a
-// brick that is away, or be healed in a moment: a complete copy does not go for two such moments an hour apart.
+// brick that is away, or be healed in a moment: and two looks an hour apart may both come at such a moment.
 func (s *Copies) Sightings() *ages.Sightings {
 	if s.Kind == volume.Clones {
 		return &s.Memory.StrayClones
@@ -158,12 +158,16 @@ func (s *Copies) Sightings() *ages.Sightings {
 	return &s.Memory.StraySnapshots
 }
 
-// Settle gives up what belongs to no copy. Each look of an hour must have found it.
+// Settle gives up what belongs to no copy. Each look of an hour must have found it, of a day if it is complete.
 func (s *Copies) Settle(ctx context.Context) error {
 	strays, err := s.Strays(ctx)
 	errs := []error{err}
 	for _, x := range strays {
-		if s.IsAbandoned(s.Sightings(), x.Stamp) {
+		is := s.IsAbandoned
+		if x.Complete {
+			is = s.IsLost
+		}
+		if is(s.Sightings(), x.Stamp) {
 			errs = append(errs, s.GiveUpStray(x))
 		}
 	}

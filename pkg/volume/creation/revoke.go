@@ -27,11 +27,15 @@ func (s *Creations) Revoke(r volume.Record) error {
 		return err
 	}
 	b := HalfMade{File: owndir.File{Dir: creating, Name: r.Stamp() + store.RevokedSuffix}, Stamp: r.Stamp(), ID: r.ID}
-	if err := s.MoveRecord(owndir.File{Dir: f.Dir, Name: r.ID + store.RecordSuffix}, b.File); err != nil {
-		return volume.IgnoreNotExist(err) // another has done it
+	err = s.MoveRecord(owndir.File{Dir: f.Dir, Name: r.ID + store.RecordSuffix}, b.File)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // another has done it
 	}
-	s.Step(stepUndoing)
-	if err := s.revokeAside(b, r); err != nil {
+	if err == nil {
+		s.Step(stepUndoing)
+		err = s.revokeAside(b, r)
+	}
+	if err != nil { // of the move it may say so and have been done
 		return errors.Join(err, volume.IgnoreNotExist(s.ReturnRecord(b, r)))
 	}
 	return nil

@@ -26,6 +26,7 @@ type ownerWalk struct {
 	began    time.Time
 	visited  atomic.Int64
 	cancel   context.CancelFunc
+	stopped  bool // nobody wants it any more
 
 	done chan struct{} // closed at the end, after err was set
 	err  error
@@ -37,7 +38,7 @@ const walkCounts = 15 * time.Minute
 
 // Walk returns when a walk has ended that makes a volume's files somebody's, or ErrBusy with how far it is when ctx is
 // done: the one that there is, or another, which begins then. A walk to another owner ends first. walk counts what it has
-// visited.
+// visited, and returns when nothing of it is under way any more, also when its context has ended.
 func (o *OwnerWalks) Walk(
 	ctx context.Context, key string, uid, gid int, walk func(ctx context.Context, uid, gid int, visited *atomic.Int64) error,
 ) error {
@@ -57,7 +58,7 @@ func (o *OwnerWalks) join(ctx context.Context, key string, uid, gid int, walk fu
 	defer o.mu.Unlock()
 	before := o.of[key]
 	if before != nil {
-		if before.uid == uid && before.gid == gid {
+		if before.uid == uid && before.gid == gid && !before.stopped {
 			return before
 		}
 		before.cancel()
@@ -79,19 +80,24 @@ func (o *OwnerWalks) join(ctx context.Context, key string, uid, gid int, walk fu
 	return w
 }
 
-// Stop ends the walk through a volume, if there is one: what it does is not wanted any more.
-func (o *OwnerWalks) Stop(key string) { o.leave(key, nil) }
+// Stop ends the walk through a volume, if there is one: what it does is not wanted any more. The next one waits for its end.
+func (o *OwnerWalks) Stop(key string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if w := o.of[key]; w != nil {
+		w.cancel()
+		w.stopped = true
+	}
+}
 
-// leave forgets a walk that has come to its end, or one of any kind where w is nil, which ends then.
+// leave forgets a walk that has come to its end.
 func (o *OwnerWalks) leave(key string, w *ownerWalk) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	have := o.of[key]
-	if have == nil || w != nil && have != w {
-		return
+	w.cancel()
+	if o.of[key] == w {
+		delete(o.of, key)
 	}
-	have.cancel()
-	delete(o.of, key)
 }
 
 // Close ends all walks.

@@ -57,6 +57,38 @@ func TestAWalkThatPanicsIsAnError(t *testing.T) {
 	}
 }
 
+// Nor after what is done when a walk was stopped, as a change of the volume's own owner alone does.
+func TestAWalkBeginsWhenTheOneThatWasStoppedHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var walks OwnerWalks
+		under := 0
+		ask := func(ctx context.Context) error {
+			return walks.Walk(ctx, "vol", 1, -1, func(context.Context, int, int, *atomic.Int64) error {
+				if under++; under > 1 {
+					t.Error("two are under way")
+				}
+				time.Sleep(time.Minute)
+				under--
+				return nil
+			})
+		}
+		brief, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := ask(brief); !errors.Is(err, volume.ErrBusy) {
+			t.Error(err)
+		}
+		walks.Stop("vol")
+		if err := ask(t.Context()); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * walkCounts)
+		synctest.Wait()
+		if len(walks.of) > 0 {
+			t.Error("a walk is remembered")
+		}
+	})
+}
+
 // A request of the walk that is replaced may be at a slow brick: it must not come after those of the next one.
 func TestAWalkToAnotherOwnerBeginsWhenTheOneBeforeHasEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -74,11 +74,20 @@ func (m *Manager) changeOwnerBelow(ctx context.Context, id volume.ID, c volume.C
 		m.ownerWalks.Stop(key)
 		return nil
 	}
-	return m.ownerWalks.Walk(ctx, key, orKeep(c.Owner.UID), orKeep(c.Owner.GID), func(ctx context.Context, uid, gid int, visited *atomic.Int64) error {
-		return m.run(ctx, id.Volume, m.own, "", func(_ context.Context, s *lifecycle.Volumes, _ *operation) error {
+	return m.ownerWalks.Walk(ctx, key, orKeep(c.Owner.UID), orKeep(c.Owner.GID), m.ownerWalk(id))
+}
+
+// ownerWalk changes the owner of all that is in a volume. It does not leave before the last request has been answered, whatever
+// becomes of ctx.
+func (m *Manager) ownerWalk(id volume.ID) func(ctx context.Context, uid, gid int, visited *atomic.Int64) error {
+	return func(ctx context.Context, uid, gid int, visited *atomic.Int64) error {
+		return m.run(context.WithoutCancel(ctx), id.Volume, m.own, "", func(_ context.Context, s *lifecycle.Volumes, _ *operation) error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			return s.ChangeOwnerBelow(ctx, id.ID, uid, gid, visited)
 		})
-	})
+	}
 }
 
 func orKeep(id *uint32) int {

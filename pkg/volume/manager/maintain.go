@@ -89,7 +89,9 @@ func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, wake <-chan 
 			return
 		case _, listed := <-wake:
 			if !listed {
-				m.forgetGauges(v) // what the last round has shown
+				if clusters, err := m.clusters.Current(); err != nil || !slices.Contains(clusters.Volumes(), v) {
+					m.forgetGauges(v) // what the last round has shown, unless another maintainer shows it by now
+				}
 				return
 			}
 		}

@@ -57,3 +57,12 @@ func (o *Directory) SetSpread(kind string) { o.memory.flat.set(kind) }
 func (o *Directory) IsAbandoned(of *ages.Sightings, stamp string) bool {
 	return of.Age(stamp) >= o.Abandoned
 }
+
+// lostAfter is how much longer than what is abandoned something has to be missed before what belongs to it goes that cannot be
+// made again: the reconciler looks once an hour, and of two looks each may come at a bad moment. It is a day.
+const lostAfter = 24
+
+// IsLost says whether something has been missed, or has not changed, in each look of a day.
+func (o *Directory) IsLost(of *ages.Sightings, what string) bool {
+	return of.Age(what) >= lostAfter*o.Abandoned
+}

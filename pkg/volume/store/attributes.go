@@ -232,7 +232,7 @@ func (s *Store) SettleAttributes(alone func(id string, do func() error)) error {
 		if gone {
 			seen[stamp] = true
 		}
-		if gone && s.IsAbandoned(&s.Memory.attributes, stamp) {
+		if gone && s.IsLost(&s.Memory.attributes, stamp) {
 			alone(volume.IDOfStamp(stamp), func() error { return s.ForgetAttributesOfNone(stamp) })
 		}
 		err = errors.Join(err, goneErr)

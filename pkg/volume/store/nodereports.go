@@ -142,10 +142,7 @@ func (s *Store) Reports() (reports []Report, isAll bool, err error) {
 	return reports, isAll, s.Explain(errors.Join(errs...))
 }
 
-// lostAfter is for how long a report stays as it is before its node is lost, in units of what is abandoned: a day.
-const lostAfter = 24
-
-// SettleReports removes what nodes have reported that were lost since.
+// SettleReports removes what nodes have reported that were lost since: a report that stays as it is for a day.
 func (s *Store) SettleReports() error {
 	files, err := s.Files(ReportsDir)
 	if err != nil {
@@ -155,7 +152,7 @@ func (s *Store) SettleReports() error {
 	var errs []error
 	for _, f := range files {
 		seen[f.Name] = true
-		if s.Memory.reports.Age(f.Name) >= lostAfter*s.Abandoned {
+		if s.IsLost(&s.Memory.reports, f.Name) {
 			errs = append(errs, volume.IgnoreNotExist(f.Dir.Unlink(f.Name)))
 		}
 	}

@@ -66,6 +66,10 @@ func restartName(s statedir.Restart) string {
 // container is told once because of each client, whichever process tells it.
 func (r *restarter) round(ctx context.Context, due map[uint64]bool, known []statedir.Holder) error {
 	restarts, err := r.root.Restarts()
+	if errors.Is(err, statedir.ErrSenseless) { // who was told has ended with that boot
+		klog.FromContext(ctx).Error(err, "Which containers were restarted is not known any more")
+		err = r.root.WriteRestarts(nil)
+	}
 	if err != nil {
 		return err // else it might be told again
 	}

@@ -50,8 +50,8 @@ func (r *restarter) due(ended []statedir.Ended, after time.Duration) map[uint64]
 	due, names := map[uint64]bool{}, map[string]bool{}
 	for _, e := range ended {
 		name := strconv.FormatUint(e.Connection, 10)
-		due[e.Connection] = !e.Repaired.IsZero() && r.repaired.Age(name) >= after
-		names[name] = true
+		names[name] = !runs(&e) // else it was replaced, and nobody's files are dead yet
+		due[e.Connection] = names[name] && !e.Repaired.IsZero() && r.repaired.Age(name) >= after
 	}
 	r.repaired.Keep(names)
 	return due

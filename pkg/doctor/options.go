@@ -57,7 +57,7 @@ func options(ctx context.Context, cluster gluster.Cluster, v gluster.Volume, cli
 	server, err := glusterd.PoolOf(cluster).GetVolfile(ctx, glusterd.BrickVolfile(v.Name, bricks[0].Host, bricks[0].Path))
 	if err == nil {
 		found = append(found, inTheWay(v, settings.Of(server))...)
-		found = append(found, allowed(v, server, bricks)...)
+		found = append(found, allowed(ctx, v, server, bricks)...)
 		found = append(found, limits(v, server)...)
 	} else {
 		found = append(found, answers.Warned("options", v.String(), "its servers do not tell the options of its bricks: "+err.Error(), "see the findings of its servers"))
@@ -127,7 +127,7 @@ func replication(v gluster.Volume, client glusterd.Volfile, bricks []glusterd.Br
 }
 
 // allowed says whether the servers let this host in, by the address from which it comes.
-func allowed(v gluster.Volume, server glusterd.Volfile, bricks []glusterd.Brick) []answers.Finding {
+func allowed(ctx context.Context, v gluster.Volume, server glusterd.Volfile, bricks []glusterd.Brick) []answers.Finding {
 	const check = "auth"
 	t, _ := server.First("protocol/server")
 	list, refused := "", ""
@@ -139,7 +139,7 @@ func allowed(v gluster.Volume, server glusterd.Volfile, bricks []glusterd.Brick)
 			refused = value
 		}
 	}
-	address := glusterd.SourceAddress(bricks[0].Host)
+	address := glusterd.SourceAddress(ctx, bricks[0].Host)
 	if address == "" {
 		return nil
 	}

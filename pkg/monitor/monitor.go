@@ -20,14 +20,18 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 	"k8s.io/klog/v2"
 )
 
 const (
 	// healthTimeout is less than what a probe usually waits, on a Pi that is busy.
 	healthTimeout = 3 * time.Second
-	// headerTimeout bounds a caller that says nothing.
-	headerTimeout = 5 * time.Second
+	// readTimeout bounds a caller that does not say all, writeTimeout one that does not read, and idleTimeout one that asks nothing more. Prometheus
+	// asks each minute, by default.
+	readTimeout, writeTimeout, idleTimeout = 5 * time.Second, 30 * time.Second, 2 * time.Minute
+	// maxConnections bounds what callers cost together: others wait for one that ends.
+	maxConnections = 64
 	// shutdownTimeout bounds the requests under way at the end.
 	shutdownTimeout = 2 * time.Second
 	// minListenDelay and maxListenDelay bound the time between two attempts to listen, which doubles.
@@ -49,7 +53,9 @@ func New(address string, registry *prometheus.Registry, q Questions) *Monitor {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	mux.Handle("GET /healthz", asking(q.Alive))
 	mux.Handle("GET /readyz", asking(q.Ready))
-	return &Monitor{address: address, server: &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}}
+	return &Monitor{address: address, server: &http.Server{
+		Handler: mux, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+	}}
 }
 
 // Serve returns when ctx is done.
@@ -76,7 +82,7 @@ func (m *Monitor) listen(ctx context.Context) net.Listener {
 	for delay := minListenDelay; ; delay = min(2*delay, maxListenDelay) {
 		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", m.address)
 		if err == nil {
-			return listener
+			return netutil.LimitListener(listener, maxConnections)
 		}
 		if ctx.Err() != nil {
 			return nil

@@ -22,7 +22,8 @@ type Report struct {
 	// DetachedFirst counts the dead mounts that the kernel lets neither be covered nor have anything beneath: their
 	// place was empty for a moment (see Repair).
 	DetachedFirst int
-	Stale         []Stale // what the last pass could not repair
+	RepairedOf    map[Device]int // these, by their dead devices
+	Stale         []Stale        // what the last pass could not repair
 	// Left counts the mounts of each dead device that are still anywhere: stale
 	// ones, those below them, and covered ones, which nobody sees.
 	Left map[Device]int

@@ -445,6 +445,9 @@ func repairTwoDevices(t *testing.T, l *loss) {
 	if report.Repaired() != 3 || len(report.Stale) != 0 || left(report) != 5*report.OnTop/3 {
 		t.Errorf("got %+v", report)
 	}
+	if of := report.RepairedOf; of[l.dead] != 2 || of[other.dead] != 1 {
+		t.Errorf("of them are %v", of)
+	}
 	for path, device := range map[string]Device{target: l.dead, below: other.dead, deeper: l.dead} {
 		if got := topAt(t, path); got.Device == device {
 			t.Errorf("%s is still dead: %+v", path, got)

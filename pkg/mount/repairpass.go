@@ -56,7 +56,10 @@ func newRepair(dead map[*Held]Open) (*repair, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &repair{dead: map[Device]Open{}, kept: map[location]Device{}, visitor: v, opened: map[origin]opened{}, inodes: map[origin]uint64{}, met: map[int]bool{}}
+	r := &repair{
+		dead: map[Device]Open{}, kept: map[location]Device{}, visitor: v, opened: map[origin]opened{}, inodes: map[origin]uint64{},
+		met: map[int]bool{}, report: Report{RepairedOf: map[Device]int{}},
+	}
 	for held, open := range dead {
 		r.dead[held.device] = open
 		for _, at := range held.places {
@@ -138,7 +141,10 @@ func (r *repair) turn(ctx context.Context, ns *namespace) (again bool) {
 			break
 		}
 		ns.tried[m.ID] = true
-		switch err := r.replace(ns, mounts, m); {
+		before := r.report.Repaired()
+		err := r.replace(ns, mounts, m)
+		r.report.RepairedOf[m.Device] += r.report.Repaired() - before
+		switch {
 		case errors.Is(err, errCovered): // by now
 		case err != nil:
 			r.addStale(ns, m, err)

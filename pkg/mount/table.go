@@ -94,7 +94,7 @@ func parseTable(mountinfo string) (*table, error) {
 		if err != nil {
 			return nil, fmt.Errorf("mountinfo: %w: %q", err, line)
 		}
-		m := &mounted{Entry: entry, attributes: parseAttributes(strings.Fields(line)[5])}
+		m := &mounted{Entry: entry, attributes: parseAttributes(strings.Split(line, " ")[5])}
 		t.all = append(t.all, m)
 		t.byID[m.ID] = m
 		t.byDevice[m.Device] = append(t.byDevice[m.Device], m)

@@ -5,6 +5,7 @@
 package tls
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -53,7 +54,7 @@ func TestAClientThatRunsSaysWhatKeepsItFromABrick(t *testing.T) {
 // refuses says whether the first brick refuses a client for this, "" if for nothing. The cure is said with it.
 func refuses(c *client.Client, want credentials.Fault) error {
 	refusals := c.Refusals()
-	cure := starts.RefusalCure(c.Volume(), "127.0.0.1", refusals)
+	cure := starts.RefusalCure(context.Background(), c.Volume(), "127.0.0.1", refusals)
 	if refusals["gv0-client-0"] == string(want) && (want == "" || strings.Contains(cure, want.Cure(credentials.IO, "of this cluster", "gv0"))) {
 		return nil
 	}

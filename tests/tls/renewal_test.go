@@ -19,6 +19,7 @@ import (
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/client"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/credentials"
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster/meta"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/clients"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/testcluster"
 )
@@ -103,6 +104,37 @@ func TestAnotherProcessRenewsTheCertificatesOfClientsThatItFinds(t *testing.T) {
 	do(t, has(next, own))
 	clients.CheckWorks(t, next)
 	checkNowhere(t, state, next, own.Key)
+}
+
+// Whoever has a file of such a client open needs its next connections, too.
+func TestTheCertificatesOfAReplacedClientAreRenewed(t *testing.T) {
+	clients.LinkCredentials(t)
+	p := newPool(t, "a", true)
+	path := filepath.Join(t.TempDir(), "clusters.yaml")
+	write(t, path, clustersYAML((*pool).tls, p))
+	secret(t, path, p.name, p.ca.Issue(t, "node", soon()), p.ca.PEM)
+	h := clients.NewHost(t, gluster.WatchClusters(t.Context(), path, nil))
+	replaced := clients.Ensure(t, h, p.gv0())
+	run(t, h)
+	file, err := os.Create(filepath.Join(replaced.Mountpoint(), "open"))
+	do(t, err)
+	by, err := h.Replace(t.Context(), replaced, func(_, _ *meta.Reading) bool { return true })
+	if err != nil || by == nil {
+		t.Fatalf("replaced by %v, %v", by, err)
+	}
+	for _, step := range []string{"its mount is kept", "nothing is mounted from it"} {
+		own := p.ca.Issue(t, "node", soon())
+		secret(t, path, p.name, own, p.ca.PEM)
+		testcluster.Eventually(t, patience, func() error { return errors.Join(has(replaced, own), has(by, own)) })
+		kept, err := h.KeptMounts()
+		for _, k := range kept {
+			err = errors.Join(err, h.Discard(k))
+		}
+		if err != nil || replaced.HasEnded() {
+			t.Fatalf("%s: %v, it has ended: %t", step, err, replaced.HasEnded())
+		}
+	}
+	do(t, file.Close())
 }
 
 // checkNowhere makes sure that a key is neither in a file that the driver or its client keeps, a log above all, nor on the client's

@@ -151,14 +151,14 @@ func (s *slot) ensure(ctx context.Context, cluster gluster.Cluster) (*Client, er
 		goesOn = errAsking
 	}
 	cause := fmt.Errorf("%w, the wait for it ended: %w", goesOn, context.Cause(ctx))
-	return nil, a.start.Explain(gluster.ErrUnreachable, cause)
+	return nil, a.start.Explain(ctx, gluster.ErrUnreachable, cause)
 }
 
 // begin begins an attempt, or ends it at once where no start may begin any more.
 func (s *slot) begin(a *attempt, logger klog.Logger) {
 	end := s.host.beginStart()
 	if end == nil {
-		s.endAttempt(a, nil, nil, a.start.Explain(gluster.ErrUnreachable, errEnding))
+		s.endAttempt(a, nil, nil, a.start.Explain(s.host.lifetime, gluster.ErrUnreachable, errEnding))
 		return
 	}
 	go func() {
@@ -186,7 +186,7 @@ func (a *attempt) findOrStart(ctx context.Context) (c *Client, _ *statedir.Users
 	}
 	lock, err := s.dir.Lock(ctx)
 	if err != nil {
-		return nil, nil, a.start.Explain(gluster.ErrUnreachable, err)
+		return nil, nil, a.start.Explain(ctx, gluster.ErrUnreachable, err)
 	}
 	defer lock.Unlock()
 	users, err := s.dir.TryJoinUsers()

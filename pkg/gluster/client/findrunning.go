@@ -48,8 +48,8 @@ func (s *slot) adopted(r *starts.Running) *Client {
 // cleanUp brings what is left of a client, other than the one in use, to its end.
 func (s *slot) cleanUp(o starts.Outcome, lock *statedir.Lock) error {
 	switch {
-	case o.IsUsable(): // a second one serves its binds without a mount here
-	case o.Process != nil && o.IsSpared: // somebody unmounted it here; its binds need the process until they are repaired
+	case o.IsUsable(), // who was to replace one by the other was killed (TestAReplacementWhoseProcessIsKilledLeavesNoMountBehind)
+		o.Process != nil && o.IsSpared: // somebody unmounted it here; its binds need the process until they are repaired
 		return s.keepDeadMount(o.Start, lock)
 	case o.Process != nil:
 		return nil

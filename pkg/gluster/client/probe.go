@@ -32,7 +32,7 @@ func (c *Client) Probe(ctx context.Context) error {
 	switch {
 	case errors.Is(kind, gluster.ErrNotConnected):
 		cure = "it recovers by itself when enough bricks are back" + see
-		if refusal := c.refusal(); refusal != "" {
+		if refusal := c.refusal(ctx); refusal != "" {
 			cure = refusal
 		}
 	case ctx.Err() != nil:
@@ -55,7 +55,7 @@ func (c *Client) Refusals() map[string]string { return clientlog.Refusals(c.slot
 func (c *Client) Unreadable() []string { return clientlog.Unreadable(c.slot.dir.Log()) }
 
 // refusal is starts.RefusalCure of the bricks that refuse the client now, "" where none does.
-func (c *Client) refusal() string {
+func (c *Client) refusal(ctx context.Context) string {
 	refusals := c.Refusals()
 	reading := c.Observed().Reading
 	if len(refusals) == 0 || reading == nil {
@@ -63,7 +63,7 @@ func (c *Client) refusal() string {
 	}
 	for i, b := range reading.Graph.Bricks {
 		if refusals[b.Translator] != "" && !reading.Bricks[i].Connected {
-			return starts.RefusalCure(c.slot.volume, b.Host, refusals)
+			return starts.RefusalCure(ctx, c.slot.volume, b.Host, refusals)
 		}
 	}
 	return ""

@@ -36,6 +36,12 @@ func (h *Host) rotateLogs(ctx context.Context) {
 
 // reopenLogs signals all clients of the slot. Detached ones that serve their last users write to its log too.
 func (s *slot) reopenLogs() error {
+	return s.eachProcess(func(p *process.Process) error { return p.Signal(unix.SIGHUP) })
+}
+
+// eachProcess calls do with all clients of the slot: also with those that were replaced or detached and serve their last users. It looks at all
+// processes for that.
+func (s *slot) eachProcess(do func(*process.Process) error) error {
 	clients, err := process.Find(s.host.processesApart()...)
 	errs := []error{err}
 	for mountpoint, pid := range clients {
@@ -44,7 +50,7 @@ func (s *slot) reopenLogs() error {
 		}
 		p, err := process.WatchClient(pid, mountpoint)
 		if p != nil {
-			err = p.Signal(unix.SIGHUP)
+			err = do(p)
 			p.Forget()
 		}
 		errs = append(errs, err)

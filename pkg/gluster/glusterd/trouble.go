@@ -109,9 +109,10 @@ func (p Pool) brickPort(ctx context.Context, b Brick) (port int, err error) {
 	return port, err
 }
 
-// SourceAddress is the one from which this host reaches a server: "" where it has none. Nothing is sent.
-func SourceAddress(server string) string {
-	conn, err := (&net.Dialer{Timeout: timeout}).Dial("udp", net.JoinHostPort(server, Port))
+// SourceAddress is the one from which this host reaches a server: "" where it has none, or the server's name is not known within two seconds.
+// Nothing is sent to it.
+func SourceAddress(ctx context.Context, server string) string {
+	conn, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, "udp", net.JoinHostPort(server, Port))
 	if err != nil {
 		return ""
 	}

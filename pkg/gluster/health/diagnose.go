@@ -37,16 +37,28 @@ type view struct {
 	probe.Observed
 
 	refusals map[string]string // why bricks that are not connected refuse the client, by their translators
+	refused  string            // what to do then: that does not pass by itself
 
 	silent string // the servers and their trouble if none gives a sign of life; only where it matters
 }
 
-func viewOf(c *client.Client, now time.Time) view {
+func viewOf(ctx context.Context, c *client.Client, now time.Time) view {
 	v := view{volume: c.Volume(), pid: c.Info().PID, now: now, Observed: c.Observed()}
 	if v.Reading != nil && slices.ContainsFunc(v.Reading.Bricks, func(b meta.BrickState) bool { return !b.Connected }) {
 		v.refusals = c.Refusals()
+		v.refused = v.refusalCure(ctx)
 	}
 	return v
+}
+
+// refusalCure is "" where no brick refuses the client.
+func (v *view) refusalCure(ctx context.Context) string {
+	for _, b := range v.Reading.Graph.Bricks {
+		if v.refusals[b.Translator] != "" {
+			return "; " + starts.RefusalCure(ctx, v.volume, b.Host, v.refusals)
+		}
+	}
+	return ""
 }
 
 // needsServers says that the client waits for an answer and so cannot put another question: the servers are to be
@@ -91,7 +103,7 @@ func (v *view) diagnoseBricks(r *findings) {
 		}
 	}
 	if len(all) == len(g.Bricks) {
-		message := fmt.Sprintf("no brick of %s is reachable: %s%s", v.volume, strings.Join(all, ", "), v.refused())
+		message := fmt.Sprintf("no brick of %s is reachable: %s%s", v.volume, strings.Join(all, ", "), v.refused)
 		r.add(Inaccessible, ClusterUnreachable, message, v.lastAnswer())
 		return
 	}
@@ -108,7 +120,7 @@ func (v *view) diagnoseBricks(r *findings) {
 		case !v.Reading.Sets[i].Up || len(lost) == len(s.Children):
 			r.add(Inaccessible, QuorumLost, v.quorumLost(i, lost), v.age()...)
 		case len(lost) > 0:
-			r.add(Degraded, BrickUnreachable, fmt.Sprintf("%s: %s%s", v.volume, strings.Join(lost, ", "), v.refused()), v.age()...)
+			r.add(Degraded, BrickUnreachable, fmt.Sprintf("%s: %s%s", v.volume, strings.Join(lost, ", "), v.refused), v.age()...)
 		}
 	}
 	for _, b := range g.Bricks {
@@ -127,20 +139,10 @@ func (v *view) quorumLost(i int, lost []string) string {
 	if len(lost) > 0 {
 		text += ": " + strings.Join(lost, ", ")
 	}
-	if refused := v.refused(); refused != "" {
-		return text + refused
+	if v.refused != "" {
+		return text + v.refused
 	}
 	return text + "; it recovers by itself when enough bricks are back"
-}
-
-// refused says what to do where a brick refuses the client, "" where none does: that does not pass by itself.
-func (v *view) refused() string {
-	for _, b := range v.Reading.Graph.Bricks {
-		if v.refusals[b.Translator] != "" {
-			return "; " + starts.RefusalCure(v.volume, b.Host, v.refusals)
-		}
-	}
-	return ""
 }
 
 // brickTrouble says what keeps a brick from being reachable, or "".

@@ -223,7 +223,7 @@ func (o *Observer) health(ctx context.Context, v gluster.Volume, at *Place) Repo
 	for i, c := range clients {
 		group.Go(func() {
 			c.Checkup(ctx)
-			views[i] = viewOf(c, time.Now())
+			views[i] = viewOf(ctx, c, time.Now())
 		})
 	}
 	group.Wait()

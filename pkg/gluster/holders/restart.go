@@ -50,8 +50,8 @@ func (r *restarter) due(ended []statedir.Ended, after time.Duration) map[uint64]
 	due, names := map[uint64]bool{}, map[string]bool{}
 	for _, e := range ended {
 		name := strconv.FormatUint(e.Connection, 10)
-		due[e.Connection] = !e.Repaired.IsZero() && r.repaired.Age(name) >= after
-		names[name] = true
+		names[name] = !runs(&e) // else it was replaced, and nobody's files are dead yet
+		due[e.Connection] = names[name] && !e.Repaired.IsZero() && r.repaired.Age(name) >= after
 	}
 	r.repaired.Keep(names)
 	return due
@@ -66,6 +66,10 @@ func restartName(s statedir.Restart) string {
 // container is told once because of each client, whichever process tells it.
 func (r *restarter) round(ctx context.Context, due map[uint64]bool, known []statedir.Holder) error {
 	restarts, err := r.root.Restarts()
+	if errors.Is(err, statedir.ErrSenseless) { // who was told has ended with that boot
+		klog.FromContext(ctx).Error(err, "Which containers were restarted is not known any more")
+		err = r.root.WriteRestarts(nil)
+	}
 	if err != nil {
 		return err // else it might be told again
 	}

@@ -46,10 +46,10 @@ func (l *leftLog) update(ctx context.Context, report mount.Report, err error) {
 	}
 }
 
-// lasting are the mounts that will not be repaired: not those that wait for a client, or for its answer.
+// lasting are the mounts that will not be repaired: not those that wait for a client, its answer, or its bricks.
 func lasting(report mount.Report) []mount.Stale {
 	return slices.DeleteFunc(slices.Clone(report.Stale), func(s mount.Stale) bool {
-		return errors.Is(s.Err, mount.ErrNothingYet) || errors.Is(s.Err, unix.ETIMEDOUT)
+		return errors.Is(s.Err, mount.ErrNothingYet) || errors.Is(s.Err, unix.ETIMEDOUT) || errors.Is(s.Err, errNoBricks)
 	})
 }
 

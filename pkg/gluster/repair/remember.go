@@ -19,20 +19,21 @@ import (
 type memory struct {
 	statedir.Ended
 
-	known map[int]bool // the IDs in it
+	known     map[int]bool // the IDs in it
+	unwritten bool         // not all of it is on disk
 }
 
 // remember writes down which mounts the clients had that have ended: what was opened through one of them keeps its ID, and stays dead.
 // Who has such files is looked for by package holders, as long as the file system is there.
-func (r *Repairer) remember(ctx context.Context, dead []deadMount, replacements map[string]*replacement, report mount.Report) {
+func (r *Repairer) remember(ctx context.Context, dead []deadMount, report mount.Report) {
 	met := map[mount.Device][]mount.DeadMount{}
 	for _, m := range report.Dead {
 		met[m.Device] = append(met[m.Device], m)
 	}
 	var errs []error
 	for _, d := range dead {
-		if mounts := met[d.held.Device()]; len(mounts) > 0 {
-			errs = append(errs, r.rememberOne(d, mounts, report.Repaired() > 0 && replacements[d.Slot] != nil))
+		if mounts := met[d.held.Device()]; len(mounts) > 0 || r.isUnwritten(d) {
+			errs = append(errs, r.rememberOne(d, mounts, report.RepairedOf[d.held.Device()] > 0))
 		}
 	}
 	said := r.unremembered
@@ -44,28 +45,35 @@ func (r *Repairer) remember(ctx context.Context, dead []deadMount, replacements 
 	}
 }
 
+// isUnwritten says whether what is remembered of a client has to be written again: no other round meets mounts that were repaired.
+func (r *Repairer) isUnwritten(d deadMount) bool {
+	m := r.memories[d.Start]
+	return m != nil && m.unwritten
+}
+
 func (r *Repairer) rememberOne(d deadMount, met []mount.DeadMount, repaired bool) error {
 	m, err := r.memoryOf(d)
-	if err != nil {
+	if m == nil {
 		return err
 	}
-	changed := repaired && m.Repaired.IsZero()
-	if changed {
-		m.Repaired = time.Now().UTC()
+	if repaired && m.Repaired.IsZero() {
+		m.Repaired, m.unwritten = time.Now().UTC(), true
 	}
 	for _, dead := range met {
 		if !m.known[dead.ID] {
-			m.known[dead.ID], changed = true, true
+			m.known[dead.ID], m.unwritten = true, true
 			m.Mounts[dead.Root] = append(m.Mounts[dead.Root], dead.ID)
 		}
 	}
-	if !changed {
-		return nil
+	if m.unwritten {
+		errWrite := r.host.StateDir().WriteEnded(&m.Ended)
+		m.unwritten = errWrite != nil
+		err = errors.Join(err, errWrite)
 	}
-	return r.host.StateDir().WriteEnded(&m.Ended)
+	return err
 }
 
-// memoryOf is what is remembered of a client, be it by a process before this one.
+// memoryOf is what is remembered of a client, be it by a process before this one. It may be there although something else cannot be read.
 func (r *Repairer) memoryOf(d deadMount) (*memory, error) {
 	if m := r.memories[d.Start]; m != nil {
 		return m, nil

@@ -102,7 +102,7 @@ func (r *Repairer) round(ctx context.Context, said *leftLog) {
 		return
 	}
 	said.update(ctx, report, err)
-	r.pace.ended(report.Repaired() > 0, err != nil || len(report.Stale) > len(lasting(report)))
+	r.pace.ended(report.Repaired() > 0, err != nil || r.unremembered != "" || len(report.Stale) > len(lasting(report)))
 	for _, b := range r.retry {
 		if !b.isDue() {
 			r.pace.notAfter(b.next)
@@ -194,7 +194,7 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 	for _, ns := range report.Unread { // whose mounts no kept mount waits for
 		err = errors.Join(err, fmt.Errorf("mount namespace %d of process %d: %w", ns.Namespace, ns.PID, ns.Err))
 	}
-	r.remember(ctx, dead, replacements, report) // before one is discarded
+	r.remember(ctx, dead, report) // before one is discarded
 	for _, d := range dead {
 		if repairErr == nil && r.isSettled(d, report) {
 			err = errors.Join(err, r.discard(d.KeptMount))
@@ -214,10 +214,10 @@ func (r *Repairer) repair(ctx context.Context) (mount.Report, error) {
 }
 
 // isSettled says whether a kept mount is needed no more: for lateWait no round has found anything else with its device,
-// nor repaired anything. A runtime may have cloned a dead mount before it was repaired, and attach the clone, which no
-// mountinfo shows until then, a moment later.
+// nor repaired anything, and what is remembered of it is on disk. A runtime may have cloned a dead mount before it was
+// repaired, and attach the clone, which no mountinfo shows until then, a moment later.
 func (r *Repairer) isSettled(d deadMount, report mount.Report) bool {
-	if report.Left[d.held.Device()] > 0 {
+	if report.Left[d.held.Device()] > 0 || r.isUnwritten(d) {
 		delete(r.unseen, d.Start)
 		return false
 	}

@@ -48,12 +48,14 @@ func TestWhatAClientHadMountedIsRepairedInsideRunningContainers(t *testing.T) {
 	run(t, h)
 	c := clients.Ensure(t, h, gv0)
 	clients.MakeFile(t, c, "repair/sub")
+	clients.MakeFile(t, c, "repair/数据\u3000目录")
 	targets := map[string]string{
 		"directory": clients.Bind(t, c, "/repair", 0), "read-only": clients.Bind(t, c, "/repair", mount.ReadOnly|mount.NoSuid),
 		"subPath": clients.Bind(t, c, "/repair/sub", mount.NoExec), "subPath of a file": clients.Bind(t, c, "/repair/sub/file", 0),
+		"blank of another kind": clients.Bind(t, c, "/repair/数据\u3000目录", mount.ReadOnly|mount.NoSuid),
 	}
 	paths := map[string]string{
-		"directory": "sub/file", "read-only": "sub/file", "subPath": "file", "subPath of a file": "",
+		"directory": "sub/file", "read-only": "sub/file", "subPath": "file", "subPath of a file": "", "blank of another kind": "file",
 	}
 	pod := clients.NewContainer(t) // it has all of them from the start
 	for name, target := range targets {

@@ -3,6 +3,7 @@
 package repair
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -47,6 +48,10 @@ func (t *replacement) close() {
 	}()
 }
 
+// errNoBricks is why a mount waits for bricks of the client that takes the dead one's place. The dead one may say ENOTCONN, too, of what is
+// mounted below it and lost with it.
+var errNoBricks = errors.New("its new client does not reach the bricks")
+
 // open is a mount.Open with a deadline.
 func (t *replacement) open(root string) (int, error) {
 	select {
@@ -79,6 +84,9 @@ func (t *replacement) open(root string) (int, error) {
 	defer timer.Stop()
 	select {
 	case r := <-answer:
+		if errors.Is(r.err, unix.ENOTCONN) {
+			r.err = fmt.Errorf("%w: %w", errNoBricks, r.err)
+		}
 		return r.fd, r.err
 	case <-timer.C:
 		close(givenUp)

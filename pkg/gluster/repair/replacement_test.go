@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glusterfs-csi/glusterfs-csi/pkg/mount"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/safepath"
 	"github.com/glusterfs-csi/glusterfs-csi/tests/clients"
 )
@@ -62,5 +63,24 @@ func TestTheNamesOfADirectoryAreNotLookedUpOneByOne(t *testing.T) {
 	}
 	if err := open(fmt.Sprintf("/many-names/volume-%d", readFrom)); !errors.Is(err, unix.ETIMEDOUT) {
 		t.Errorf("of a directory with far more entries than are opened, all were read: %v", err)
+	}
+}
+
+// As one whose bricks are gone, a client that has died says ENOTCONN.
+func TestARepairWaitsForBricks(t *testing.T) {
+	h := clients.SharedHost(t)
+	c := clients.Ensure(t, h, gv0)
+	clients.MakeFile(t, c, "bricks")
+	root, err := safepath.OpenRoot(c.Mountpoint())
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced := newReplacement(root)
+	defer replaced.close()
+	clients.Kill(t, c)
+	h.Adopt(t.Context()) // which keeps its mounts
+	_, err = replaced.open("/bricks/unknown")
+	if got := lasting(mount.Report{Stale: []mount.Stale{{Err: err}}}); !errors.Is(err, unix.ENOTCONN) || len(got) > 0 {
+		t.Errorf("it is said that %+v stays dead: %v", got, err)
 	}
 }

@@ -42,6 +42,7 @@ func TestWhatIsSaidToStayDeadDoes(t *testing.T) {
 	report := mount.Report{Stale: []mount.Stale{
 		{Root: "/waits", Err: fmt.Errorf("wrapped: %w", mount.ErrNothingYet)},
 		{Root: "/slow", Err: fmt.Errorf("wrapped: %w", unix.ETIMEDOUT)},
+		{Root: "/bricks", Err: fmt.Errorf("wrapped: %w", errNoBricks)},
 		{Root: "/removed", Target: "/data", PID: 7, Err: unix.ENOENT},
 	}}
 	if got := describe(lasting(report)); !strings.HasPrefix(got, "/removed at /data of process 7: no such") || strings.Contains(got, ";") {

@@ -3,6 +3,7 @@
 package starts
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -39,8 +40,8 @@ func KindOf(err error) error {
 
 // Explain makes an error for people of a start that failed, or that somebody does not wait for any longer: it says
 // which Gluster volume, the cause, the servers tried, and the likely cure, and last what the client logged, as events
-// are cut. The kind becomes more precise where the log allows it.
-func (a *Attempt) Explain(kind, cause error) error {
+// are cut. The kind becomes more precise where the log allows it. ctx may be done.
+func (a *Attempt) Explain(ctx context.Context, kind, cause error) error {
 	log, lines := a.logged()
 	evidence := "its client logged no error"
 	if len(lines) > 0 {
@@ -58,7 +59,7 @@ func (a *Attempt) Explain(kind, cause error) error {
 	}
 	cure := a.cure(kind)
 	if len(a.pool.Servers) > 0 && strings.Contains(log, lineRefused) {
-		cure = RefusalCure(a.volume, a.pool.Servers[0], map[string]string{"": clientlog.NotAllowed})
+		cure = RefusalCure(context.WithoutCancel(ctx), a.volume, a.pool.Servers[0], map[string]string{"": clientlog.NotAllowed})
 	}
 	return fmt.Errorf("%w: %s: %w; servers tried: %s; %s; %s", kind, a.volume, cause, a.tried(), cure,
 		evidence)
@@ -97,9 +98,9 @@ func (a *Attempt) cure(kind error) string {
 
 // RefusalCure says what to do where a brick on a server refuses this host for these reasons, by which address it knows
 // this host. Clients that were refused are replaced when they are let in again: see pkg reconnect.
-func RefusalCure(v gluster.Volume, server string, refusals map[string]string) string {
+func RefusalCure(ctx context.Context, v gluster.Volume, server string, refusals map[string]string) string {
 	from := ""
-	if address := glusterd.SourceAddress(server); address != "" {
+	if address := glusterd.SourceAddress(ctx, server); address != "" {
 		from = ", which comes from " + address
 	}
 	whys := slices.Compact(slices.Sorted(maps.Values(refusals)))

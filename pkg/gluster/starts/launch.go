@@ -81,7 +81,7 @@ func (a *Attempt) Launch(ctx, lifetime context.Context, lock *statedir.Lock) (*R
 	a.begin(answers)
 	p, err := a.apart.launch(ctx, a.volume, a.slot, start, a.arguments(answers.Order, start.Mountpoint()), shown)
 	if err != nil {
-		return nil, errors.Join(a.Explain(gluster.ErrUnreachable, err), start.Discard())
+		return nil, errors.Join(a.Explain(ctx, gluster.ErrUnreachable, err), start.Discard())
 	}
 	r := &Running{Process: p, Mountpoint: start.Mountpoint()}
 	if err := r.awaitReady(ctx, lifetime); err != nil {
@@ -89,7 +89,7 @@ func (a *Attempt) Launch(ctx, lifetime context.Context, lock *statedir.Lock) (*R
 		if errors.Is(kind, gluster.ErrNotConnected) {
 			a.findBrickFault(ctx)
 		}
-		return nil, errors.Join(a.Explain(kind, err), a.Abandon(r))
+		return nil, errors.Join(a.Explain(ctx, kind, err), a.Abandon(r))
 	}
 	klog.FromContext(ctx).Info("Started a client", "pid", p.PID, "mountpoint", r.Mountpoint,
 		"servers", answers.String(), "took", time.Since(began).Round(time.Millisecond))

@@ -89,13 +89,16 @@ func (r Root) Ended() ([]Ended, error) {
 	return all, err
 }
 
-// eachFile calls do with what is in each file of a directory.
+// eachFile calls do with what is in each file of a directory. Files without sense are removed.
 func eachFile[T any](dir string, do func(file string, value T) error) error {
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	errs := []error{err}
 	for _, file := range files {
 		value, isThere, err := readJSON[T](file)
-		if err == nil && isThere { // else it was removed since
+		switch {
+		case errors.Is(err, ErrSenseless):
+			err = os.Remove(file)
+		case err == nil && isThere: // else it was removed since
 			err = do(file, value)
 		}
 		errs = append(errs, err)
@@ -103,13 +106,16 @@ func eachFile[T any](dir string, do func(file string, value T) error) error {
 	return errors.Join(errs...)
 }
 
+// ErrSenseless says that a file does not have what was written there: a power cut has left it empty. What it said has ended with that boot.
+var ErrSenseless = errors.New("a power cut has left it without sense")
+
 func readJSON[T any](path string) (value T, isThere bool, err error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return value, false, nil
 	}
-	if err == nil {
-		err = json.Unmarshal(data, &value)
+	if err == nil && json.Unmarshal(data, &value) != nil {
+		err = ErrSenseless
 	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w", path, err)
@@ -117,7 +123,7 @@ func readJSON[T any](path string) (value T, isThere bool, err error) {
 	return value, true, err
 }
 
-// writeJSON replaces a file in one step.
+// writeJSON replaces a file in one step. It does not wait for the disk, as publishing must not: see ErrSenseless.
 func writeJSON(path string, value any) error {
 	data, err := json.Marshal(value)
 	if err != nil {

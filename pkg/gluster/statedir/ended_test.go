@@ -3,7 +3,9 @@
 package statedir
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -54,6 +56,39 @@ func TestAClientThatHasEndedIsRememberedUntilItIsForgottenOrTheHostIsBooted(t *t
 	}
 	if all, err := root.Ended(); err != nil || len(all) != 1 || all[0].IsSame(&ended) {
 		t.Errorf("then %+v, %v", all, err)
+	}
+}
+
+// As a power cut leaves a file that was renamed before its content was on the disk.
+func TestAFileWithoutSenseIsRemoved(t *testing.T) {
+	root := openRoot(t)
+	boot, err := Boot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(root.WriteEnded(&Ended{Connection: 7, Boot: boot}), root.WritePublished(Published{Pod: "0f1e"})); err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for _, dir := range []string{endedDir, publishedDir} {
+		for name, text := range map[string]string{"empty.json": "", "zeros.json": "\x00\x00", "cut.json": `{"pid": 1`} {
+			file := filepath.Join(root.StateDir(), dir, name)
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, file)
+		}
+	}
+	if all, err := root.Ended(); len(all) != 1 || err != nil {
+		t.Errorf("ended are %+v, %v", all, err)
+	}
+	if all, err := root.Published(); len(all) != 1 || err != nil {
+		t.Errorf("published are %+v, %v", all, err)
+	}
+	for _, file := range files {
+		if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v", file, err)
+		}
 	}
 }
 

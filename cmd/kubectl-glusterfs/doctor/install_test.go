@@ -105,6 +105,14 @@ func TestMountersThatWaitToBeUpdatedAreNamedOneByOne(t *testing.T) {
 	if len(found) != 2 || found[0].Cure != "kubectl -n glusterfs-csi delete pod mounter-0" || found[1].Cure != "kubectl -n glusterfs-csi delete pod mounter-2" {
 		t.Errorf("found %+v", found)
 	}
+	content[0]["status"] = map[string]any{"desiredNumberScheduled": int64(3), "updatedNumberScheduled": int64(1)}
+	if found := in("version", content...); len(found) != 2 {
+		t.Errorf("found %+v", found)
+	}
+	content[0]["status"] = map[string]any{"desiredNumberScheduled": int64(3), "updatedNumberScheduled": int64(3)} // an admission webhook has changed the images
+	if found := in("version", content...); len(found) != 0 {
+		t.Errorf("none waits: found %+v", found)
+	}
 }
 
 // A claim of another driver is not this one's to delete, nor is one of the driver's: its volume is there, and it gets it back.

@@ -205,6 +205,35 @@ func TestAGlusterVolumeThatFailsHidesNoOther(t *testing.T) {
 	p.must("trash", "purge", "--all", "--yes")
 }
 
+// TestAVolumeIsListedWhoseUsageIsNotKnown: who looks for a deleted claim's data asks where it is.
+func TestAVolumeIsListedWhoseUsageIsNotKnown(t *testing.T) {
+	p := newPlace(t)
+	controller := p.serve()
+	id := create(t, controller, "pvc-unread")
+	root := p.root()
+	record, err := filepath.Glob(filepath.Join(root, ".glusterfs-csi/volumes/??/pvc-unread.json"))
+	if err != nil || len(record) != 1 {
+		t.Fatal(record, err)
+	}
+	text, err := os.ReadFile(record[0])
+	enforced := bytes.Replace(text, []byte(`"origin"`), []byte(`"enforced":true,"origin"`), 1)
+	directory, away := filepath.Join(root, "shop/pvc-unread"), filepath.Join(root, "away")
+	err = errors.Join(err, os.WriteFile(record[0], enforced, 0o600), os.Rename(directory, away), os.Symlink("../away", directory))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code := p.run("volume", "list")
+	if code != 0 || !strings.Contains(stderr, "Not known what volumes use") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	matches(t, stdout, `(?m)^`+id+` .* yes +- `)
+	if err := errors.Join(os.WriteFile(record[0], text, 0o600), os.Remove(directory), os.Rename(away, directory)); err != nil {
+		t.Fatal(err)
+	}
+	remove(t, controller, id)
+	p.must("trash", "purge", "--all", "--yes")
+}
+
 func TestTheCheckSaysWhatIsWrongAndRepairsIt(t *testing.T) {
 	p := newPlace(t)
 	controller := p.serve()

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/answers"
 	"github.com/glusterfs-csi/glusterfs-csi/pkg/gluster"
@@ -66,7 +67,8 @@ func yesNo(is bool) string {
 
 const listPage = 500
 
-// listVolumes returns all volumes of a Gluster volume, or those that were read until it failed.
+// listVolumes returns all volumes of a Gluster volume, or those that were read until it failed. What one uses is no part
+// of that: who looks for a volume has found it.
 func listVolumes(ctx context.Context, m *manager.Manager, v gluster.Volume) ([]answers.Volume, error) {
 	own, err := m.Kubernetes(ctx)
 	if err != nil {
@@ -76,6 +78,9 @@ func listVolumes(ctx context.Context, m *manager.Manager, v gluster.Volume) ([]a
 	for after := ""; ; {
 		page, err := listOnePage(ctx, m, v, after)
 		used, usedErr := usedOf(ctx, m, v, page)
+		if usedErr != nil {
+			klog.FromContext(ctx).Error(usedErr, "Not known what volumes use", "volume", v)
+		}
 		for _, v := range page {
 			row := answerVolume(v.ID, v.Record)
 			row.Others = volume.IsOthers(v.Record.Kubernetes, own)
@@ -84,7 +89,7 @@ func listVolumes(ctx context.Context, m *manager.Manager, v gluster.Volume) ([]a
 			}
 			rows = append(rows, row)
 		}
-		if err = errors.Join(err, usedErr); err != nil || len(page) < listPage {
+		if err != nil || len(page) < listPage {
 			return rows, err
 		}
 		after = page[len(page)-1].ID.ID

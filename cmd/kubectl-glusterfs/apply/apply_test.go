@@ -144,6 +144,28 @@ func (s *site) addCluster() {
 	})
 }
 
+// addOld adds a volume of the removed plugin, on servers of its own.
+func (s *site) addOld(name, servers, address string) {
+	s.Helper()
+	other := strings.NewReplacer("name: cache", "name: "+name, "volumeName: cache", "volumeName: "+name, "10.0.0.1", address,
+		"name: servers", "name: "+servers, "endpoints: servers", "endpoints: "+servers)
+	for _, o := range read(s.T, other.Replace(old)) {
+		kind := volumes
+		switch o.Content["kind"] {
+		case "Endpoints":
+			kind.Resource = "endpoints"
+		case "PersistentVolumeClaim":
+			kind = claims
+		case "Deployment":
+			continue
+		}
+		u := &unstructured.Unstructured{Object: o.Content}
+		if _, err := s.client.Resource(kind).Namespace(u.GetNamespace()).Create(s.Context(), u, metav1.CreateOptions{}); err != nil {
+			s.Fatal(err)
+		}
+	}
+}
+
 func (s *site) clusters() string {
 	s.Helper()
 	return text(s.get(configMaps, "glusterfs-csi", migrate.ClustersConfigMap), "data", migrate.ClustersKey)
@@ -186,47 +208,6 @@ func TestWhatIsChangedWhilePodsAreWaitedForStays(t *testing.T) {
 	record := s.get(configMaps, "glusterfs-csi", recordName(ofVolume, "cache"))
 	if s.get(volumes, "", "cache").GetLabels()["tier"] != "fast" || !strings.Contains(text(record, "data", "old"), "fast") {
 		t.Errorf("the label is lost: %v; %s", s.get(volumes, "", "cache").GetLabels(), text(record, "data", "old"))
-	}
-}
-
-// TestARollbackKeepsWhatWasAddedBetweenTwoMigrations to the clusters file.
-func TestARollbackKeepsWhatWasAddedBetweenTwoMigrations(t *testing.T) {
-	s := newSite(t)
-	if err := s.apply(); err != nil {
-		t.Fatal(err)
-	}
-	s.addCluster()
-	between := s.clusters()
-	second := strings.NewReplacer("name: cache", "name: second", "volumeName: cache", "volumeName: second", "10.0.0.1", "10.0.0.9", "name: servers", "name: others", "endpoints: servers", "endpoints: others")
-	for _, o := range read(t, second.Replace(old)) {
-		kind := volumes
-		switch o.Content["kind"] {
-		case "Endpoints":
-			kind.Resource = "endpoints"
-		case "PersistentVolumeClaim":
-			kind = claims
-		case "Deployment":
-			continue
-		}
-		u := &unstructured.Unstructured{Object: o.Content}
-		if _, err := s.client.Resource(kind).Namespace(u.GetNamespace()).Create(t.Context(), u, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.apply(); err != nil {
-		t.Fatal(err)
-	}
-	if now := s.clusters(); !strings.Contains(now, "name: others") || !strings.Contains(now, "name: added") {
-		t.Errorf("the second has written\n%s", now)
-	}
-	if err := s.applier().Rollback(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if s.clusters() != between {
-		t.Errorf("it was\n%s\nand is\n%s", between, s.clusters())
-	}
-	if !strings.Contains(s.said.String(), "where somebody changed it between two of them, before the last one") {
-		t.Error(s.said.String())
 	}
 }
 

@@ -36,12 +36,12 @@ func (a *Applier) setClusters(ctx context.Context, wanted migrate.ClustersFile) 
 	if err != nil {
 		return err
 	}
-	isEdited := had != string(r.old) && had != string(r.new) // by somebody, since an earlier plan
+	isEdited := had != string(r.old) && !r.isOwn(had) // by somebody, since an earlier plan
 	if isEdited {
 		r.old = []byte(had) // otherwise it stays what was there before the first plan
 	}
 	if isEdited || string(r.new) != text {
-		r.new = []byte(text)
+		r.was, r.new = []byte(had), []byte(text)
 		if err := a.set(ctx, r, r.state); err != nil {
 			return err
 		}
@@ -51,6 +51,12 @@ func (a *Applier) setClusters(ctx context.Context, wanted migrate.ClustersFile) 
 	}
 	a.Say("ConfigMap %s/%s: the clusters file has %s; the driver reads it within about a minute. Put the same where you install the driver from (base/clusters.yaml, values), or the next update takes it back", a.Namespace, migrate.ClustersConfigMap, namesOf(wanted.Clusters))
 	return a.set(ctx, r, done)
+}
+
+// isOwn says that a clusters file is as a migration has written it, the last one or, where that was stopped before it
+// wrote its own, the one before.
+func (r *record) isOwn(text string) bool {
+	return text != "" && (text == string(r.new) || text == string(r.was))
 }
 
 func (a *Applier) clusters(ctx context.Context) (live *unstructured.Unstructured, text string, err error) {
@@ -83,13 +89,13 @@ func (a *Applier) restoreClusters(ctx context.Context, r *record) error {
 	if err != nil {
 		return err
 	}
-	switch text {
-	case string(r.new):
+	switch {
+	case text == string(r.old):
+	case r.isOwn(text):
 		if err := a.writeClusters(ctx, live, string(r.old)); err != nil {
 			return err
 		}
 		a.Say("ConfigMap %s/%s: the clusters file is what it was before --apply; where somebody changed it between two of them, before the last one", a.Namespace, migrate.ClustersConfigMap)
-	case string(r.old):
 	default:
 		a.Say("ConfigMap %s/%s has been changed since the migration and stays as it is; before, the clusters file was:\n%s", a.Namespace, migrate.ClustersConfigMap, r.old)
 	}

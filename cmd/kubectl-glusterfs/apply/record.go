@@ -48,6 +48,7 @@ type record struct {
 	of    string                     // the object's name
 	old   []byte                     // the object as the API server gave it, as JSON; of the clusters file, its text
 	new   []byte                     // the same of what is made
+	was   []byte                     // of the clusters file: what was there when new was changed, and is until that is written
 	live  *unstructured.Unstructured // the ConfigMap as it was last read
 }
 
@@ -70,7 +71,7 @@ func (r *record) configMap(namespace string) *unstructured.Unstructured {
 	if r.live != nil {
 		u = r.live.DeepCopy()
 	}
-	u.Object["data"] = map[string]any{"state": string(r.state), "of": r.of, "old": string(r.old), "new": string(r.new)}
+	u.Object["data"] = map[string]any{"state": string(r.state), "of": r.of, "old": string(r.old), "new": string(r.new), "was": string(r.was)}
 	return u
 }
 
@@ -78,7 +79,7 @@ func parseRecord(u *unstructured.Unstructured) *record {
 	data, _, _ := unstructured.NestedStringMap(u.Object, "data")
 	return &record{
 		name: u.GetName(), kind: u.GetLabels()[RecordLabel], state: state(data["state"]), of: data["of"],
-		old: []byte(data["old"]), new: []byte(data["new"]), live: u,
+		old: []byte(data["old"]), new: []byte(data["new"]), was: []byte(data["was"]), live: u,
 	}
 }
 

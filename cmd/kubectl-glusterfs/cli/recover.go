@@ -150,7 +150,7 @@ func whatIsLeft(found *recovery.Found, plan *recovery.Plan, isRefused bool) erro
 	switch {
 	case isRefused:
 		return fmt.Errorf("%w: nothing is made, as not all of the Gluster volumes could be read, and which volume of a claim is the newest is not known: %w; "+
-			"repeat when they answer, or take what is gone for good out of the clusters file", errLeft, found.Partly)
+			"repeat when that is mended; only a Gluster volume that is gone for good itself is to be taken out of the clusters file", errLeft, found.Partly)
 	case found.Partly != nil:
 		return fmt.Errorf("%w: not all of the Gluster volumes could be read: %w", errLeft, found.Partly)
 	case plan.IsLeft():

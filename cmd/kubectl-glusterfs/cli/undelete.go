@@ -106,8 +106,12 @@ func (u *undeletion) undelete(ctx context.Context, driver *running, wanted undel
 		return err
 	}
 	plan := found.Plan(wanted)
+	partly := found.Partly
+	if wanted.Entry != "" && isKnown(plan[0]) {
+		partly = nil // what was found is wanted, be it the newest or not
+	}
 	d := &undelete.Doer{Client: driver.client, Ask: driver.ask, Found: found, Step: u.env.Step, Say: u.say}
-	if !u.dryRun && found.Partly == nil {
+	if !u.dryRun && partly == nil {
 		if err := u.do(ctx, d, plan); err != nil {
 			return err
 		}
@@ -115,7 +119,12 @@ func (u *undeletion) undelete(ctx context.Context, driver *running, wanted undel
 	if err := u.print(plan); err != nil {
 		return err
 	}
-	return outcome(plan, found.Partly)
+	return outcome(plan, partly)
+}
+
+// isKnown says that nothing which could not be read changes what is to be done about a claim.
+func isKnown(t *undelete.Target) bool {
+	return t.State == undelete.There || t.From != nil && t.From.Unrestorable == ""
 }
 
 // do brings back what is ready. What somebody else has done meanwhile to one holds up no other.
@@ -170,8 +179,8 @@ var errGone = errors.New("not everything that was asked for is there any more")
 // outcome is of a plan that was done, but where not all could be read: of such a one nothing is.
 func outcome(plan []*undelete.Target, partly error) error {
 	if partly != nil {
-		return fmt.Errorf("%w: nothing is brought back, as not all of the Gluster volumes could be read, and nobody knows where the newest data of a claim is: %w; "+
-			"repeat when they answer, or take what is gone for good out of the clusters file", errLeft, partly)
+		return fmt.Errorf("%w: nothing is brought back, as not all volumes and trash could be read, and nobody knows where the newest data of a claim is: %w; "+
+			"repeat when that is mended, or name what is to come back (--entry; `kubectl glusterfs trash -A -o wide`)", errLeft, partly)
 	}
 	var err error
 	for _, t := range plan {

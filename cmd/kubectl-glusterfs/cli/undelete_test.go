@@ -30,9 +30,12 @@ func TestNothingIsBroughtBackOfAPart(t *testing.T) {
 	for name, test := range map[string]struct {
 		listed []string
 		begun  *unstructured.Unstructured
+		entry  string
 	}{
-		"of what was begun":    {nil, begun},
-		"of what may be older": {[]string{"shop"}, nil},
+		"of what was begun":    {nil, begun, ""},
+		"of what may be older": {[]string{"shop"}, nil, ""},
+		"where it was begun":   {nil, begun, "pi/gv1/pvc-1.2026"},
+		"by another name":      {[]string{"shop"}, nil, "pi/gv1/pvc-1.2025"},
 	} {
 		client, site := newSite(&inside.ExitError{Code: 1, Stderr: "gv1 does not answer"}, test.listed...)
 		_, err := client.Resource(objects.Namespaces).Create(t.Context(), namespace.DeepCopy(), metav1.CreateOptions{})
@@ -48,10 +51,30 @@ func TestNothingIsBroughtBackOfAPart(t *testing.T) {
 		})
 		var out, progress bytes.Buffer
 		u := &undeletion{command: command{env: Environment{Out: &out, Err: &progress}, format: "table"}}
-		err = u.undelete(t.Context(), site, undelete.Wanted{Namespace: "shop", Claims: []string{"data"}})
+		err = u.undelete(t.Context(), site, undelete.Wanted{Namespace: "shop", Claims: []string{"data"}, Entry: test.entry})
 		if !errors.Is(err, errLeft) || !strings.Contains(err.Error(), "nothing is brought back") || !strings.Contains(err.Error(), "gv1 does not answer") ||
-			!strings.Contains(out.String(), "shop/data") {
+			strings.Contains(err.Error(), "clusters file") || !strings.Contains(out.String(), "shop/data") {
 			t.Errorf("%s: %v, %s", name, err, out.String())
 		}
+	}
+}
+
+// TestWhatIsNamedComesBackFromAPart: one damaged record, be it of another Kubernetes cluster, holds up nothing for ever.
+func TestWhatIsNamedComesBackFromAPart(t *testing.T) {
+	client, site := newSite(&inside.ExitError{Code: 1, Stderr: "pi/gv0: the record of pvc-9 is in split-brain"}, "shop")
+	namespace := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "shop"}}}
+	if _, err := client.Resource(objects.Namespaces).Create(t.Context(), namespace, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	wanted := undelete.Wanted{Namespace: "shop", Claims: []string{"data"}, Entry: "pi/gv0/pvc-shop"}
+	for _, state := range []undelete.State{undelete.Back, undelete.There} { // it is repeated
+		var out, progress bytes.Buffer
+		u := &undeletion{command: command{env: Environment{Out: &out, Err: &progress}, format: "json"}}
+		if err := u.undelete(t.Context(), site, wanted); err != nil || !strings.Contains(out.String(), `"state": "`+string(state)+`"`) {
+			t.Errorf("%s: %v, %s", state, err, out.String())
+		}
+	}
+	if _, err := client.Resource(objects.Claims).Namespace("shop").Get(t.Context(), "data", metav1.GetOptions{}); err != nil {
+		t.Error(err)
 	}
 }

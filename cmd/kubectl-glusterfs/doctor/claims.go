@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,6 +27,9 @@ func (o *Objects) claims() []answers.Finding {
 		switch phase := objects.Text(u, "status", "phase"); {
 		case phase == "Lost" && class != nil:
 			found = append(found, answers.Fault(check, name(u), "its PersistentVolume "+objects.Text(u, "spec", "volumeName")+" is gone", "kubectl glusterfs recover -n "+u.GetNamespace()+" --apply"))
+		case phase == "Lost" && !o.hasClass(objects.Text(u, "spec", "storageClassName")) && !o.isOfAnother(u):
+			found = append(found, answers.Fault(check, name(u), "its PersistentVolume "+objects.Text(u, "spec", "volumeName")+" is gone",
+				"kubectl get pv; the claim stays, and the PersistentVolume is made again: docs/recover.md"))
 		case phase == "Pending" && class != nil:
 			found = append(found, o.pending(u, class))
 		case phase == "Pending" && objects.Text(u, "spec", "storageClassName") != "" && objects.Text(u, "spec", "volumeName") == "" && !o.hasClass(objects.Text(u, "spec", "storageClassName")):
@@ -41,6 +45,13 @@ func recreate(u *unstructured.Unstructured) string {
 
 func (o *Objects) hasClass(name string) bool {
 	return slices.ContainsFunc(o.byKind["StorageClass"], func(c *unstructured.Unstructured) bool { return c.GetName() == name })
+}
+
+// isOfAnother says that another driver has made the volume of a claim.
+func (o *Objects) isOfAnother(claim *unstructured.Unstructured) bool {
+	by := claim.GetAnnotations()
+	driver := cmp.Or(by["volume.kubernetes.io/storage-provisioner"], by["volume.beta.kubernetes.io/storage-provisioner"], o.Driver)
+	return driver != o.Driver
 }
 
 // classOf is the class of a claim if it is the driver's.

@@ -105,6 +105,14 @@ func TestMountersThatWaitToBeUpdatedAreNamedOneByOne(t *testing.T) {
 	if len(found) != 2 || found[0].Cure != "kubectl -n glusterfs-csi delete pod mounter-0" || found[1].Cure != "kubectl -n glusterfs-csi delete pod mounter-2" {
 		t.Errorf("found %+v", found)
 	}
+	content[0]["status"] = map[string]any{"desiredNumberScheduled": int64(3), "updatedNumberScheduled": int64(1)}
+	if found := in("version", content...); len(found) != 2 {
+		t.Errorf("found %+v", found)
+	}
+	content[0]["status"] = map[string]any{"desiredNumberScheduled": int64(3), "updatedNumberScheduled": int64(3)} // an admission webhook has changed the images
+	if found := in("version", content...); len(found) != 0 {
+		t.Errorf("none waits: found %+v", found)
+	}
 }
 
 // A claim of another driver is not this one's to delete, nor is one of the driver's: its volume is there, and it gets it back.
@@ -118,8 +126,28 @@ func TestALostClaimGetsItsVolumeBack(t *testing.T) {
 	class := func(name, driver string) map[string]any {
 		return map[string]any{"kind": "StorageClass", "provisioner": driver, "metadata": map[string]any{"name": name}}
 	}
-	found := in("claim", class("ours", migrate.DriverName), class("theirs", "other.example"), claim("a", "ours"), claim("b", "theirs"), claim("c", ""))
+	found := in("claim", class("ours", migrate.DriverName), class("theirs", "other.example"), claim("a", "ours"), claim("b", "theirs"))
 	if len(found) != 1 || found[0].About != "persistentvolumeclaim shop/a" || found[0].Cure != "kubectl glusterfs recover -n shop --apply" {
 		t.Errorf("found %+v", found)
+	}
+}
+
+// It may have been made by hand, as what was taken over from the removed plugin is, or its class was deleted.
+func TestALostClaimWithoutAClassIsSaid(t *testing.T) {
+	for _, class := range []string{"", "gone"} {
+		for driver, isSaid := range map[string]bool{"": true, migrate.DriverName: true, "other.example": false} {
+			for _, key := range []string{"volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner"} {
+				lost := map[string]any{
+					"kind": "PersistentVolumeClaim", "metadata": map[string]any{"name": "a", "namespace": "shop", "annotations": map[string]any{key: driver}},
+					"spec": map[string]any{"storageClassName": class, "volumeName": "pv"}, "status": map[string]any{"phase": "Lost"},
+				}
+				found := in("claim", lost)
+				if (len(found) > 0) != isSaid {
+					t.Errorf("class %q, by %q: found %+v", class, driver, found)
+				} else if isSaid && (found[0].Severity != answers.Error || found[0].Message != "its PersistentVolume pv is gone" || strings.Contains(found[0].Cure, "delete")) {
+					t.Errorf("class %q, by %q: %+v", class, driver, found[0])
+				}
+			}
+		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 var blocks = []*regexp.Regexp{
 	regexp.MustCompile(`()eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*`), // a token of Kubernetes
 	regexp.MustCompile(`()-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?`),
-	regexp.MustCompile(`()\A[\w+/=\s]*-----END [A-Z ]*PRIVATE KEY-----`), // of a log whose older part was cut off within a key
+	regexp.MustCompile(`()\A[\w+/=\s\\]*-----END [A-Z ]*PRIVATE KEY-----`), // of a log whose older part was cut off within a key
 }
 
 // hints are the words, one of which a line has with one of the secrets below. To look for these first takes a small part of the time.

@@ -36,6 +36,7 @@ func TestWhatLooksLikeASecretIsReplaced(t *testing.T) {
 		`password=hunter2 token="x" Bearer abcdefghij`:                     `password=<left out> token="<left out>" Bearer <left out>`,
 		`-----BEGIN RSA PRIVATE KEY-----MIIE-----END RSA PRIVATE KEY-----`: `<left out>`,
 		"c2Vj\ncmV0\n-----END EC PRIVATE KEY-----\nI next":                 "<left out>\nI next", // cut within the key
+		`c2Vj\ncmV0\n-----END EC PRIVATE KEY-----\n","n":1}`:               `<left out>\n","n":1}`,
 		`password: hunter2`:                          `password: <left out>`,
 		`PASSWORD : 'two words', user: me`:           `PASSWORD : '<left out>', user: me`,
 		`{"token":"abc","user":"me"}`:                `{"token":"<left out>","user":"me"}`,

@@ -149,7 +149,11 @@ func (f *Found) locate(c *Candidate) {
 			return
 		}
 	}
-	if f.Partly == nil && !slices.ContainsFunc(f.Volumes, func(v answers.Volume) bool { return v.ID == c.Volume }) {
+	switch {
+	case slices.ContainsFunc(f.Volumes, func(v answers.Volume) bool { return v.ID == c.Volume }):
+	case f.Partly != nil:
+		c.Unrestorable = "nobody knows where its data is, as not all could be read"
+	default:
 		c.Unrestorable = "its data is gone"
 	}
 }

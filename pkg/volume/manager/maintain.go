@@ -77,6 +77,11 @@ func (m *Manager) forgetGauges(v gluster.Volume) {
 	m.metrics.forget(v)
 }
 
+func (m *Manager) isListed(v gluster.Volume) bool {
+	clusters, err := m.clusters.Current()
+	return err == nil && slices.Contains(clusters.Volumes(), v)
+}
+
 // maintainer looks after one Gluster volume each time it is woken.
 func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, wake <-chan struct{}) {
 	release := func() {}
@@ -89,8 +94,8 @@ func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, wake <-chan 
 			return
 		case _, listed := <-wake:
 			if !listed {
-				if clusters, err := m.clusters.Current(); err != nil || !slices.Contains(clusters.Volumes(), v) {
-					m.forgetGauges(v) // what the last round has shown, unless another maintainer shows it by now
+				if !m.isListed(v) { // else another maintainer shows them by now
+					m.forgetGauges(v) // what the last round has shown
 				}
 				return
 			}

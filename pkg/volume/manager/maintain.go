@@ -77,11 +77,6 @@ func (m *Manager) forgetGauges(v gluster.Volume) {
 	m.metrics.forget(v)
 }
 
-func (m *Manager) isListed(v gluster.Volume) bool {
-	clusters, err := m.clusters.Current()
-	return err == nil && slices.Contains(clusters.Volumes(), v)
-}
-
 // maintainer looks after one Gluster volume each time it is woken.
 func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, wake <-chan struct{}) {
 	release := func() {}
@@ -94,9 +89,7 @@ func (m *Manager) maintainer(ctx context.Context, v gluster.Volume, wake <-chan 
 			return
 		case _, listed := <-wake:
 			if !listed {
-				if !m.isListed(v) { // else another maintainer shows them by now
-					m.forgetGauges(v) // what the last round has shown
-				}
+				m.forgetGauges(v) // what the last round has shown
 				return
 			}
 		}

@@ -72,7 +72,8 @@ func TestABrickThatDoesNotRunIsNamedAndCured(t *testing.T) {
 	var command string
 	testcluster.Eventually(t, patience, func() error {
 		all := check(t, h)
-		if len(of(all, "brick", answers.Error)) != 1 {
+		// Before glusterd has noticed, it names the port that the process had, where nobody answers.
+		if bad := of(all, "brick", answers.Error); len(bad) != 1 || !strings.Contains(bad[0].Message, "does not run") {
 			return fmt.Errorf("%+v", all)
 		}
 		command = finds(t, all, "brick", answers.Error, c.Servers()[1]+":", "its process does not run")

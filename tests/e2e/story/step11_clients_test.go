@@ -222,7 +222,8 @@ func (r recorders) undisturbedBy(happens func()) {
 	after, _ := r.troubles()
 	for _, p := range r.pods() {
 		if count, known := before[p.UID]; !known || after[p.UID] != count {
-			r.Errorf("%s has had %d errors", p.Name, after[p.UID]-count)
+			said, err := r.notes(p.Name, "errors")
+			r.Errorf("%s has had %d errors: %q, %v", p.Name, after[p.UID]-count, said[min(count, len(said)):], err)
 		}
 	}
 	r.areTheSame(r.pods(), restarted)

@@ -140,22 +140,29 @@ func TestWhatIsGivenUpMeanwhileIsNotCompleted(t *testing.T) {
 	}
 }
 
-// A claim on a brick that is away, or in a directory that is just healed, is not to be seen for a moment; days later once more.
-func TestACopyThatIsMissedForAMomentTwiceStays(t *testing.T) {
+// newComplete has a complete copy, of which what belongs to nobody is abandoned after a time, and the file that is its claim.
+func newComplete(t *testing.T, abandoned time.Duration) (c *copying.Copies, mountpoint, source, claimFile string) {
+	t.Helper()
 	s, mountpoint := volumes.OnGV0(t)
-	source := makeSource(t, mountpoint)
-	c := impatient(s.Store)
-	c.Abandoned = time.Nanosecond
+	source = makeSource(t, mountpoint)
+	c = impatient(s.Store)
+	c.Abandoned = abandoned
 	_, err := c.Run(volumes.Background, claim(t, c), open(t, source), copying.Options{})
 	volumes.Must(t, err)
 	claims, err := filepath.Glob(filepath.Join(mountpoint, volume.OwnDir, string(c.Kind), "??", "snap"+store.RecordSuffix))
 	volumes.Must(t, err)
+	return c, mountpoint, source, claims[0]
+}
+
+// A claim on a brick that is away, or in a directory that is just healed, is not to be seen for a moment; days later once more.
+func TestACopyThatIsMissedForAMomentTwiceStays(t *testing.T) {
+	c, mountpoint, source, claimFile := newComplete(t, time.Nanosecond)
 	away := filepath.Join(mountpoint, "away")
 	for range 2 {
-		volumes.Must(t, os.Rename(claims[0], away), c.Settle(volumes.Background), os.Rename(away, claims[0]), c.Settle(volumes.Background))
+		volumes.Must(t, os.Rename(claimFile, away), c.Settle(volumes.Background), os.Rename(away, claimFile), c.Settle(volumes.Background))
 	}
 	isCopy(t, c, mountpoint, source)
-	volumes.Must(t, os.Rename(claims[0], away), c.Settle(volumes.Background), c.Settle(volumes.Background))
+	volumes.Must(t, os.Rename(claimFile, away), c.Settle(volumes.Background), c.Settle(volumes.Background))
 	if strays, err := c.Strays(volumes.Background); err != nil || len(strays) > 0 {
 		t.Errorf("missed for longer, it is there: %v, %v", strays, err)
 	}
@@ -163,18 +170,11 @@ func TestACopyThatIsMissedForAMomentTwiceStays(t *testing.T) {
 
 // The reconciler looks once an hour: an outage of a little more, and both looks miss the claim.
 func TestACompleteCopyThatTwoLooksMissStays(t *testing.T) {
-	s, mountpoint := volumes.OnGV0(t)
-	source := makeSource(t, mountpoint)
-	c := impatient(s.Store)
-	c.Abandoned = time.Second
-	_, err := c.Run(volumes.Background, claim(t, c), open(t, source), copying.Options{})
-	volumes.Must(t, err)
-	claims, err := filepath.Glob(filepath.Join(mountpoint, volume.OwnDir, string(c.Kind), "??", "snap"+store.RecordSuffix))
-	volumes.Must(t, err)
+	c, mountpoint, source, claimFile := newComplete(t, time.Second)
 	away := filepath.Join(mountpoint, "away")
-	volumes.Must(t, os.Rename(claims[0], away), c.Settle(volumes.Background))
+	volumes.Must(t, os.Rename(claimFile, away), c.Settle(volumes.Background))
 	time.Sleep(c.Abandoned)
-	volumes.Must(t, c.Settle(volumes.Background), os.Rename(away, claims[0]))
+	volumes.Must(t, c.Settle(volumes.Background), os.Rename(away, claimFile))
 	isCopy(t, c, mountpoint, source)
 }
 

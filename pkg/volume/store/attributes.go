@@ -205,7 +205,7 @@ func Latest(files []owndir.File) map[string]AttributesFile {
 }
 
 // SettleAttributes removes what a kill, or a server that has forgotten a removal, has left: attributes of an earlier
-// generation, and those of volumes of which nothing was left for a while.
+// generation, and those of volumes of which each look of a day has found nothing.
 func (s *Store) SettleAttributes(alone func(id string, do func() error)) error {
 	files, err := s.Files(owndir.AttributesDir)
 	if err != nil {
